@@ -1,0 +1,255 @@
+"""One frozen dataclass per stage, strict parsing, and the presets ``default``, ``paper`` and ``fast``."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args
+
+from primaps.errors import ConfigError
+
+Preset = Literal["default", "paper", "fast"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+Method = Literal["em", "baseline"]
+
+MIN_CLASSES, MAX_CLASSES = 2, 254
+
+
+@dataclass(frozen=True)
+class CRFConfig:
+    """Dense CRF constants (Krähenbühl & Koltun 2011, with the settings common to the field)."""
+
+    iterations: int = 10
+    gaussian_sxy: float = 1.0
+    gaussian_compat: float = 3.0
+    bilateral_sxy: float = 67.0
+    bilateral_srgb: float = 3.0
+    bilateral_compat: float = 4.0
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Which features are computed and which views are cached.
+
+    Attributes:
+        size: Short side of the backbone's input in pixels.
+        flip: Cache the mirrored image too.
+        photometric_views: Number of photometric draws per geometry for the student (0 = student sees the teacher's view).
+        clamp_jitter: Colour jitter clamps normalised values to [0, 1] as the official code does.
+    """
+
+    size: int = 320
+    flip: bool = True
+    photometric_views: int = 1
+    clamp_jitter: bool = False
+
+
+@dataclass(frozen=True)
+class ProposalConfig:
+    """Principal mask proposals (paper, section 3.1).
+
+    Attributes:
+        threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = the backbone's own.
+        stop_fraction: Extraction ends when this fraction of tokens is used.
+        official_anchor: Anchor = signed maximum over all tokens as in the official code; otherwise the available token
+            with the largest absolute similarity.
+        min_area: Proposals with fewer pixels become unassigned.
+        max_masks: At most this many proposals per image; None = no limit.
+        crf: Dense CRF constants.
+    """
+
+    threshold: float | None = None
+    stop_fraction: float = 0.95
+    official_anchor: bool = False
+    min_area: int = 0
+    max_masks: int | None = None
+    crf: CRFConfig = field(default_factory=CRFConfig)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Prototype fitting (paper, section 3.2).
+
+    Attributes:
+        method: "em" = PriMaPs-EM; "baseline" = PCA initialisation and cosine k-means only.
+        batch_size: Images per step.
+        epochs: Passes over the images in the EM phase.
+        kmeans_epochs: Passes of cosine k-means that initialise EM.
+        baseline_epochs: Passes of cosine k-means when it is the method itself.
+        min_steps: Lower bound on the steps of the main phase, so that small folders are fitted too.
+        max_steps: Upper bound on them; None = none.
+        learning_rate: Of Adam.
+        focal_gamma: Exponent of the focal class weights.
+        momentum: Cap of the teacher's momentum.
+        teacher_every: Steps between two teacher updates.
+        pixels_per_image: Random pixels per image in the loss; None = all pixels.
+        vote_stride: Pixel stride of the grid on which the teacher votes; 1 = all pixels.
+        pca_images: Images that the PCA initialisation sees at most.
+        checkpoint_every: Steps between two checkpoints of a fit that writes them.
+    """
+
+    method: Method = "em"
+    batch_size: int = 32
+    epochs: int = 50
+    kmeans_epochs: int = 2
+    baseline_epochs: int = 10
+    min_steps: int = 300
+    max_steps: int | None = 1500
+    learning_rate: float = 5e-3
+    focal_gamma: float = 2.0
+    momentum: float = 0.98
+    teacher_every: int = 10
+    pixels_per_image: int | None = 4096
+    vote_stride: int = 4
+    pca_images: int = 2976
+    checkpoint_every: int = 100
+
+    def main_steps(self, num_images: int) -> int:
+        """Steps of the main phase for a folder of ``num_images`` images."""
+        epochs = self.epochs if self.method == "em" else self.baseline_epochs
+        return self._bounded(epochs * self.steps_per_epoch(num_images), self.min_steps)
+
+    def kmeans_steps(self, num_images: int) -> int:
+        """Steps of the k-means phase that initialises EM."""
+        return self._bounded(self.kmeans_epochs * self.steps_per_epoch(num_images), self.min_steps // 2)
+
+    def steps_per_epoch(self, num_images: int) -> int:
+        """Full batches in one pass; a folder smaller than one batch is one batch."""
+        return max(1, num_images // self.batch_size)
+
+    def _bounded(self, steps: int, minimum: int) -> int:
+        steps = max(steps, minimum)
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How label maps are made.
+
+    Attributes:
+        crf: Refine label maps with the dense CRF.
+        max_pixels: Label maps and the CRF are computed at no more than this many pixels per image.
+    """
+
+    crf: bool = True
+    max_pixels: int = 1_000_000
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run."""
+
+    preset: Preset = "default"
+    num_clusters: int = 27
+    seed: int = 0
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    proposals: ProposalConfig = field(default_factory=ProposalConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        if not MIN_CLASSES <= self.num_clusters <= MAX_CLASSES:
+            raise ConfigError(
+                f"Expected the number of classes to be between {MIN_CLASSES} and {MAX_CLASSES}, but got "
+                f"{self.num_clusters}. Label maps are 8-bit images and 255 means ignored."
+            )
+        if not 1 <= self.features.size <= 4096:
+            raise ConfigError(f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}.")
+        threshold = self.proposals.threshold
+        if threshold is not None and not 0.0 < threshold <= 1.0:
+            raise ConfigError(f"Expected threshold to be a cosine similarity in (0, 1], but got {threshold}.")
+        if self.proposals.min_area < 0:
+            raise ConfigError(f"Expected min_area to be 0 or more pixels, but got {self.proposals.min_area}.")
+        if self.proposals.max_masks is not None and self.proposals.max_masks < 1:
+            raise ConfigError(f"Expected max_masks to be 1 or more, but got {self.proposals.max_masks}.")
+        if self.predict.max_pixels < 1024:
+            raise ConfigError(f"Expected max_pixels to be 1024 or more, but got {self.predict.max_pixels}.")
+
+
+def preset_config(preset: str) -> Config:
+    """The settings of a named preset.
+
+    Args:
+        preset: "default", "paper" (constants and order of operations of the publication) or "fast".
+
+    Raises:
+        ConfigError: If the name is unknown.
+    """
+    if preset == "default":
+        return Config()
+    if preset == "paper":
+        return Config(
+            preset="paper",
+            features=FeatureConfig(photometric_views=2, clamp_jitter=True),
+            proposals=ProposalConfig(official_anchor=True),
+            fit=FitConfig(min_steps=1, max_steps=None, pixels_per_image=None, vote_stride=1),
+        )
+    if preset == "fast":
+        return Config(
+            preset="fast",
+            features=FeatureConfig(photometric_views=0),
+            fit=FitConfig(min_steps=200, max_steps=500, pixels_per_image=1024),
+            predict=PredictConfig(crf=False),
+        )
+    raise ConfigError(f"Unknown preset {preset!r}.{did_you_mean(preset, PRESETS)} Choose one of {', '.join(PRESETS)}.")
+
+
+def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> str:
+    """A hint naming the closest known names, with a leading blank, or an empty string."""
+    close = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """Plain nested dictionary of a configuration, JSON-ready."""
+    return dataclasses.asdict(config)
+
+
+T = TypeVar("T")
+
+_NESTED: dict[tuple[type, str], type] = {
+    (Config, "features"): FeatureConfig,
+    (Config, "proposals"): ProposalConfig,
+    (Config, "fit"): FitConfig,
+    (Config, "predict"): PredictConfig,
+    (ProposalConfig, "crf"): CRFConfig,
+}
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """Strict inverse of `to_dict`; missing keys take their defaults.
+
+    Raises:
+        ConfigError: If a key is unknown; the message suggests the closest known one.
+    """
+    return _parse(Config, values, where="")
+
+
+def _parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    names = [entry.name for entry in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    parsed: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in names:
+            raise ConfigError(f"Unknown setting {where + key!r}.{did_you_mean(key, names)} Known: {', '.join(names)}.")
+        nested = _NESTED.get((kind, key))
+        parsed[key] = value if nested is None else _parse(nested, value, where=f"{where}{key}.")
+    return kind(**parsed)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Human-readable lines ``name: old -> new`` for every leaf in which two nested dictionaries differ."""
+    lines: list[str] = []
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            lines += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {before!r} -> {after!r}")
+    return lines

@@ -1,0 +1,1 @@
+"""Matching and metrics: the only place that sees labels."""

@@ -1,0 +1,1 @@
+"""Frozen backbones behind one `FeatureExtractor` protocol."""

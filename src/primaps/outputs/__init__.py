@@ -1,0 +1,1 @@
+"""Label files, pictures and the report."""

@@ -1,0 +1,1 @@
+"""Principal mask proposals: iterated PCA and dense CRF. Pure functions of arrays."""

@@ -1,0 +1,1 @@
+"""Class prototypes: initialisation, the EM method, and the loop that fits them."""

@@ -1,0 +1,223 @@
+"""What travels between the stages. Shapes and dtypes are stated per field; everything is immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORE_INDEX: Final = 255
+"""Label of pixels that carry no class: excluded from every loss and every score."""
+
+Image: TypeAlias = NDArray[np.uint8]
+"""(H, W, 3) uint8 RGB."""
+
+
+@dataclass(frozen=True)
+class MaskProposals:
+    """Disjoint principal mask proposals of one image.
+
+    Attributes:
+        label_image: (H, W) int32; 0 = unassigned, 1..K = proposals, consecutive, in order of extraction.
+        scores: (K,) float32 in [-1, 1]; mean cosine similarity of a proposal's tokens to its anchor.
+        guards: Names of the degenerate cases that had to be handled, in order (empty for most images).
+    """
+
+    label_image: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    guards: tuple[str, ...] = ()
+
+    @property
+    def num_masks(self) -> int:
+        """K, the number of proposals."""
+        return len(self.scores)
+
+    @property
+    def coverage(self) -> float:
+        """Fraction of pixels that belong to a proposal, in [0, 1]."""
+        return float(np.count_nonzero(self.label_image) / self.label_image.size)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One record per proposal, in the form that mask tools read.
+
+        Returns:
+            For each proposal a dict with ``id`` (1..K), ``segmentation`` (COCO RLE: ``size`` [H, W] and ``counts`` str),
+            ``area`` (pixels), ``bbox`` ([x, y, width, height] in pixels) and ``score`` (mean cosine to the anchor).
+        """
+        from pycocotools import mask as coco_mask
+
+        records: list[dict[str, Any]] = []
+        for index in range(self.num_masks):
+            binary = np.asfortranarray(self.label_image == index + 1, dtype=np.uint8)
+            rle = coco_mask.encode(binary)
+            records.append(
+                {
+                    "id": index + 1,
+                    "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")},
+                    "area": int(coco_mask.area(rle)),
+                    "bbox": [float(value) for value in coco_mask.toBbox(rle)],
+                    "score": float(self.scores[index]),
+                }
+            )
+        return records
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One input image.
+
+    Attributes:
+        path: Where it lies.
+        name: Relative path with forward slashes and the image's extension; unique in a run, names every output of the image.
+    """
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that could not be used: reported, never lost in silence.
+
+    Attributes:
+        path: The input as found.
+        stage: "scan", "read", "proposals", "predict", ...
+        reason: What was expected, what came, what to do.
+    """
+
+    path: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, order=True)
+class View:
+    """One cached view of an image: its geometry and, for the student, one photometric draw.
+
+    Attributes:
+        flip: The image was mirrored left to right before the backbone saw it.
+        photometric: Number of the photometric draw (blur, jitter, grey); None = colours as they are (teacher view).
+    """
+
+    flip: bool = False
+    photometric: int | None = None
+
+
+class FeatureSource(Protocol):
+    """Random access to cached features and proposals: what prototypes are fitted to.
+
+    Images may differ in size; everything of one image shares one token grid (h, w).
+    """
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views that every image has; always contains ``View()``."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def features(self, index: int, view: View) -> torch.Tensor:
+        """(C, h, w) floating-point features of one view of image ``index``."""
+        ...
+
+    def proposals(self, index: int) -> torch.Tensor:
+        """(H, W) int64 proposal ids of image ``index`` (un-flipped), 0 = unassigned; H/h = W/w = stride."""
+        ...
+
+
+@runtime_checkable
+class FeatureExtractor(Protocol):
+    """A frozen backbone, or a backbone with a head: images in, dense features out."""
+
+    name: str
+    dim: int
+    patch_size: int
+    threshold: float
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """What identifies the features (name, weights checksum, ...): JSON values, compared on resume."""
+        ...
+
+    def preprocess(self, image: Image, size: int = 320) -> torch.Tensor:
+        """(1, 3, H', W') float32 normalised input on the device; H' and W' are multiples of the patch size."""
+        ...
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """(N, C, h, w) float32 features of a preprocessed (N, 3, H', W') batch, without gradient."""
+        ...
+
+    def extract(self, image: Image, size: int = 320) -> torch.Tensor:
+        """(C, h, w) float32 features of one (H, W, 3) uint8 image."""
+        ...
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Fitted class prototypes.
+
+    Attributes:
+        teacher: (K, C) float32 effective prototypes (scale times unit direction) of the momentum teacher.
+        student: (K, C) float32 likewise of the student; equal to the teacher for the baseline.
+        cosine: True if logits are cosines (baseline), False if they are inner products with raw features (EM).
+        usage: (K,) int64 number of tokens of the training images that the teacher gives to each cluster.
+        losses: Loss per step of the main phase.
+    """
+
+    teacher: torch.Tensor
+    student: torch.Tensor
+    cosine: bool
+    usage: torch.Tensor
+    losses: tuple[float, ...] = field(default=(), repr=False)
+
+    @property
+    def dead_clusters(self) -> tuple[int, ...]:
+        """Ids of the clusters that no token of the training images belongs to."""
+        return tuple(int(index) for index in (self.usage == 0).nonzero().flatten())
+
+
+@dataclass(frozen=True)
+class ClusterAssignment:
+    """Which class each cluster stands for.
+
+    Attributes:
+        cluster_to_class: (K,) int64 class id per cluster id; IGNORE_INDEX where a cluster stands for nothing.
+        class_names: Names by class id.
+    """
+
+    cluster_to_class: NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Scores of label maps against ground truth, over a whole data set.
+
+    Attributes:
+        accuracy: Fraction of labelled pixels with the right class, in [0, 1].
+        miou: Mean over classes of intersection over union, NaN classes left out, in [0, 1].
+        per_class_iou: IoU by class name; NaN = absent from truth and prediction.
+        assignment: The cluster assignment that the scores were computed under.
+        confusion: (num_classes, num_clusters) int64 pixel counts, rows = truth.
+        num_images: How many images were compared.
+    """
+
+    accuracy: float
+    miou: float
+    per_class_iou: Mapping[str, float]
+    assignment: ClusterAssignment
+    confusion: NDArray[np.int64]
+    num_images: int
