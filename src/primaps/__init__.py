@@ -1,1 +1,73 @@
-"""primaps."""
+"""PriMaPs and PriMaPs-EM: unsupervised semantic segmentation by principal mask proposals.
+
+Hahn, Araslanov, Schaub-Meyer, Roth: Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals, TMLR 2024.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from primaps.config import Config, preset_config
+    from primaps.data.dataset import load_dataset
+    from primaps.data.reading import read_image
+    from primaps.errors import PrimapsError
+    from primaps.features.backbone import load_backbone
+    from primaps.features.registry import list_backbones
+    from primaps.outputs.visualize import show
+    from primaps.proposals.crf import dense_crf
+    from primaps.proposals.extract import mask_proposals
+    from primaps.segmenter import Segmenter, evaluate
+    from primaps.types import IGNORE_INDEX, EvaluationResult, FeatureExtractor, MaskProposals
+
+_HOMES = {
+    "Config": "config",
+    "EvaluationResult": "types",
+    "FeatureExtractor": "types",
+    "IGNORE_INDEX": "types",
+    "MaskProposals": "types",
+    "PrimapsError": "errors",
+    "Segmenter": "segmenter",
+    "dense_crf": "proposals.crf",
+    "evaluate": "segmenter",
+    "list_backbones": "features.registry",
+    "load_backbone": "features.backbone",
+    "load_dataset": "data.dataset",
+    "mask_proposals": "proposals.extract",
+    "preset_config": "config",
+    "read_image": "data.reading",
+    "show": "outputs.visualize",
+}
+
+__all__ = [
+    "IGNORE_INDEX",
+    "Config",
+    "EvaluationResult",
+    "FeatureExtractor",
+    "MaskProposals",
+    "PrimapsError",
+    "Segmenter",
+    "dense_crf",
+    "evaluate",
+    "list_backbones",
+    "load_backbone",
+    "load_dataset",
+    "mask_proposals",
+    "preset_config",
+    "read_image",
+    "show",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use, so that the import itself stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'primaps' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"primaps.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -53,8 +53,8 @@ class ProposalConfig:
     Attributes:
         threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = the backbone's own.
         stop_fraction: Extraction ends when this fraction of tokens is used.
-        official_anchor: Anchor = signed maximum over all tokens as in the official code; otherwise the available token
-            with the largest absolute similarity.
+        official_order: Order of operations of the official code: anchor = signed maximum over all tokens, grey levels rounded
+            down before the CRF. Otherwise the anchor is the available token with the largest absolute similarity.
         min_area: Proposals with fewer pixels become unassigned.
         max_masks: At most this many proposals per image; None = no limit.
         crf: Dense CRF constants.
@@ -62,7 +62,7 @@ class ProposalConfig:
 
     threshold: float | None = None
     stop_fraction: float = 0.95
-    official_anchor: bool = False
+    official_order: bool = False
     min_area: int = 0
     max_masks: int | None = None
     crf: CRFConfig = field(default_factory=CRFConfig)
@@ -188,7 +188,7 @@ def preset_config(preset: str) -> Config:
         return Config(
             preset="paper",
             features=FeatureConfig(photometric_views=2, clamp_jitter=True),
-            proposals=ProposalConfig(official_anchor=True),
+            proposals=ProposalConfig(official_order=True),
             fit=FitConfig(min_steps=1, max_steps=None, pixels_per_image=None, vote_stride=1),
         )
     if preset == "fast":

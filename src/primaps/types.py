@@ -142,6 +142,8 @@ class FeatureExtractor(Protocol):
     dim: int
     patch_size: int
     threshold: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
     @property
     def device(self) -> torch.device:

@@ -1,0 +1,5 @@
+"""Run as ``python -m primaps``."""
+
+from primaps.cli import main
+
+main()

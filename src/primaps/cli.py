@@ -1,0 +1,326 @@
+"""Argument parsing only: every command calls one function of the pipeline.
+
+Heavy modules are imported inside the commands, so that ``primaps --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from primaps.config import Config, Method, PredictConfig, preset_config
+from primaps.errors import ConfigError
+from primaps.terminal import EXIT_SOME_FAILED, TerminalProgress, make_console, reported_errors
+
+if TYPE_CHECKING:
+    from primaps.run import Run
+
+app = typer.Typer(
+    name="primaps",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Unsupervised semantic segmentation of any folder of photographs.\n\n"
+    "Exit codes: 0 all done; 1 nothing could be done; 2 usage or configuration error; 3 finished, but some inputs failed; "
+    "130 interrupted, resumable.",
+)
+
+Images = Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns.")]
+Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is written there.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")]
+Classes = Annotated[int, typer.Option("--classes", help="Number of classes to find, 2..254.")]
+BackboneName = Annotated[str, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them.")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+PresetName = Annotated[str, typer.Option("--preset", help="default, paper or fast.")]
+Size = Annotated[int | None, typer.Option("--size", help="Short side of the backbone's input in pixels. [default: 320]")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the fit.")]
+MethodName = Annotated[str, typer.Option("--method", help="em, or baseline (cosine k-means).")]
+Threshold = Annotated[
+    float | None, typer.Option("--threshold", help="Cosine similarity to the anchor. [default: the backbone's]")
+]
+MinArea = Annotated[int, typer.Option("--min-area", help="Drop proposals with fewer pixels (at working size).")]
+MaxMasks = Annotated[int | None, typer.Option("--max-masks", help="At most this many proposals per image.")]
+Crf = Annotated[bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. [default: by preset]")]
+MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="Label maps and CRF work at up to so many pixels.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")]
+
+
+def main() -> None:
+    """Entry point of the ``primaps`` command."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        import importlib.metadata
+
+        typer.echo(importlib.metadata.version("primaps"))
+        raise typer.Exit
+
+
+@app.command()
+def segment(
+    images: Images,
+    out: Out,
+    classes: Classes = 27,
+    backbone: BackboneName = "mini",
+    weights: Weights = None,
+    device: Device = "auto",
+    preset: PresetName = "default",
+    size: Size = None,
+    seed: Seed = 0,
+    method: MethodName = "em",
+    threshold: Threshold = None,
+    min_area: MinArea = 0,
+    max_masks: MaxMasks = None,
+    crf: Crf = None,
+    max_pixels: MaxPixels = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
+    console = make_console()
+    with reported_errors(console):
+        config = _config(preset, classes, seed, method, size, threshold, min_area, max_masks, crf, max_pixels)
+        from primaps import pipeline
+
+        run = _open(images, out, backbone, weights, device, config, overwrite, pipeline.ALL_STAGES)
+        pipeline.segment(run, inputs=images)
+        typer.echo(f"Label maps: {out / 'labels'}")
+        typer.echo(f"Report:     {out / 'report.html'}")
+        _exit(run)
+
+
+@app.command()
+def proposals(
+    images: Images,
+    out: Out,
+    backbone: BackboneName = "mini",
+    weights: Weights = None,
+    device: Device = "auto",
+    preset: PresetName = "default",
+    size: Size = None,
+    threshold: Threshold = None,
+    min_area: MinArea = 0,
+    max_masks: MaxMasks = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Mask proposals only: a 16-bit label image per photograph."""
+    console = make_console()
+    with reported_errors(console):
+        config = _config(preset, 27, 0, "em", size, threshold, min_area, max_masks, None, None)
+        from primaps import pipeline
+
+        run = _open(images, out, backbone, weights, device, config, overwrite, pipeline.PROPOSAL_STAGES)
+        pipeline.proposals(run, inputs=images)
+        typer.echo(f"Proposals: {out / 'proposals'}")
+        _exit(run)
+
+
+@app.command()
+def fit(
+    run_folder: RunArgument,
+    classes: Classes = 27,
+    seed: Seed = 0,
+    method: MethodName = "em",
+    device: Device = "auto",
+    model: Annotated[Path | None, typer.Option("--model", help="Folder for the model. [default: RUN/model]")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps import pipeline
+
+        changes = {"num_clusters": classes, "seed": seed, "method": _method(method)}
+        run = pipeline.reopen(run_folder, changes, device=device, progress=TerminalProgress(console))
+        pipeline.fit_again(run, model, overwrite=overwrite)
+        typer.echo(f"Model: {model or run_folder / 'model'}")
+        _exit(run)
+
+
+@app.command()
+def predict(
+    images: Images,
+    model: Annotated[Path, typer.Option("--model", help="Run folder or model folder.")],
+    out: Out,
+    weights: Weights = None,
+    device: Device = "auto",
+    crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF.")] = True,
+    max_pixels: MaxPixels = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Label maps of new photographs with fitted prototypes."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.pipeline import predict_images
+        from primaps.segmenter import Segmenter
+
+        limit = PredictConfig().max_pixels if max_pixels is None else max_pixels
+        segmenter = Segmenter.load(model, weights=weights, device=device)
+        config = dataclasses.replace(segmenter.config, predict=PredictConfig(crf=crf, max_pixels=limit))
+        run = predict_images(
+            images, out, segmenter.backbone, segmenter.model, config, overwrite=overwrite, progress=TerminalProgress(console)
+        )
+        typer.echo(f"Label maps: {out / 'labels'}")
+        _exit(run)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Option("--model", help="Run folder or model folder.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="Name of a data set; `primaps list` shows them.")],
+    root: Annotated[Path, typer.Option("--root", help="Where the data set lies.")],
+    split: Annotated[str | None, typer.Option("--split", help="Part of the data set, for example val.")] = None,
+    crf: Annotated[bool, typer.Option("--crf", help="Refine label maps with the dense CRF.")] = False,
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
+    weights: Weights = None,
+    device: Device = "auto",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores there.")] = None,
+) -> None:
+    """Measure a fitted model on labelled images: Hungarian matching over the whole set, then accuracy and mean IoU."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.data.dataset import load_dataset
+        from primaps.scores import as_record, as_text
+        from primaps.segmenter import Segmenter
+        from primaps.segmenter import evaluate as measure
+        from primaps.store import write_json
+
+        labelled = load_dataset(dataset, root, split)
+        segmenter = Segmenter.load(model, weights=weights, device=device)
+        result = measure(segmenter, labelled, crf=crf, flip=flip, progress=TerminalProgress(console))
+        if json_file is not None:
+            write_json(json_file, as_record(result))
+        typer.echo(as_text(result))
+
+
+@app.command()
+def report(run_folder: RunArgument, device: Device = "auto") -> None:
+    """Write the report of a run again."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps import pipeline
+
+        run = pipeline.reopen(run_folder, {}, device=device, progress=TerminalProgress(console))
+        pipeline.report_again(run)
+        typer.echo(f"Report: {run_folder / 'report.html'}")
+        _exit(run)
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo-run"),
+    classes: Classes = 8,
+    backbone: BackboneName = "mini",
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the main job on photographs that come with scikit-image and scikit-learn."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps import pipeline
+        from primaps.demo import photographs
+
+        images = [str(path) for path in photographs()]
+        config = dataclasses.replace(preset_config("default"), num_clusters=classes)
+        run = _open(images, out, backbone, None, device, config, overwrite, pipeline.ALL_STAGES)
+        pipeline.segment(run, command="demo", inputs=images)
+        typer.echo(f"Label maps: {out / 'labels'}")
+        typer.echo(f"Report:     {(out / 'report.html').resolve()}")
+        _exit(run)
+
+
+@app.command("list")
+def list_names() -> None:
+    """Backbones, data sets and presets."""
+    from primaps.doctor import inventory
+
+    typer.echo(inventory())
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: versions, devices, disk, optional parts, and one small run."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.doctor import examine
+
+        healthy, text = examine()
+        typer.echo(text)
+        if not healthy:
+            raise typer.Exit(1)
+
+
+def _config(
+    preset: str,
+    classes: int,
+    seed: int,
+    method: str,
+    size: int | None,
+    threshold: float | None,
+    min_area: int,
+    max_masks: int | None,
+    crf: bool | None,
+    max_pixels: int | None,
+) -> Config:
+    base = preset_config(preset)
+    return dataclasses.replace(
+        base,
+        num_clusters=classes,
+        seed=seed,
+        features=base.features if size is None else dataclasses.replace(base.features, size=size),
+        proposals=dataclasses.replace(base.proposals, threshold=threshold, min_area=min_area, max_masks=max_masks),
+        fit=dataclasses.replace(base.fit, method=_method(method)),
+        predict=PredictConfig(
+            crf=base.predict.crf if crf is None else crf,
+            max_pixels=base.predict.max_pixels if max_pixels is None else max_pixels,
+        ),
+    )
+
+
+def _method(name: str) -> Method:
+    if name == "em":
+        return "em"
+    if name == "baseline":
+        return "baseline"
+    raise ConfigError(f"Expected --method to be em or baseline, but got {name!r}.")
+
+
+def _open(
+    images: list[str],
+    out: Path,
+    backbone: str,
+    weights: Path | None,
+    device: str,
+    config: Config,
+    overwrite: bool,
+    stages: tuple[str, ...],
+) -> Run:
+    from primaps.features.backbone import load_backbone
+    from primaps.pipeline import open_run
+
+    console = make_console()
+    return open_run(
+        images,
+        out,
+        load_backbone(backbone, weights=weights, device=device),
+        config,
+        stages=stages,
+        weights=None if weights is None else str(weights),
+        overwrite=overwrite,
+        progress=TerminalProgress(console),
+    )
+
+
+def _exit(run: Run) -> None:
+    """Exit code 3 if some inputs failed; they are named."""
+    if run.failures:
+        typer.echo(f"{len(run.failures)} inputs could not be used; see {run.folder.failures_file}:", err=True)
+        for failure in run.failures[:10]:
+            typer.echo(f"  {failure.path}: {failure.reason}", err=True)
+        raise typer.Exit(EXIT_SOME_FAILED)

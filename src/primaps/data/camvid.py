@@ -1,0 +1,56 @@
+"""CamVid with 11 classes (Brostow et al., Pattern Recognition Letters 2009), in the layout of the SegNet tutorial.
+
+Layout::
+
+    ROOT/train/NAME.png      ROOT/trainannot/NAME.png
+    ROOT/val/NAME.png        ROOT/valannot/NAME.png
+    ROOT/test/NAME.png       ROOT/testannot/NAME.png
+
+Images may be PNG or JPEG. Label images hold ids 0..10; 11 is unlabelled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from primaps.data.dataset import LabelledDataset
+from primaps.data.paired import PairedDataset, missing_split, pair_files, require_folder, split_folders
+
+_CLASSES: Final = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
+CLASS_NAMES: Final = tuple(_CLASSES)
+"""Names by class id."""
+UNLABELLED: Final = 11
+"""Stored id of unlabelled pixels."""
+
+
+def load(root: Path, split: str | None) -> LabelledDataset:
+    """Open a split of CamVid.
+
+    Args:
+        root: Folder with the splits.
+        split: "train", "val" or "test".
+
+    Raises:
+        DatasetError: If root or split is missing, the split is empty, or images and label images do not match.
+    """
+    require_folder(root, "the CamVid folder")
+    existing = split_folders(root)
+    if split is None or split not in existing:
+        raise missing_split(root, split, existing, "folders SPLIT (images) and SPLITannot (label PNGs)")
+    pairs = pair_files(root / split, root / f"{split}annot")
+    return PairedDataset(pairs, CLASS_NAMES, np.array(list(_CLASSES.values()), dtype=np.uint8), ignored=(UNLABELLED,))

@@ -1,0 +1,106 @@
+"""Opening image files: one place that turns whatever can go wrong into an `ImageError`."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+from PIL import Image, UnidentifiedImageError
+
+from primaps.data.paths import printable
+from primaps.data.pillow_warnings import PILLOW_WARNINGS
+from primaps.errors import ImageError, PrimapsError
+
+FORMATS: Final = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "GIF", "JPEG2000", "AVIF")
+"""Pillow's names of the formats that are read: a closed list, because others start programs (EPS) or have no signature (TGA)."""
+
+
+@contextmanager
+def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
+    """Open an image file; every error inside the ``with`` block leaves it as an `ImageError` that names the file.
+
+    No state of Pillow is changed; in particular its decompression bomb limit stays as the application set it.
+
+    Args:
+        path: A regular file.
+
+    Yields:
+        The open binary file, at its start.
+
+    Raises:
+        ImageError: If the file is missing, empty, no regular file, not readable, no image, damaged or too large.
+    """
+    name = printable(path)
+    _check_file(Path(path), name)
+    try:
+        with PILLOW_WARNINGS.reading(name), Path(path).open("rb") as stream:
+            yield stream
+    except PrimapsError:
+        raise
+    except PermissionError as error:
+        raise ImageError(
+            f"Expected a readable image file, but there is no permission to read {name}. Change its rights."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(_not_an_image(Path(path), name)) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"Expected an image of usual size, but got {name}: {error} Make it smaller or leave it out.") from error
+    except MemoryError as error:
+        raise ImageError(
+            f"Expected {name} to fit into memory, but it does not. Make the image smaller or leave it out."
+        ) from error
+    except Exception as error:  # decoders raise anything from SyntaxError to struct.error when a file is damaged
+        detail = f"{error}" or type(error).__name__
+        raise ImageError(
+            f"Expected a complete image, but {name} is damaged or truncated ({detail}). Copy it again or leave it out."
+        ) from error
+
+
+def open_header(stream: BufferedReader) -> Image.Image:
+    """Identify an image by its content; pixels are decoded later. Call inside `decoding`.
+
+    Args:
+        stream: Binary file as `decoding` yields it.
+    """
+    Image.init()  # AVIF and others are registered only if this build of Pillow has them
+    return Image.open(stream, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def _check_file(path: Path, name: str) -> None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise ImageError(_not_there(path, name, error)) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageError(
+            f"Expected an image file, but {name} is a folder. Give the files in it, or the folder to a command for folders."
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(f"Expected an image file, but {name} is no regular file (a pipe, socket or device). Leave it out.")
+    if status.st_size == 0:
+        raise ImageError(f"Expected an image, but {name} is empty (0 bytes). Copy it again from its source or leave it out.")
+
+
+def _not_there(path: Path, name: str, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return f"Expected a readable image file, but there is no permission to reach {name}. Change the rights of its folder."
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        target = printable(path.readlink())
+        return f"Expected an image file, but {name} is a link to {target}, which does not exist. Restore it or remove the link."
+    if isinstance(error, FileNotFoundError):
+        return f"Expected an image file at {name}, but there is none. Check the path."
+    return f"Expected the path of an image file, but got {name!r} ({error}). Check the path."
+
+
+def _not_an_image(path: Path, name: str) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(16)
+    return (
+        f"Expected an image ({', '.join(FORMATS)}), but the content of {name} is none of these (it starts with {start!r}). "
+        "Convert it or leave it out."
+    )

@@ -1,0 +1,120 @@
+"""Your own labelled data: a folder of images beside a folder of label PNGs.
+
+Layouts (sub-folders are allowed everywhere)::
+
+    ROOT/SPLIT/a.jpg           ROOT/SPLITannot/a.png
+    ROOT/images/SPLIT/a.jpg    ROOT/labels/SPLIT/a.png
+    ROOT/images/a.jpg          ROOT/labels/a.png             without splits: split=None
+
+Label images have one channel (greyscale or indexed); pixel values are class ids 0..254, and 255 is unlabelled. The label image
+of ``a.jpg`` is ``a.jpg.png`` or ``a.png``. ``ROOT/classes.txt`` names the classes, one per line in the order of their ids;
+without it the label images of the split are read once to find the largest id, and classes are called "class 0", "class 1", ...
+
+Images without labels need no data set: they are given to the commands directly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from primaps.data.dataset import LabelledDataset
+from primaps.data.labels import read_labels
+from primaps.data.paired import Pair, PairedDataset, missing_split, pair_files, require_folder, split_folders
+from primaps.data.paths import printable
+from primaps.errors import DatasetError
+from primaps.types import IGNORE_INDEX
+
+
+def load(root: Path, split: str | None) -> LabelledDataset:
+    """Open a folder of images and label images.
+
+    Args:
+        root: Folder in one of the layouts above.
+        split: Name of the split; None if there are none.
+
+    Raises:
+        DatasetError: If root or split is missing, the split is empty, images and label images do not match, a label image has
+            no labelled pixel values, or classes.txt is malformed.
+    """
+    require_folder(root, "a data set folder")
+    pairs = pair_files(*_folders(root, split))
+    names = _class_names(root) or _numbered_classes(pairs)
+    return PairedDataset(pairs, names, class_colours(len(names)))
+
+
+def class_colours(num_classes: int) -> NDArray[np.uint8]:
+    """The PASCAL VOC colour map: the bits of the class id spread over red, green and blue.
+
+    Args:
+        num_classes: Up to 256.
+
+    Returns:
+        (num_classes, 3) uint8 RGB, all different.
+
+    Example:
+        >>> class_colours(4).tolist()
+        [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
+    """
+    ids = np.arange(num_classes)
+    colours = np.zeros((num_classes, 3), dtype=np.uint8)
+    for bit in range(8):
+        channel, significance = bit % 3, 7 - bit // 3
+        colours[:, channel] |= (((ids >> bit) & 1) << significance).astype(np.uint8)
+    return colours
+
+
+def _folders(root: Path, split: str | None) -> tuple[Path, Path]:
+    """Folder of the images and folder of the label images."""
+    images, labels = root / "images", root / "labels"
+    if split is None:
+        if images.is_dir() and labels.is_dir():
+            return images, labels
+        raise missing_split(root, split, _splits(root), "folders images and labels")
+    candidates = [(images / split, labels / split), (root / split, root / f"{split}annot")]
+    for pair in candidates:
+        if pair[0].is_dir() and pair[1].is_dir():
+            return pair
+    raise missing_split(root, split, _splits(root), "images/SPLIT and labels/SPLIT, or SPLIT and SPLITannot,")
+
+
+def _splits(root: Path) -> list[str]:
+    images, labels = root / "images", root / "labels"
+    nested = [path.name for path in images.iterdir() if (labels / path.name).is_dir()] if images.is_dir() else []
+    return sorted({*nested, *split_folders(root)})
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    """Names from classes.txt; none if there is no such file."""
+    path = root / "classes.txt"
+    if not path.exists():
+        return ()
+    try:
+        names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").strip().splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"Expected class names as UTF-8 text in {printable(path)}, but got: {error}. Save it as UTF-8."
+        ) from error
+    if not names or "" in names or len(set(names)) != len(names) or len(names) > IGNORE_INDEX:
+        raise DatasetError(
+            f"Expected 1 to {IGNORE_INDEX} different class names in {printable(path)}, one per line, but got {len(names)} lines, "
+            f"{names.count('')} of them empty, with {len(set(names))} different names. Correct the file."
+        )
+    return names
+
+
+def _numbered_classes(pairs: tuple[Pair, ...]) -> tuple[str, ...]:
+    largest = -1
+    for pair in pairs:
+        labels = read_labels(pair.labels)
+        largest = max(largest, int(labels.max(where=labels != IGNORE_INDEX, initial=-1)))
+        if largest > IGNORE_INDEX:
+            raise DatasetError(
+                f"Expected class ids 0..{IGNORE_INDEX - 1} or {IGNORE_INDEX} (unlabelled), but {printable(pair.labels)} contains "
+                f"{largest}. Renumber the classes."
+            )
+    if largest < 0:
+        raise DatasetError(f"Expected labelled pixels in {len(pairs)} label images, but all are {IGNORE_INDEX} (unlabelled).")
+    return tuple(f"class {index}" for index in range(largest + 1))

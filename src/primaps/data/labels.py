@@ -1,0 +1,40 @@
+"""Label images from files: class ids as stored, palettes left alone."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from primaps.data.decoding import decoding, open_header
+from primaps.data.paths import printable
+from primaps.data.reading import exif_orientation, upright
+from primaps.errors import DatasetError
+
+_ID_MODES = ("1", "L", "P", "I")
+
+
+def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
+    """Read a label image.
+
+    Args:
+        path: Image file with one channel (greyscale, indexed, 1-bit or 16-bit), normally a PNG.
+
+    Returns:
+        (H, W) int64 ids as stored; of an indexed image the palette indices.
+
+    Raises:
+        DatasetError: If it has colour channels.
+        ImageError: If it cannot be read.
+    """
+    name = printable(path)
+    with decoding(path) as stream:
+        image = open_header(stream)
+        image.load()
+        if image.mode not in _ID_MODES and not image.mode.startswith("I;16"):
+            raise DatasetError(
+                f"Expected a label image with one channel of class ids, but {name} has mode {image.mode}. "
+                "Save it as greyscale or indexed PNG whose pixel values are the class ids."
+            )
+        return np.array(upright(image, exif_orientation(image, name))).astype(np.int64)

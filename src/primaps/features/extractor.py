@@ -1,0 +1,145 @@
+"""What all frozen backbones have in common: preprocessing, checks, and staying frozen."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from primaps.errors import BackboneError
+from primaps.features.preprocess import check_image, image_to_input, input_size
+from primaps.features.registry import BackboneSpec
+from primaps.types import Image
+
+
+class FrozenBackbone(nn.Module, ABC):
+    """A backbone that never trains. Implements `primaps.types.FeatureExtractor`.
+
+    Attributes:
+        name: Name it was loaded under.
+        dim: Number of feature channels C.
+        patch_size: Stride of the feature grid in pixels.
+        threshold: Calibrated cosine similarity from which a token belongs to a proposal.
+        licence: Licence of the weights.
+        mean: Per-channel mean of the input normalisation, RGB in [0, 1].
+        std: Per-channel standard deviation of the input normalisation.
+    """
+
+    _mean: torch.Tensor
+    _std: torch.Tensor
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        """Take the attributes from the registry entry.
+
+        Args:
+            spec: Registry entry with known ``dim`` and ``patch_size``.
+        """
+        super().__init__()
+        self.spec = spec
+        self.name = spec.name
+        self.dim = spec.dim
+        self.patch_size = spec.patch_size
+        self.threshold = spec.threshold
+        self.licence = spec.licence
+        self.mean = spec.mean
+        self.std = spec.std
+        self.register_buffer("_mean", torch.tensor(spec.mean), persistent=False)
+        self.register_buffer("_std", torch.tensor(spec.std), persistent=False)
+
+    @abstractmethod
+    def _features(self, batch: torch.Tensor) -> torch.Tensor:
+        """(N, C, h, w) features of a checked (N, 3, H', W') float32 batch on the device."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        return self._mean.device
+
+    def freeze(self) -> Self:
+        """Evaluation mode, no parameter requires a gradient."""
+        self.requires_grad_(requires_grad=False)
+        return self.train(mode=False)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002 - the signature of nn.Module
+        """Stay in evaluation mode: a frozen backbone inside a larger model ignores ``train()``."""
+        return super().train(mode=False)
+
+    def describe(self) -> Mapping[str, Any]:
+        """What identifies the features, as JSON values; two backbones with equal descriptions give equal features."""
+        return {
+            "name": self.name,
+            "implementation": self.spec.implementation,
+            "dim": self.dim,
+            "patch_size": self.patch_size,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "licence": self.licence,
+            "source": self.spec.source,
+        }
+
+    def preprocess(self, image: Image | torch.Tensor, size: int = 320) -> torch.Tensor:
+        """Resize and normalise one image; see `primaps.features.preprocess.input_size` for the size.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, numpy array or torch tensor.
+            size: Short side of the result in pixels, before rounding to multiples of the patch.
+
+        Returns:
+            (1, 3, H', W') float32 on the device.
+
+        Raises:
+            ImageError: If the image is not (H, W, 3) uint8.
+            ConfigError: If ``size`` is smaller than 1.
+        """
+        height, width = check_image(image).shape[:2]
+        return image_to_input(image, input_size(height, width, size, self.patch_size), self._mean, self._std, self.device)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Features of a preprocessed batch, without gradient.
+
+        Args:
+            batch: (N, 3, H', W') floating point, normalised, sides multiples of the patch size; moved to the device.
+
+        Returns:
+            (N, C, h, w) float32, contiguous, h = H' / patch_size, w = W' / patch_size.
+
+        Raises:
+            BackboneError: If the batch has another shape or dtype.
+        """
+        if batch.ndim != 4 or batch.shape[1] != 3 or not batch.is_floating_point() or 0 in batch.shape:
+            raise BackboneError(
+                f"Expected the batch to be floating point of shape (N, 3, H, W), but got {batch.dtype} {tuple(batch.shape)}. "
+                "Make it with preprocess(image)."
+            )
+        height, width = batch.shape[2:]
+        if height % self.patch_size or width % self.patch_size:
+            raise BackboneError(
+                f"Expected both sides of the batch to be multiples of {self.patch_size} for {self.name!r}, but got "
+                f"{height} x {width}. Make it with preprocess(image)."
+            )
+        with torch.no_grad():
+            features = self._features(batch.to(self.device, torch.float32)).float().contiguous()
+        expected = (batch.shape[0], self.dim, height // self.patch_size, width // self.patch_size)
+        if tuple(features.shape) != expected:
+            raise BackboneError(f"Expected features of {self.name!r} to have shape {expected}, but got {tuple(features.shape)}.")
+        return features
+
+    def extract(self, image: Image | torch.Tensor, size: int = 320) -> torch.Tensor:
+        """Features of one image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, numpy array or torch tensor.
+            size: Short side of the backbone's input in pixels.
+
+        Returns:
+            (C, h, w) float32.
+
+        Raises:
+            ImageError: If the image is not (H, W, 3) uint8.
+            ConfigError: If ``size`` is smaller than 1.
+        """
+        features: torch.Tensor = self.forward(self.preprocess(image, size))
+        return features[0]

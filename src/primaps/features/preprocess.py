@@ -1,0 +1,111 @@
+"""From an image of any size to the normalised input of a backbone."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from primaps.errors import ConfigError, ImageError
+from primaps.types import Image
+
+MAX_ASPECT: Final = 8
+"""Inputs are at most this many times longer than the short side's target; longer images are squashed to it."""
+
+
+def input_size(height: int, width: int, size: int, patch_size: int) -> tuple[int, int]:
+    """Size of the backbone's input for an image of a given size.
+
+    The short side becomes ``size`` and the aspect ratio is kept, up to `MAX_ASPECT`: a 1 x 10000 strip becomes
+    ``size`` x ``8 * size``, so that it stays affordable. Then each side is rounded to the nearest multiple of the patch
+    (halves go up), at least one patch. Small images are enlarged, nothing is ever cropped. Integer arithmetic throughout.
+
+    Args:
+        height: Image height in pixels.
+        width: Image width in pixels.
+        size: Target of the short side in pixels.
+        patch_size: Patch size (stride of the feature grid) in pixels.
+
+    Returns:
+        (H', W') in pixels, multiples of ``patch_size``.
+
+    Raises:
+        ConfigError: If an argument is smaller than 1.
+
+    Example:
+        >>> input_size(360, 480, size=320, patch_size=8)
+        (320, 424)
+        >>> input_size(360, 480, size=320, patch_size=14)
+        (322, 420)
+        >>> input_size(1, 10000, size=320, patch_size=8)
+        (320, 2560)
+    """
+    for name, value in (("height", height), ("width", width), ("size", size), ("patch_size", patch_size)):
+        if value < 1:
+            raise ConfigError(f"Expected {name} to be 1 or more pixels, but got {value}.")
+    short = min(height, width)
+
+    def rounded(side: int) -> int:
+        side = min(side, MAX_ASPECT * short)
+        patches = (2 * side * size + short * patch_size) // (2 * short * patch_size)
+        return max(1, patches) * patch_size
+
+    return rounded(height), rounded(width)
+
+
+def check_image(image: Image | torch.Tensor) -> Image:
+    """An image as a numpy array, after checking that it is one.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, numpy array or torch tensor on any device.
+
+    Raises:
+        ImageError: If type, shape or dtype differ.
+    """
+    value: Any = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else image
+    if not isinstance(value, np.ndarray):
+        raise ImageError(
+            f"Expected the image to be a numpy array or a torch tensor, but got {type(image).__name__}. "
+            "Read files with read_image."
+        )
+    if value.ndim != 3 or value.shape[2] != 3 or 0 in value.shape:
+        raise ImageError(
+            f"Expected the image to have shape (H, W, 3), RGB, but got {tuple(value.shape)}. "
+            "Convert greyscale and transparent images to RGB, and move channels to the last axis."
+        )
+    if value.dtype != np.uint8:
+        raise ImageError(
+            f"Expected the image to have dtype uint8 with values 0 to 255, but got {value.dtype}. "
+            "Scale floating-point images in [0, 1] by 255 and round."
+        )
+    return value
+
+
+def image_to_input(
+    image: Image | torch.Tensor, size: tuple[int, int], mean: torch.Tensor, std: torch.Tensor, device: torch.device
+) -> torch.Tensor:
+    """Resize (anti-aliased bilinear, as Pillow does on 8-bit images) and normalise one image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        size: (H', W') of the result in pixels.
+        mean: (3,) float32 subtracted from values in [0, 1].
+        std: (3,) float32 divided by.
+        device: Where the result goes.
+
+    Returns:
+        (1, 3, H', W') float32.
+
+    Raises:
+        ImageError: If the image is not (H, W, 3) uint8.
+    """
+    from PIL import Image as PILImage
+
+    array = check_image(image)
+    if array.shape[:2] != size:
+        resized = PILImage.fromarray(np.ascontiguousarray(array)).resize((size[1], size[0]), PILImage.Resampling.BILINEAR)
+        array = np.asarray(resized)
+    values = torch.from_numpy(np.array(array)).to(device).permute(2, 0, 1)[None].float() / 255.0
+    normalised: torch.Tensor = (values - mean.to(device)[:, None, None]) / std.to(device)[:, None, None]
+    return normalised.contiguous()

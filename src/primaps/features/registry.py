@@ -1,0 +1,175 @@
+"""The table of backbones: names, sources, licences and preprocessing. Imports neither torch nor timm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from primaps.config import did_you_mean
+from primaps.errors import BackboneError
+
+Triple = tuple[float, float, float]
+PositionRule = Literal["dino", "dinov2", "dinov2_reg"]
+
+IMAGENET_MEAN: Final[Triple] = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final[Triple] = (0.229, 0.224, 0.225)
+VIT_THRESHOLD: Final = 0.4
+"""Threshold on the cosine similarity published with PriMaPs for the DINO family."""
+TEXTURE_THRESHOLD: Final = 0.5
+"""At 0.5 the first decomposition step covers the image with 5 to 10 proposals on street scenes and photographs."""
+TEXTURE_DIM: Final = 196
+"""48 statistics in 4 windows, and 4 channels of position."""
+TIMM_PREFIX: Final = "timm:"
+
+_DOWNLOADS: Final = "https://dl.fbaipublicfiles.com"
+_DINOV3_PAGE: Final = "https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/"
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What is known about a backbone before it is loaded.
+
+    Attributes:
+        name: Name for `load_backbone` and ``--backbone``.
+        dim: Number of feature channels C; 0 = known only after loading (``timm:`` models).
+        patch_size: Stride of the feature grid in pixels; 0 = known only after loading.
+        licence: Licence of the weights.
+        source: Where the features come from, in words.
+        implementation: "texture" (nothing learned) or "timm".
+        timm_name: Model of the timm library, with its weights tag; empty if not from timm.
+        file_name: Official weights file; None if there is none.
+        url: Where that file (or the page that hands it out) is; None if there is none.
+        hub: The weights can be downloaded from the Hugging Face hub on first use.
+        position: How the official hub code resamples position embeddings; None = left to timm (rotary, convolutional, ...).
+        threshold: Cosine similarity to the anchor from which a token belongs to a proposal.
+        mean: Per-channel mean of the input normalisation, RGB in [0, 1].
+        std: Per-channel standard deviation of the input normalisation.
+    """
+
+    name: str
+    dim: int
+    patch_size: int
+    licence: str
+    source: str
+    implementation: Literal["texture", "timm"] = "timm"
+    timm_name: str = ""
+    file_name: str | None = None
+    url: str | None = None
+    hub: bool = True
+    position: PositionRule | None = None
+    threshold: float = VIT_THRESHOLD
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+
+    @property
+    def needs_download(self) -> bool:
+        """True if the weights are not part of the package: fetched on first use, or given as a file."""
+        return self.implementation == "timm"
+
+
+def _texture(name: str, source: str) -> BackboneSpec:
+    return BackboneSpec(
+        name=name,
+        dim=TEXTURE_DIM,
+        patch_size=8,
+        licence="Apache-2.0",
+        source=source,
+        implementation="texture",
+        hub=False,
+        threshold=TEXTURE_THRESHOLD,
+    )
+
+
+def _dino(name: str, stem: str, timm_name: str, dim: int, patch_size: int, *, hub: bool = True) -> BackboneSpec:
+    return BackboneSpec(
+        name=name,
+        dim=dim,
+        patch_size=patch_size,
+        licence="Apache-2.0",
+        source="DINO, Caron et al. 2021",
+        timm_name=timm_name,
+        file_name=f"{stem}.pth",
+        url=f"{_DOWNLOADS}/dino/{stem}/{stem}.pth",
+        hub=hub,
+        position="dino",
+    )
+
+
+def _dinov2(letter: str, size: str, dim: int, *, registers: bool) -> BackboneSpec:
+    stem = f"dinov2_vit{letter}14"
+    file_name = f"{stem}_reg4_pretrain.pth" if registers else f"{stem}_pretrain.pth"
+    return BackboneSpec(
+        name=f"{stem}_reg" if registers else stem,
+        dim=dim,
+        patch_size=14,
+        licence="Apache-2.0",
+        source="DINOv2 with registers, Darcet et al. 2024" if registers else "DINOv2, Oquab et al. 2024",
+        timm_name=f"vit_{size}_patch14_{'reg4_' if registers else ''}dinov2.lvd142m",
+        file_name=file_name,
+        url=f"{_DOWNLOADS}/dinov2/{stem}/{file_name}",
+        position="dinov2_reg" if registers else "dinov2",
+    )
+
+
+def _dinov3(letter: str, size: str, dim: int, checksum: str) -> BackboneSpec:
+    return BackboneSpec(
+        name=f"dinov3_vit{letter}16",
+        dim=dim,
+        patch_size=16,
+        licence="DINOv3 License (https://ai.meta.com/resources/models-and-libraries/dinov3-license/)",
+        source="DINOv3, Siméoni et al. 2025",
+        timm_name=f"vit_{size}_patch16_dinov3.lvd1689m",
+        file_name=f"dinov3_vit{letter}16_pretrain_lvd1689m-{checksum}.pth",
+        url=_DINOV3_PAGE,
+    )
+
+
+_SIZES: Final = (("s", "small", 384), ("b", "base", 768), ("l", "large", 1024))
+
+_SPECS: Final[tuple[BackboneSpec, ...]] = (
+    _texture("mini", "stands for 'texture' until a small learned network takes its place"),
+    _texture("texture", "colour, gradient and position statistics, nothing learned"),
+    _dino("dino_vits8", "dino_deitsmall8_pretrain", "vit_small_patch8_224.dino", 384, 8),
+    _dino("dino_vitb8", "dino_vitbase8_pretrain", "vit_base_patch8_224.dino", 768, 8),
+    _dino("dino_vits16", "dino_deitsmall16_pretrain", "vit_small_patch16_224.dino", 384, 16),
+    _dino("dino_vitb16", "dino_vitbase16_pretrain", "vit_base_patch16_224.dino", 768, 16),
+    # The 300-epoch ViT-S/8 that STEGO and HP use; no hub carries it.
+    _dino("dino_vits8_300ep", "dino_deitsmall8_300ep_pretrain", "vit_small_patch8_224.dino", 384, 8, hub=False),
+    *(_dinov2(letter, size, dim, registers=False) for letter, size, dim in _SIZES),
+    *(_dinov2(letter, size, dim, registers=True) for letter, size, dim in _SIZES),
+    _dinov3("s", "small", 384, "08c60483"),
+    _dinov3("b", "base", 768, "73cec8be"),
+)
+
+
+def list_backbones() -> tuple[BackboneSpec, ...]:
+    """All named backbones, in the order in which they are presented. ``timm:<model>`` adds every model of timm.
+
+    Example:
+        >>> [spec.name for spec in list_backbones()][:3]
+        ['mini', 'texture', 'dino_vits8']
+    """
+    return _SPECS
+
+
+def find_spec(name: str) -> BackboneSpec:
+    """The table entry of a backbone name.
+
+    Args:
+        name: One of `list_backbones`, or ``timm:`` followed by any timm model name (checked when it is loaded).
+
+    Raises:
+        BackboneError: If the name is unknown; the message suggests the closest known ones.
+    """
+    if name.startswith(TIMM_PREFIX) and len(name) > len(TIMM_PREFIX):
+        timm_name = name.removeprefix(TIMM_PREFIX)
+        return BackboneSpec(
+            name=name, dim=0, patch_size=0, licence="see the model card", source=f"timm model {timm_name}", timm_name=timm_name
+        )
+    for spec in _SPECS:
+        if spec.name == name:
+            return spec
+    known = [spec.name for spec in _SPECS]
+    raise BackboneError(
+        f"Unknown backbone {name!r}.{did_you_mean(name, known)} Choose one of {', '.join(known)}, or timm:<model of timm>."
+    )

@@ -1,0 +1,184 @@
+"""Safe reading of weight files, and their layouts: official DINO, DINOv2, DINOv3, and timm."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from primaps.errors import BackboneError
+from primaps.features.registry import list_backbones
+
+State = dict[str, torch.Tensor]
+
+_WRAPPERS: Final = ("teacher", "student", "state_dict", "model")  # the teacher is the published network
+_HEADS: Final = ("head.", "dino_head.", "ibot_head.")
+_SHOWN: Final = 3
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_weights(path: Path) -> State:
+    """Read a weight file without running any code in it, and unwrap training checkpoints.
+
+    Args:
+        path: ``.safetensors``, or ``.pth`` / ``.pt`` / ``.bin`` / ``.ckpt`` read with ``torch.load(weights_only=True)``. Full
+            training checkpoints ("teacher" before "student", keys prefixed ``module.`` and ``backbone.``) are unwrapped.
+
+    Returns:
+        Tensors by key, on the CPU, in the layout of the file.
+
+    Raises:
+        BackboneError: If the file is missing, damaged, of another kind, or holds anything but tensors and plain values.
+    """
+    if not path.is_file():
+        raise BackboneError(f"Expected a weights file, but {path} {'is a folder' if path.is_dir() else 'does not exist'}.")
+    return _unwrap(_read(path), path)
+
+
+def _read(path: Path) -> Any:
+    suffix = path.suffix.lower()
+    if suffix not in {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}:
+        raise BackboneError(f"Expected a weights file ending in .safetensors, .pth or .pt, but got {path.name!r}.")
+    try:
+        if suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        # Official DINO training checkpoints carry their command line as an argparse.Namespace, which is only data.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files fail in a dozen ways, all of them mean the same to the user
+        reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
+        raise BackboneError(
+            f"Expected {path} to hold tensors only, but it cannot be read safely: {reason} "
+            "The file is damaged, incomplete, or contains code; download it again from its official source."
+        ) from error
+
+
+def _unwrap(content: Any, path: Path) -> State:
+    for key in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise BackboneError(f"Expected {path} to hold a dictionary of tensors, but got {type(content).__name__}.")
+    foreign = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
+    if foreign:
+        raise BackboneError(
+            f"Expected {path} to hold tensors by name, or a checkpoint with one of {', '.join(_WRAPPERS)}, but got "
+            f"other values under {_first(foreign)}."
+        )
+    return {key.removeprefix("module.").removeprefix("backbone."): value for key, value in content.items()}
+
+
+def to_timm_layout(state: State) -> State:
+    """Rename and merge the keys of the official layouts to those of timm.
+
+    - DINO: the same keys.
+    - DINOv2: ``mask_token`` (used in training only) is dropped. With registers, ``register_tokens`` becomes ``reg_token``
+      and the CLS entry of ``pos_embed`` moves into ``cls_token``, which is what it is added to.
+    - DINOv3: ``storage_tokens`` becomes ``reg_token``, ``ls<i>.gamma`` becomes ``gamma_<i>``, constants of the rotary
+      embedding and ``mask_token`` are dropped, ``qkv.bias`` becomes ``q_bias`` and ``v_bias`` (the bias of the keys is
+      masked), and disappears if it is zero throughout the file, as in the published models.
+
+    Args:
+        state: Tensors by key as `read_weights` returns them.
+    """
+    result = {key: value for key, value in state.items() if key != "mask_token"}
+    if "register_tokens" in result and "pos_embed" in result and "cls_token" in result:
+        result["reg_token"] = result.pop("register_tokens")
+        result["cls_token"] = result["cls_token"] + result["pos_embed"][:, :1]
+        result["pos_embed"] = result["pos_embed"][:, 1:]
+    return _from_dinov3(result) if "storage_tokens" in result else result
+
+
+def _from_dinov3(state: State) -> State:
+    result: State = {}
+    for key, value in state.items():
+        if key.endswith((".periods", ".bias_mask")):
+            continue
+        if key.endswith("qkv.bias"):
+            query, _, values = value.chunk(3)
+            result[key.replace("qkv.bias", "q_bias")] = query
+            result[key.replace("qkv.bias", "v_bias")] = values
+            continue
+        result[re.sub(r"\.ls([12])\.gamma$", r".gamma_\1", key.replace("storage_tokens", "reg_token"))] = value
+    biases = [key for key in result if key.endswith(("q_bias", "v_bias"))]
+    if not any(bool(result[key].any()) for key in biases):
+        for key in biases:
+            del result[key]
+    return result
+
+
+def load_into(model: nn.Module, state: State, *, classifiers: Iterable[str] = (), wanted: str, path: Path) -> None:
+    """Copy weights into a model; every key and every shape has to fit.
+
+    Args:
+        model: timm model.
+        state: Tensors by key in timm's layout. Keys of heads that the model does not have are left out.
+        classifiers: Names of the model's classifier modules, which a backbone goes without.
+        wanted: Name of the backbone, for messages.
+        path: The file the weights come from, for messages.
+
+    Raises:
+        BackboneError: If keys are missing or unexpected, or shapes differ; says which model the file seems to hold.
+    """
+    target = model.state_dict()
+    heads = (*_HEADS, *(f"{name}." for name in classifiers))
+    state = {key: value for key, value in state.items() if key in target or not key.startswith(heads)}
+    missing = [key for key in target if key not in state]
+    unexpected = [key for key in state if key not in target]
+    shapes = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(target[key].shape)}"
+        for key in target
+        if key in state and state[key].shape != target[key].shape
+    ]
+    problems = [
+        f"{len(found)} {word} ({_first(found)})"
+        for word, found in (("missing keys", missing), ("unexpected keys", unexpected), ("other shapes", shapes))
+        if found
+    ]
+    if problems:
+        raise BackboneError(
+            f"Expected {path} to hold the weights of {wanted!r}, but got {'; '.join(problems)}. {guess_model(state)} "
+            "Give the file of that model, or choose the backbone that the file belongs to."
+        )
+    model.load_state_dict(state, strict=True)
+
+
+def guess_model(state: Mapping[str, torch.Tensor]) -> str:
+    """A sentence that says which backbone a state dict seems to hold, judged by its shapes.
+
+    Args:
+        state: Tensors by key, official or timm layout.
+    """
+    patch = state.get("patch_embed.proj.weight")
+    if patch is None or patch.ndim != 4:
+        return "The file does not look like a vision transformer."
+    dim, patch_size = patch.shape[0], patch.shape[-1]
+    blocks = {int(match[1]) for key in state if (match := re.match(r"blocks\.(\d+)\.", key))}
+    registers = any(key in state for key in ("reg_token", "register_tokens"))
+    names = [
+        spec.name
+        for spec in list_backbones()
+        if spec.timm_name
+        and (spec.dim, spec.patch_size) == (dim, patch_size)
+        and ("reg4" in spec.timm_name or "dinov3" in spec.timm_name) == registers
+    ]
+    found = f"dimension {dim}, patch size {patch_size}, {len(blocks)} blocks{', registers' if registers else ''}"
+    return f"The file seems to hold a vision transformer of {found}{': ' + ' or '.join(names) if names else ''}."
+
+
+def _first(items: list[str]) -> str:
+    return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")

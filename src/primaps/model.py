@@ -1,0 +1,111 @@
+"""A fitted model on disk: prototypes as safetensors, everything else as readable JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from primaps.config import differences
+from primaps.errors import CheckpointError
+from primaps.store import read_json, read_tensors, write_json, write_tensors
+from primaps.types import FitResult
+
+if TYPE_CHECKING:
+    import torch
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """Prototypes and what is needed to apply them.
+
+    Attributes:
+        fit: The fitted prototypes.
+        backbone: Description of the backbone whose features they were fitted to.
+        weights: Weights file the backbone was loaded from; None = bundled or from the hub.
+        size: Short side of the backbone's input in pixels.
+        settings: Settings of the fit, for the record.
+        fingerprint: Changes when anything that determined the prototypes changes.
+    """
+
+    fit: FitResult
+    backbone: Mapping[str, Any]
+    weights: str | None
+    size: int
+    settings: Mapping[str, Any]
+    fingerprint: str
+
+    @property
+    def num_clusters(self) -> int:
+        """K."""
+        return len(self.fit.teacher)
+
+    @property
+    def prototypes(self) -> torch.Tensor:
+        """(K, C) float32 prototypes that label maps are made with: the teacher's."""
+        return self.fit.teacher
+
+    def save(self, folder: Path) -> None:
+        """Write ``prototypes.safetensors`` and ``model.json``; the JSON last, as the sign that both are complete.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        tensors = {"teacher": self.fit.teacher, "student": self.fit.student, "usage": self.fit.usage}
+        (folder / "model.json").unlink(missing_ok=True)
+        write_tensors(folder / "prototypes.safetensors", tensors)
+        write_json(
+            folder / "model.json",
+            {
+                "format": _FORMAT,
+                "num_clusters": self.num_clusters,
+                "cosine": self.fit.cosine,
+                "dead_clusters": list(self.fit.dead_clusters),
+                "backbone": dict(self.backbone),
+                "weights": self.weights,
+                "size": self.size,
+                "settings": dict(self.settings),
+                "losses": [round(loss, 6) for loss in self.fit.losses],
+                "fingerprint": self.fingerprint,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Read a model from its folder, or from a run's folder.
+
+        Raises:
+            CheckpointError: If there is no model, or it is damaged.
+        """
+        if not (folder / "model.json").exists() and (folder / "model" / "model.json").exists():
+            folder /= "model"
+        if not (folder / "model.json").exists():
+            raise CheckpointError(
+                f"Expected a fitted model (model.json and prototypes.safetensors) in {folder} or {folder / 'model'}, but found "
+                "none. Run `primaps segment` or `primaps fit` first."
+            )
+        record = read_json(folder / "model.json")
+        tensors = read_tensors(folder / "prototypes.safetensors")
+        try:
+            fit = FitResult(
+                tensors["teacher"], tensors["student"], bool(record["cosine"]), tensors["usage"], tuple(record["losses"])
+            )
+            return cls(fit, record["backbone"], record["weights"], record["size"], record["settings"], record["fingerprint"])
+        except KeyError as error:
+            raise CheckpointError(f"Expected {folder} to hold a complete model, but {error} is missing.") from error
+
+    def check_backbone(self, description: Mapping[str, Any]) -> None:
+        """Make sure that a backbone gives the features that the prototypes were fitted to.
+
+        Raises:
+            CheckpointError: If it is another one; the differences are named.
+        """
+        changed = differences(self.backbone, description)
+        if changed:
+            listed = "\n  ".join(changed)
+            raise CheckpointError(
+                f"The model was fitted to another backbone (fitted -> given):\n  {listed}\nGive the original weights."
+            )

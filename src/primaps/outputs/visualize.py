@@ -1,0 +1,270 @@
+"""Pictures of label images: stable colours, overlays, thumbnails and the notebook figure."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+
+from primaps.errors import OutputError
+from primaps.types import IGNORE_INDEX, Image, MaskProposals
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+MAX_COLOURS: Final = 255
+IGNORED_COLOUR: Final = (128, 128, 128)
+"""Colour of ignored or unassigned pixels where no photograph shows through."""
+
+_FIRST_COLOURS: Final = bytes.fromhex("e6194b 3c8cff ffd21f 2eb872 a04ae0 ff8a1f 19d3d8 f45ec8 a5e22e 8a5a2b 1f4fd1 ffb3a7")
+
+
+def palette(num: int) -> NDArray[np.uint8]:
+    """Distinct colours for ids 0..num-1.
+
+    The colour of an id never depends on ``num``: the first twelve are chosen by hand, each further one is the candidate
+    farthest from all earlier ones (and from black, white and grey) in the perceptual space OKLab (Ottosson 2020).
+
+    Args:
+        num: How many colours, 0..255.
+
+    Returns:
+        (num, 3) uint8 RGB.
+
+    Raises:
+        OutputError: If ``num`` is out of range.
+
+    Examples:
+        >>> palette(2).tolist()
+        [[230, 25, 75], [60, 140, 255]]
+    """
+    if not 0 <= num <= MAX_COLOURS:
+        raise OutputError(f"Expected the number of colours to be between 0 and {MAX_COLOURS}, but got {num}.")
+    return _colour_table()[:num].copy()
+
+
+@functools.cache
+def _colour_table() -> NDArray[np.uint8]:
+    """(255, 3) uint8, farthest-point order; distances in whole numbers so that every machine finds the same table."""
+    levels = np.arange(0, 256, 15)
+    grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    lab = _oklab(grid)
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    usable = (lab[:, 0] > 400) & (lab[:, 0] < 900) & (chroma > 70)  # neither near-black, near-white nor grey
+    grid, lab = grid[usable], lab[usable]
+
+    chosen = list(np.frombuffer(_FIRST_COLOURS, dtype=np.uint8).reshape(-1, 3))
+    taken = np.array([*chosen, (0, 0, 0), IGNORED_COLOUR, (255, 255, 255)])
+    distance = ((lab[:, None] - _oklab(taken)[None]) ** 2).sum(axis=-1).min(axis=1)
+    while len(chosen) < MAX_COLOURS:
+        farthest = int(distance.argmax())
+        chosen.append(grid[farthest])
+        distance = np.minimum(distance, ((lab - lab[farthest]) ** 2).sum(axis=-1))
+    return np.array(chosen, dtype=np.uint8)
+
+
+def _oklab(rgb: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """(n, 3) sRGB values 0..255 to OKLab in thousandths (B. Ottosson, "A perceptual color space for image processing")."""
+    value = rgb / 255.0
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    to_lms = np.array(
+        [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ]
+    )
+    to_lab = np.array(
+        [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ]
+    )
+    lab: NDArray[np.float64] = np.cbrt(linear @ to_lms.T) @ to_lab.T
+    return np.rint(1000 * lab).astype(np.int64)
+
+
+def overlay(
+    image: Image,
+    label_image: NDArray[np.integer[Any]],
+    colours: NDArray[np.uint8],
+    alpha: float = 0.55,
+    ignore: int = IGNORE_INDEX,
+) -> Image:
+    """Photograph with its regions painted over it and thin white lines between them.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        label_image: (H, W) integer ids, 0 or more.
+        colours: (n, 3) uint8 RGB; id i is painted in ``colours[i]``, ids from n on reuse the colours from the start.
+        alpha: Opacity of the paint in [0, 1].
+        ignore: Pixels with this id show the untouched photograph (255 for label maps, 0 for mask proposals).
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        OutputError: If shapes, dtypes or ranges do not fit.
+    """
+    _check_image(image)
+    _check_labels(label_image)
+    if image.shape[:2] != label_image.shape:
+        raise OutputError(
+            f"Expected the label image to have the size of the image, {image.shape[:2]}, but got {label_image.shape}. "
+            "Resize it first (primaps.outputs.visualize.resize_labels)."
+        )
+    if not 0.0 <= alpha <= 1.0:
+        raise OutputError(f"Expected alpha to be an opacity in [0, 1], but got {alpha}.")
+    paint = _paint(label_image, colours)
+    weight = round(alpha * 256)
+    blended = image * np.uint16(256 - weight)  # at most 255 * 256: fits 16 bits
+    blended += paint * np.uint16(weight)
+    blended >>= 8
+    result = np.where((label_image == ignore)[..., None], image, blended.astype(np.uint8))
+    edges = boundaries(label_image)
+    result[edges] = 255 - (255 - result[edges]) // 4
+    return result
+
+
+def colourise(label_map: NDArray[np.integer[Any]], ignore: int = IGNORE_INDEX) -> Image:
+    """Flat picture of a label map: every id in its palette colour, ignored pixels grey.
+
+    Args:
+        label_map: (H, W) integer ids, 0 or more; ids from 255 on reuse the colours from the start.
+        ignore: The id that is drawn grey (255 for label maps, 0 for mask proposals).
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        OutputError: If the label map is not a two-dimensional array of ids.
+    """
+    _check_labels(label_map)
+    picture = _paint(label_map, palette(MAX_COLOURS))
+    picture[label_map == ignore] = IGNORED_COLOUR
+    return picture
+
+
+def boundaries(label_image: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels whose right or lower neighbour has another id."""
+    edges = np.zeros(label_image.shape, dtype=bool)
+    edges[:, :-1] |= label_image[:, :-1] != label_image[:, 1:]
+    edges[:-1] |= label_image[:-1] != label_image[1:]
+    return edges
+
+
+def thumbnail(image: Image, max_side: int) -> Image:
+    """Smaller copy of a photograph, antialiased; never enlarged.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        max_side: Longest side of the result in pixels.
+
+    Returns:
+        (h, w, 3) uint8 RGB with max(h, w) <= max_side and the aspect ratio of the image.
+
+    Raises:
+        OutputError: If the image is not (H, W, 3) uint8 or ``max_side`` is not positive.
+    """
+    _check_image(image)
+    if max_side < 1:
+        raise OutputError(f"Expected max_side to be 1 pixel or more, but got {max_side}.")
+    height, width = image.shape[:2]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return image.copy()
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = PILImage.fromarray(np.ascontiguousarray(image)).resize(size, PILImage.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.array(small)
+
+
+def resize_labels(label_image: NDArray[np.integer[Any]], size: tuple[int, int]) -> NDArray[np.integer[Any]]:
+    """Nearest-neighbour copy of a label image at another size.
+
+    Args:
+        label_image: (H, W) integer ids.
+        size: (h, w) of the result in pixels.
+
+    Returns:
+        (h, w) array of the same dtype; holds only ids of the input.
+    """
+    rows, columns = (
+        np.minimum((np.arange(new) + 0.5) * (old / new), old - 1).astype(np.intp)
+        for new, old in zip(size, label_image.shape, strict=True)
+    )
+    resized: NDArray[np.integer[Any]] = label_image[rows[:, None], columns]
+    return resized
+
+
+def show(image: Image, proposals: MaskProposals | NDArray[np.integer[Any]], ax: Axes | None = None) -> Figure | SubFigure:
+    """Matplotlib figure of a photograph beside its mask proposals or its label map.
+
+    Never calls ``plt.show()``. A notebook draws the figure at the end of its cell (a trailing semicolon keeps it from
+    appearing twice); in a script call ``plt.show()`` yourself, or save it: ``pm.show(image, proposals).savefig("x.png")``.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        proposals: Mask proposals (id 0 is left unpainted), or a label map (H, W) of integer ids (255 is left unpainted).
+        ax: Draw only the painted photograph, into these axes, for example as one cell of your own grid.
+
+    Returns:
+        The figure drawn into.
+
+    Raises:
+        OutputError: If sizes or dtypes do not fit.
+    """
+    labels: NDArray[np.integer[Any]]
+    if isinstance(proposals, MaskProposals):
+        labels, ignore = proposals.label_image, 0
+        caption = f"{proposals.num_masks} mask proposals, {proposals.coverage:.0%} of the pixels"
+    else:
+        labels, ignore = proposals, IGNORE_INDEX
+        caption = f"label map, {len(np.setdiff1d(np.unique(labels), [IGNORE_INDEX]))} classes"
+    painted = overlay(image, labels, palette(MAX_COLOURS), ignore=ignore)
+    if ax is not None:
+        _draw(ax, painted, caption)
+        return ax.figure
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(12, min(12.0, 1 + 6 * image.shape[0] / image.shape[1])), layout="constrained"
+    )
+    _draw(left, image, "photograph")
+    _draw(right, painted, caption)
+    return figure
+
+
+def _draw(ax: Axes, picture: Image, caption: str) -> None:
+    ax.imshow(picture)
+    ax.set_title(caption)
+    ax.set_axis_off()
+
+
+def _paint(label_image: NDArray[np.integer[Any]], colours: NDArray[np.uint8]) -> Image:
+    if len(colours) == 0:
+        raise OutputError("Expected at least one colour to paint with, but got none. Use palette(255).")
+    painted: Image = colours.take(label_image, axis=0, mode="wrap")
+    return painted
+
+
+def _check_image(image: Image) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise OutputError(
+            f"Expected the image to be (H, W, 3) uint8 RGB, but got shape {image.shape} and dtype {image.dtype}. "
+            "Read photographs with primaps.read_image."
+        )
+
+
+def _check_labels(label_image: NDArray[np.integer[Any]]) -> None:
+    if label_image.ndim != 2 or not np.issubdtype(label_image.dtype, np.integer) or label_image.size == 0:
+        raise OutputError(
+            f"Expected the label image to be (H, W) whole numbers, but got shape {label_image.shape} "
+            f"and dtype {label_image.dtype}."
+        )
+    if label_image.min() < 0:
+        raise OutputError(f"Expected ids of 0 or more, but got {label_image.min()}. Ignored pixels are {IGNORE_INDEX}.")

@@ -1,0 +1,131 @@
+"""The report of a run: which pictures to show, gathered from what lies in the run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from primaps.data.reading import read_photo
+from primaps.errors import ImageError
+from primaps.model import Model
+from primaps.outputs.label_files import read_label_image, read_png_info
+from primaps.outputs.report import ClassSummary, ImagePanel, Report, class_example, image_panel, write_report
+from primaps.run import Run, versions
+from primaps.types import Failure, Image, ImageFile
+
+MAX_PANELS = 40
+EXAMPLES_PER_CLASS = 4
+PICTURE_PIXELS = 250_000
+
+
+def write_run_report(run: Run, model: Model, inputs: Sequence[str]) -> None:
+    """Write ``report.html`` for the label maps in the run folder.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    images = [image for image in run.usable_images() if run.folder.labels(image.name).exists()]
+    pixels = pixel_counts(run, images, model.num_clusters)
+    examples = best_examples(pixels, EXAMPLES_PER_CLASS)
+    shown = evenly(len(images), MAX_PANELS)
+    pictures, panels = _pictures(run, images, examples, shown)
+    share = pixels.sum(axis=0) / max(1, pixels.sum())
+    classes = [
+        ClassSummary(cluster, None, float(share[cluster]), int(np.count_nonzero(pixels[:, cluster])), pictures[cluster])
+        for cluster in range(model.num_clusters)
+    ]
+    dead = model.fit.dead_clusters
+    write_report(
+        run.folder.report,
+        Report(
+            title="Unsupervised segmentation",
+            classes=classes,
+            images=panels,
+            total_images=len(images),
+            failures=run.failures,
+            warnings=[f"{len(dead)} of {model.num_clusters} classes own no part of any photograph."] if dead else [],
+            settings={**run.settings(), "versions": versions()},
+            timings=run.seconds,
+            facts=_facts(run.counts),
+            backbone=run.backbone.name,
+            method=run.config.fit.method,
+            inputs=inputs,
+        ),
+    )
+
+
+def pixel_counts(run: Run, images: Sequence[ImageFile], num_clusters: int) -> NDArray[np.int64]:
+    """(images, K) pixels of each class, from the headers of the label maps."""
+    counts = np.zeros((len(images), num_clusters), dtype=np.int64)
+    for row, image in enumerate(images):
+        for cluster, number in json.loads(read_png_info(run.folder.labels(image.name))["pixels"]).items():
+            counts[row, int(cluster)] = number
+    return counts
+
+
+def best_examples(pixels: NDArray[np.int64], limit: int) -> list[list[int]]:
+    """Per class the images in which it has the largest share, at most ``limit``, best first."""
+    share = pixels / pixels.sum(axis=1, keepdims=True).clip(1)
+    ranked = np.argsort(-share, axis=0, kind="stable")
+    return [[int(row) for row in ranked[:limit, cluster] if pixels[row, cluster]] for cluster in range(pixels.shape[1])]
+
+
+def evenly(total: int, limit: int) -> list[int]:
+    """At most ``limit`` indices spread evenly over ``range(total)``."""
+    return sorted({int(position) for position in np.linspace(0, total - 1, min(total, limit))}) if total else []
+
+
+def _pictures(
+    run: Run, images: Sequence[ImageFile], examples: Sequence[Sequence[int]], shown: Sequence[int]
+) -> tuple[list[list[Image]], list[ImagePanel]]:
+    """Example pictures per class and the panels, each photograph read once."""
+    wanted: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for cluster, rows in enumerate(examples):
+        for rank, row in enumerate(rows):
+            wanted[row].append((cluster, rank))
+    found: dict[tuple[int, int], Image] = {}
+    panels: list[ImagePanel] = []
+    needed = sorted({*wanted, *shown})
+    with run.stage("report", len(needed)):
+        for row in needed:
+            image = images[row]
+            try:
+                photo = read_photo(image.path, PICTURE_PIXELS).image
+            except ImageError as error:  # gone since it was segmented
+                run.failures.append(Failure(str(image.path), "report", str(error)))
+                continue
+            labels = _small(read_label_image(run.folder.labels(image.name)), photo)
+            for cluster, rank in wanted[row]:
+                if (labels == cluster).any():
+                    found[cluster, rank] = class_example(photo, labels, cluster)
+            if row in shown:
+                proposals = _small(read_label_image(run.folder.proposals(image.name)), photo)
+                info = run.store.info(image.name)
+                panel = image_panel(image.name, photo, proposals, labels)
+                panels.append(panel if info is None else dataclasses.replace(panel, num_proposals=info.num_masks))
+            run.progress.advance()
+    return [[found[key] for key in sorted(found) if key[0] == cluster] for cluster in range(len(examples))], panels
+
+
+def _small(labels: NDArray[np.int32], photo: Image) -> NDArray[np.int32]:
+    """Label image at the size of the reduced photograph."""
+    rows = np.arange(photo.shape[0]) * labels.shape[0] // photo.shape[0]
+    columns = np.arange(photo.shape[1]) * labels.shape[1] // photo.shape[1]
+    small: NDArray[np.int32] = labels[rows][:, columns]
+    return small
+
+
+def _facts(counts: dict[str, Any]) -> dict[str, str]:
+    proposals, coverage = counts.get("proposals_per_image"), counts.get("coverage")
+    facts: dict[str, str] = {}
+    if proposals:
+        facts["proposals per photograph"] = f"{proposals['mean']:.1f} on average, {proposals['min']} to {proposals['max']}"
+    if coverage:
+        facts["covered by proposals"] = f"{coverage['mean']:.0%} of the pixels"
+    return facts

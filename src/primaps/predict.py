@@ -1,0 +1,70 @@
+"""From one image, features and prototypes to a label map."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from primaps.config import PredictConfig
+from primaps.model import Model
+from primaps.proposals.crf import dense_crf
+from primaps.proposals.extract import enlarge_nearest, shrink
+from primaps.prototypes.classifier import label_map_from_logits, logits
+from primaps.types import FeatureExtractor, Image
+
+CRF_FLOATS = 32_000_000
+"""Posterior values (classes times pixels) that the CRF holds at most: many classes make it work at fewer pixels."""
+
+
+def image_features(backbone: FeatureExtractor, image: Image, size: int, *, flip: bool = False) -> torch.Tensor:
+    """(C, h, w) float32 features of one image, rounded to float16 as the store keeps them.
+
+    Args:
+        backbone: The frozen feature extractor.
+        image: (H, W, 3) uint8 RGB.
+        size: Short side of the backbone's input.
+        flip: Average with the features of the mirrored image.
+    """
+    batch = backbone.preprocess(image, size)
+    features = backbone.forward(batch)[0]
+    if flip:
+        features = (features + backbone.forward(batch.flip(-1))[0].flip(-1)) / 2
+    return features.half().float()
+
+
+def label_map(
+    features: torch.Tensor, model: Model, size: tuple[int, int], config: PredictConfig, image: Image | None = None
+) -> NDArray[np.uint8]:
+    """Cluster id of every pixel.
+
+    Args:
+        features: (C, h, w) features of the image.
+        model: The fitted prototypes.
+        size: (H, W) of the label map, the image's own size.
+        config: Limits, and whether the CRF refines the map.
+        image: (H', W', 3) uint8 RGB of at most ``config.max_pixels`` pixels; needed by the CRF only.
+
+    Returns:
+        (H, W) uint8. Computed at up to ``config.max_pixels`` pixels and enlarged by nearest neighbour beyond.
+    """
+    prototypes = model.prototypes.to(features.device)
+    scores = logits(features, prototypes, cosine=model.fit.cosine)
+    if config.crf and image is not None:
+        limit = min(config.max_pixels, CRF_FLOATS // model.num_clusters)
+        pixels = shrink(torch.as_tensor(image, device=features.device), limit)
+        posterior = dense_crf(pixels, torch.log_softmax(scores, dim=0))
+        labels = posterior.argmax(dim=0)
+    else:
+        labels = label_map_from_logits(scores, limited_size(size, config.max_pixels))
+    result: NDArray[np.uint8] = enlarge_nearest(labels.to(torch.uint8), *size).cpu().numpy()
+    return result
+
+
+def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """The largest size of the same shape with at most ``max_pixels`` pixels; never larger than ``size``."""
+    height, width = size
+    if height * width <= max_pixels:
+        return size
+    scale = (max_pixels / (height * width)) ** 0.5
+    return max(1, int(height * scale)), max(1, int(width * scale))

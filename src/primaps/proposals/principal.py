@@ -1,0 +1,153 @@
+"""Principal mask proposals: one image is decomposed by iterated PCA of its features.
+
+Hahn, Araslanov, Schaub-Meyer, Roth: Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals, TMLR 2024,
+section 3.1. Each round finds the first principal direction of the tokens that are still available, takes the token most similar
+to it as anchor, and removes the tokens whose cosine similarity to the anchor reaches a threshold: they are one proposal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+SHORT_PATH = 60
+MASK_LIMIT = 254  # ids of a stack stay within 8 bits, as in the official implementation
+
+
+@dataclass(frozen=True)
+class PrincipalMasks:
+    """The raw decomposition of one image at token resolution.
+
+    Attributes:
+        similarity: (K, h, w) float32; cosine similarity to the anchor where a token belongs to proposal k, else 0. Disjoint.
+        anchors: (K,) int64 row-major token index of each anchor.
+        scores: (K,) float32 mean cosine similarity of a proposal's tokens to its anchor.
+        guards: Degenerate cases that were handled.
+    """
+
+    similarity: torch.Tensor
+    anchors: torch.Tensor
+    scores: torch.Tensor
+    guards: tuple[str, ...]
+
+
+def principal_masks(
+    features: torch.Tensor,
+    threshold: float = 0.4,
+    *,
+    stop_fraction: float = 0.95,
+    max_masks: int = MASK_LIMIT,
+    official_anchor: bool = False,
+) -> PrincipalMasks:
+    """Decompose a feature map into disjoint similarity masks (paper, section 3.1).
+
+    Args:
+        features: (C, h, w) finite float features, not normalised.
+        threshold: Cosine similarity to the anchor from which on a token belongs to the proposal.
+        stop_fraction: Ends when this fraction of tokens is used.
+        max_masks: Ends after this many proposals.
+        official_anchor: Anchor = first signed maximum of the similarity to the direction, taken over all tokens with used ones
+            at zero (official code; depends on the sign of the direction). Otherwise the anchor is the available token with
+            the largest absolute similarity.
+
+    Returns:
+        The masks in order of extraction. Tokens without direction (zero features) belong to none.
+    """
+    channels, height, width = features.shape
+    tokens = features.reshape(channels, -1).T.double()
+    norms = tokens.norm(dim=1, keepdim=True)
+    unit = tokens / norms.clamp_min(torch.finfo(torch.float32).tiny)
+    available = norms.squeeze(1) > 0
+    guards = [] if bool(available.all()) else ["zero_tokens"]
+    masks: list[torch.Tensor] = []
+    anchors: list[int] = []
+    scores: list[torch.Tensor] = []
+    while len(masks) < max_masks and bool(available.any()) and (~available).double().mean() < stop_fraction:
+        direction = principal_direction(tokens[available])
+        anchor, guard = _anchor(unit @ direction, available, official_anchor)
+        if guard:
+            guards.append(guard)
+        similarity = _similarity(unit, anchor, available, threshold)
+        if not similarity.any():  # anchor among the used tokens, nothing available resembles it: 0/0 in the official code
+            guards.append("anchor_without_tokens")
+            anchor, _ = _anchor(unit @ direction, available, official=False)
+            similarity = _similarity(unit, anchor, available, threshold)
+        member = similarity > 0
+        masks.append(similarity / similarity.max())
+        anchors.append(anchor)
+        scores.append(similarity[member].mean())
+        available &= ~member
+    stack = torch.stack(masks).reshape(-1, height, width) if masks else tokens.new_zeros(0, height, width)
+    score = torch.stack(scores) if scores else tokens.new_zeros(0)
+    index = torch.tensor(anchors, dtype=torch.int64, device=features.device)
+    return PrincipalMasks(stack.float(), index, score.float(), tuple(guards))
+
+
+def principal_direction(tokens: torch.Tensor) -> torch.Tensor:
+    """First principal direction of mean-centred tokens, with the sign that the official code ends up with.
+
+    The official code takes ``torch.pca_lowrank(q=3)``. In the limit of many iterations its sign follows from the conventions of
+    Householder QR and of LAPACK's SVD of the small factor: the first row of the tall one of (tokens, tokens transposed)
+    projects positively on the direction, or negatively where LAPACK takes its short path, which it does below 60 rows or columns.
+
+    Args:
+        tokens: (n, C) float64, n >= 1.
+
+    Returns:
+        (C,) unit vector.
+    """
+    centred = tokens - tokens.mean(dim=0)
+    direction: torch.Tensor = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -1]
+    first = centred[0] @ direction if len(centred) >= len(direction) else direction[0]
+    positive = (first >= 0) == (min(centred.shape) >= SHORT_PATH)
+    return direction if positive else -direction
+
+
+def _anchor(similarity: torch.Tensor, available: torch.Tensor, official: bool) -> tuple[int, str | None]:
+    """Row-major index of the anchor and the guard that was needed, if any."""
+    candidates = similarity.masked_fill(~available, 0.0) if official else similarity.abs().masked_fill(~available, -1.0)
+    anchor = int((candidates == candidates.max()).nonzero()[0, 0])
+    return anchor, None if bool(available[anchor]) else "anchor_among_used"
+
+
+def _similarity(unit: torch.Tensor, anchor: int, available: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Cosine similarity of the available tokens to the anchor, zero below the threshold (relative to the largest)."""
+    similarity = (unit @ unit[anchor]).masked_fill(~available, 0.0)
+    return similarity.masked_fill(similarity < threshold * similarity.max(), 0.0)
+
+
+def soft_scores(similarity: torch.Tensor, gain: float = 10.0) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Log-probabilities of background and proposals at token resolution: what the CRF starts from.
+
+    3x3 median filter (reflecting border), saturation, background = what no mask claims, log-softmax over the K + 1 maps.
+
+    Args:
+        similarity: (K, h, w) masks of `principal_masks`.
+        gain: Factor before clamping to [0, 1]; 10 saturates every similarity of a threshold above 0.1.
+
+    Returns:
+        (K + 1, h, w) float32 log-probabilities, background first, and the guards that were needed.
+    """
+    masks = (median_filter(similarity) * gain).clamp(0.0, 1.0)
+    guards: tuple[str, ...] = ()
+    if len(similarity) and not masks.any():  # every mask is thinner than the filter: keep them rather than lose the image
+        masks, guards = (similarity * gain).clamp(0.0, 1.0), ("median_erased_all",)
+    filled = masks[masks > 0]
+    level = filled.mean() if len(filled) else masks.new_tensor(1.0)
+    background = (level - masks.sum(dim=0)).clamp(0.0, 1.0)
+    return torch.log_softmax(torch.cat([background[None], masks]), dim=0), guards
+
+
+def median_filter(masks: torch.Tensor) -> torch.Tensor:
+    """3x3 median of (K, h, w) maps with a reflecting border; an axis of one token repeats its token."""
+    if not len(masks):
+        return masks
+    padded = masks[None]
+    for axis, (before, after) in ((2, (1, 1)), (3, (1, 1))):
+        mode = "reflect" if padded.shape[axis] > 1 else "replicate"
+        padding = (0, 0, before, after) if axis == 2 else (before, after, 0, 0)
+        padded = F.pad(padded, padding, mode=mode)
+    windows = padded[0].unfold(1, 3, 1).unfold(2, 3, 1)
+    return windows.flatten(-2).median(dim=-1).values

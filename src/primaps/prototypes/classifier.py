@@ -1,0 +1,183 @@
+"""Class prototypes: the linear classifier, its label maps, and its initialisation by principal components.
+
+Prototypes are a bias-free linear head on frozen features (Hahn et al., TMLR 2024, section 3.2), weight-normalised as in
+Salimans & Kingma (2016). Because the head is linear and has no bias it commutes with bilinear upsampling, so K-channel
+logits at token resolution are all that ever needs to be upsampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from primaps.errors import ConfigError, DatasetError
+
+STRIP_ELEMENTS: Final = 4_000_000
+"""Floats in one strip of full-size logits while a label map is made (16 MB)."""
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """Weight-normalised class prototypes.
+
+    Attributes:
+        scale: (K,) float32, the length g of every prototype.
+        direction: (K, C) float32, its direction v; any norm.
+    """
+
+    scale: Tensor
+    direction: Tensor
+
+    def effective(self) -> Tensor:
+        """(K, C) float32 weights ``g * v / |v|`` of the linear head; differentiable."""
+        return self.scale[:, None] * F.normalize(self.direction, dim=1)
+
+
+def logits(features: Tensor, prototypes: Tensor, *, cosine: bool = False) -> Tensor:
+    """Class logits of every token.
+
+    Args:
+        features: (N, C, h, w) or (C, h, w) floating point.
+        prototypes: (K, C) float32.
+        cosine: Cosine similarities (the k-means baseline) instead of inner products with raw features (EM).
+
+    Returns:
+        (N, K, h, w) or (K, h, w) float32.
+
+    Raises:
+        ConfigError: If the number of channels differs.
+    """
+    if features.ndim not in {3, 4} or features.shape[-3] != prototypes.shape[-1]:
+        raise ConfigError(
+            f"Expected features to be (N, C, h, w) or (C, h, w) with C = {prototypes.shape[-1]} channels as the prototypes "
+            f"have, but got {tuple(features.shape)}. Use the backbone that the prototypes were fitted on."
+        )
+    tokens = features.float().flatten(-2)
+    if cosine:
+        # Dividing K logits by the feature norm is cheaper than normalising C channels, and gradients reach the prototypes alike.
+        products = F.normalize(prototypes, dim=1) @ tokens
+        products = products / tokens.norm(dim=-2, keepdim=True).clamp_min(1e-12)
+    else:
+        products = prototypes @ tokens
+    return products.view(*products.shape[:-1], *features.shape[-2:])
+
+
+def bilinear_taps(tokens: int, pixels: int, device: torch.device | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each pixel of one axis lies between two tokens (bilinear, ``align_corners=False``, pixel centres).
+
+    Args:
+        tokens: Length of the axis at token resolution.
+        pixels: Length of the axis at image resolution.
+        device: Where the result lives.
+
+    Returns:
+        (pixels,) int64 lower token, (pixels,) int64 upper token, (pixels,) float32 weight of the upper one in [0, 1).
+    """
+    ratio = torch.tensor(tokens, dtype=torch.float32, device=device) / pixels
+    position = (ratio * (torch.arange(pixels, device=device) + 0.5) - 0.5).clamp_min(0.0)
+    lower = position.long().clamp_max(tokens - 1)
+    return lower, (lower + 1).clamp_max(tokens - 1), (position - lower).clamp(0.0, 1.0)
+
+
+@torch.no_grad()
+def label_map_from_logits(token_logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Upsample logits bilinearly and take the best class per pixel, holding only a strip of full-size logits at a time.
+
+    Equal to ``F.interpolate(token_logits[None], size, mode="bilinear")[0].argmax(0)``; the smallest class id wins ties.
+
+    Args:
+        token_logits: (K, h, w) float32 logits at token resolution.
+        size: (H, W) of the label map in pixels.
+
+    Returns:
+        (H, W) int64 cluster ids.
+    """
+    (num_classes, height, _), (rows, columns) = token_logits.shape, size
+    lower, upper, weight = bilinear_taps(height, rows, token_logits.device)
+    labels = torch.empty(size, dtype=torch.int64, device=token_logits.device)
+    step = max(1, STRIP_ELEMENTS // (num_classes * columns))
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        first, last = int(lower[part][0]), int(upper[part][-1])
+        # Columns first, rows second: the order of operations of F.interpolate, so that the strips round as one piece does.
+        wide = F.interpolate(
+            token_logits[None, :, first : last + 1], size=(last + 1 - first, columns), mode="bilinear", align_corners=False
+        )[0]
+        strip = wide[:, lower[part] - first] * (1.0 - weight[part, None])
+        strip += wide[:, upper[part] - first] * weight[part, None]
+        labels[part] = strip.max(0).indices  # the first one on ties, as argmax, and several times faster
+    return labels
+
+
+class FeatureMoments:
+    """Streamed count, mean and scatter matrix of tokens, in float64 (Chan, Golub & LeVeque 1983).
+
+    Attributes:
+        count: Number of tokens seen.
+        mean: (C,) float64.
+        scatter: (C, C) float64, sum over tokens of the outer product of the centred token with itself.
+    """
+
+    def __init__(self, channels: int) -> None:
+        """Start without tokens.
+
+        Args:
+            channels: C.
+        """
+        self.count = 0
+        self.mean = torch.zeros(channels, dtype=torch.float64)
+        self.scatter = torch.zeros(channels, channels, dtype=torch.float64)
+
+    def update(self, features: Tensor) -> None:
+        """Add all tokens of one feature map.
+
+        Args:
+            features: (C, h, w) floating point, on the CPU.
+
+        Raises:
+            DatasetError: If the number of channels differs, or a value is not finite.
+        """
+        if features.ndim != 3 or features.shape[0] != len(self.mean):
+            raise DatasetError(f"Expected features to be ({len(self.mean)}, h, w), but got {tuple(features.shape)}.")
+        tokens = features.flatten(1).double()
+        count, mean = tokens.shape[1], tokens.mean(1)
+        if not bool(torch.isfinite(mean).all()):
+            raise DatasetError("Expected features to be finite, but got NaN or infinity. Extract the features again.")
+        centred = tokens - mean[:, None]
+        shift = mean - self.mean
+        total = self.count + count
+        self.scatter += centred @ centred.T + torch.outer(shift, shift) * (self.count * count / total)
+        self.mean += shift * (count / total)
+        self.count = total
+
+
+def principal_directions(moments: FeatureMoments, num_directions: int, generator: torch.Generator) -> Tensor:
+    """First principal directions of the tokens: the initial prototypes.
+
+    The sign of a principal direction is arbitrary; here its component of largest magnitude is positive (the first such
+    component). With more prototypes than channels the negated directions follow, then random ones.
+
+    Args:
+        moments: Streamed moments of the tokens.
+        num_directions: K.
+        generator: Source of the random directions, used only if K > 2 C.
+
+    Returns:
+        (K, C) float32 unit vectors, by descending variance.
+    """
+    _, vectors = torch.linalg.eigh(moments.scatter)
+    directions = vectors.T.flip(0)
+    largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+    directions = directions * largest.sign()
+    missing = num_directions - 2 * len(directions)
+    if num_directions > len(directions):
+        directions = torch.cat([directions, -directions])
+    if missing > 0:
+        random = torch.randn(missing, directions.shape[1], dtype=torch.float64, generator=generator)
+        directions = torch.cat([directions, F.normalize(random, dim=1)])
+    initial: Tensor = directions[:num_directions].float().contiguous()
+    return initial

@@ -1,0 +1,340 @@
+"""The loop that fits class prototypes to cached features and mask proposals (Hahn et al., TMLR 2024, section 3.2).
+
+Three phases: principal directions of the features, cosine k-means from there, EM from there (the baseline ends after
+k-means). All randomness derives from (seed, phase, epoch or step), so a fit resumes at any step from tensors alone and
+gives the same bytes as an undisturbed one, on the same machine with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from primaps.config import MAX_CLASSES, FitConfig
+from primaps.errors import CheckpointError, ConfigError, DatasetError
+from primaps.prototypes.classifier import FeatureMoments, Prototypes, logits, principal_directions
+from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss, update_teacher
+from primaps.types import FeatureSource, FitResult, View
+
+Progress = Callable[[str, int, int], None]
+"""Called with the phase ("pca", "kmeans", "em", "usage"), the number of things done, and their total."""
+
+
+class CheckpointStore(Protocol):
+    """Where a fit keeps its state between two runs. The caller makes sure that it belongs to the same data and settings."""
+
+    def load(self) -> dict[str, Tensor] | None:
+        """The state saved last, or None if there is none."""
+        ...
+
+    def save(self, state: dict[str, Tensor]) -> None:
+        """Replace the saved state by this flat dictionary of CPU tensors."""
+        ...
+
+
+class _Phase(enum.IntEnum):
+    PCA = 0
+    KMEANS = 1
+    EM = 2
+    DONE = 3
+
+
+class _Draw(enum.IntEnum):
+    ORDER = 0
+    STEP = 1
+
+
+@dataclass
+class _State:
+    """All that a fit needs to go on: what a checkpoint holds."""
+
+    student: Prototypes
+    teacher: Prototypes
+    phase: _Phase = _Phase.KMEANS
+    step: int = 0
+    adam: dict[str, Tensor] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        tensors = {
+            "phase": torch.tensor(int(self.phase)),
+            "step": torch.tensor(self.step),
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "student.scale": self.student.scale,
+            "student.direction": self.student.direction,
+            "teacher.scale": self.teacher.scale,
+            "teacher.direction": self.teacher.direction,
+            **{f"adam.{name}": value for name, value in self.adam.items()},
+        }
+        return {name: value.detach().cpu().clone() for name, value in tensors.items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int], device: torch.device) -> _State:
+        missing = {"phase", "step", "losses", *(f"{who}.{what}" for who in _NETWORKS for what in _PARAMETERS)} - tensors.keys()
+        if missing:
+            raise CheckpointError(f"Expected the checkpoint to hold {sorted(missing)}, but it does not. Delete it and fit anew.")
+        if tuple(tensors["student.direction"].shape) != shape:
+            raise CheckpointError(
+                f"Expected the checkpoint to hold prototypes of shape {shape}, but got "
+                f"{tuple(tensors['student.direction'].shape)}. It belongs to another fit: delete it, or use another folder."
+            )
+        student, teacher = (
+            Prototypes(**{what: tensors[f"{who}.{what}"].to(device, copy=True) for what in _PARAMETERS}) for who in _NETWORKS
+        )
+        return cls(
+            student,
+            teacher,
+            phase=_Phase(int(tensors["phase"])),
+            step=int(tensors["step"]),
+            adam={name.removeprefix("adam."): value for name, value in tensors.items() if name.startswith("adam.")},
+            losses=tensors["losses"].tolist(),
+        )
+
+
+_NETWORKS = ("student", "teacher")
+_PARAMETERS = ("scale", "direction")
+
+
+def fit_prototypes(
+    source: FeatureSource,
+    num_clusters: int,
+    config: FitConfig,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    checkpoint: CheckpointStore | None = None,
+    progress: Progress | None = None,
+) -> FitResult:
+    """Fit class prototypes without labels.
+
+    Args:
+        source: Cached features and proposals of all images.
+        num_clusters: K.
+        config: Settings of the fit; ``config.method`` chooses EM or the k-means baseline.
+        seed: Determines batches, views, pixels and everything else that is random; 0 or more.
+        device: Where the steps are computed. The initialisation is computed on the CPU on every device.
+        checkpoint: Where to resume from and to save to; None = neither.
+        progress: Called after every step.
+
+    Returns:
+        The fitted prototypes, on the CPU.
+
+    Raises:
+        ConfigError: If a setting is out of range.
+        DatasetError: If there are no images, or their features do not fit together or are not finite.
+        CheckpointError: If the checkpoint belongs to another fit.
+    """
+    _check_settings(len(source), num_clusters, config, seed)
+    return _Fit(source, num_clusters, config, seed, torch.device(device), checkpoint, progress).run()
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One call of `fit_prototypes`: its arguments, and the phases as methods."""
+
+    source: FeatureSource
+    num_clusters: int
+    config: FitConfig
+    seed: int
+    device: torch.device
+    checkpoint: CheckpointStore | None
+    progress: Progress | None
+
+    def run(self) -> FitResult:
+        """All phases in order, from the checkpoint on if there is one."""
+        config, count = self.config, len(self.source)
+        state = self._resume() or self._initialise()
+        if state.phase is _Phase.KMEANS:
+            baseline = config.method == "baseline"
+            steps = config.main_steps(count) if baseline else config.kmeans_steps(count)
+            self._optimise(state, steps, {"direction": state.student.direction}, self._kmeans_step)
+            if baseline:
+                state.phase, state.adam = _Phase.DONE, {}
+            else:
+                self._start_em(state)
+            self._save(state)
+        if state.phase is _Phase.EM:
+            parameters = {"direction": state.student.direction, "scale": state.student.scale}
+            self._optimise(state, config.main_steps(count), parameters, self._em_step)
+            state.phase, state.adam = _Phase.DONE, {}
+            self._save(state)
+        return self._result(state)
+
+    def _initialise(self) -> _State:
+        """Principal directions of the plain features of a random part of the images."""
+        chosen = self._order(_Phase.PCA, 0)[: self.config.pca_images]
+        moments = FeatureMoments(len(self.source.features(chosen[0], View())))
+        for done, index in enumerate(chosen, start=1):
+            features = self.source.features(index, View())
+            try:
+                moments.update(features.cpu())
+            except DatasetError as error:
+                raise DatasetError(f"Image {index}: {error}") from error
+            self._report("pca", done, len(chosen))
+        directions = principal_directions(moments, self.num_clusters, self._generator(_Phase.PCA, _Draw.STEP, 0))
+        directions = directions.to(self.device)
+        scale = torch.ones(self.num_clusters, device=self.device)
+        state = _State(Prototypes(scale, directions), Prototypes(scale.clone(), directions.clone()))
+        self._save(state)
+        return state
+
+    def _start_em(self, state: _State) -> None:
+        """Student and teacher start from the k-means directions; their norm is kept, it sets the size of Adam's steps."""
+        direction = state.student.direction.detach()
+        scale = torch.ones(self.num_clusters, device=self.device)
+        state.student = Prototypes(scale, direction.clone())
+        state.teacher = Prototypes(scale.clone(), direction.clone())
+        state.phase, state.step, state.adam, state.losses = _Phase.EM, 0, {}, []
+
+    def _optimise(
+        self, state: _State, steps: int, parameters: dict[str, Tensor], step_loss: Callable[[_State, list[int]], Tensor]
+    ) -> None:
+        """Adam on one phase's loss; `step_loss` gives the loss of the current step for a batch of image indices."""
+        optimizer = torch.optim.Adam([value.requires_grad_() for value in parameters.values()], lr=self.config.learning_rate)
+        for name, value in parameters.items():
+            moments = {key: state.adam[f"{name}.{key}"] for key in _ADAM_KEYS if f"{name}.{key}" in state.adam}
+            if moments:
+                optimizer.state[value] = {key: moment.to(_adam_device(key, self.device)) for key, moment in moments.items()}
+        while state.step < steps:
+            batch = self._batch(state.phase, state.step)
+            loss = step_loss(state, batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            state.losses.append(_finite(float(loss.detach()), batch))
+            if state.phase is _Phase.EM and state.step > 0 and state.step % self.config.teacher_every == 0:
+                call = state.step // self.config.teacher_every
+                state.teacher = update_teacher(state.teacher, state.student, call, self.config.momentum)
+            state.step += 1
+            if state.step < steps and state.step % self.config.checkpoint_every == 0:
+                state.adam = {
+                    f"{name}.{key}": optimizer.state[value][key] for name, value in parameters.items() for key in _ADAM_KEYS
+                }
+                self._save(state)
+            self._report(state.phase.name.lower(), state.step, steps)
+
+    def _kmeans_step(self, state: _State, batch: list[int]) -> Tensor:
+        return kmeans_loss(state.student.direction, [self._features(index, View()) for index in batch])
+
+    def _em_step(self, state: _State, batch: list[int]) -> Tensor:
+        config = self.config
+        generator = self._generator(state.phase, _Draw.STEP, state.step)
+        images = [self._training_image(index, generator) for index in batch]
+        votes = expectation(state.teacher.effective(), images, config.vote_stride)
+        return student_loss(
+            state.student.effective(),
+            images,
+            votes,
+            gamma=config.focal_gamma,
+            vote_stride=config.vote_stride,
+            pixels_per_image=config.pixels_per_image,
+            generator=generator,
+        )
+
+    def _training_image(self, index: int, generator: torch.Generator) -> TrainingImage:
+        """A random flip for both, a random photometric draw of the same geometry for the student."""
+        views = self.source.views
+        flip = bool(torch.rand((), generator=generator) < 0.5) and View(flip=True) in views
+        draws = sorted(view.photometric for view in views if view.flip == flip and view.photometric is not None)
+        choice = int(torch.randint(max(1, len(draws)), (), generator=generator))
+        features = self._features(index, View(flip))
+        proposals = self.source.proposals(index).to(self.device)
+        return TrainingImage(
+            teacher_features=features,
+            student_features=self._features(index, View(flip, draws[choice])) if draws else features,
+            proposals=proposals.flip(1) if flip else proposals,
+        )
+
+    def _result(self, state: _State) -> FitResult:
+        cosine = self.config.method == "baseline"
+        teacher = (state.student if cosine else state.teacher).effective().detach()
+        usage = torch.zeros(self.num_clusters, dtype=torch.int64)
+        for index in range(len(self.source)):
+            winners = logits(self._features(index, View()), teacher, cosine=cosine).max(0).indices
+            usage += torch.bincount(winners.flatten(), minlength=self.num_clusters).cpu()
+            self._report("usage", index + 1, len(self.source))
+        return FitResult(
+            teacher=teacher.cpu(),
+            student=state.student.effective().detach().cpu(),
+            cosine=cosine,
+            usage=usage,
+            losses=tuple(state.losses),
+        )
+
+    def _features(self, index: int, view: View) -> Tensor:
+        return self.source.features(index, view).to(self.device, torch.float32)
+
+    def _batch(self, phase: _Phase, step: int) -> list[int]:
+        """Images of one step: shuffled epochs, the incomplete last batch dropped."""
+        epoch, number = divmod(step, self.config.steps_per_epoch(len(self.source)))
+        return self._order(phase, epoch)[number * self.config.batch_size :][: self.config.batch_size]
+
+    def _order(self, phase: _Phase, epoch: int) -> list[int]:
+        generator = self._generator(phase, _Draw.ORDER, epoch)
+        order: list[int] = torch.randperm(len(self.source), generator=generator).tolist()
+        return order
+
+    def _generator(self, phase: _Phase, draw: _Draw, number: int) -> torch.Generator:
+        entropy = np.random.SeedSequence([self.seed, phase, draw, number]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
+
+    def _resume(self) -> _State | None:
+        tensors = self.checkpoint.load() if self.checkpoint is not None else None
+        if tensors is None:
+            return None
+        channels = len(self.source.features(0, View()))
+        return _State.from_tensors(tensors, (self.num_clusters, channels), self.device)
+
+    def _save(self, state: _State) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.save(state.to_tensors())
+
+    def _report(self, phase: str, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(phase, done, total)
+
+
+_ADAM_KEYS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def _adam_device(key: str, device: torch.device) -> torch.device:
+    """Adam counts its steps on the CPU."""
+    return torch.device("cpu") if key == "step" else device
+
+
+def _finite(loss: float, batch: list[int]) -> float:
+    if not math.isfinite(loss):
+        raise DatasetError(
+            f"Expected the loss to be finite, but got {loss}. The features of one of the images {sorted(batch)} hold NaN or "
+            "infinity: extract them again."
+        )
+    return loss
+
+
+def _check_settings(num_images: int, num_clusters: int, config: FitConfig, seed: int) -> None:
+    if num_images < 1:
+        raise DatasetError("Expected at least one image to fit prototypes to, but got none.")
+    minima = {
+        "num_clusters": (num_clusters, 1),
+        "seed": (seed, 0),
+        "batch_size": (config.batch_size, 1),
+        "teacher_every": (config.teacher_every, 1),
+        "vote_stride": (config.vote_stride, 1),
+        "pixels_per_image": (config.pixels_per_image, 1),
+        "pca_images": (config.pca_images, 1),
+        "checkpoint_every": (config.checkpoint_every, 1),
+    }
+    if num_clusters > MAX_CLASSES:
+        raise ConfigError(f"Expected num_clusters to be at most {MAX_CLASSES}, but got {num_clusters}: 255 means ignored.")
+    for name, (value, minimum) in minima.items():
+        if value is not None and value < minimum:
+            raise ConfigError(f"Expected {name} to be {minimum} or more, but got {value}.")
+    if config.method not in {"em", "baseline"}:
+        raise ConfigError(f'Expected method to be "em" or "baseline", but got {config.method!r}.')

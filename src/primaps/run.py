@@ -1,0 +1,233 @@
+"""One run: its folder (where files lie, which settings made them, what happened) and its state while at work."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from primaps.config import Config, differences
+from primaps.errors import CheckpointError, ConfigError
+from primaps.progress import Progress, Silent
+from primaps.store import FeatureStore, atomic_write, fingerprint, read_json, remove_temporaries, write_json
+from primaps.types import Failure, FeatureExtractor, ImageFile, View
+
+ALGORITHM = 1
+"""Raised when a change of the code changes features or proposals, so that stored ones are made anew."""
+
+_FORMAT = 1
+_REPORTED_VERSIONS = ("primaps", "torch", "torchvision", "timm", "numpy", "scipy", "pillow", "safetensors")
+
+
+class RunFolder:
+    """Paths and records of a run. Settings are kept per stage, so that one stage can be redone without the others.
+
+    Args:
+        root: The folder given as ``--out``; need not exist yet.
+
+    Raises:
+        ConfigError: If the path exists and is not a folder.
+        CheckpointError: If it holds a ``run.json`` that this package did not write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if root.exists() and not root.is_dir():
+            raise ConfigError(f"Expected --out to be a folder, but {root} is a file. Choose another --out.")
+        self.root = root
+        self.record: dict[str, Any] = {}
+        if self.run_json.exists():
+            self.record = read_json(self.run_json)
+            if self.record.get("format") != _FORMAT:
+                raise CheckpointError(
+                    f"Expected {self.run_json} to be the record of a run (format {_FORMAT}), but it is something else. "
+                    "Choose another --out."
+                )
+            remove_temporaries(root)
+
+    @property
+    def run_json(self) -> Path:
+        """Versions, settings, seconds per stage, counts."""
+        return self.root / "run.json"
+
+    @property
+    def failures_file(self) -> Path:
+        """One JSON line per input that could not be used; absent if there is none."""
+        return self.root / "failures.jsonl"
+
+    @property
+    def store(self) -> Path:
+        """Cached features and proposals."""
+        return self.root / "store"
+
+    @property
+    def model(self) -> Path:
+        """Fitted prototypes."""
+        return self.root / "model"
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.root / "report.html"
+
+    def proposals(self, name: str) -> Path:
+        """16-bit proposals of one image."""
+        return self.root / "proposals" / f"{name}.png"
+
+    def labels(self, name: str) -> Path:
+        """8-bit label map of one image."""
+        return self.root / "labels" / f"{name}.png"
+
+    def claim(self, settings: Mapping[str, Mapping[str, Any]], *, overwrite: bool) -> None:
+        """Take the folder for these settings, or refuse if it was made with others.
+
+        Args:
+            settings: Per stage; only the stages named here are compared.
+            overwrite: Accept a difference; what depends on it is made anew, the rest is kept.
+
+        Raises:
+            ConfigError: If a setting differs and ``overwrite`` is not set; every difference is named.
+            OutputError: If the folder cannot be written.
+        """
+        known: dict[str, Any] = self.record.get("settings", {})
+        settings = json.loads(json.dumps(settings))  # as it will be read back
+        changed = [
+            line for stage in settings if stage in known for line in differences(known[stage], settings[stage], f"{stage}.")
+        ]
+        if changed and not overwrite:
+            listed = "\n  ".join(changed)
+            raise ConfigError(
+                f"{self.root} holds a run with other settings:\n  {listed}\n"
+                "Choose another --out, or add --overwrite to redo there what depends on them."
+            )
+        self.record |= {"format": _FORMAT, "settings": {**known, **settings}, "versions": versions()}
+        self.record["status"] = "running"
+        write_json(self.run_json, self.record)
+
+    def finish(
+        self,
+        command: str,
+        inputs: Sequence[str],
+        seconds: Mapping[str, float],
+        counts: Mapping[str, Any],
+        failures: Sequence[Failure],
+    ) -> None:
+        """Write the record and the list of failures of a completed command.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        if failures:
+            lines = [json.dumps(asdict(failure), ensure_ascii=True) for failure in failures]
+            atomic_write(self.failures_file, ("\n".join(lines) + "\n").encode("ascii"))
+        else:
+            self.failures_file.unlink(missing_ok=True)
+        self.record |= {
+            "status": "finished with failures" if failures else "finished",
+            "command": command,
+            "inputs": [text.encode("utf-8", "backslashreplace").decode("utf-8") for text in inputs],
+            "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "seconds": {**self.record.get("seconds", {}), **{stage: round(value, 3) for stage, value in seconds.items()}},
+            "counts": {**self.record.get("counts", {}), **counts, "failures": len(failures)},
+        }
+        write_json(self.run_json, self.record)
+
+
+@dataclass
+class Run:
+    """One command at work in one run folder.
+
+    Attributes:
+        folder: Where everything is written.
+        backbone: The frozen feature extractor.
+        config: All settings.
+        images: The inputs that are images by name, in the order of their names.
+        weights: Weights file the backbone was loaded from.
+        progress: Who is told.
+        failures: Inputs that could not be used, so far.
+        seconds: Per stage.
+        counts: Figures for ``run.json``.
+    """
+
+    folder: RunFolder
+    backbone: FeatureExtractor
+    config: Config
+    images: tuple[ImageFile, ...]
+    weights: str | None = None
+    progress: Progress = field(default_factory=Silent)
+    failures: list[Failure] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Settings per stage, as compared between runs in the same folder."""
+        config = self.config
+        proposals = dataclasses.asdict(config.proposals)
+        proposals["threshold"] = self.threshold
+        return {
+            "backbone": dict(self.backbone.describe()),
+            "features": dataclasses.asdict(config.features),
+            "proposals": proposals,
+            "fit": {"num_clusters": config.num_clusters, "seed": config.seed, **dataclasses.asdict(config.fit)},
+            "predict": dataclasses.asdict(config.predict),
+        }
+
+    @property
+    def threshold(self) -> float:
+        """The similarity threshold in force: the user's, or the backbone's own."""
+        given = self.config.proposals.threshold
+        return self.backbone.threshold if given is None else given
+
+    @property
+    def store(self) -> FeatureStore:
+        """The run's features and proposals under the present settings."""
+        settings = self.settings()
+        determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
+        determined["proposals"]["max_pixels"] = self.config.predict.max_pixels
+        return FeatureStore(self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config))
+
+    def usable_images(self) -> list[ImageFile]:
+        """The images whose features and proposals are in the store, in the order of their names."""
+        store = self.store
+        failed = {failure.path for failure in self.failures}
+        return [image for image in self.images if str(image.path) not in failed and store.info(image.name) is not None]
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int) -> Iterator[None]:
+        """Time a stage and draw its progress."""
+        started = time.perf_counter()
+        self.progress.start(name, total)
+        try:
+            yield
+        finally:
+            self.progress.finish()
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def cached_views(config: Config) -> tuple[View, ...]:
+    """The views that are stored of every image, the plain one first."""
+    flips = (False, True) if config.features.flip else (False,)
+    draws: tuple[int | None, ...] = (None, *range(config.features.photometric_views))
+    return tuple(View(flip, draw) for draw in draws for flip in flips)
+
+
+def read_failures(folder: RunFolder) -> list[Failure]:
+    """The inputs that the last command could not use."""
+    if not folder.failures_file.exists():
+        return []
+    return [Failure(**json.loads(line)) for line in folder.failures_file.read_text("ascii").splitlines()]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _REPORTED_VERSIONS:
+        found[package] = importlib.metadata.version(package)
+    return found

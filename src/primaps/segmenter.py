@@ -1,0 +1,200 @@
+"""`Segmenter`: fit, predict, save and load in a notebook. A thin class over the pipeline."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from primaps.config import Config, FitConfig, preset_config
+from primaps.data.dataset import LabelledDataset
+from primaps.errors import CheckpointError, ConfigError
+from primaps.evaluation.evaluate import evaluate_label_maps
+from primaps.features.backbone import load_backbone
+from primaps.model import Model
+from primaps.pipeline import extract, fit, open_run
+from primaps.predict import image_features, label_map
+from primaps.progress import Progress, Silent
+from primaps.types import EvaluationResult, FeatureExtractor, Image
+
+
+class Segmenter:
+    """Unsupervised semantic segmentation: fitted to images without labels, gives a label map for any image.
+
+    Args:
+        backbone: A frozen feature extractor, from `primaps.load_backbone`.
+        num_clusters: Number of classes to find, 2..254.
+        seed: Of the fit.
+        method: "em" (PriMaPs-EM) or "baseline" (cosine k-means).
+        config: All other settings; None = the preset ``default``.
+
+    Raises:
+        ConfigError: If a setting is out of range.
+
+    Example:
+        >>> import primaps as pm
+        >>> segmenter = pm.Segmenter(pm.load_backbone("texture", device="cpu"), num_clusters=5)
+        >>> segmenter.is_fitted
+        False
+    """
+
+    def __init__(
+        self,
+        backbone: FeatureExtractor,
+        num_clusters: int = 27,
+        seed: int = 0,
+        *,
+        method: str = "em",
+        config: Config | None = None,
+    ) -> None:
+        base = preset_config("default") if config is None else config
+        if method not in {"em", "baseline"}:
+            raise ConfigError(f"Expected method to be 'em' or 'baseline', but got {method!r}.")
+        chosen: FitConfig = dataclasses.replace(base.fit, method="em" if method == "em" else "baseline")
+        self.backbone = backbone
+        self.config = dataclasses.replace(base, num_clusters=num_clusters, seed=seed, fit=chosen)
+        self._model: Model | None = None
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there are prototypes."""
+        return self._model is not None
+
+    @property
+    def model(self) -> Model:
+        """The fitted prototypes.
+
+        Raises:
+            CheckpointError: If `fit` was not called yet.
+        """
+        if self._model is None:
+            raise CheckpointError(
+                "Expected a fitted segmenter, but it has no prototypes yet. Call fit(...) or Segmenter.load(...)."
+            )
+        return self._model
+
+    def fit(
+        self,
+        images: str | Path | Sequence[str | Path] | LabelledDataset,
+        run_dir: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Segmenter:
+        """Fit prototypes to images; labels of a data set are not looked at.
+
+        Args:
+            images: Files, folders or patterns, or a data set, whose image files are taken.
+            run_dir: Where features and proposals are kept, so that a killed fit resumes; None = a temporary folder.
+            progress: Who is told.
+
+        Returns:
+            The segmenter itself.
+
+        Raises:
+            DatasetError: If no image could be used.
+            ConfigError: If ``run_dir`` was made with other settings.
+        """
+        inputs = _paths(images)
+        if run_dir is None:
+            with tempfile.TemporaryDirectory(prefix="primaps-") as temporary:
+                return self.fit(inputs, Path(temporary) / "run", progress)
+        run = open_run(
+            inputs, run_dir, self.backbone, self.config, stages=("backbone", "features", "proposals", "fit"), progress=progress
+        )
+        extract(run)
+        self._model = fit(run)
+        run.folder.finish("Segmenter.fit", [str(path) for path in inputs], run.seconds, run.counts, run.failures)
+        return self
+
+    def predict(self, image: Image, *, crf: bool = False, flip: bool = False) -> NDArray[np.uint8]:
+        """Cluster id of every pixel.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            crf: Refine with the dense CRF.
+            flip: Average the features with those of the mirrored image.
+
+        Returns:
+            (H, W) uint8 label map.
+
+        Raises:
+            CheckpointError: If the segmenter is not fitted.
+            ImageError: If the image is not (H, W, 3) uint8.
+        """
+        config = dataclasses.replace(self.config.predict, crf=crf)
+        features = image_features(self.backbone, image, self.model.size, flip=flip)
+        return label_map(features, self.model, (image.shape[0], image.shape[1]), config, image)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the prototypes and what is needed to apply them.
+
+        Raises:
+            CheckpointError: If the segmenter is not fitted.
+            OutputError: If the folder cannot be written.
+        """
+        self.model.save(Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, *, weights: str | Path | None = None, device: str = "auto") -> Segmenter:
+        """Read a segmenter back, with the backbone it was fitted to.
+
+        Args:
+            folder: Written by `save`, or a run folder of the command line.
+            weights: Weights file of the backbone, if it has moved.
+            device: Where the backbone runs.
+
+        Raises:
+            CheckpointError: If there is no model, or the backbone is another one.
+            BackboneError: If the backbone's weights cannot be had.
+        """
+        model = Model.load(Path(folder))
+        backbone = load_backbone(str(model.backbone["name"]), weights=weights or model.weights, device=device)
+        model.check_backbone(backbone.describe())
+        base = preset_config(str(model.settings.get("preset", "default")))
+        features = dataclasses.replace(base.features, size=model.size)
+        segmenter = cls(backbone, model.num_clusters, config=dataclasses.replace(base, features=features))
+        segmenter._model = model
+        return segmenter
+
+
+def _paths(images: str | Path | Sequence[str | Path] | LabelledDataset) -> list[str | Path]:
+    if isinstance(images, str | Path):
+        return [images]
+    if isinstance(images, LabelledDataset):
+        return list(images.image_paths)
+    return list(images)
+
+
+def evaluate(
+    segmenter: Segmenter, dataset: LabelledDataset, *, crf: bool = False, flip: bool = False, progress: Progress | None = None
+) -> EvaluationResult:
+    """Scores of a segmenter on a labelled data set, under one Hungarian matching over all its images.
+
+    Args:
+        segmenter: Fitted; its teacher prototypes are measured.
+        dataset: Images with labels.
+        crf: Refine the label maps with the dense CRF.
+        flip: Average features with those of the mirrored images.
+        progress: Who is told.
+
+    Returns:
+        Accuracy, mean IoU and IoU per class as fractions.
+
+    Raises:
+        DatasetError: If an image or a label cannot be read.
+        CheckpointError: If the segmenter is not fitted.
+    """
+    told = progress or Silent()
+
+    def pairs() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        told.start("evaluate", len(dataset))
+        for index in range(len(dataset)):
+            sample = dataset[index]
+            yield segmenter.predict(sample.image, crf=crf, flip=flip), sample.labels
+            told.advance()
+        told.finish()
+
+    return evaluate_label_maps(pairs(), segmenter.model.num_clusters, dataset.class_names)

@@ -1,0 +1,294 @@
+"""On-disk store of features and proposals: one safetensors shard per image, atomic writes, a readable manifest.
+
+One shard per image (not per batch of images) makes the image the unit of resuming: a killed run redoes at most the image
+it was working on, and a changed photograph replaces exactly one file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from primaps.errors import CheckpointError, OutputError
+from primaps.types import MaskProposals, View
+
+if TYPE_CHECKING:
+    import torch
+
+TEMPORARY_SUFFIX = ".primaps-tmp"
+_FORMAT = "primaps-shard-1"
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write a file so that it is either complete or absent: temporary name in the same folder, then rename.
+
+    Args:
+        path: Target; missing parent folders are made.
+        data: The whole content.
+
+    Raises:
+        OutputError: If the folder is read-only, the disk is full, or a part of the path is a file.
+    """
+    temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the original error is the one to report
+            temporary.unlink()
+        raise OutputError(_write_problem(path, error)) from error
+
+
+def _write_problem(path: Path, error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"The disk is full: {path} could not be written. Free some space and run the same command again; it resumes."
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return f"Expected to be allowed to write {path}, but the folder is read-only. Choose another --out folder."
+    if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
+        return (
+            f"Expected {path} to be a writable file in a folder, but a part of this path is something else. Choose another --out."
+        )
+    return f"Could not write {path}: {error.strerror or error}."
+
+
+def remove_temporaries(root: Path) -> None:
+    """Delete what killed writers left behind below ``root``."""
+    for path in root.rglob(f".*{TEMPORARY_SUFFIX}"):
+        with contextlib.suppress(OSError):  # a left-over that cannot be deleted does no harm
+            path.unlink()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON (sorted as given, two spaces, UTF-8) atomically.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write(path, text.encode("utf-8", errors="surrogateescape"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or not an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"Expected a file {path}, but there is none.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"Expected {path} to be readable JSON, but got: {error}.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"Expected {path} to hold a JSON object, but got {type(value).__name__}.")
+    return value
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write named tensors as safetensors, atomically.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    atomic_write(path, save(contiguous, dict(metadata) if metadata else None))
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read all tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"Expected a file {path}, but there is none.") from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"Expected {path} to be a safetensors file, but got: {error}.") from error
+    return tensors
+
+
+def fingerprint(value: Any) -> str:
+    """Short stable hash of a JSON value: equal settings give equal fingerprints on every machine."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What the store knows about one image without reading its tensors.
+
+    Attributes:
+        settings: Fingerprint of everything that determined the content.
+        sha256: Of the image file's bytes.
+        file_size: Of the image file in bytes.
+        mtime_ns: Of the image file when it was read.
+        height: Of the image at its own size, after EXIF orientation.
+        width: Likewise.
+        num_masks: K.
+        coverage: Fraction of pixels that belong to a proposal.
+        scores: (K,) mean cosine similarity of each proposal to its anchor.
+        guards: Degenerate cases that were handled.
+    """
+
+    settings: str
+    sha256: str
+    file_size: int
+    mtime_ns: int
+    height: int
+    width: int
+    num_masks: int
+    coverage: float
+    scores: tuple[float, ...]
+    guards: tuple[str, ...]
+
+
+class FeatureStore:
+    """Features and proposals of a run, by image name.
+
+    Args:
+        root: Folder of the store; made on the first write.
+        settings: Fingerprint of the settings; shards written under other settings count as absent.
+        views: The views that every shard holds, in order.
+    """
+
+    def __init__(self, root: Path, settings: str, views: Sequence[View]) -> None:
+        self.root = root
+        self.settings = settings
+        self.views = tuple(views)
+
+    def path(self, name: str) -> Path:
+        """Where the shard of image ``name`` lies."""
+        return self.root / f"{name}.safetensors"
+
+    def info(self, name: str) -> ShardInfo | None:
+        """What is stored for an image, or None if there is no usable shard under these settings."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path(name), framework="pt") as shard:
+                metadata = shard.metadata() or {}
+        except (OSError, SafetensorError):
+            return None  # absent, or left by a foreign program: it is made again
+        if metadata.get("format") != _FORMAT:
+            return None
+        fields = json.loads(metadata["info"])
+        info = ShardInfo(**{**fields, "scores": tuple(fields["scores"]), "guards": tuple(fields["guards"])})
+        return info if info.settings == self.settings else None
+
+    def is_current(self, name: str, image_path: Path) -> bool:
+        """Whether the shard was made from the file's present content.
+
+        An equal size and modification time is taken as unchanged; otherwise the content decides.
+        """
+        info = self.info(name)
+        if info is None:
+            return False
+        try:
+            status = image_path.stat()
+            if (status.st_size, status.st_mtime_ns) == (info.file_size, info.mtime_ns):
+                return True
+            return status.st_size == info.file_size and hashlib.sha256(image_path.read_bytes()).hexdigest() == info.sha256
+        except OSError:
+            return False  # unreadable now: reading it again will say why
+
+    def write(self, name: str, features: torch.Tensor, proposals: MaskProposals, info: ShardInfo) -> None:
+        """Store one image.
+
+        Args:
+            name: Image name.
+            features: (V, C, h, w) float; kept as float16.
+            proposals: At working size.
+            info: Its description.
+
+        Raises:
+            OutputError: If the shard cannot be written, or the features do not fit float16.
+        """
+        import torch
+
+        half = features.to(device="cpu", dtype=torch.float16)
+        if not torch.isfinite(half).all():
+            raise OutputError(f"Expected finite features below 65504 for {name}, but some do not fit float16.")
+        smallest = torch.uint8 if proposals.num_masks < 256 else torch.int32
+        tensors = {"features": half, "proposals": torch.from_numpy(proposals.label_image).to(smallest)}
+        write_tensors(self.path(name), tensors, {"format": _FORMAT, "info": json.dumps(asdict(info))})
+
+    def features(self, name: str, view: View) -> torch.Tensor:
+        """(C, h, w) float16 features of one view, read from disk.
+
+        Raises:
+            CheckpointError: If the shard is missing or damaged.
+        """
+        position = self.views.index(view)
+        with self._open(name) as shard:
+            rows: torch.Tensor = shard.get_slice("features")[position]
+        return rows
+
+    def proposals(self, name: str) -> torch.Tensor:
+        """(H, W) int64 proposal ids at working size.
+
+        Raises:
+            CheckpointError: If the shard is missing or damaged.
+        """
+        with self._open(name) as shard:
+            labels: torch.Tensor = shard.get_tensor("proposals")
+        return labels.long()
+
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[Any]:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path(name), framework="pt") as shard:
+                yield shard
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"Expected stored features of {name} in {self.path(name)}, but got: {error}. Run the proposals stage again."
+            ) from error
+
+    def source(self, names: Sequence[str]) -> StoredImages:
+        """The stored images with these names as a source to fit prototypes to."""
+        return StoredImages(self, tuple(names))
+
+
+class StoredImages:
+    """A `FeatureSource` over a store: index -> image, in the order of ``names``."""
+
+    def __init__(self, store: FeatureStore, names: tuple[str, ...]) -> None:
+        self.store = store
+        self.names = names
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views that every image has."""
+        return self.store.views
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def features(self, index: int, view: View) -> torch.Tensor:
+        """(C, h, w) float16 features of one view of image ``index``."""
+        return self.store.features(self.names[index], view)
+
+    def proposals(self, index: int) -> torch.Tensor:
+        """(H, W) int64 proposal ids of image ``index``, 0 = unassigned."""
+        return self.store.proposals(self.names[index])

@@ -1,0 +1,87 @@
+"""What the command line prints: progress bars with a rate and a remaining time, notes, and errors without a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.progress import Task as Bar
+from rich.text import Text
+
+from primaps.errors import BackboneError, CheckpointError, ConfigError, MissingExtraError, PrimapsError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+_USAGE_ERRORS = (BackboneError, CheckpointError, ConfigError, MissingExtraError)
+
+
+class _RateColumn(TextColumn):
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Bar) -> Text:
+        return Text(f"{task.speed:.2f}/s" if task.speed else "", style="progress.data.speed")
+
+
+class TerminalProgress:
+    """Draws one bar per stage; where there is no terminal, one line at the end of each stage."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bars: Bars | None = None
+        self._task: TaskID | None = None
+        self._stage, self._done, self._started = "", 0, 0.0
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage of ``total`` steps begins."""
+        self.finish()
+        columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
+        self._bars = Bars(*columns, console=self.console, transient=True)
+        self._task = self._bars.add_task(stage, total=total)
+        self._stage, self._done, self._started = stage, 0, time.perf_counter()
+        self._bars.start()
+
+    def advance(self, steps: int = 1) -> None:
+        """So many steps of the present stage are done."""
+        self._done += steps
+        if self._bars is not None and self._task is not None:
+            self._bars.advance(self._task, steps)
+
+    def finish(self) -> None:
+        """The present stage is over."""
+        if self._bars is None:
+            return
+        self._bars.stop()
+        self._bars = self._task = None
+        seconds = time.perf_counter() - self._started
+        if self._done:
+            self.console.print(f"{self._stage:<16} {self._done} in {seconds:.1f} s", highlight=False)
+
+    def note(self, message: str) -> None:
+        """Something the user should know."""
+        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def reported_errors(console: Console) -> Iterator[None]:
+    """Turn errors meant for the user into a message and the documented exit code."""
+    try:
+        yield
+    except PrimapsError as error:
+        message = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
+        console.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_USAGE if isinstance(error, _USAGE_ERRORS) else EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        console.print("Interrupted. Run the same command again to resume.", style="yellow")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def make_console() -> Console:
+    """A console on standard error, so that standard output stays free for results."""
+    return Console(file=sys.stderr)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from primaps.data.folder import class_colours, load
+from primaps.errors import DatasetError
+
+LAYOUTS = {
+    "splits in the root": ("val", "valannot", "val"),
+    "splits below images and labels": ("images/val", "labels/val", "val"),
+    "no splits": ("images", "labels", None),
+}
+
+
+def _write(root, images, labels, value=3):
+    for folder in (images, labels):
+        (root / folder / "sub").mkdir(parents=True)
+    Image.new("RGB", (4, 2), "blue").save(root / images / "sub" / "a.jpg")
+    Image.fromarray(np.array([[0, 1, 255, 255], [value, 1, 0, 0]], dtype=np.uint8)).save(root / labels / "sub" / "a.png")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(tmp_path, layout):
+    images, labels, split = LAYOUTS[layout]
+    _write(tmp_path, images, labels)
+    dataset = load(tmp_path, split)
+    assert len(dataset) == 1
+    assert dataset.class_names == ("class 0", "class 1", "class 2", "class 3")
+    assert dataset[0].name == "sub/a.jpg"
+    assert dataset[0].labels.tolist() == [[0, 1, 255, 255], [3, 1, 0, 0]]
+
+
+def test_class_names_from_a_file(tmp_path):
+    _write(tmp_path, "val", "valannot")
+    (tmp_path / "classes.txt").write_text("\ufeffroad\nStraßenrand\nsky\ncar\nunused\n\n", encoding="utf-8")
+    dataset = load(tmp_path, "val")
+    assert dataset.class_names == ("road", "Straßenrand", "sky", "car", "unused")
+    assert dataset.colours.shape == (5, 3)
+    (tmp_path / "classes.txt").write_text("road\nsky\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"Expected class ids 0\.\.1 or 255 .*contains 3"):
+        load(tmp_path, "val")[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"road\n\nsky", b"road\nsky\nroad", b"\n".join(b"%d" % i for i in range(256))])
+def test_malformed_class_names(tmp_path, content):
+    _write(tmp_path, "val", "valannot")
+    (tmp_path / "classes.txt").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"Expected 1 to 255 different class names in .*classes\.txt"):
+        load(tmp_path, "val")
+
+
+def test_class_names_that_are_no_text(tmp_path):
+    _write(tmp_path, "val", "valannot")
+    (tmp_path / "classes.txt").write_bytes(b"stra\xdfe")
+    with pytest.raises(DatasetError, match=r"as UTF-8 text in .*classes\.txt"):
+        load(tmp_path, "val")
+
+
+def test_largest_ids(tmp_path):
+    _write(tmp_path, "val", "valannot", value=254)
+    assert len(load(tmp_path, "val").class_names) == 255
+    Image.fromarray(np.array([[256]], dtype=np.uint16)).save(tmp_path / "valannot/sub/a.png")
+    with pytest.raises(DatasetError, match=r"Expected class ids 0\.\.254 .*contains 256"):
+        load(tmp_path, "val")
+
+
+def test_nothing_labelled(tmp_path):
+    _write(tmp_path, "val", "valannot")
+    Image.new("L", (4, 2), 255).save(tmp_path / "valannot/sub/a.png")
+    with pytest.raises(DatasetError, match="Expected labelled pixels in 1 label images, but all are 255"):
+        load(tmp_path, "val")
+
+
+def test_missing_split_lists_those_of_both_layouts(tmp_path):
+    _write(tmp_path, "val", "valannot")
+    _write(tmp_path, "images/train", "labels/train")
+    (tmp_path / "images" / "unlabelled").mkdir()
+    with pytest.raises(DatasetError, match=r"there is no split 'test'. It has the splits train, val\."):
+        load(tmp_path, "test")
+
+
+def test_no_split_given_where_there_are_only_splits(tmp_path):
+    _write(tmp_path, "val", "valannot")
+    with pytest.raises(
+        DatasetError, match=r"Expected folders images and labels in .*no split was given. It has the splits val\."
+    ):
+        load(tmp_path, None)
+
+
+def test_colours_are_the_pascal_map_and_all_different():
+    colours = class_colours(256)
+    assert colours[[1, 15, 20, 255]].tolist() == [[128, 0, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192]]
+    assert len(np.unique(colours, axis=0)) == 256

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from primaps.data.paired import Pair, PairedDataset, missing_split, pair_files, require_folder, split_folders
+from primaps.errors import DatasetError, ImageError
+from primaps.types import IGNORE_INDEX
+
+
+@pytest.fixture
+def folders(tmp_path):
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    for folder in (images / "sub", labels / "sub"):
+        folder.mkdir(parents=True)
+    for name in ("b.jpg", "sub/a.png"):
+        Image.new("RGB", (6, 4), (10, 20, 30)).save(images / name)
+    for name in ("b.png", "sub/a.png"):
+        Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6) % 4).save(labels / name)
+    return images, labels
+
+
+def _dataset(folders, num_classes=4, ignored=()):
+    names = tuple("abcdefgh"[:num_classes])
+    return PairedDataset(pair_files(*folders), names, np.zeros((num_classes, 3), np.uint8), ignored)
+
+
+def test_pairs(folders):
+    images, labels = folders
+    (images / ".hidden.jpg").touch()
+    (images / "notes.txt").touch()
+    (labels / "classes.txt").touch()
+    assert pair_files(images, labels) == (
+        Pair("b.jpg", images / "b.jpg", labels / "b.png"),
+        Pair("sub/a.png", images / "sub/a.png", labels / "sub/a.png"),
+    )
+
+
+def test_label_named_after_the_whole_image_name_comes_first(folders):
+    images, labels = folders
+    Image.new("RGB", (6, 4)).save(images / "b.png")
+    for name in ("b.jpg.png", "b.png.png"):
+        Image.new("L", (6, 4)).save(labels / name)
+    (labels / "b.png").unlink()
+    assert [pair.labels.name for pair in pair_files(images, labels)] == ["b.jpg.png", "b.png.png", "a.png"]
+
+
+def test_two_images_that_share_a_label_image(folders):
+    images, labels = folders
+    Image.new("RGB", (6, 4)).save(images / "b.png")
+    with pytest.raises(
+        DatasetError, match=r"b\.jpg and b\.png of .* share b\.png. Name the label images b\.jpg\.png and b\.png\.png"
+    ):
+        pair_files(images, labels)
+
+
+def test_image_without_label(folders):
+    (folders[1] / "b.png").unlink()
+    with pytest.raises(DatasetError, match=r"labels has none for b\.jpg. Add .*labels/b\.png or remove the image"):
+        pair_files(*folders)
+
+
+def test_label_without_image(folders):
+    for index in range(7):
+        Image.new("L", (6, 4)).save(folders[1] / f"extra{index}.png")
+    with pytest.raises(DatasetError, match=r"images has none for extra0\.png, .*extra4\.png and 2 more. Add the images"):
+        pair_files(*folders)
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(DatasetError, match=r"Expected images in .*, but found none. Check the folder and the split"):
+        pair_files(tmp_path, tmp_path)
+
+
+def test_samples(folders):
+    dataset = _dataset(folders)
+    sample = dataset[1]
+    assert (sample.name, sample.path) == ("sub/a.png", folders[0] / "sub/a.png")
+    assert sample.image.tolist() == [[[10, 20, 30]] * 6] * 4
+    assert np.array_equal(sample.labels, np.arange(24).reshape(4, 6) % 4)
+    assert len(dataset) == len(list(dataset)) == 2
+
+
+def test_ignored_ids_become_the_ignore_index(folders):
+    labels = _dataset(folders, num_classes=3, ignored=(3,))[0].labels
+    assert np.array_equal(labels == IGNORE_INDEX, np.arange(24).reshape(4, 6) % 4 == 3)
+
+
+def test_ids_out_of_range(folders):
+    with pytest.raises(DatasetError, match=r"Expected class ids 0\.\.1 or 255 \(unlabelled\), but .*b\.png contains 2, 3\."):
+        _dataset(folders, num_classes=2)[0]
+
+
+def test_size_mismatch_names_both_files_and_sizes(folders):
+    Image.new("L", (4, 6)).save(folders[1] / "b.png")
+    with pytest.raises(DatasetError, match=r"images/b\.jpg has 6x4 pixels and .*labels/b\.png has 4x6\. Resize the label image"):
+        _dataset(folders)[0]
+
+
+def test_unreadable_files(folders):
+    (folders[0] / "b.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"b\.jpg is empty"):
+        _dataset(folders)[0]
+
+
+def test_require_folder(tmp_path):
+    require_folder(tmp_path, "a folder")
+    (tmp_path / "file").touch()
+    with pytest.raises(DatasetError, match="Expected a folder at .*file, but it is a file"):
+        require_folder(tmp_path / "file", "a folder")
+
+
+def test_splits(tmp_path):
+    for name in ("train", "trainannot", "val", "valannot", "loose"):
+        (tmp_path / name).mkdir()
+    assert split_folders(tmp_path) == ["train", "val"]
+    assert "there is no split 'x'. It has the splits train, val." in str(
+        missing_split(tmp_path, "x", ["train", "val"], "folders")
+    )
+    assert "no split was given. It has no split at all." in str(missing_split(Path("r"), None, [], "folders"))

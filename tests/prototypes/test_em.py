@@ -1,0 +1,274 @@
+"""The steps of EM against plain references and against a recorded trajectory of the official momentum module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from primaps.prototypes.classifier import Prototypes, logits
+from primaps.prototypes.em import (
+    TrainingImage,
+    expectation,
+    focal_class_weights,
+    kmeans_loss,
+    mean_probabilities,
+    pixel_grid,
+    pseudo_labels,
+    sample,
+    student_loss,
+    teacher_momentum,
+    update_teacher,
+    upsample,
+    vote,
+)
+from primaps.types import IGNORE_INDEX
+
+GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "em_trajectory.safetensors"
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def image(h=4, w=5, stride=4, channels=6, ids=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    blocks = torch.randint(ids, (h, w), generator=generator)
+    return TrainingImage(
+        teacher_features=random(channels, h, w, seed=seed + 1),
+        student_features=random(channels, h, w, seed=seed + 2),
+        proposals=blocks.repeat_interleave(stride, 0).repeat_interleave(stride, 1),
+    )
+
+
+def interpolate(values, size):
+    return F.interpolate(values[None], size=size, mode="bilinear", align_corners=False)[0]
+
+
+# --- interpolation -------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 30), st.integers(1, 30), st.integers(1, 5))
+def test_upsample_and_sample_equal_interpolate(h, w, height, width, stride):
+    values = random(3, h, w)
+    full = interpolate(values, (height, width))
+    torch.testing.assert_close(upsample(values, (height, width)), full, rtol=0, atol=1e-5)
+    rows, columns = pixel_grid(torch.arange(height), stride), pixel_grid(torch.arange(width), stride)
+    assert len(rows) >= 1
+    torch.testing.assert_close(upsample(values, (height, width), stride), full[:, rows][:, :, columns], rtol=0, atol=1e-5)
+    pixels = torch.arange(height * width).flip(0)
+    torch.testing.assert_close(sample(values, (height, width), pixels), full.flatten(1).T[pixels], rtol=0, atol=1e-5)
+
+
+def test_gradient_of_sample_equals_that_of_interpolate():
+    pixels, cotangent = torch.randint(12 * 15, (50,), generator=torch.Generator().manual_seed(0)), random(50, 3)
+    ours, plain = random(3, 4, 5).requires_grad_(), random(3, 4, 5).requires_grad_()
+    (sample(ours, (12, 15), pixels) * cotangent).sum().backward()
+    (interpolate(plain, (12, 15)).flatten(1).T[pixels] * cotangent).sum().backward()
+    torch.testing.assert_close(ours.grad, plain.grad)
+
+
+# --- E-step --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stride", [1, 3, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_vote_is_the_majority_of_every_proposal(stride, seed):
+    one, prototypes = image(seed=seed), random(7, 6, seed=9)
+    values = logits(one.teacher_features, prototypes)
+    classes = pixel_grid(pixel_grid(interpolate(values, one.size).argmax(0), stride).T, stride).T
+    ids = pixel_grid(pixel_grid(one.proposals, stride).T, stride).T
+    votes = vote(values, one.proposals, stride)
+    assert votes[0] == IGNORE_INDEX
+    for number in range(1, len(votes)):
+        inside = classes[ids == number]
+        assert votes[number] == (torch.mode(inside).values if len(inside) else IGNORE_INDEX)
+
+
+def test_vote_ties_go_to_the_smallest_class():
+    values = torch.zeros(3, 1, 2)
+    values[2, 0, 0] = values[1, 0, 1] = 1.0
+    assert vote(values, torch.ones(1, 2, dtype=torch.int64)).tolist() == [IGNORE_INDEX, 1]
+
+
+def test_proposals_off_the_grid_and_missing_ones_are_ignored():
+    proposals = torch.ones(8, 8, dtype=torch.int64)
+    proposals[0, 0] = 3
+    assert vote(torch.ones(2, 2, 2), proposals, stride=4).tolist() == [255, 0, 255, 255]
+    assert vote(torch.ones(2, 2, 2), torch.zeros(8, 8, dtype=torch.int64)).tolist() == [255]
+
+
+def test_pseudo_labels_spread_the_votes():
+    proposals = torch.tensor([[0, 1], [2, 1]])
+    assert pseudo_labels(proposals, torch.tensor([255, 7, 4])).tolist() == [[255, 7], [4, 7]]
+
+
+# --- M-step --------------------------------------------------------------------------------------------------------------
+
+
+def numpy_step(teacher, scale, direction, images, gamma):
+    """Loss and gradient of one step in float64, every pixel written out."""
+    norm = np.linalg.norm(direction, axis=1, keepdims=True)
+    unit = direction / norm
+    weight = scale[:, None] * unit
+    features, probabilities, labels = [], [], []
+    for one in images:
+        size = one.size
+        wide = interpolate(one.student_features.double(), size).flatten(1).numpy()
+        classes = (teacher @ interpolate(one.teacher_features.double(), size).flatten(1).numpy()).argmax(0)
+        ids = one.proposals.flatten().numpy()
+        label = np.full(ids.shape, IGNORE_INDEX)
+        for number in set(ids.tolist()) - {0}:
+            label[ids == number] = np.bincount(classes[ids == number]).argmax()
+        exponent = np.exp(weight @ wide - (weight @ wide).max(0))
+        features.append(wide)
+        probabilities.append(exponent / exponent.sum(0))
+        labels.append(label)
+    wide, probability, label = np.hstack(features), np.hstack(probabilities), np.hstack(labels)
+    focal = (1 - probability.mean(1)) ** gamma
+    known = np.flatnonzero(label != IGNORE_INDEX)
+    loss = -(focal[label[known]] * np.log(probability[label[known], known])).sum() / len(label)
+    error = probability[:, known].copy()
+    error[label[known], np.arange(len(known))] -= 1
+    error *= focal[label[known]] / len(label)
+    grad_weight = error @ wide[:, known].T
+    grad_scale = (grad_weight * unit).sum(1)
+    grad_direction = scale[:, None] / norm * (grad_weight - grad_scale[:, None] * unit)
+    return loss, grad_scale, grad_direction
+
+
+def test_loss_and_gradient_equal_a_numpy_restatement():
+    images = [image(seed=1), image(h=6, w=3, seed=2), image(h=2, w=2, ids=1, seed=3)]
+    teacher, direction, scale = random(5, 6, seed=4), random(5, 6, seed=5), 1 + 0.1 * random(5, seed=6)
+    student = Prototypes(scale.requires_grad_(), direction.requires_grad_())
+    loss = student_loss(student.effective(), images, expectation(teacher, images), gamma=2.0)
+    loss.backward()
+    arrays = (value.detach().double().numpy() for value in (teacher, scale, direction))
+    expected, grad_scale, grad_direction = numpy_step(*arrays, images, 2.0)
+    np.testing.assert_allclose(loss.item(), expected, rtol=1e-5)
+    np.testing.assert_allclose(student.scale.grad, grad_scale, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(student.direction.grad, grad_direction, rtol=1e-5, atol=1e-7)
+
+
+def test_loss_is_weighted_cross_entropy_over_all_pixels():
+    one, student = image(seed=7), random(5, 6)
+    votes = expectation(random(5, 6, seed=8), [one])
+    full = interpolate(logits(one.student_features, student), one.size)[None]
+    labels = pseudo_labels(one.proposals, votes[0])[None]
+    assert (labels == IGNORE_INDEX).any()
+    weights = (1 - full.softmax(1).mean((0, 2, 3))) ** 2
+    plain = F.cross_entropy(full, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="sum") / labels.numel()
+    torch.testing.assert_close(student_loss(student, [one], votes, gamma=2.0), plain)
+
+
+def test_class_weights_do_not_carry_a_gradient():
+    probabilities = torch.tensor([0.25, 0.75], requires_grad=True)
+    weights = focal_class_weights(probabilities, 2.0)
+    assert not weights.requires_grad
+    torch.testing.assert_close(weights, torch.tensor([0.5625, 0.0625]))
+
+
+def test_mean_probabilities_count_pixels_of_images_of_different_size():
+    tokens, sizes = [random(4, 3, 3), random(4, 2, 5, seed=1)], [(9, 9), (4, 10)]
+    full = torch.cat([interpolate(value, size).flatten(1).softmax(0) for value, size in zip(tokens, sizes, strict=True)], dim=1)
+    torch.testing.assert_close(mean_probabilities(tokens, sizes), full.mean(1))
+
+
+def test_sampled_loss_is_unbiased_given_the_class_weights():
+    images = [image(h=5, w=5, seed=1), image(h=3, w=4, seed=2)]
+    student, votes = random(5, 6, seed=3), expectation(random(5, 6, seed=4), images)
+    full = student_loss(student, images, votes, gamma=2.0).item()
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.tensor(
+        [student_loss(student, images, votes, gamma=2.0, pixels_per_image=40, generator=generator).item() for _ in range(600)]
+    )
+    error = draws.std().item() / len(draws) ** 0.5
+    assert error < 0.02 * full
+    assert abs(draws.mean().item() - full) < 4 * error
+
+
+def test_sampling_at_least_all_pixels_is_the_full_loss():
+    one, student = image(), random(5, 6)
+    votes = expectation(student, [one])
+    exact = student_loss(student, [one], votes, gamma=2.0)
+    assert torch.equal(student_loss(student, [one], votes, gamma=2.0, pixels_per_image=one.proposals.numel()), exact)
+
+
+@pytest.mark.parametrize("pixels", [None, 16])
+def test_batch_without_proposals_has_zero_loss_and_gradient(pixels):
+    one, student = image(ids=1), random(5, 6).requires_grad_()
+    votes = expectation(student.detach(), [one])
+    loss = student_loss(student, [one], votes, gamma=2.0, pixels_per_image=pixels, generator=torch.Generator())
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(student.grad, torch.zeros(5, 6))
+
+
+def test_kmeans_loss_is_the_mean_cosine_to_the_closest_prototype():
+    maps, prototypes = [random(6, 3, 4), random(6, 2, 2, seed=1)], random(5, 6, seed=2)
+    tokens = torch.cat([values.flatten(1) for values in maps], dim=1).T
+    cosines = F.cosine_similarity(tokens[:, None], prototypes[None], dim=2)
+    torch.testing.assert_close(kmeans_loss(prototypes, maps), -cosines.max(1).values.mean())
+
+
+# --- teacher -------------------------------------------------------------------------------------------------------------
+
+
+def test_momentum_schedule():
+    expected = {1: 0.0, 2: 0.0, 3: 2 / 3, 4: 0.75, 5: 0.8, 10: 0.9, 20: 0.95, 49: 48 / 49, 50: 0.98, 51: 0.98, 500: 0.98}
+    assert {call: teacher_momentum(call, 0.98) for call in expected} == pytest.approx(expected)
+    assert [teacher_momentum(1, 1.0), teacher_momentum(9, 0.0)] == [1.0, 0.0]
+
+
+def test_teacher_is_the_running_mean_of_the_students_before_the_cap():
+    students = [Prototypes(random(5, seed=seed), random(5, 6, seed=seed)) for seed in range(8)]
+    teacher = Prototypes(torch.zeros(5), torch.zeros(5, 6))
+    for call, student in enumerate(students, start=1):
+        teacher = update_teacher(teacher, student, call, 0.98)
+    # The first student was replaced by the second one, which therefore counts twice.
+    counted = [students[1], *students[1:]]
+    torch.testing.assert_close(teacher.scale, torch.stack([student.scale for student in counted]).mean(0))
+    torch.testing.assert_close(teacher.direction, torch.stack([student.direction for student in counted]).mean(0))
+
+
+def test_sixty_steps_follow_the_recorded_trajectory():
+    if not GOLDEN.exists():
+        pytest.skip(f"{GOLDEN} is absent")
+    golden = load_file(GOLDEN)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    proposals = golden["proposals"].long()
+    proposals = torch.where(proposals == 255, 0, proposals + 1)
+    direction = golden["prototypes_init"].clone().requires_grad_()
+    scale = torch.ones(len(direction), requires_grad=True)
+    student, teacher = Prototypes(scale, direction), Prototypes(torch.ones(len(direction)), golden["prototypes_init"].clone())
+    optimizer = torch.optim.Adam([scale, direction], lr=5e-3)
+    try:
+        for step, batch in enumerate(golden["batch_indices"].tolist()):
+            images = [TrainingImage(golden["features"][i], golden["features_student"][i], proposals[i]) for i in batch]
+            votes = expectation(teacher.effective(), images)
+            optimizer.zero_grad()
+            loss = student_loss(student.effective(), images, votes, gamma=2.0)
+            loss.backward()
+            optimizer.step()
+            if step > 0 and step % 10 == 0:
+                teacher = update_teacher(teacher, student, step // 10, 0.98)
+            padded = torch.full((len(batch), 11), IGNORE_INDEX)
+            for row, classes in zip(padded, votes, strict=True):
+                row[: len(classes)] = classes
+            assert torch.equal(padded[:, 1:], golden["vote"][step].long())
+            current = (loss, student.scale, student.direction, teacher.scale, teacher.direction)
+            names = ("loss", "student_g", "student_v", "teacher_g", "teacher_v")
+            for name, value in zip(names, current, strict=True):
+                torch.testing.assert_close(
+                    value.detach(), golden[name][step], rtol=0, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+                )
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,84 @@
+"""The import contract: which module may import which."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "primaps"
+STAGES = ("data", "features", "proposals", "prototypes", "evaluation", "outputs")
+# Only leftwards: a module may import modules of its own or an earlier group.
+GROUPS = (
+    ("types", "errors"),
+    ("config", "store", "progress", "model", "run"),
+    STAGES,
+    ("predict", "overview", "pipeline"),
+    ("segmenter",),
+    ("scores", "demo", "doctor", "terminal", "cli", "__main__", "studio"),
+)
+PURE = ("proposals/*.py", "prototypes/classifier.py", "prototypes/em.py", "evaluation/matching.py", "evaluation/metrics.py")
+NUMERIC = {"torch", "numpy", "scipy", "numba", "triton"}
+HARMLESS = {"__future__", "collections", "dataclasses", "functools", "itertools", "math", "typing"}
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def imported(path):
+    """Absolute names of all modules that a file imports, also inside functions."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} uses a relative import"
+            names.append(str(node.module))
+    return names
+
+
+def room(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def level(name):
+    for index, group in enumerate(GROUPS):
+        if name in group:
+            return index
+    raise AssertionError(f"{name} stands in no group: decide where it belongs")
+
+
+def ours(path):
+    return [name.split(".")[1] for name in imported(path) if name.startswith("primaps.")]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path != SOURCE / "__init__.py"], ids=str)
+def test_imports_point_leftwards(path):
+    home = room(path)
+    for target in ours(path):
+        assert level(target) <= level(home), f"{home} must not import {target}"
+        if home in STAGES and target in STAGES:
+            assert target == home, f"the stages {home} and {target} must not know each other"
+
+
+@pytest.mark.parametrize("path", [path for pattern in PURE for path in sorted(SOURCE.glob(pattern))], ids=str)
+def test_the_method_is_pure(path):
+    allowed = NUMERIC | HARMLESS | {"primaps"}
+    assert {name.split(".")[0] for name in imported(path)} <= allowed
+    text = path.read_text(encoding="utf-8")
+    for forbidden in ("print(", "open(", "os.environ", "pca_lowrank(", "torch.manual_seed", "np.random.", "torch.rand(", "cuda.is_available"):
+        assert forbidden not in text, f"{path.name} holds {forbidden}"
+
+
+def test_every_pure_pattern_matches_a_file():
+    for pattern in PURE:
+        assert list(SOURCE.glob(pattern)), pattern
+
+
+def test_no_attics():
+    assert not [path for path in MODULES if path.stem in {"utils", "helpers", "misc", "common"}]
+
+
+def test_labels_stay_in_evaluation():
+    """Nothing that fits or selects a model imports the data sets' labels or the scores."""
+    for path in MODULES:
+        if room(path) in {"proposals", "prototypes", "features", "pipeline", "predict", "model", "store", "run"}:
+            assert "evaluation" not in ours(path), path
+            assert "primaps.data.labels" not in imported(path), path
