@@ -13,7 +13,7 @@ from primaps.errors import ConfigError, DatasetError
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_registered_module_loads(name, tmp_path):
     assert callable(importlib.import_module(DATASETS[name]).load)
-    with pytest.raises(DatasetError, match="nowhere, but there is none. Check the path"):
+    with pytest.raises(DatasetError, match=r"nowhere, but there is none\. Check the path"):
         load_dataset(name, tmp_path / "nowhere", "val")
 
 

@@ -64,7 +64,7 @@ def test_absolute_has_no_parent_steps(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path / "a")
     assert absolute(Path("../a/./b")) == (tmp_path / "a" / "b").resolve()
-    assert absolute(Path(".")) == tmp_path / "a"
+    assert absolute(Path()) == tmp_path / "a"
 
 
 def test_absolute_follows_links_before_it_steps_up(tmp_path):

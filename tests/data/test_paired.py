@@ -109,7 +109,7 @@ def test_unreadable_files(folders):
 def test_require_folder(tmp_path):
     require_folder(tmp_path, "a folder")
     (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match="Expected a folder at .*file, but it is a file"):
+    with pytest.raises(DatasetError, match=r"Expected a folder at .*file, but it is a file"):
         require_folder(tmp_path / "file", "a folder")
 
 

@@ -42,8 +42,9 @@ def tree(tmp_path):
 )
 def test_same_as_the_standard_library_where_there_are_no_loops(tree, pattern):
     full = str(tree / pattern)
-    root, parts = split_pattern(full) if has_wildcard(pattern) else pytest.fail("no wildcard")
-    assert {str(path) for path in expand(root, parts, _listing)} == {path.rstrip("/") for path in glob.glob(full, recursive=True)}
+    root, parts = split_pattern(full)
+    expected = glob.glob(full, recursive=True)  # noqa: PTH207  hidden files are skipped by this one only
+    assert sorted(str(path) for path in expand(root, parts, _listing)) == sorted(path.rstrip("/") for path in expected)
 
 
 def test_last_double_star_is_the_folder(tree):
@@ -59,7 +60,7 @@ def test_loops_of_links_end(tree):
 
 def test_root_is_the_part_before_the_first_wildcard():
     assert split_pattern("x/y/*/z.jpg") == (Path("x/y"), ("*", "z.jpg"))
-    assert split_pattern("*.jpg") == (Path("."), ("*.jpg",))
+    assert split_pattern("*.jpg") == (Path(), ("*.jpg",))
     assert split_pattern("/a/b[0]/**") == (Path("/a"), ("b[0]", "**"))
     assert split_pattern("../x/*")[0] == Path("../x")
 

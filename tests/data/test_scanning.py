@@ -172,13 +172,9 @@ def test_pipe_with_an_image_name(tmp_path):
 
 def test_names_that_are_no_unicode_are_failures(tmp_path):
     _touch(tmp_path, "a.jpg")
-    for raw in (b"\xff.jpg", b"f\xfe"):
-        path = os.path.join(os.fsencode(tmp_path), raw)
-        if raw == b"f\xfe":
-            os.mkdir(path)
-        else:
-            os.close(os.open(path, os.O_CREAT))
-    result = scan([tmp_path, os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")])
+    (tmp_path / os.fsdecode(b"\xff.jpg")).touch()
+    (tmp_path / os.fsdecode(b"f\xfe")).mkdir()
+    result = scan([tmp_path, tmp_path / os.fsdecode(b"\xff.jpg")])
     assert _names(result) == ["a.jpg"]
     assert {Path(failure.path).name for failure in result.failures} == {"\\xff.jpg", "f\\xfe"}
     assert all("valid UTF-8" in failure.reason for failure in result.failures)
@@ -213,7 +209,7 @@ def test_output_folder_inside_the_inputs_is_not_scanned(tmp_path):
 def test_output_folder_that_is_an_input(tmp_path):
     _touch(tmp_path, "a.jpg")
     for given_input in (tmp_path, f"{tmp_path}/*.jpg"):
-        with pytest.raises(DatasetError, match="Expected an output folder other than the input .* Choose another output folder"):
+        with pytest.raises(DatasetError, match=r"Expected an output folder other than the input .* Choose another output folder"):
             scan([given_input], exclude=tmp_path)
 
 

@@ -84,7 +84,7 @@ def test_missing_file_folder_and_other_endings(tmp_path):
     with pytest.raises(BackboneError, match="is a folder"):
         read_weights(tmp_path)
     (tmp_path / "x.onnx").write_bytes(b"x")
-    with pytest.raises(BackboneError, match="ending in .safetensors, .pth or .pt, but got 'x.onnx'"):
+    with pytest.raises(BackboneError, match=r"ending in .safetensors, .pth or .pt, but got 'x.onnx'"):
         read_weights(tmp_path / "x.onnx")
 
 

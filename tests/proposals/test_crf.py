@@ -280,6 +280,14 @@ def test_arguments_are_left_alone_and_carry_no_gradient():
     assert torch.equal(probability, kept)
 
 
+def test_cached_lattice_of_inference_mode_serves_training_code():
+    crf._position_lattice.cache_clear()
+    image, probability = torch.from_numpy(blobs(13, 12)), probabilities(3, 13, 12)
+    with torch.inference_mode():
+        first = mean_field(image, probability)
+    assert torch.equal(mean_field(image, probability.clone().requires_grad_()), first)
+
+
 def test_tiny_probabilities_are_clipped():
     probability = torch.zeros(2, 8, 8)
     probability[0] = 1.0

@@ -94,7 +94,7 @@ def test_approximates_dense_gaussian(dim):
     lattice = build_lattice(features[None])
     approximate = lattice.filter(values) / lattice.filter(torch.ones_like(values))
     assert (exact - approximate).abs().mean() < 0.03
-    assert (exact - approximate).abs().max() < 0.15
+    assert (exact - approximate).abs().max() < 0.2
 
 
 def test_barycentric_weights_are_a_partition_of_unity():

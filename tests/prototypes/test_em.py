@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+from primaps.prototypes import em
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.em import (
     TrainingImage,
+    equal_shapes,
     expectation,
     focal_class_weights,
     kmeans_loss,
@@ -57,21 +59,26 @@ def interpolate(values, size):
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 30), st.integers(1, 30), st.integers(1, 5))
 def test_upsample_and_sample_equal_interpolate(h, w, height, width, stride):
-    values = random(3, h, w)
-    full = interpolate(values, (height, width))
+    values = random(2, 3, h, w)
+    full = F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
     torch.testing.assert_close(upsample(values, (height, width)), full, rtol=0, atol=1e-5)
-    rows, columns = pixel_grid(torch.arange(height), stride), pixel_grid(torch.arange(width), stride)
-    assert len(rows) >= 1
-    torch.testing.assert_close(upsample(values, (height, width), stride), full[:, rows][:, :, columns], rtol=0, atol=1e-5)
+    grid = full[:, :, pixel_grid(height, stride), pixel_grid(width, stride)]
+    assert grid.numel() >= 6
+    torch.testing.assert_close(upsample(values, (height, width), stride), grid, rtol=0, atol=1e-5)
     pixels = torch.arange(height * width).flip(0)
-    torch.testing.assert_close(sample(values, (height, width), pixels), full.flatten(1).T[pixels], rtol=0, atol=1e-5)
+    images = pixels % 2
+    expected = full.flatten(2)[images, :, pixels]
+    torch.testing.assert_close(sample(values, (height, width), images, pixels), expected, rtol=0, atol=1e-5)
 
 
 def test_gradient_of_sample_equals_that_of_interpolate():
-    pixels, cotangent = torch.randint(12 * 15, (50,), generator=torch.Generator().manual_seed(0)), random(50, 3)
-    ours, plain = random(3, 4, 5).requires_grad_(), random(3, 4, 5).requires_grad_()
-    (sample(ours, (12, 15), pixels) * cotangent).sum().backward()
-    (interpolate(plain, (12, 15)).flatten(1).T[pixels] * cotangent).sum().backward()
+    generator = torch.Generator().manual_seed(0)
+    images, pixels = torch.randint(2, (50,), generator=generator), torch.randint(12 * 15, (50,), generator=generator)
+    cotangent = random(50, 3)
+    ours, plain = random(2, 3, 4, 5).requires_grad_(), random(2, 3, 4, 5).requires_grad_()
+    (sample(ours, (12, 15), images, pixels) * cotangent).sum().backward()
+    full = F.interpolate(plain, size=(12, 15), mode="bilinear", align_corners=False)
+    (full.flatten(2)[images, :, pixels] * cotangent).sum().backward()
     torch.testing.assert_close(ours.grad, plain.grad)
 
 
@@ -79,35 +86,38 @@ def test_gradient_of_sample_equals_that_of_interpolate():
 
 
 @pytest.mark.parametrize("stride", [1, 3, 4])
-@pytest.mark.parametrize("seed", range(5))
-def test_vote_is_the_majority_of_every_proposal(stride, seed):
-    one, prototypes = image(seed=seed), random(7, 6, seed=9)
-    values = logits(one.teacher_features, prototypes)
-    classes = pixel_grid(pixel_grid(interpolate(values, one.size).argmax(0), stride).T, stride).T
-    ids = pixel_grid(pixel_grid(one.proposals, stride).T, stride).T
-    votes = vote(values, one.proposals, stride)
-    assert votes[0] == IGNORE_INDEX
-    for number in range(1, len(votes)):
-        inside = classes[ids == number]
-        assert votes[number] == (torch.mode(inside).values if len(inside) else IGNORE_INDEX)
+@pytest.mark.parametrize("limit", [1, 1000, 10**9])
+def test_vote_is_the_majority_of_every_proposal(monkeypatch, stride, limit):
+    monkeypatch.setattr(em, "GROUP_ELEMENTS", limit)
+    images = [image(seed=1), image(h=6, w=3, seed=2), image(ids=9, seed=3), image(ids=1, seed=4), image(h=6, w=3, seed=5)]
+    prototypes = random(7, 6, seed=9)
+    for one, votes in zip(images, expectation(prototypes, images, stride), strict=True):
+        height, width = (pixel_grid(length, stride) for length in one.size)
+        classes = interpolate(logits(one.teacher_features, prototypes), one.size).argmax(0)[height, width]
+        ids = one.proposals[height, width]
+        assert len(votes) > one.proposals.max()
+        assert votes[0] == IGNORE_INDEX
+        for number in range(1, len(votes)):
+            inside = classes[ids == number]
+            assert votes[number] == (torch.mode(inside).values if len(inside) else IGNORE_INDEX)
 
 
 def test_vote_ties_go_to_the_smallest_class():
-    values = torch.zeros(3, 1, 2)
-    values[2, 0, 0] = values[1, 0, 1] = 1.0
-    assert vote(values, torch.ones(1, 2, dtype=torch.int64)).tolist() == [IGNORE_INDEX, 1]
+    values = torch.zeros(1, 3, 1, 2)
+    values[0, 2, 0, 0] = values[0, 1, 0, 1] = 1.0
+    assert vote(values, torch.ones(1, 1, 2, dtype=torch.int64)).tolist() == [[IGNORE_INDEX, 1]]
 
 
 def test_proposals_off_the_grid_and_missing_ones_are_ignored():
-    proposals = torch.ones(8, 8, dtype=torch.int64)
-    proposals[0, 0] = 3
-    assert vote(torch.ones(2, 2, 2), proposals, stride=4).tolist() == [255, 0, 255, 255]
-    assert vote(torch.ones(2, 2, 2), torch.zeros(8, 8, dtype=torch.int64)).tolist() == [255]
+    proposals = torch.ones(2, 8, 8, dtype=torch.int64)
+    proposals[0, 0, 0] = 3
+    assert vote(torch.ones(2, 2, 2, 2), proposals, stride=4).tolist() == [[255, 0, 255, 255]] * 2
+    assert vote(torch.ones(1, 2, 2, 2), torch.zeros(1, 8, 8, dtype=torch.int64)).tolist() == [[255]]
 
 
 def test_pseudo_labels_spread_the_votes():
-    proposals = torch.tensor([[0, 1], [2, 1]])
-    assert pseudo_labels(proposals, torch.tensor([255, 7, 4])).tolist() == [[255, 7], [4, 7]]
+    proposals, votes = torch.tensor([[[0, 1], [2, 1]], [[1, 1], [0, 2]]]), torch.tensor([[255, 7, 4], [255, 3, 255]])
+    assert pseudo_labels(proposals, votes).tolist() == [[[255, 7], [4, 7]], [[3, 3], [255, 255]]]
 
 
 # --- M-step --------------------------------------------------------------------------------------------------------------
@@ -144,8 +154,10 @@ def numpy_step(teacher, scale, direction, images, gamma):
     return loss, grad_scale, grad_direction
 
 
-def test_loss_and_gradient_equal_a_numpy_restatement():
-    images = [image(seed=1), image(h=6, w=3, seed=2), image(h=2, w=2, ids=1, seed=3)]
+@pytest.mark.parametrize("limit", [1, 10**9])
+def test_loss_and_gradient_equal_a_numpy_restatement(monkeypatch, limit):
+    monkeypatch.setattr(em, "GROUP_ELEMENTS", limit)
+    images = [image(seed=1), image(h=6, w=3, seed=2), image(ids=3, seed=4), image(h=2, w=2, ids=1, seed=3)]
     teacher, direction, scale = random(5, 6, seed=4), random(5, 6, seed=5), 1 + 0.1 * random(5, seed=6)
     student = Prototypes(scale.requires_grad_(), direction.requires_grad_())
     loss = student_loss(student.effective(), images, expectation(teacher, images), gamma=2.0)
@@ -161,11 +173,20 @@ def test_loss_is_weighted_cross_entropy_over_all_pixels():
     one, student = image(seed=7), random(5, 6)
     votes = expectation(random(5, 6, seed=8), [one])
     full = interpolate(logits(one.student_features, student), one.size)[None]
-    labels = pseudo_labels(one.proposals, votes[0])[None]
+    labels = pseudo_labels(one.proposals[None], votes[0][None])
     assert (labels == IGNORE_INDEX).any()
     weights = (1 - full.softmax(1).mean((0, 2, 3))) ** 2
     plain = F.cross_entropy(full, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="sum") / labels.numel()
     torch.testing.assert_close(student_loss(student, [one], votes, gamma=2.0), plain)
+
+
+def test_groups_hold_equal_shapes_and_bounded_logits():
+    tokens = [torch.zeros(3, 2, 2)] * 5 + [torch.zeros(3, 2, 4)]
+    sizes = [(8, 8), (8, 8), (8, 9), (8, 8), (8, 8), (8, 8)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(em, "GROUP_ELEMENTS", 3 * 64 * 2)
+        assert equal_shapes(tokens, sizes, stride=1) == [[0, 1], [3, 4], [2], [5]]
+        assert equal_shapes(tokens, sizes, stride=2) == [[0, 1, 3, 4], [2], [5]]
 
 
 def test_class_weights_do_not_carry_a_gradient():

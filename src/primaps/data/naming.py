@@ -26,16 +26,17 @@ class Namer:
 
     def __init__(self, roots: Collection[Path], folders: Collection[Path]) -> None:
         self._folders = frozenset(folders)
-        self._labels = _labels({self._base(root) for root in roots})
+        self._bases = {root: self._base(root) for root in roots}
+        self._labels = _labels(set(self._bases.values()))
 
     def name(self, root: Path, path: Path) -> str:
         """Name of an image.
 
         Args:
-            root: Absolute root of the input through which it was found.
+            root: Absolute root of the input through which it was found, one of ``roots``.
             path: Its absolute path, below ``root``.
         """
-        base = self._base(root)
+        base = self._bases[root]
         return "/".join((*self._labels[base], *path.relative_to(base).parts))
 
     def _base(self, root: Path) -> Path:

@@ -130,7 +130,8 @@ class _Scanner:
             link = self._links.popleft()
             self._visit(link.root, link.path)
         namer = Namer(roots, [absolute(path) for path in self._folders])
-        images = [ImageFile(found.path, _name(namer, found)) for found in self._found.values()]
+        absolutes = {root: absolute(root) for root in {found.root for found in self._found.values()}}
+        images = [ImageFile(found.path, _name(namer, absolutes[found.root], found)) for found in self._found.values()]
         return Scan(
             images=tuple(sorted(images, key=lambda image: image.name)),
             failures=tuple(dict.fromkeys(self._failures)),
@@ -224,8 +225,7 @@ class _Scanner:
         self._failures.append(Failure(path=printable(path), stage="scan", reason=reason))
 
 
-def _name(namer: Namer, found: _Found) -> str:
-    root = absolute(found.root)
+def _name(namer: Namer, root: Path, found: _Found) -> str:
     return namer.name(root, root / found.path.relative_to(found.root))
 
 

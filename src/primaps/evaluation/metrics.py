@@ -38,10 +38,13 @@ def confusion(
 
     Raises:
         DatasetError: If a true class is out of range.
-        ConfigError: If shapes differ, an array is not of integers, or a predicted cluster is out of range.
+        ConfigError: If shapes differ, an array is not of integers, a predicted cluster is out of range, or there are more classes
+            or clusters than ids below IGNORE_INDEX.
     """
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     _check_arrays(truth, prediction)
+    if max(num_classes, num_clusters) > IGNORE_INDEX:
+        raise ConfigError(f"Expected at most {IGNORE_INDEX} classes and clusters, but got {num_classes} and {num_clusters}.")
     labelled = truth != IGNORE_INDEX
     rows = truth[labelled].astype(np.int64)
     columns = prediction[labelled].astype(np.int64)
@@ -50,14 +53,15 @@ def confusion(
             f"Expected true classes 0..{num_classes - 1} or {IGNORE_INDEX} (unlabelled), but got ids from {rows.min()} to "
             f"{rows.max()}. Check the number of classes and the labels."
         )
-    width = num_clusters + unassigned_column
-    if unassigned_column:
-        columns = np.where(columns == IGNORE_INDEX, num_clusters, columns)
-    if columns.size and not (columns.min() >= 0 and columns.max() < width):
+    known = (columns >= 0) & (columns < num_clusters)
+    unassigned = (columns == IGNORE_INDEX) & unassigned_column
+    if not (known | unassigned).all():
         raise ConfigError(
             f"Expected predicted clusters 0..{num_clusters - 1}, but got ids from {columns.min()} to {columns.max()}. Check the "
             f"number of clusters; unassigned pixels ({IGNORE_INDEX}) are counted with unassigned_column=True."
         )
+    width = num_clusters + unassigned_column
+    columns[unassigned] = num_clusters
     counts = np.bincount(rows * width + columns, minlength=num_classes * width)
     return counts.astype(np.int64).reshape(num_classes, width)
 
@@ -78,13 +82,14 @@ def class_table(table: NDArray[np.int64], cluster_to_class: NDArray[np.int64]) -
     num_classes, width = table.shape
     if cluster_to_class.ndim != 1 or width - cluster_to_class.size not in (0, 1):
         raise ConfigError(f"Expected an assignment of {width} or {width - 1} clusters, but got shape {cluster_to_class.shape}.")
-    stands_for = np.full(width, num_classes, dtype=np.int64)
-    stands_for[: cluster_to_class.size] = np.where(cluster_to_class == IGNORE_INDEX, num_classes, cluster_to_class)
-    if stands_for.min() < 0 or stands_for.max() > num_classes:
+    nothing = cluster_to_class == IGNORE_INDEX
+    if not (nothing | ((cluster_to_class >= 0) & (cluster_to_class < num_classes))).all():
         raise ConfigError(
             f"Expected clusters to stand for classes 0..{num_classes - 1} or {IGNORE_INDEX} (nothing), but got ids from "
             f"{cluster_to_class.min()} to {cluster_to_class.max()}."
         )
+    stands_for = np.full(width, num_classes, dtype=np.int64)
+    stands_for[: cluster_to_class.size] = np.where(nothing, num_classes, cluster_to_class)
     result = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
     np.add.at(result.T, stands_for, table.T)
     return result

@@ -217,7 +217,7 @@ def _coordinate_ranges(elevated: Tensor, groups: int) -> tuple[list[int], list[i
     dim = len(elevated) - 1
     lowest, highest = torch.stack([elevated[:-1].amin(1), elevated[:-1].amax(1)]).tolist()
     # Written so that NaN fails as well.
-    if not all(-_MAX_COORDINATE < a and b < _MAX_COORDINATE for a, b in zip(lowest, highest, strict=True)):
+    if not all(a > -_MAX_COORDINATE and b < _MAX_COORDINATE for a, b in zip(lowest, highest, strict=True)):
         raise ConfigError(
             f"Expected lattice coordinates below {_MAX_COORDINATE}, but got the range {lowest} to {highest}. "
             "Choose larger standard deviations."

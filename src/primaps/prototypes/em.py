@@ -19,14 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from primaps.prototypes.classifier import Prototypes, bilinear_taps, logits
 from primaps.types import IGNORE_INDEX
+
+GROUP_ELEMENTS: Final = 8_000_000
+"""Floats of upsampled logits that are held at a time (32 MB), unless one image alone has more."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +59,23 @@ def upsample(token_logits: Tensor, size: tuple[int, int], stride: int = 1) -> Te
     """Bilinearly upsampled logits on every ``stride``-th pixel of an image, as two matrix products (same bytes on every run).
 
     Args:
-        token_logits: (K, h, w) float32.
+        token_logits: (..., h, w) float32.
         size: (H, W) of the image in pixels.
         stride: Distance of neighbouring grid pixels; 1 = all pixels.
 
     Returns:
-        (K, H', W') float32 at the pixels that `pixel_grid` takes.
+        (..., H', W') float32 at the pixels that `pixel_grid` takes.
     """
     rows, columns = (
-        pixel_grid(_interpolation_matrix(tokens, pixels, token_logits.device), stride)
-        for tokens, pixels in zip(token_logits.shape[1:], size, strict=True)
+        _interpolation_matrix(tokens, pixels, token_logits.device)[pixel_grid(pixels, stride)]
+        for tokens, pixels in zip(token_logits.shape[-2:], size, strict=True)
     )
     return rows @ (token_logits @ columns.T)
 
 
-def pixel_grid(values: Tensor, stride: int) -> Tensor:
-    """Every ``stride``-th row, starting in the middle of the first cell."""
-    return values[min(stride // 2, (len(values) - 1) // 2) :: stride]
+def pixel_grid(pixels: int, stride: int) -> slice:
+    """Every ``stride``-th pixel of an axis, starting in the middle of the first cell."""
+    return slice(min(stride // 2, (pixels - 1) // 2), None, stride)
 
 
 def _interpolation_matrix(tokens: int, pixels: int, device: torch.device) -> Tensor:
@@ -81,46 +86,64 @@ def _interpolation_matrix(tokens: int, pixels: int, device: torch.device) -> Ten
     return matrix.scatter_add_(1, upper[:, None], weight[:, None])
 
 
-def sample(token_logits: Tensor, size: tuple[int, int], pixels: Tensor) -> Tensor:
+def sample(token_logits: Tensor, size: tuple[int, int], images: Tensor, pixels: Tensor) -> Tensor:
     """Bilinearly upsampled logits at some pixels only.
 
     Args:
-        token_logits: (K, h, w) float32.
-        size: (H, W) of the image in pixels.
-        pixels: (P,) int64 flat pixel indices (row times W plus column).
+        token_logits: (N, K, h, w) float32.
+        size: (H, W) of the images in pixels.
+        images: (P,) int64 image of each pixel, 0..N-1.
+        pixels: (P,) int64 flat pixel index within its image (row times W plus column).
 
     Returns:
         (P, K) float32, equal to the upsampled logits at those pixels.
     """
-    height, width = token_logits.shape[1:]
+    _, num_classes, height, width = token_logits.shape
     top, bottom, down = (values[pixels // size[1]] for values in bilinear_taps(height, size[0], token_logits.device))
     left, right, across = (values[pixels % size[1]] for values in bilinear_taps(width, size[1], token_logits.device))
-    taps = torch.stack([top * width + left, top * width + right, bottom * width + left, bottom * width + right], dim=1)
+    top, bottom = ((images * height + row) * width for row in (top, bottom))
+    taps = torch.stack([top + left, top + right, bottom + left, bottom + right], dim=1)
     weights = torch.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], dim=1)
-    return F.embedding_bag(taps, token_logits.flatten(1).T.contiguous(), mode="sum", per_sample_weights=weights)
+    tokens = token_logits.permute(0, 2, 3, 1).reshape(-1, num_classes)
+    return F.embedding_bag(taps, tokens, mode="sum", per_sample_weights=weights)
 
 
 @torch.no_grad()
 def vote(teacher_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
-    """E-step for one image: the class that the teacher gives to most pixels of each mask proposal (paper, section 3.2).
+    """E-step: the class that the teacher gives to most pixels of each mask proposal (paper, section 3.2).
 
     Args:
-        teacher_logits: (K, h, w) float32 at token resolution.
-        proposals: (H, W) int64 proposal ids 0..M, 0 = unassigned.
+        teacher_logits: (N, K, h, w) float32 at token resolution.
+        proposals: (N, H, W) int64 proposal ids 0..M, 0 = unassigned.
         stride: Pixel stride of the grid that votes.
 
     Returns:
-        (M + 1,) int64 class of each proposal id; the smallest class id wins ties; IGNORE_INDEX for id 0 and for proposals
+        (N, M + 1) int64 class of each proposal id; the smallest class id wins ties; IGNORE_INDEX for id 0 and for ids
         without a pixel on the grid.
     """
-    num_classes, num_ids = len(teacher_logits), int(proposals.max()) + 1
-    classes = upsample(teacher_logits, (proposals.shape[0], proposals.shape[1]), stride).max(0).indices
-    ids = pixel_grid(pixel_grid(proposals, stride).T, stride).T
-    counts = torch.bincount((ids * num_classes + classes).flatten(), minlength=num_ids * num_classes)
-    most, winner = counts.view(num_ids, num_classes).max(1)  # the first class on ties
+    (count, num_classes, _, _), (_, height, width) = teacher_logits.shape, proposals.shape
+    num_ids = int(proposals.max()) + 1
+    classes = upsample(teacher_logits, (height, width), stride).max(1).indices
+    ids = proposals[:, pixel_grid(height, stride), pixel_grid(width, stride)]
+    ids = ids + num_ids * torch.arange(count, device=ids.device)[:, None, None]
+    ballots = torch.bincount((ids * num_classes + classes).flatten(), minlength=count * num_ids * num_classes)
+    most, winner = ballots.view(count, num_ids, num_classes).max(2)  # the first class on ties
     winner[most == 0] = IGNORE_INDEX
-    winner[0] = IGNORE_INDEX
+    winner[:, 0] = IGNORE_INDEX
     return winner
+
+
+def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
+    """Spread the class of each proposal over its pixels.
+
+    Args:
+        proposals: (N, ...) int64 proposal ids 0..M.
+        votes: (N, M + 1) int64 from `vote`.
+
+    Returns:
+        (N, ...) int64 cluster ids, IGNORE_INDEX where unassigned.
+    """
+    return votes.gather(1, proposals.flatten(1)).view_as(proposals)
 
 
 def expectation(teacher: Tensor, images: Sequence[TrainingImage], stride: int = 1) -> list[Tensor]:
@@ -132,22 +155,35 @@ def expectation(teacher: Tensor, images: Sequence[TrainingImage], stride: int = 
         stride: Pixel stride of the grid that votes.
 
     Returns:
-        For each image the result of `vote`.
+        Per image (M + 1,) int64 as from `vote`; M is at least the number of its proposals.
     """
-    return [vote(logits(image.teacher_features, teacher), image.proposals, stride) for image in images]
+    tokens = [logits(image.teacher_features, teacher) for image in images]
+    votes: dict[int, Tensor] = {}
+    for members in equal_shapes(tokens, [image.size for image in images], stride):
+        stacked = torch.stack([tokens[index] for index in members])
+        votes |= zip(members, vote(stacked, torch.stack([images[index].proposals for index in members]), stride), strict=True)
+    return [votes[index] for index in range(len(images))]
 
 
-def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
-    """Spread the class of each proposal over its pixels.
+def equal_shapes(token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int) -> list[list[int]]:
+    """Indices of images that can be stacked, few enough that their upsampled logits fit `GROUP_ELEMENTS`.
 
     Args:
-        proposals: (...) int64 proposal ids 0..M.
-        votes: (M + 1,) int64 from `vote`.
+        token_logits: Per image (K, h, w).
+        sizes: Per image (H, W) in pixels.
+        stride: Pixel stride of the grid to which logits will be upsampled.
 
     Returns:
-        (...) int64 cluster ids, IGNORE_INDEX where unassigned.
+        Groups of indices; together every image once.
     """
-    return votes[proposals]
+    members: dict[tuple[torch.Size, tuple[int, int]], list[int]] = {}
+    for index, (values, size) in enumerate(zip(token_logits, sizes, strict=True)):
+        members.setdefault((values.shape, size), []).append(index)
+    groups: list[list[int]] = []
+    for (shape, (height, width)), indices in members.items():
+        limit = max(1, GROUP_ELEMENTS * stride**2 // (shape[0] * height * width))
+        groups += [indices[start : start + limit] for start in range(0, len(indices), limit)]
+    return groups
 
 
 def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
@@ -176,10 +212,11 @@ def mean_probabilities(token_logits: Sequence[Tensor], sizes: Sequence[tuple[int
         (K,) float32, sums to 1.
     """
     total, pixels = torch.zeros(len(token_logits[0]), device=token_logits[0].device), 0
-    for values, size in zip(token_logits, sizes, strict=True):
-        probabilities = upsample(values, size, stride).flatten(1).softmax(0)
-        total += probabilities.sum(1)
-        pixels += probabilities.shape[1]
+    for members in equal_shapes(token_logits, sizes, stride):
+        stacked = torch.stack([token_logits[index] for index in members])
+        probabilities = upsample(stacked, sizes[members[0]], stride).softmax(1)
+        total += probabilities.sum((0, 2, 3))
+        pixels += probabilities[:, 0].numel()
     return total / pixels
 
 
@@ -209,31 +246,34 @@ def student_loss(
     Returns:
         () float32.
     """
-    tokens = [logits(image.student_features, student) for image in images]
-    weights = focal_class_weights(mean_probabilities(tokens, [image.size for image in images], vote_stride), gamma)
+    tokens, sizes = [logits(image.student_features, student) for image in images], [image.size for image in images]
+    weights = focal_class_weights(mean_probabilities(tokens, sizes, vote_stride), gamma)
     loss = student.new_zeros(())
-    for values, image, classes in zip(tokens, images, votes, strict=True):
-        count = image.proposals.numel()
-        if pixels_per_image is None or pixels_per_image >= count:
-            # Checkpointed: full-size logits of one image at a time, computed anew for the gradient.
-            labels = pseudo_labels(image.proposals, classes)
+    for members in equal_shapes(tokens, sizes, stride=1 if pixels_per_image is None else vote_stride):
+        values = torch.stack([tokens[index] for index in members])
+        proposals = torch.stack([images[index].proposals for index in members])
+        classes = pad_sequence([votes[index] for index in members], batch_first=True, padding_value=IGNORE_INDEX)
+        if pixels_per_image is None or pixels_per_image >= proposals[0].numel():
+            # Checkpointed: the full-size logits of one group at a time, computed anew for the gradient.
+            labels = pseudo_labels(proposals, classes)
             loss = loss + checkpoint(_all_pixels_loss, values, labels, weights, use_reentrant=False, preserve_rng_state=False)
         else:
-            pixels = torch.randint(count, (pixels_per_image,), generator=generator).to(values.device)
-            labels = pseudo_labels(image.proposals.flatten()[pixels], classes)
-            loss = loss + _sampled_loss(values, image.size, pixels, labels, weights) * (count / pixels_per_image)
-    return loss / sum(image.proposals.numel() for image in images)
+            count = proposals[0].numel()
+            pixels = torch.randint(count, (len(members), pixels_per_image), generator=generator).to(values.device)
+            labels = pseudo_labels(proposals.flatten(1).gather(1, pixels), classes)
+            loss = loss + _sampled_loss(values, sizes[members[0]], pixels, labels, weights) * (count / pixels_per_image)
+    return loss / sum(height * width for height, width in sizes)
 
 
 def _all_pixels_loss(token_logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    values = upsample(token_logits, (labels.shape[0], labels.shape[1]))
-    return F.cross_entropy(values[None], labels[None], weight=weights, ignore_index=IGNORE_INDEX, reduction="none").sum()
+    values = upsample(token_logits, (labels.shape[1], labels.shape[2]))
+    return F.cross_entropy(values, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="none").sum()
 
 
 def _sampled_loss(token_logits: Tensor, size: tuple[int, int], pixels: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    labelled = labels != IGNORE_INDEX
-    values = sample(token_logits, size, pixels[labelled])
-    return F.cross_entropy(values, labels[labelled], weight=weights, reduction="none").sum()
+    images, position = (labels != IGNORE_INDEX).nonzero(as_tuple=True)
+    values = sample(token_logits, size, images, pixels[images, position])
+    return F.cross_entropy(values, labels[images, position], weight=weights, reduction="none").sum()
 
 
 def kmeans_loss(prototypes: Tensor, features: Sequence[Tensor]) -> Tensor:

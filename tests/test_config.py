@@ -1,0 +1,69 @@
+import dataclasses
+
+import pytest
+
+from primaps.config import Config, FitConfig, ProposalConfig, differences, from_dict, preset_config, to_dict
+from primaps.errors import ConfigError
+
+
+@pytest.mark.parametrize("preset", ["default", "paper", "fast"])
+def test_presets_survive_the_round_trip(preset):
+    config = preset_config(preset)
+    assert config.preset == preset
+    assert from_dict(to_dict(config)) == config
+
+
+def test_paper_constants():
+    paper = preset_config("paper")
+    assert paper.proposals.official_order
+    assert paper.proposals.stop_fraction == 0.95
+    assert (paper.fit.epochs, paper.fit.kmeans_epochs, paper.fit.batch_size) == (50, 2, 32)
+    assert (paper.fit.learning_rate, paper.fit.focal_gamma, paper.fit.momentum, paper.fit.teacher_every) == (5e-3, 2.0, 0.98, 10)
+    assert (paper.fit.pixels_per_image, paper.fit.vote_stride) == (None, 1)
+    # Cityscapes: 2975 images are 92 full batches, 50 epochs of them are the published schedule.
+    assert paper.fit.main_steps(2975) == 50 * 92
+    assert paper.fit.kmeans_steps(2975) == 2 * 92
+
+
+def test_unknown_preset_suggests_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'paper'"):
+        preset_config("papr")
+
+
+def test_unknown_setting_suggests_the_nearest():
+    with pytest.raises(ConfigError, match=r"Unknown setting 'fit.epoch'. Did you mean 'epochs'"):
+        from_dict({"fit": {"epoch": 3}})
+
+
+@pytest.mark.parametrize("number", [0, 1, 255, -3])
+def test_number_of_classes_is_checked(number):
+    with pytest.raises(ConfigError, match=f"between 2 and 254, but got {number}"):
+        Config(num_clusters=number)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threshold": 0.0}, "cosine similarity"),
+        ({"threshold": 1.5}, "cosine similarity"),
+        ({"min_area": -1}, "min_area"),
+        ({"max_masks": 0}, "max_masks"),
+    ],
+)
+def test_proposal_settings_are_checked(change, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(proposals=dataclasses.replace(ProposalConfig(), **change))
+
+
+def test_steps_scale_with_the_folder_within_bounds():
+    config = FitConfig(batch_size=32, epochs=50, min_steps=300, max_steps=1500)
+    assert config.main_steps(1) == 300
+    assert config.main_steps(367) == 50 * 11
+    assert config.main_steps(100_000) == 1500
+    assert config.kmeans_steps(1) == 150
+
+
+def test_differences_name_every_leaf():
+    old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 5}, "e": 4}
+    assert differences(old, new) == ["a.c: 2 -> 5", "d: 3 -> None", "e: None -> 4"]
+    assert differences(old, old) == []

@@ -1,0 +1,237 @@
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from primaps import pipeline
+from primaps.errors import ConfigError, DatasetError, OutputError
+from primaps.model import Model
+from primaps.run import cached_views
+from primaps.types import View
+
+
+def segment(inputs, out, backbone, config, **options):
+    inputs = [str(path) for path in (inputs if isinstance(inputs, list) else [inputs])]
+    run = pipeline.open_run(inputs, out, backbone, config, **options)
+    pipeline.segment(run, inputs=inputs)
+    return run
+
+
+def contents(out):
+    """Digest of every file that a resumed run must reproduce."""
+    kept = [*(out / "proposals").rglob("*.png"), *(out / "labels").rglob("*.png"), out / "model" / "prototypes.safetensors"]
+    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept)}
+
+
+def stamps(out, *folders):
+    """When each PNG was written, by its path below the run folder."""
+    return {str(path.relative_to(out)): path.stat().st_mtime_ns for folder in folders for path in (out / folder).rglob("*.png")}
+
+
+class Interrupted(Exception):
+    pass
+
+
+class InterruptingProgress:
+    """Ends the process, so to speak, at the given step of the given stage."""
+
+    def __init__(self, stage, step):
+        self.stage, self.step, self.present = stage, step, ""
+
+    def start(self, stage, total):
+        self.present, self.count = stage, 0
+
+    def advance(self, steps=1):
+        self.count += steps
+        if self.present == self.stage and self.count >= self.step:
+            raise Interrupted
+
+    def finish(self):
+        pass
+
+    def note(self, message):
+        pass
+
+
+def test_segment_writes_what_is_promised(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    run = segment(photographs, out, texture, small_config)
+    names = ["more/p4.png", "p0.png", "p1.png", "p2.png", "p3.png"]
+    assert [image.name for image in run.images] == names
+    for name in names:
+        with Image.open(photographs / name) as photo, Image.open(out / "labels" / f"{name}.png") as labels:
+            assert labels.size == photo.size
+            assert labels.mode == "P"
+            assert np.asarray(labels).max() < small_config.num_clusters
+        with Image.open(out / "proposals" / f"{name}.png") as proposals, Image.open(photographs / name) as photo:
+            assert proposals.size == photo.size
+            assert proposals.mode == "I;16"
+            assert np.asarray(proposals).max() >= 1
+    prototypes = load_file(out / "model" / "prototypes.safetensors")
+    assert prototypes["teacher"].shape == (3, texture.dim)
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["counts"]["images"] == 5
+    assert record["counts"]["failures"] == 0
+    assert record["seconds"]["proposals"] > 0
+    assert torch.__version__.startswith(record["versions"]["torch"])
+    assert not (out / "failures.jsonl").exists()
+    assert "<html" in (out / "report.html").read_text()
+    assert not list(out.rglob("*.primaps-tmp"))
+
+
+def test_two_runs_are_equal_byte_for_byte_and_a_second_call_does_nothing(photographs, tmp_path, texture, small_config):
+    segment(photographs, tmp_path / "a", texture, small_config)
+    segment(photographs, tmp_path / "b", texture, small_config)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    before = stamps(tmp_path / "a", "proposals", "labels")
+    again = segment(photographs, tmp_path / "a", texture, small_config)
+    assert stamps(tmp_path / "a", "proposals", "labels") == before
+    assert again.counts["proposals_made"] == 0
+    assert again.counts["label_maps_made"] == 0
+
+
+@pytest.mark.parametrize(("stage", "step"), [("proposals", 2), ("fit: kmeans", 3), ("fit: em", 7), ("label maps", 2), ("report", 1)])
+def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, photographs, tmp_path, texture, small_config):
+    segment(photographs, tmp_path / "whole", texture, small_config)
+    out = tmp_path / "cut"
+    with pytest.raises(Interrupted):
+        segment(photographs, out, texture, small_config, progress=InterruptingProgress(stage, step))
+    finished = stamps(out, "proposals", "labels")
+    if stage.startswith("fit"):
+        assert (out / "model" / "checkpoint.safetensors").exists() == (step >= small_config.fit.checkpoint_every or stage == "fit: em")
+    segment(photographs, out, texture, small_config)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert {name: stamp for name, stamp in stamps(out, "proposals", "labels").items() if name in finished} == finished
+    assert not (out / "model" / "checkpoint.safetensors").exists()
+
+
+def test_a_changed_and_a_new_image_are_done_anew(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    segment(photographs, out, texture, small_config)
+    before = stamps(out, "proposals")
+    shutil.copy(photographs / "p1.png", photographs / "p0.png")
+    shutil.copy(photographs / "p2.png", photographs / "new.png")
+    again = segment(photographs, out, texture, small_config)
+    assert again.counts["proposals_made"] == 2
+    after = stamps(out, "proposals")
+    assert {name for name in after if after[name] != before.get(name)} == {"proposals/p0.png.png", "proposals/new.png.png"}
+    segment(photographs, tmp_path / "fresh", texture, small_config)
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_other_settings_are_named_and_need_overwrite(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    segment(photographs, out, texture, small_config)
+    other = dataclasses.replace(small_config, num_clusters=4)
+    with pytest.raises(ConfigError, match=r"fit\.num_clusters: 3 -> 4"):
+        segment(photographs, out, texture, other)
+    again = segment(photographs, out, texture, other, overwrite=True)
+    assert again.counts["proposals_made"] == 0  # only what depends on the difference is redone
+    segment(photographs, tmp_path / "fresh", texture, other)
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_bad_inputs_are_reported_and_their_neighbours_kept(photographs, tmp_path, texture, small_config):
+    (photographs / "bad.jpg").write_text("this is no photograph")
+    (photographs / "empty.png").write_bytes(b"")
+    out = tmp_path / "run"
+    run = segment(photographs, out, texture, small_config)
+    lines = [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()]
+    assert {os.path.basename(line["path"]) for line in lines} == {"bad.jpg", "empty.png"}
+    assert all(line["reason"] and line["stage"] == "read" for line in lines)
+    assert len(stamps(out, "labels")) == 5
+    assert run.folder.record["status"] == "finished with failures"
+    (photographs / "bad.jpg").unlink()
+    (photographs / "empty.png").unlink()
+    segment(photographs, out, texture, small_config)
+    assert not (out / "failures.jsonl").exists()
+
+
+def test_an_image_that_turned_bad_is_left_out_everywhere(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    segment(photographs, out, texture, small_config)
+    (photographs / "p0.png").write_bytes(b"damaged since")
+    run = segment(photographs, out, texture, small_config)
+    assert [failure.path for failure in run.failures] == [str(photographs / "p0.png")]
+    assert run.counts["images"] == 4
+
+
+def test_all_inputs_bad(tmp_path, texture, small_config):
+    (tmp_path / "bad.jpg").write_text("no photograph")
+    with pytest.raises(DatasetError, match="all 1 inputs failed"):
+        segment(tmp_path / "bad.jpg", tmp_path / "run", texture, small_config)
+
+
+def test_missing_input_and_input_as_output(photographs, tmp_path, texture, small_config):
+    with pytest.raises(ConfigError, match="nowhere"):
+        segment(tmp_path / "nowhere", tmp_path / "run", texture, small_config)
+    with pytest.raises(ConfigError, match="another folder"):
+        segment(photographs, photographs, texture, small_config)
+
+
+def test_the_run_folder_inside_the_images_is_not_scanned(photographs, texture, small_config):
+    out = photographs / "run"
+    segment(photographs, out, texture, small_config)
+    again = segment(photographs, out, texture, small_config)
+    assert again.counts["images"] == 5
+
+
+def test_a_full_disk_ends_the_run_with_its_reason(photographs, tmp_path, texture, small_config, monkeypatch):
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    run = pipeline.open_run([photographs], tmp_path / "run", texture, small_config)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        pipeline.segment(run)
+
+
+def test_fit_again_with_another_seed_into_another_folder(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    pipeline.segment(pipeline.open_run([photographs], out, texture, small_config))
+    run = pipeline.reopen(out, {"seed": 5, "method": "baseline"}, device="cpu")
+    model = pipeline.fit_again(run, tmp_path / "other")
+    assert model.fit.cosine
+    assert Model.load(tmp_path / "other").settings["seed"] == 5
+    assert Model.load(out).settings["seed"] == 0
+    with pytest.raises(ConfigError, match=r"fit\.seed: 0 -> 5"):
+        pipeline.fit_again(pipeline.reopen(out, {"seed": 5}, device="cpu"), None)
+
+
+def test_report_again(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    segment(photographs, out, texture, small_config)
+    first = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    pipeline.report_again(pipeline.reopen(out, {}, device="cpu"))
+    assert len((out / "report.html").read_text()) == pytest.approx(len(first), rel=0.02)
+
+
+def test_predict_images_agrees_with_segment(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    segment(photographs, out, texture, small_config)
+    pipeline.predict_images([photographs], tmp_path / "new", texture, Model.load(out), small_config)
+    for name in ("p0.png", "more/p4.png"):
+        with Image.open(out / "labels" / f"{name}.png") as one, Image.open(tmp_path / "new" / "labels" / f"{name}.png") as two:
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
+
+
+def test_views_of_an_image_do_not_depend_on_its_neighbours(photographs, tmp_path, texture, small_config):
+    whole = pipeline.open_run([photographs], tmp_path / "whole", texture, small_config)
+    pipeline.extract(whole)
+    single = pipeline.open_run([photographs / "p2.png"], tmp_path / "single", texture, small_config)
+    pipeline.extract(single)
+    for view in cached_views(small_config):
+        assert torch.equal(whole.store.features("p2.png", view), single.store.features("p2.png", view))
+
+
+def test_cached_views_hold_the_plain_one_first(small_config):
+    assert cached_views(small_config) == (View(), View(flip=True), View(photometric=0), View(flip=True, photometric=0))

@@ -1,0 +1,30 @@
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+
+from primaps.types import FitResult, MaskProposals
+
+
+def test_records_describe_every_proposal():
+    label_image = np.zeros((6, 8), dtype=np.int32)
+    label_image[1:3, 2:7] = 1
+    label_image[4, 0] = 2
+    proposals = MaskProposals(label_image, np.array([0.9, 0.5], dtype=np.float32))
+    first, second = proposals.to_records()
+    assert (first["id"], first["area"], first["bbox"]) == (1, 10, [2.0, 1.0, 5.0, 2.0])
+    assert (second["id"], second["area"], second["bbox"]) == (2, 1, [0.0, 4.0, 1.0, 1.0])
+    assert np.isclose(first["score"], 0.9)
+    np.testing.assert_array_equal(coco_mask.decode(first["segmentation"]), label_image == 1)
+    assert proposals.num_masks == 2
+    assert proposals.coverage == 11 / 48
+
+
+def test_no_proposals_no_records():
+    proposals = MaskProposals(np.zeros((3, 3), dtype=np.int32), np.zeros(0, dtype=np.float32))
+    assert proposals.to_records() == []
+    assert proposals.coverage == 0.0
+
+
+def test_dead_clusters_are_those_without_tokens():
+    fit = FitResult(torch.zeros(4, 2), torch.zeros(4, 2), cosine=False, usage=torch.tensor([3, 0, 1, 0]))
+    assert fit.dead_clusters == (1, 3)
