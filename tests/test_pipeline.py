@@ -106,7 +106,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, photographs, 
         segment(photographs, out, texture, small_config, progress=InterruptingProgress(stage, step))
     finished = stamps(out, "proposals", "labels")
     if stage.startswith("fit"):
-        assert (out / "model" / "checkpoint.safetensors").exists() == (step >= small_config.fit.checkpoint_every or stage == "fit: em")
+        assert (out / "model" / "checkpoint.safetensors").exists()
     segment(photographs, out, texture, small_config)
     assert contents(out) == contents(tmp_path / "whole")
     assert {name: stamp for name, stamp in stamps(out, "proposals", "labels").items() if name in finished} == finished

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primaps.data.naming import Namer, absolute
@@ -46,6 +46,7 @@ def test_label_that_begins_with_another_label_is_told_apart():
     assert len(names) == 2
 
 
+@settings(deadline=None)
 @given(st.lists(_FOLDERS, min_size=1, max_size=8), st.data())
 def test_names_are_unique_relative_and_independent_of_the_order(roots, data):
     folders = data.draw(st.lists(st.sampled_from(roots), unique=True))

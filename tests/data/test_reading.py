@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primaps.data.reading import _reduced_size, read_image, read_photo
@@ -249,6 +249,7 @@ def test_every_truncation_is_an_image_error_or_the_image(tmp_path, suffix):
     assert failed >= 15
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 255))
 def test_damaged_bytes_give_an_image_error_or_an_image(tmp_path_factory, position, change):
     path = tmp_path_factory.getbasetemp() / "damaged.png"
@@ -283,6 +284,7 @@ def test_small_images_are_not_enlarged(odd_images):
     assert read_photo(odd_images["one_pixel"], 10**6).image.shape == (1, 1, 3)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20000), st.integers(1, 20000), st.integers(1, 2 * 10**6))
 def test_reduced_size_is_bounded_and_keeps_the_aspect(width, height, max_pixels):
     reduced = _reduced_size((width, height), max_pixels)

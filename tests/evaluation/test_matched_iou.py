@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -26,12 +26,14 @@ def _by_trying_all(a: np.ndarray, b: np.ndarray) -> float:
     return max(sums) / len(masks[1])
 
 
+@settings(deadline=None)
 @given(LABELS, LABELS)
 def test_against_trying_all_matchings(a, b):
     assert matched_iou(a, b) == pytest.approx(_by_trying_all(a, b))
     assert matched_iou(a, b) == pytest.approx(matched_iou(b, a))
 
 
+@settings(deadline=None)
 @given(LABELS, st.permutations(range(4)))
 def test_ids_do_not_matter(a, order):
     renamed = np.array([7, 40, 0, 255])[np.array(order)][a]

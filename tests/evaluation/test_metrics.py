@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primaps.errors import ConfigError, DatasetError
@@ -19,6 +19,7 @@ def _maps(seed, num_classes=5, num_clusters=7, size=400, ignored=0.2):
     return truth, rng.integers(0, num_clusters, size)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 9))
 def test_confusion_against_a_plain_loop(seed, num_classes, num_clusters):
     truth, prediction = _maps(seed, num_classes, num_clusters, size=60)
@@ -43,6 +44,7 @@ def test_scores_against_scikit_learn():
         assert mean_iou(per_class_iou(table)) == pytest.approx(jaccard.mean())
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 399))
 def test_tables_of_batches_add_up(seed, cut):
     truth, prediction = _maps(seed)
@@ -121,6 +123,7 @@ def test_class_table_by_hand():
     assert class_table(table[:, :3], np.array([1, 1, 0])).tolist() == [[2, 6, 0], [3, 7, 0]]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_class_table_keeps_row_sums_and_equals_relabelling_the_pixels(seed):
     rng = np.random.default_rng(seed)
@@ -142,6 +145,7 @@ def test_assignments_that_do_not_fit(assignment):
         class_table(np.ones((2, 4), dtype=np.int64), np.array(assignment))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_leaving_a_pixel_unassigned_does_not_pay(seed):
     rng = np.random.default_rng(seed)

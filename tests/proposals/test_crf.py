@@ -201,7 +201,7 @@ def test_batch_equals_loop_bit_for_bit():
         assert torch.equal(batch[index], mean_field(images[index], probability[index]))
 
 
-def test_labels_in_turns_equal_labels_at_once(monkeypatch):
+def test_labels_and_pixels_in_turns_equal_all_at_once(monkeypatch):
     image, probability = torch.from_numpy(blobs(30, 30)), probabilities(27, 30, 30)
     at_once = mean_field(image, probability)
     monkeypatch.setattr(crf, "_MAX_BUFFER", 1)

@@ -30,7 +30,7 @@ _LABEL_MULTIPLE = 8
 """The label axis is padded to a multiple of this, so that rows fill vector registers. Padding is exactly 0 throughout."""
 
 _MAX_BUFFER = 1 << 24
-"""Largest number of lattice values that are blurred at once (64 MB); more labels take turns."""
+"""Largest number of values in a temporary buffer (64 MB); beyond it labels and pixels take turns."""
 
 _CACHED_POINTS = 1 << 18
 """Largest number of pixels for which the lattice of the smoothness kernel is kept (about 36 MB at this size)."""
@@ -135,11 +135,8 @@ def mean_field_batch(
     )
     logits = _log_unary(probabilities)
     posterior = logits.softmax(1)
-    message = torch.empty_like(logits)
     for _ in range(steps):
-        F.threshold(posterior, _NEGLIGIBLE, 0.0, inplace=True)
-        _pass_messages(kernels, posterior, logits, out=message)
-        torch.softmax(message, 1, out=posterior)
+        _iterate(kernels, posterior, logits)
     return posterior[:, :labels].reshape(count, height, width, labels).permute(0, 3, 1, 2).contiguous()
 
 
@@ -180,16 +177,20 @@ def _log_unary(probabilities: Tensor) -> Tensor:
     return logits.flatten(0, 1)
 
 
-def _pass_messages(kernels: tuple[Lattice, Lattice], posterior: Tensor, logits: Tensor, out: Tensor) -> None:
-    """Write the unary log-probabilities plus both filtered posteriors to ``out``, a few labels at a time if they are large."""
-    rows = max(kernel.num_vertices for kernel in kernels)
-    width = max(1, _MAX_BUFFER // (rows * _LABEL_MULTIPLE)) * _LABEL_MULTIPLE
-    for start in range(0, posterior.shape[1], width):
+def _iterate(kernels: tuple[Lattice, Lattice], posterior: Tensor, logits: Tensor) -> None:
+    """One mean-field iteration in place; labels, then pixels, take turns where a whole buffer would be large."""
+    F.threshold(posterior, _NEGLIGIBLE, 0.0, inplace=True)
+    padded = posterior.shape[1]
+    vertices = max(kernel.num_vertices for kernel in kernels)
+    width = max(1, _MAX_BUFFER // (vertices * _LABEL_MULTIPLE)) * _LABEL_MULTIPLE
+    for start in range(0, padded, width):
         part = slice(start, start + width)
         values = posterior[:, part].contiguous()
         filtered = kernels[0].filter(values)
         filtered += kernels[1].filter(values)
-        torch.add(filtered, logits[:, part], out=out[:, part])
+        torch.add(filtered, logits[:, part], out=posterior[:, part])
+    for rows in posterior.split(max(1, _MAX_BUFFER // padded)):
+        rows.copy_(rows.softmax(1))
 
 
 def _smoothness_kernel(count: int, height: int, width: int, device: torch.device, config: CRFConfig) -> Lattice:

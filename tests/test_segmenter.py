@@ -1,0 +1,98 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import primaps as pm
+from primaps.errors import CheckpointError, ConfigError
+from primaps.segmenter import evaluate
+from primaps.types import Image
+
+
+@pytest.fixture
+def fitted(photographs, texture, small_config, tmp_path):
+    return pm.Segmenter(texture, num_clusters=3, seed=0, config=small_config).fit(photographs, run_dir=tmp_path / "run")
+
+
+def test_predict_gives_ids_at_the_size_of_the_image(fitted, photograph):
+    labels = fitted.predict(photograph)
+    assert labels.shape == photograph.shape[:2]
+    assert labels.dtype == np.uint8
+    assert labels.max() < 3
+
+
+def test_crf_and_flip_change_details_only(fitted, photograph):
+    plain = fitted.predict(photograph)
+    for options in ({"crf": True}, {"flip": True}, {"crf": True, "flip": True}):
+        assert (fitted.predict(photograph, **options) == plain).mean() > 0.6, options
+
+
+def test_save_and_load_give_the_same_maps(fitted, photograph, tmp_path):
+    fitted.save(tmp_path / "model")
+    loaded = pm.Segmenter.load(tmp_path / "model", device="cpu")
+    np.testing.assert_array_equal(loaded.predict(photograph), fitted.predict(photograph))
+    loaded_from_run = pm.Segmenter.load(tmp_path / "run", device="cpu")
+    np.testing.assert_array_equal(loaded_from_run.predict(photograph, crf=True), fitted.predict(photograph, crf=True))
+
+
+def test_fit_without_a_run_folder(photographs, texture, small_config):
+    segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config).fit([photographs / "p0.png", photographs / "p1.png"])
+    assert segmenter.is_fitted
+
+
+def test_unfitted_and_wrong_settings(texture, photograph, tmp_path):
+    segmenter = pm.Segmenter(texture, num_clusters=3)
+    with pytest.raises(CheckpointError, match=r"Call fit"):
+        segmenter.predict(photograph)
+    with pytest.raises(CheckpointError, match="primaps fit"):
+        pm.Segmenter.load(tmp_path)
+    with pytest.raises(ConfigError, match="between 2 and 254"):
+        pm.Segmenter(texture, num_clusters=1)
+    with pytest.raises(ConfigError, match="'em' or 'baseline'"):
+        pm.Segmenter(texture, method="magic")
+
+
+def test_a_model_refuses_another_backbone(fitted):
+    other = {**fitted.backbone.describe(), "patch_size": 16}
+    with pytest.raises(CheckpointError, match="patch_size: 8 -> 16"):
+        fitted.model.check_backbone(other)
+
+
+@dataclasses.dataclass
+class Sample:
+    image: Image
+    labels: np.ndarray
+
+
+class Labelled:
+    class_names = ("sky", "ground")
+
+    def __init__(self, images, labels):
+        self.samples = [Sample(image, label) for image, label in zip(images, labels, strict=True)]
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+def test_evaluate_matches_clusters_over_the_whole_set(fitted, photograph):
+    prediction = fitted.predict(photograph)
+    truth = (prediction == prediction[0, 0]).astype(np.int64)
+    result = evaluate(fitted, Labelled([photograph], [truth]))
+    assert result.accuracy == 1.0
+    assert result.miou == 1.0
+    assert result.num_images == 1
+    truth[:10] = pm.IGNORE_INDEX
+    assert evaluate(fitted, Labelled([photograph], [truth])).confusion.sum() == (truth != pm.IGNORE_INDEX).sum()
+
+
+def test_the_api_of_the_readme(photograph, texture):
+    features = texture.extract(photograph, size=64)
+    proposals = pm.mask_proposals(photograph, features, threshold=texture.threshold, preset="default", min_area=4, max_masks=5)
+    assert proposals.label_image.shape == (60, 80)
+    assert 1 <= proposals.num_masks <= 5
+    assert proposals.to_records()[0]["area"] >= 4
+    posterior = pm.dense_crf(photograph, np.zeros((2, 4, 4), dtype=np.float32), iterations=2)
+    assert posterior.shape == (2, 60, 80)
