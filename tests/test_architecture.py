@@ -62,7 +62,9 @@ def test_imports_point_leftwards(path):
 def test_the_method_is_pure(path):
     allowed = NUMERIC | HARMLESS | {"primaps"}
     assert {name.split(".")[0] for name in imported(path)} <= allowed
-    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)}
+    called = {
+        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+    }
     forbidden = {"print", "open", "torch.pca_lowrank", "torch.svd_lowrank", "torch.manual_seed", "torch.cuda.is_available"}
     assert not called & forbidden
     assert not [name for name in called if name.startswith(("np.random.", "random.", "os."))]

@@ -163,7 +163,9 @@ def test_doctor_is_content():
     assert "All is well" in result.stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small file system needs root on Linux")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small file system needs root on Linux"
+)
 def test_full_disk_and_read_only_folder(photographs, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

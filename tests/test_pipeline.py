@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,11 +36,11 @@ def stamps(out, *folders):
     return {str(path.relative_to(out)): path.stat().st_mtime_ns for folder in folders for path in (out / folder).rglob("*.png")}
 
 
-class Interrupted(Exception):
+class CutShortError(Exception):
     pass
 
 
-class InterruptingProgress:
+class CuttingProgress:
     """Ends the process, so to speak, at the given step of the given stage."""
 
     def __init__(self, stage, step):
@@ -51,7 +52,7 @@ class InterruptingProgress:
     def advance(self, steps=1):
         self.count += steps
         if self.present == self.stage and self.count >= self.step:
-            raise Interrupted
+            raise CutShortError
 
     def finish(self):
         pass
@@ -98,12 +99,14 @@ def test_two_runs_are_equal_byte_for_byte_and_a_second_call_does_nothing(photogr
     assert again.counts["label_maps_made"] == 0
 
 
-@pytest.mark.parametrize(("stage", "step"), [("proposals", 2), ("fit: kmeans", 3), ("fit: em", 7), ("label maps", 2), ("report", 1)])
+@pytest.mark.parametrize(
+    ("stage", "step"), [("proposals", 2), ("fit: kmeans", 3), ("fit: em", 7), ("label maps", 2), ("report", 1)]
+)
 def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, photographs, tmp_path, texture, small_config):
     segment(photographs, tmp_path / "whole", texture, small_config)
     out = tmp_path / "cut"
-    with pytest.raises(Interrupted):
-        segment(photographs, out, texture, small_config, progress=InterruptingProgress(stage, step))
+    with pytest.raises(CutShortError):
+        segment(photographs, out, texture, small_config, progress=CuttingProgress(stage, step))
     finished = stamps(out, "proposals", "labels")
     if stage.startswith("fit"):
         assert (out / "model" / "checkpoint.safetensors").exists()
@@ -145,7 +148,7 @@ def test_bad_inputs_are_reported_and_their_neighbours_kept(photographs, tmp_path
     out = tmp_path / "run"
     run = segment(photographs, out, texture, small_config)
     lines = [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()]
-    assert {os.path.basename(line["path"]) for line in lines} == {"bad.jpg", "empty.png"}
+    assert {Path(line["path"]).name for line in lines} == {"bad.jpg", "empty.png"}
     assert all(line["reason"] and line["stage"] == "read" for line in lines)
     assert len(stamps(out, "labels")) == 5
     assert run.folder.record["status"] == "finished with failures"

@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from primaps.errors import CheckpointError, OutputError
-from primaps.store import FeatureStore, ShardInfo, atomic_write, fingerprint, read_json, read_tensors, remove_temporaries, write_json
+from primaps.store import (
+    FeatureStore,
+    ShardInfo,
+    atomic_write,
+    fingerprint,
+    read_json,
+    read_tensors,
+    remove_temporaries,
+    write_json,
+)
 from primaps.types import MaskProposals, View
 
 VIEWS = (View(), View(flip=True))

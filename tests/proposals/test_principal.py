@@ -55,12 +55,21 @@ def test_two_regions_give_two_masks():
     found = principal_masks(features)
     assert found.similarity.shape == (2, 6, 8)
     assert torch.equal(found.similarity.sum(dim=0), torch.ones(6, 8))
-    assert {frozenset(mask.nonzero()[:, 1].tolist()) for mask in found.similarity} == {frozenset(range(3)), frozenset(range(3, 8))}
+    assert {frozenset(mask.nonzero()[:, 1].tolist()) for mask in found.similarity} == {
+        frozenset(range(3)),
+        frozenset(range(3, 8)),
+    }
     assert torch.allclose(found.scores, torch.ones(2))
     assert found.guards == ()
 
 
-@given(seed=st.integers(0, 10_000), threshold=st.floats(0.05, 1.0), height=st.integers(1, 6), width=st.integers(1, 6), official=st.booleans())
+@given(
+    seed=st.integers(0, 10_000),
+    threshold=st.floats(0.05, 1.0),
+    height=st.integers(1, 6),
+    width=st.integers(1, 6),
+    official=st.booleans(),
+)
 @settings(max_examples=60, deadline=None)
 def test_masks_are_disjoint_finite_and_ordered(seed, threshold, height, width, official):
     features = torch.from_numpy(random_features(seed, 5, height, width))
