@@ -52,7 +52,7 @@ def label_map(
     scores = logits(features, prototypes, cosine=model.fit.cosine)
     if config.crf and image is not None:
         limit = min(config.max_pixels, CRF_FLOATS // model.num_clusters)
-        pixels = shrink(torch.as_tensor(image, device=features.device), limit)
+        pixels = shrink(torch.tensor(image, device=features.device), limit)
         posterior = dense_crf(pixels, torch.log_softmax(scores, dim=0))
         labels = posterior.argmax(dim=0)
     else:

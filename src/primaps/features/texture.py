@@ -27,6 +27,7 @@ HISTOGRAMS: Final = ((0.0, 1.0), (-0.15, 0.25), (-0.25, 0.25))
 """Centres of the first and last of `HISTOGRAM_BINS` triangular bins of L, a, b in the units of `rgb_to_lab`."""
 HISTOGRAM_BINS: Final = 7
 
+# Set by hand, comparing some ten settings by cosine k-means on CamVid (training and validation frames).
 _GAINS: Final = {"mean": 2.0, "spread": 0.7, "oriented": 0.35, "laplacian": 0.5, "chroma": 0.5, "histogram": 0.7}
 _POSITION_GAIN: Final = 2.0
 _WINDOW_GAINS: Final = (0.7, 1.0, 1.0, 0.7)

@@ -189,7 +189,9 @@ def _iterate(kernels: tuple[Lattice, Lattice], posterior: Tensor, logits: Tensor
         filtered = kernels[0].filter(values)
         filtered += kernels[1].filter(values)
         torch.add(filtered, logits[:, part], out=posterior[:, part])
-    for rows in posterior.split(max(1, _MAX_BUFFER // padded)):
+    height = max(1, _MAX_BUFFER // padded)
+    for start in range(0, len(posterior), height):
+        rows = posterior[start : start + height]
         rows.copy_(rows.softmax(1))
 
 

@@ -80,8 +80,9 @@ def extract_proposals(
 
 
 def _checked(image: Image | torch.Tensor, features: NDArray[np.floating] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    grid = torch.as_tensor(features)
-    pixels = torch.as_tensor(image)
+    # A copy, because torch warns about arrays that are read-only, as those of Pillow are.
+    grid = features if isinstance(features, torch.Tensor) else torch.tensor(features)
+    pixels = image if isinstance(image, torch.Tensor) else torch.tensor(image)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != torch.uint8 or not pixels.numel():
         raise ConfigError(
             f"Expected an image of shape (H, W, 3) and dtype uint8 (RGB), but got {tuple(pixels.shape)} {pixels.dtype}. "

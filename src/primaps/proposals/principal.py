@@ -46,7 +46,7 @@ def principal_masks(
     Args:
         features: (C, h, w) finite float features, not normalised.
         threshold: Cosine similarity to the anchor from which on a token belongs to the proposal.
-        stop_fraction: Ends when this fraction of tokens is used.
+        stop_fraction: Ends when this fraction of the tokens (with a direction) is used.
         max_masks: Ends after this many proposals.
         official_anchor: Anchor = first signed maximum of the similarity to the direction, taken over all tokens with used ones
             at zero (official code; depends on the sign of the direction). Otherwise the anchor is the available token with
@@ -64,7 +64,8 @@ def principal_masks(
     masks: list[torch.Tensor] = []
     anchors: list[int] = []
     scores: list[torch.Tensor] = []
-    while len(masks) < max_masks and bool(available.any()) and (~available).double().mean() < stop_fraction:
+    total = int(available.sum())
+    while len(masks) < max_masks and total - int(available.sum()) < stop_fraction * total:
         direction = principal_direction(tokens[available])
         anchor, guard = _anchor(unit @ direction, available, official_anchor)
         if guard:

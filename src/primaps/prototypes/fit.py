@@ -77,7 +77,7 @@ class _State:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int], device: torch.device) -> _State:
-        missing = {"phase", "step", "losses", *(f"{who}.{what}" for who in _NETWORKS for what in _PARAMETERS)} - tensors.keys()
+        missing = {"phase", "step", "losses", *(f"{who}.{what}" for who in _ROLES for what in _PARAMETERS)} - tensors.keys()
         if missing:
             raise CheckpointError(f"Expected the checkpoint to hold {sorted(missing)}, but it does not. Delete it and fit anew.")
         if tuple(tensors["student.direction"].shape) != shape:
@@ -86,7 +86,7 @@ class _State:
                 f"{tuple(tensors['student.direction'].shape)}. It belongs to another fit: delete it, or use another folder."
             )
         student, teacher = (
-            Prototypes(**{what: tensors[f"{who}.{what}"].to(device, copy=True) for what in _PARAMETERS}) for who in _NETWORKS
+            Prototypes(**{what: tensors[f"{who}.{what}"].to(device, copy=True) for what in _PARAMETERS}) for who in _ROLES
         )
         return cls(
             student,
@@ -98,7 +98,7 @@ class _State:
         )
 
 
-_NETWORKS = ("student", "teacher")
+_ROLES = ("student", "teacher")
 _PARAMETERS = ("scale", "direction")
 
 

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from primaps.config import preset_config
+from primaps.errors import ConfigError
+from primaps.evaluation.matched_iou import matched_iou
+from primaps.proposals.extract import enlarge_nearest, extract_proposals, mask_proposals, shrink
+from primaps.proposals.principal import principal_masks, soft_scores
+
+OFFICIAL = [
+    "0001TP_006990",
+    "0006R0_f01620",
+    "0006R0_f03870",
+    "0016E5_04470",
+    "0016E5_06720",
+    "106020",
+    "183087",
+    "28096",
+]
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """A drawn image of three regions and features that tell them apart."""
+    regions = np.zeros((48, 64), dtype=np.int64)
+    regions[:, 24:] = 1
+    regions[30:, 40:] = 2
+    colours = np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200)], dtype=np.uint8)
+    features = np.eye(3, dtype=np.float32)[regions[4::8, 4::8]].transpose(2, 0, 1) + 0.01
+    return colours[regions], features, regions
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_paper_preset_agrees_with_the_official_result(name, shared):
+    """Matched IoU with the best of four official runs (they differ by the sign of a principal direction)."""
+    official = load_file(shared / "golden" / f"{name}.safetensors")
+    image = np.asarray(Image.open(shared / "golden" / f"{name}.png").convert("RGB"))
+    masks = principal_masks(official["features"].float(), 0.4, official_anchor=True)
+    scores, _ = soft_scores(masks.similarity)
+    torch.testing.assert_close(scores, official["soft_log_probabilities"], atol=1e-5, rtol=0)
+    found = mask_proposals(image, official["features"].float(), 0.4, preset="paper").label_image
+    references = [np.where(labels == 255, 0, labels.astype(int)) for labels in official["label_maps"].numpy()]
+    assert max(matched_iou(found, reference) for reference in references) >= 0.97
+
+
+@pytest.mark.parametrize("preset", ["default", "paper", "fast"])
+def test_regions_become_proposals(scene, preset):
+    image, features, regions = scene
+    found = mask_proposals(image, features, preset=preset)
+    assert found.num_masks == 3
+    assert matched_iou(found.label_image, regions) > 0.9
+    assert found.label_image.dtype == np.int32
+    if preset != "paper":  # there an anchor may lie among the used tokens
+        np.testing.assert_allclose(found.scores, 1.0, atol=1e-3)
+
+
+def test_arrays_and_tensors_of_any_float_type_give_the_same(scene):
+    image, features, _ = scene
+    expected = mask_proposals(image, features).label_image
+    for kind in (torch.float16, torch.float32, torch.float64):
+        np.testing.assert_array_equal(
+            mask_proposals(torch.from_numpy(image), torch.from_numpy(features).to(kind)).label_image, expected
+        )
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 66), (96, 128), (20, 30), (1, 1), (1, 40)])
+def test_the_image_may_have_any_size(scene, size):
+    image = np.asarray(Image.fromarray(scene[0]).resize(size[::-1]))
+    found = mask_proposals(image, scene[1])
+    assert found.label_image.shape == size
+    assert set(np.unique(found.label_image)) <= set(range(found.num_masks + 1))
+
+
+def test_ids_are_consecutive_and_small_ones_can_be_dropped(scene):
+    image, features, _ = scene
+    found = mask_proposals(image, features)
+    areas = np.bincount(found.label_image.ravel(), minlength=4)[1:]
+    kept = mask_proposals(image, features, min_area=int(areas.min()) + 1)
+    assert kept.num_masks == 2
+    assert set(np.unique(kept.label_image)) == {0, 1, 2}
+    assert mask_proposals(image, features, min_area=48 * 64 + 1).num_masks == 0
+    assert mask_proposals(image, features, max_masks=1).num_masks == 1
+
+
+def test_no_direction_no_proposal():
+    found = mask_proposals(np.zeros((16, 16, 3), dtype=np.uint8), np.zeros((4, 2, 2), dtype=np.float32))
+    assert found.num_masks == 0
+    assert not found.label_image.any()
+    assert found.guards == ("zero_tokens",)
+
+
+def test_one_token_grid_and_constant_image():
+    image = np.full((8, 8, 3), 7, dtype=np.uint8)
+    assert mask_proposals(image, np.ones((4, 1, 1), dtype=np.float32)).num_masks == 1
+    assert mask_proposals(image, np.ones((4, 3, 5), dtype=np.float32)).coverage == 1.0
+
+
+def test_proposals_that_the_crf_would_erase_are_kept():
+    # One token of 64 differs; the CRF over a constant image lets the rest take its pixels. Nothing else is a proposal.
+    features = np.zeros((2, 12, 12), dtype=np.float32)
+    features[0, 5, 5] = features[1, 5, 6] = 1.0
+    found = mask_proposals(np.full((96, 96, 3), 128, dtype=np.uint8), features)
+    assert found.num_masks >= 1
+    assert "median_erased_all" in found.guards
+    assert "crf_erased_all" in found.guards
+
+
+def test_large_images_are_refined_at_a_limited_size(scene):
+    image = np.asarray(Image.fromarray(scene[0]).resize((640, 480), Image.Resampling.NEAREST))
+    config = preset_config("default").proposals
+    found = extract_proposals(image, scene[1], 0.4, config, max_pixels=3000)
+    assert found.label_image.shape == (480, 640)
+    expected = np.asarray(Image.fromarray(scene[2].astype(np.uint8)).resize((640, 480), Image.Resampling.NEAREST))
+    assert matched_iou(found.label_image, expected) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("image", "features", "message"),
+    [
+        (np.zeros((4, 4), dtype=np.uint8), np.ones((2, 2, 2), dtype=np.float32), r"shape \(H, W, 3\)"),
+        (np.zeros((4, 4, 3), dtype=np.float32), np.ones((2, 2, 2), dtype=np.float32), "uint8"),
+        (np.zeros((4, 4, 3), dtype=np.uint8), np.ones((2, 2), dtype=np.float32), r"shape \(C, h, w\)"),
+        (np.zeros((4, 4, 3), dtype=np.uint8), np.ones((2, 2, 2), dtype=np.int64), "float dtype"),
+        (np.zeros((4, 4, 3), dtype=np.uint8), np.full((2, 2, 2), np.nan, dtype=np.float32), "finite"),
+    ],
+)
+def test_wrong_arrays_are_refused(image, features, message):
+    with pytest.raises(ConfigError, match=message):
+        mask_proposals(image, features)
+
+
+@pytest.mark.parametrize("options", [{"threshold": 0.0}, {"preset": "quick"}, {"min_area": -1}, {"max_masks": 0}])
+def test_wrong_options_are_refused(scene, options):
+    with pytest.raises(ConfigError):
+        mask_proposals(scene[0], scene[1], **options)
+
+
+def test_enlarging_takes_the_cell_of_each_centre():
+    labels = torch.tensor([[1, 2], [3, 4]])
+    assert enlarge_nearest(labels, 4, 4).tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    assert torch.equal(enlarge_nearest(enlarge_nearest(labels, 5, 7), 2, 2), labels)
+
+
+def test_shrinking_keeps_the_aspect():
+    pixels = torch.full((100, 200, 3), 9, dtype=torch.uint8)
+    small = shrink(pixels, 5000)
+    assert small.shape == (50, 100, 3)
+    assert torch.equal(small, torch.full((50, 100, 3), 9, dtype=torch.uint8))
+    assert shrink(pixels, 20_000) is pixels
