@@ -16,7 +16,14 @@ GROUPS = (
     ("segmenter",),
     ("scores", "demo", "doctor", "terminal", "cli", "__main__", "studio"),
 )
-PURE = ("proposals/*.py", "prototypes/classifier.py", "prototypes/em.py", "evaluation/matching.py", "evaluation/metrics.py")
+PURE = (
+    "proposals/*.py",
+    "prototypes/classifier.py",
+    "prototypes/em.py",
+    "prototypes/pixels.py",
+    "evaluation/matching.py",
+    "evaluation/metrics.py",
+)
 NUMERIC = {"torch", "numpy", "scipy", "numba", "triton"}
 HARMLESS = {"__future__", "collections", "dataclasses", "functools", "itertools", "math", "typing"}
 MODULES = sorted(SOURCE.rglob("*.py"))

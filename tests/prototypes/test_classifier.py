@@ -16,7 +16,6 @@ from primaps.prototypes import classifier
 from primaps.prototypes.classifier import (
     FeatureMoments,
     Prototypes,
-    bilinear_taps,
     label_map_from_logits,
     logits,
     principal_directions,
@@ -56,14 +55,6 @@ def test_zero_features_have_zero_cosines():
 def test_logits_of_other_features_are_refused(shape):
     with pytest.raises(ConfigError, match=r"Expected features to be .* C = 7 channels"):
         logits(torch.zeros(shape), random(5, 7))
-
-
-@given(tokens=sides, length=pixels)
-def test_taps_give_pixel_centre_interpolation(tokens, length):
-    values = random(tokens)
-    lower, upper, weight = bilinear_taps(tokens, length)
-    expected = F.interpolate(values[None, None, None], size=(1, length), mode="bilinear", align_corners=False)[0, 0, 0]
-    torch.testing.assert_close(values[lower] * (1 - weight) + values[upper] * weight, expected, rtol=1e-5, atol=1e-5)
 
 
 @settings(deadline=None, max_examples=60)

@@ -7,29 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from primaps.prototypes import em
+from primaps.prototypes import pixels as pixels_module
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.em import (
     TrainingImage,
-    equal_shapes,
     expectation,
     focal_class_weights,
     kmeans_loss,
     mean_probabilities,
-    pixel_grid,
     pseudo_labels,
-    sample,
     student_loss,
     teacher_momentum,
     update_teacher,
-    upsample,
     vote,
 )
+from primaps.prototypes.pixels import pixel_grid
 from primaps.types import IGNORE_INDEX
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "em_trajectory.safetensors"
@@ -53,42 +48,13 @@ def interpolate(values, size):
     return F.interpolate(values[None], size=size, mode="bilinear", align_corners=False)[0]
 
 
-# --- interpolation -------------------------------------------------------------------------------------------------------
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 30), st.integers(1, 30), st.integers(1, 5))
-def test_upsample_and_sample_equal_interpolate(h, w, height, width, stride):
-    values = random(2, 3, h, w)
-    full = F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(upsample(values, (height, width)), full, rtol=0, atol=1e-5)
-    grid = full[:, :, pixel_grid(height, stride), pixel_grid(width, stride)]
-    assert grid.numel() >= 6
-    torch.testing.assert_close(upsample(values, (height, width), stride), grid, rtol=0, atol=1e-5)
-    pixels = torch.arange(height * width).flip(0)
-    images = pixels % 2
-    expected = full.flatten(2)[images, :, pixels]
-    torch.testing.assert_close(sample(values, (height, width), images, pixels), expected, rtol=0, atol=1e-5)
-
-
-def test_gradient_of_sample_equals_that_of_interpolate():
-    generator = torch.Generator().manual_seed(0)
-    images, pixels = torch.randint(2, (50,), generator=generator), torch.randint(12 * 15, (50,), generator=generator)
-    cotangent = random(50, 3)
-    ours, plain = random(2, 3, 4, 5).requires_grad_(), random(2, 3, 4, 5).requires_grad_()
-    (sample(ours, (12, 15), images, pixels) * cotangent).sum().backward()
-    full = F.interpolate(plain, size=(12, 15), mode="bilinear", align_corners=False)
-    (full.flatten(2)[images, :, pixels] * cotangent).sum().backward()
-    torch.testing.assert_close(ours.grad, plain.grad)
-
-
 # --- E-step --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stride", [1, 3, 4])
 @pytest.mark.parametrize("limit", [1, 1000, 10**9])
 def test_vote_is_the_majority_of_every_proposal(monkeypatch, stride, limit):
-    monkeypatch.setattr(em, "GROUP_ELEMENTS", limit)
+    monkeypatch.setattr(pixels_module, "GROUP_ELEMENTS", limit)
     images = [image(seed=1), image(h=6, w=3, seed=2), image(ids=9, seed=3), image(ids=1, seed=4), image(h=6, w=3, seed=5)]
     prototypes = random(7, 6, seed=9)
     for one, votes in zip(images, expectation(prototypes, images, stride), strict=True):
@@ -156,7 +122,7 @@ def numpy_step(teacher, scale, direction, images, gamma):
 
 @pytest.mark.parametrize("limit", [1, 10**9])
 def test_loss_and_gradient_equal_a_numpy_restatement(monkeypatch, limit):
-    monkeypatch.setattr(em, "GROUP_ELEMENTS", limit)
+    monkeypatch.setattr(pixels_module, "GROUP_ELEMENTS", limit)
     images = [image(seed=1), image(h=6, w=3, seed=2), image(ids=3, seed=4), image(h=2, w=2, ids=1, seed=3)]
     teacher, direction, scale = random(5, 6, seed=4), random(5, 6, seed=5), 1 + 0.1 * random(5, seed=6)
     student = Prototypes(scale.requires_grad_(), direction.requires_grad_())
@@ -178,15 +144,6 @@ def test_loss_is_weighted_cross_entropy_over_all_pixels():
     weights = (1 - full.softmax(1).mean((0, 2, 3))) ** 2
     plain = F.cross_entropy(full, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="sum") / labels.numel()
     torch.testing.assert_close(student_loss(student, [one], votes, gamma=2.0), plain)
-
-
-def test_groups_hold_equal_shapes_and_bounded_logits():
-    tokens = [torch.zeros(3, 2, 2)] * 5 + [torch.zeros(3, 2, 4)]
-    sizes = [(8, 8), (8, 8), (8, 9), (8, 8), (8, 8), (8, 8)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(em, "GROUP_ELEMENTS", 3 * 64 * 2)
-        assert equal_shapes(tokens, sizes, stride=1) == [[0, 1], [3, 4], [2], [5]]
-        assert equal_shapes(tokens, sizes, stride=2) == [[0, 1, 3, 4], [2], [5]]
 
 
 def test_class_weights_do_not_carry_a_gradient():

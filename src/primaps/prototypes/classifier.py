@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from primaps.errors import ConfigError, DatasetError
+from primaps.prototypes.pixels import bilinear_taps
 
 STRIP_ELEMENTS: Final = 4_000_000
 """Floats in one strip of full-size logits while a label map is made (16 MB)."""
@@ -64,23 +65,6 @@ def logits(features: Tensor, prototypes: Tensor, *, cosine: bool = False) -> Ten
     else:
         products = prototypes @ tokens
     return products.view(*products.shape[:-1], *features.shape[-2:])
-
-
-def bilinear_taps(tokens: int, pixels: int, device: torch.device | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """Where each pixel of one axis lies between two tokens (bilinear, ``align_corners=False``, pixel centres).
-
-    Args:
-        tokens: Length of the axis at token resolution.
-        pixels: Length of the axis at image resolution.
-        device: Where the result lives.
-
-    Returns:
-        (pixels,) int64 lower token, (pixels,) int64 upper token, (pixels,) float32 weight of the upper one in [0, 1).
-    """
-    ratio = torch.tensor(tokens, dtype=torch.float32, device=device) / pixels
-    position = (ratio * (torch.arange(pixels, device=device) + 0.5) - 0.5).clamp_min(0.0)
-    lower = position.long().clamp_max(tokens - 1)
-    return lower, (lower + 1).clamp_max(tokens - 1), (position - lower).clamp(0.0, 1.0)
 
 
 @torch.no_grad()

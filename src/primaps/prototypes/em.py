@@ -9,7 +9,6 @@ Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Pr
    (`focal_class_weights`).
 3. Now and then the teacher follows the student with a momentum that grows from 0 to its cap (`teacher_momentum`).
 
-Prototypes are linear without bias, so logits at token resolution are upsampled instead of features: exact, and cheap.
 With `pixels_per_image` the loss is a sum over random pixels, unbiased given the class weights; `vote_stride` thins the pixel
 grid on which classes are counted. Neither is used by the publication; without them every pixel counts. Images of one batch may
 differ in size: means are over all pixels of the batch.
@@ -19,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -27,11 +25,9 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from primaps.prototypes.classifier import Prototypes, bilinear_taps, logits
+from primaps.prototypes.classifier import Prototypes, logits
+from primaps.prototypes.pixels import equal_shapes, pixel_grid, sample, upsample
 from primaps.types import IGNORE_INDEX
-
-GROUP_ELEMENTS: Final = 8_000_000
-"""Floats of upsampled logits that are held at a time (32 MB), unless one image alone has more."""
 
 
 @dataclass(frozen=True)
@@ -53,59 +49,6 @@ class TrainingImage:
         """(H, W) in pixels."""
         height, width = self.proposals.shape
         return height, width
-
-
-def upsample(token_logits: Tensor, size: tuple[int, int], stride: int = 1) -> Tensor:
-    """Bilinearly upsampled logits on every ``stride``-th pixel of an image, as two matrix products (same bytes on every run).
-
-    Args:
-        token_logits: (..., h, w) float32.
-        size: (H, W) of the image in pixels.
-        stride: Distance of neighbouring grid pixels; 1 = all pixels.
-
-    Returns:
-        (..., H', W') float32 at the pixels that `pixel_grid` takes.
-    """
-    rows, columns = (
-        _interpolation_matrix(tokens, pixels, token_logits.device)[pixel_grid(pixels, stride)]
-        for tokens, pixels in zip(token_logits.shape[-2:], size, strict=True)
-    )
-    return rows @ (token_logits @ columns.T)
-
-
-def pixel_grid(pixels: int, stride: int) -> slice:
-    """Every ``stride``-th pixel of an axis, starting in the middle of the first cell."""
-    return slice(min(stride // 2, (pixels - 1) // 2), None, stride)
-
-
-def _interpolation_matrix(tokens: int, pixels: int, device: torch.device) -> Tensor:
-    """(pixels, tokens) weights of bilinear upsampling along one axis."""
-    lower, upper, weight = bilinear_taps(tokens, pixels, device)
-    matrix = torch.zeros(pixels, tokens, device=device)
-    matrix.scatter_(1, lower[:, None], 1.0 - weight[:, None])
-    return matrix.scatter_add_(1, upper[:, None], weight[:, None])
-
-
-def sample(token_logits: Tensor, size: tuple[int, int], images: Tensor, pixels: Tensor) -> Tensor:
-    """Bilinearly upsampled logits at some pixels only.
-
-    Args:
-        token_logits: (N, K, h, w) float32.
-        size: (H, W) of the images in pixels.
-        images: (P,) int64 image of each pixel, 0..N-1.
-        pixels: (P,) int64 flat pixel index within its image (row times W plus column).
-
-    Returns:
-        (P, K) float32, equal to the upsampled logits at those pixels.
-    """
-    _, num_classes, height, width = token_logits.shape
-    top, bottom, down = (values[pixels // size[1]] for values in bilinear_taps(height, size[0], token_logits.device))
-    left, right, across = (values[pixels % size[1]] for values in bilinear_taps(width, size[1], token_logits.device))
-    top, bottom = ((images * height + row) * width for row in (top, bottom))
-    taps = torch.stack([top + left, top + right, bottom + left, bottom + right], dim=1)
-    weights = torch.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], dim=1)
-    tokens = token_logits.permute(0, 2, 3, 1).reshape(-1, num_classes)
-    return F.embedding_bag(taps, tokens, mode="sum", per_sample_weights=weights)
 
 
 @torch.no_grad()
@@ -163,27 +106,6 @@ def expectation(teacher: Tensor, images: Sequence[TrainingImage], stride: int = 
         stacked = torch.stack([tokens[index] for index in members])
         votes |= zip(members, vote(stacked, torch.stack([images[index].proposals for index in members]), stride), strict=True)
     return [votes[index] for index in range(len(images))]
-
-
-def equal_shapes(token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int) -> list[list[int]]:
-    """Indices of images that can be stacked, few enough that their upsampled logits fit `GROUP_ELEMENTS`.
-
-    Args:
-        token_logits: Per image (K, h, w).
-        sizes: Per image (H, W) in pixels.
-        stride: Pixel stride of the grid to which logits will be upsampled.
-
-    Returns:
-        Groups of indices; together every image once.
-    """
-    members: dict[tuple[torch.Size, tuple[int, int]], list[int]] = {}
-    for index, (values, size) in enumerate(zip(token_logits, sizes, strict=True)):
-        members.setdefault((values.shape, size), []).append(index)
-    groups: list[list[int]] = []
-    for (shape, (height, width)), indices in members.items():
-        limit = max(1, GROUP_ELEMENTS * stride**2 // (shape[0] * height * width))
-        groups += [indices[start : start + limit] for start in range(0, len(indices), limit)]
-    return groups
 
 
 def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
