@@ -30,7 +30,7 @@ def photographs() -> list[Path]:
     """Paths of the photographs inside the installed packages.
 
     Raises:
-        MissingExtraError: If neither package is installed.
+        MissingExtraError: If there are none: neither package is installed, or without its data.
     """
     found: list[Path] = []
     for package, names in _PHOTOGRAPHS.items():
@@ -40,7 +40,7 @@ def photographs() -> list[Path]:
         found += [path for name in names if (path := Path(spec.origin).parent / name).exists()]
     if not found:
         raise MissingExtraError(
-            "Expected scikit-image or scikit-learn, whose photographs the demo uses, but neither is installed. "
+            "Expected the photographs that come with scikit-image or scikit-learn, but found none. "
             "Install them with: pip install 'primaps[demo]'"
         )
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from primaps.config import differences
-from primaps.errors import CheckpointError
+from primaps.errors import CheckpointError, OutputError
 from primaps.store import read_json, read_tensors, write_json, write_tensors
 from primaps.types import FitResult
 
@@ -55,7 +55,12 @@ class Model:
             OutputError: If the folder cannot be written.
         """
         tensors = {"teacher": self.fit.teacher, "student": self.fit.student, "usage": self.fit.usage}
-        (folder / "model.json").unlink(missing_ok=True)
+        try:
+            (folder / "model.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"Expected {folder} to be a folder that can be written, but got: {error}. Choose another folder."
+            ) from error
         write_tensors(folder / "prototypes.safetensors", tensors)
         write_json(
             folder / "model.json",
@@ -88,6 +93,11 @@ class Model:
                 "none. Run `primaps segment` or `primaps fit` first."
             )
         record = read_json(folder / "model.json")
+        if record.get("format") != _FORMAT:
+            raise CheckpointError(
+                f"Expected {folder / 'model.json'} to describe a model of format {_FORMAT}, but got {record.get('format')!r}. "
+                "Fit again, or use the version of primaps that wrote it."
+            )
         tensors = read_tensors(folder / "prototypes.safetensors")
         try:
             fit = FitResult(

@@ -20,7 +20,7 @@ from primaps.run import Run, versions
 from primaps.types import Failure, Image, ImageFile
 
 MAX_PANELS = 40
-EXAMPLES_PER_CLASS = 4
+EXAMPLES_PER_CLASS = 3
 PICTURE_PIXELS = 250_000
 
 
@@ -30,7 +30,7 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str]) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    images = [image for image in run.usable_images() if run.folder.labels(image.name).exists()]
+    images, stale = labelled_images(run, model)
     pixels = pixel_counts(run, images, model.num_clusters)
     examples = best_examples(pixels, EXAMPLES_PER_CLASS)
     shown = evenly(len(images), MAX_PANELS)
@@ -40,7 +40,6 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str]) -> None:
         ClassSummary(cluster, None, float(share[cluster]), int(np.count_nonzero(pixels[:, cluster])), pictures[cluster])
         for cluster in range(model.num_clusters)
     ]
-    dead = model.fit.dead_clusters
     write_report(
         run.folder.report,
         Report(
@@ -49,7 +48,7 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str]) -> None:
             images=panels,
             total_images=len(images),
             failures=run.failures,
-            warnings=[f"{len(dead)} of {model.num_clusters} classes own no part of any photograph."] if dead else [],
+            warnings=_warnings(model, stale),
             settings={**run.settings(), "versions": versions()},
             timings=run.seconds,
             facts=_facts(run.counts),
@@ -58,6 +57,19 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str]) -> None:
             inputs=inputs,
         ),
     )
+
+
+def labelled_images(run: Run, model: Model) -> tuple[list[ImageFile], int]:
+    """The images whose label maps were made with this model, and how many have one that was not."""
+    current: list[ImageFile] = []
+    stale = 0
+    for image in run.usable_images():
+        path = run.folder.labels(image.name)
+        if read_png_info(path).get("model") == model.fingerprint:
+            current.append(image)
+        elif path.exists():
+            stale += 1
+    return current, stale
 
 
 def pixel_counts(run: Run, images: Sequence[ImageFile], num_clusters: int) -> NDArray[np.int64]:
@@ -119,6 +131,19 @@ def _small(labels: NDArray[np.int32], photo: Image) -> NDArray[np.int32]:
     columns = np.arange(photo.shape[1]) * labels.shape[1] // photo.shape[1]
     small: NDArray[np.int32] = labels[rows][:, columns]
     return small
+
+
+def _warnings(model: Model, stale: int) -> list[str]:
+    warnings: list[str] = []
+    dead = len(model.fit.dead_clusters)
+    if dead:
+        warnings.append(f"{dead} of {model.num_clusters} classes own no part of any photograph.")
+    if stale:
+        warnings.append(
+            f"Label maps left out because they were not made with the present model of this folder: {stale}. "
+            "Run `primaps segment` again to make them anew."
+        )
+    return warnings
 
 
 def _facts(counts: dict[str, Any]) -> dict[str, str]:

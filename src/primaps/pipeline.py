@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import torch
 from primaps.config import Config, from_dict, to_dict
 from primaps.data.reading import Photo, read_photo
 from primaps.data.scanning import scan
-from primaps.errors import ConfigError, DatasetError, ImageError
+from primaps.errors import CheckpointError, ConfigError, DatasetError, ImageError
 from primaps.features.backbone import load_backbone
 from primaps.features.views import make_views
 from primaps.model import Model
@@ -33,11 +33,14 @@ from primaps.progress import Progress, Silent
 from primaps.proposals.extract import enlarge_nearest, extract_proposals
 from primaps.prototypes.fit import fit_prototypes
 from primaps.run import Run, RunFolder, cached_views, read_failures
-from primaps.store import FeatureStore, ShardInfo, fingerprint, read_json, read_tensors, write_json, write_tensors
+from primaps.store import FeatureStore, ShardInfo, fingerprint, read_json, read_tensors, release, write_json, write_tensors
 from primaps.types import Failure, FeatureExtractor, Image, ImageFile, MaskProposals, View
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
 ALL_STAGES = (*PROPOSAL_STAGES, "fit", "predict")
+
+LONGEST_NAME = 255 - len(".safetensors")
+"""Bytes of a file name, so that the names of its outputs fit the 255 bytes that file systems allow."""
 
 
 def open_run(
@@ -66,23 +69,27 @@ def open_run(
     Raises:
         ConfigError: If no input exists, the folder is an input, or it was made with other settings.
         DatasetError: If there is no image.
-        OutputError: If the folder cannot be written.
+        OutputError: If the folder cannot be written, or another process is at work in it.
     """
     folder = RunFolder(Path(out))
     for given in inputs:
-        if Path(given).is_dir() and folder.root.exists() and Path(given).samefile(folder.root):
-            raise ConfigError(f"Expected --out to be another folder than the images', but both are {given}.")
+        if _same_folder(given, folder.root):
+            raise ConfigError(f"Expected --out to be another folder than the images', but both are {str(given)!r}.")
     if not any(_may_exist(given) for given in inputs):
         raise ConfigError(f"Expected files, folders or patterns that exist, but found nothing at {', '.join(map(str, inputs))}.")
     found = scan(inputs, exclude=folder.root)
-    run = Run(folder, backbone, config, found.images, weights, progress or Silent(), list(found.failures))
+    too_long = [image for image in found.images if len(os.fsencode(Path(image.name).name)) > LONGEST_NAME]
+    failures = [*found.failures, *(_name_too_long(image) for image in too_long)]
+    images = tuple(image for image in found.images if image not in too_long)
+    weights = None if weights is None else str(Path(weights).absolute())
+    run = Run(folder, backbone, config, images, weights, progress or Silent(), failures)
     if found.passed_over:
         listed = ", ".join(
             f"{count} {extension or 'without extension'}" for extension, count in sorted(found.passed_over.items())
         )
         run.progress.note(f"Passed over, no images by name: {listed}.")
-    if not found.images:
-        raise DatasetError(_all_failed(found.failures))
+    if not images:
+        raise DatasetError(_all_failed(failures))
     settings = run.settings()
     folder.record |= {"config": to_dict(config), "weights": weights}
     folder.claim({stage: settings[stage] for stage in stages}, overwrite=overwrite)
@@ -103,7 +110,13 @@ def reopen(root: Path, fit_changes: Mapping[str, Any], *, device: str = "auto", 
         BackboneError: If the backbone's weights cannot be had.
     """
     folder = RunFolder(root)
-    manifest = read_json(folder.store / "manifest.json")
+    manifest_file = folder.store / "manifest.json"
+    if "config" not in folder.record or not manifest_file.exists():
+        raise CheckpointError(
+            f"Expected {root} to hold a run (run.json and stored proposals), but it does not. "
+            "Run `primaps segment` or `primaps proposals` with this folder as --out first."
+        )
+    manifest = read_json(manifest_file)
     config = from_dict(folder.record["config"])
     top = {key: value for key, value in fit_changes.items() if key in {"num_clusters", "seed"}}
     inner = {key: value for key, value in fit_changes.items() if key not in top}
@@ -115,7 +128,42 @@ def reopen(root: Path, fit_changes: Mapping[str, Any], *, device: str = "auto", 
 
 
 def _may_exist(given: str | Path) -> bool:
-    return any(character in str(given) for character in "*?[") or Path(given).exists() or Path(given).is_symlink()
+    try:
+        Path(given).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return any(character in str(given) for character in "*?[")
+    except (OSError, ValueError):
+        return True  # no permission, an impossible name, ...: the scan says what is wrong
+    return True
+
+
+def _same_folder(given: str | Path, root: Path) -> bool:
+    try:
+        return root.is_dir() and root.samefile(given)
+    except (OSError, ValueError):
+        return False
+
+
+def _name_too_long(image: ImageFile) -> Failure:
+    length = len(os.fsencode(Path(image.name).name))
+    reason = (
+        f"Expected a file name of at most {LONGEST_NAME} bytes, since outputs are named after it, but got {length}. Shorten it."
+    )
+    return Failure(str(image.path), "scan", reason)
+
+
+@contextlib.contextmanager
+def finishing(run: Run, command: str, inputs: Sequence[str]) -> Iterator[None]:
+    """Record a command in the run folder when it is done, and leave the folder to others in any case.
+
+    Raises:
+        OutputError: If the record cannot be written.
+    """
+    try:
+        yield
+        run.folder.finish(command, inputs, run.seconds, run.counts, run.failures)
+    finally:
+        release(run.folder.root)
 
 
 def segment(run: Run, *, command: str = "segment", inputs: Sequence[str] = ()) -> None:
@@ -125,11 +173,11 @@ def segment(run: Run, *, command: str = "segment", inputs: Sequence[str] = ()) -
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
-    extract(run)
-    model = fit(run)
-    predict_stored(run, model)
-    write_run_report(run, model, inputs)
-    run.folder.finish(command, inputs, run.seconds, run.counts, run.failures)
+    with finishing(run, command, inputs):
+        extract(run)
+        model = fit(run)
+        predict_stored(run, model)
+        write_run_report(run, model, inputs)
 
 
 def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:
@@ -139,8 +187,8 @@ def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
-    extract(run)
-    run.folder.finish("proposals", inputs, run.seconds, run.counts, run.failures)
+    with finishing(run, "proposals", inputs):
+        extract(run)
 
 
 def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False) -> Model:
@@ -156,12 +204,12 @@ def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False) -
         OutputError: If the model cannot be written.
     """
     if model_folder is None:
+        run.failures += read_failures(run.folder)  # a fit does not mend them
         run.folder.record["config"] = to_dict(run.config)
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
-    model = fit(run, model_folder)
-    if model_folder is None:
-        run.folder.finish("fit", run.folder.record.get("inputs", ()), run.seconds, run.counts, run.failures)
-    return model
+        with finishing(run, "fit", run.folder.record.get("inputs", ())):
+            return fit(run)
+    return fit(run, model_folder)
 
 
 def report_again(run: Run) -> None:
@@ -204,8 +252,8 @@ def predict_images(
         overwrite=overwrite,
         progress=progress,
     )
-    predict_new(run, model)
-    run.folder.finish("predict", [str(given) for given in inputs], run.seconds, run.counts, run.failures)
+    with finishing(run, "predict", [str(given) for given in inputs]):
+        predict_new(run, model)
     return run
 
 
@@ -229,6 +277,7 @@ def extract(run: Run) -> None:
             run.progress.advance()
     usable = run.usable_images()
     if not usable:
+        run.folder.write_failures(run.failures)
         raise DatasetError(_all_failed(run.failures))
     infos = [store.info(image.name) for image in usable]
     run.counts |= _proposal_statistics([info for info in infos if info is not None])
@@ -256,7 +305,8 @@ def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
         scores=tuple(float(score) for score in proposals.scores),
         guards=proposals.guards,
     )
-    at_own_size = enlarge_nearest(torch.from_numpy(proposals.label_image), photo.height, photo.width).numpy()
+    smallest = np.uint8 if proposals.num_masks < 256 else np.int32  # four times less memory for a large photograph
+    at_own_size = enlarge_nearest(torch.from_numpy(proposals.label_image.astype(smallest)), photo.height, photo.width).numpy()
     write_proposals(run.folder.proposals(image.name), at_own_size, {"image": photo.sha256, "settings": store.settings})
     store.write(image.name, features, proposals, info)  # last: its presence says that the image is done
 
@@ -292,6 +342,9 @@ def _reported(run: Run, image: ImageFile, stage: str) -> Iterator[None]:
         yield
     except ImageError as error:
         run.failures.append(Failure(str(image.path), "read", str(error)))
+    except OSError as error:  # gone since it was found
+        reason = f"Expected a file that can be read, but got: {error}. Copy it again or leave it out."
+        run.failures.append(Failure(str(image.path), "read", reason))
     except (MemoryError, RuntimeError) as error:
         # torch reports a failed allocation on the CPU as a plain RuntimeError.
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
@@ -379,7 +432,7 @@ def fit(run: Run, model_folder: Path | None = None) -> Model:
     identity = fit_fingerprint(run, images)
     steps = run.config.fit.main_steps(len(images))
     with run.stage("fit", steps):
-        model = _current_model(folder, identity)
+        model = _current_model(run, folder, identity)
         if model is None:
             model = _fit(run, folder, images, identity)
     dead = model.fit.dead_clusters
@@ -399,15 +452,19 @@ def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
     return fingerprint([store.settings, run.settings()["fit"], contents])
 
 
-def _current_model(folder: Path, identity: str) -> Model | None:
+def _current_model(run: Run, folder: Path, identity: str) -> Model | None:
     if not (folder / "model.json").exists():
         return None
-    model = Model.load(folder)
+    try:
+        model = Model.load(folder)
+    except CheckpointError as error:
+        run.progress.note(f"The stored model is of no use and is fitted anew: {error}")
+        return None
     return model if model.fingerprint == identity else None
 
 
 def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> Model:
-    checkpoint = _DiskCheckpoint(folder / "checkpoint.safetensors", identity)
+    checkpoint = _DiskCheckpoint(folder / "checkpoint.safetensors", identity, run.progress.note)
     source = run.store.source([image.name for image in images])
     phases: list[str] = []
 
@@ -438,15 +495,21 @@ def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> 
 class _DiskCheckpoint:
     """The state of an unfinished fit, on disk; ignored when it belongs to another fit."""
 
-    def __init__(self, path: Path, identity: str) -> None:
+    def __init__(self, path: Path, identity: str, note: Callable[[str], None]) -> None:
         self.path = path
+        self.note = note
         self.identity = torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
 
     def load(self) -> dict[str, torch.Tensor] | None:
         if not self.path.exists():
             return None
-        state = read_tensors(self.path)
-        return state if torch.equal(state.pop("identity"), self.identity) else None
+        try:
+            state = read_tensors(self.path)
+        except CheckpointError as error:
+            self.note(f"The unfinished fit is of no use and starts anew: {error}")
+            return None
+        identity = state.pop("identity", None)
+        return state if identity is not None and torch.equal(identity, self.identity) else None
 
     def save(self, state: dict[str, torch.Tensor]) -> None:
         write_tensors(self.path, {**state, "identity": self.identity})
@@ -500,6 +563,7 @@ def predict_new(run: Run, model: Model) -> None:
             run.progress.advance()
     run.counts |= {"label_maps": done}
     if not done:
+        run.folder.write_failures(run.failures)
         raise DatasetError(_all_failed(run.failures))
 
 
@@ -514,6 +578,8 @@ def _holds(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 def _write_labels(run: Run, image: ImageFile, labels: Image, stamp: Mapping[str, str]) -> None:
     """The pixel counts travel in the header, so that a resumed run need not decode finished label maps."""
-    counts = np.bincount(labels.ravel(), minlength=1)
+    counts = np.zeros(256, dtype=np.int64)
+    for row in labels:  # bincount makes 8 bytes of each pixel
+        counts += np.bincount(row, minlength=256)
     pixels = {str(cluster): int(count) for cluster, count in enumerate(counts) if count}
     write_label_map(run.folder.labels(image.name), labels, {**stamp, "pixels": json.dumps(pixels)})

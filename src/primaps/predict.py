@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from primaps.config import PredictConfig
+from primaps.errors import ConfigError
 from primaps.model import Model
 from primaps.proposals.crf import dense_crf
 from primaps.proposals.extract import enlarge_nearest, shrink
@@ -43,14 +44,19 @@ def label_map(
         model: The fitted prototypes.
         size: (H, W) of the label map, the image's own size.
         config: Limits, and whether the CRF refines the map.
-        image: (H', W', 3) uint8 RGB of at most ``config.max_pixels`` pixels; needed by the CRF only.
+        image: (H', W', 3) uint8 RGB, shrunk to ``config.max_pixels`` pixels if it has more; needed by the CRF only.
 
     Returns:
         (H, W) uint8. Computed at up to ``config.max_pixels`` pixels and enlarged by nearest neighbour beyond.
+
+    Raises:
+        ConfigError: If the CRF is asked for without an image.
     """
     prototypes = model.prototypes.to(features.device)
     scores = logits(features, prototypes, cosine=model.fit.cosine)
-    if config.crf and image is not None:
+    if config.crf:
+        if image is None:
+            raise ConfigError("Expected the image, which the CRF needs, but got none. Give it, or set crf=False.")
         limit = min(config.max_pixels, CRF_FLOATS // model.num_clusters)
         pixels = shrink(torch.tensor(image, device=features.device), limit)
         posterior = dense_crf(pixels, torch.log_softmax(scores, dim=0))
@@ -62,9 +68,11 @@ def label_map(
 
 
 def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
-    """The largest size of the same shape with at most ``max_pixels`` pixels; never larger than ``size``."""
+    """The largest (height, width) of the same shape with at most ``max_pixels`` pixels; never larger than ``size``."""
     height, width = size
     if height * width <= max_pixels:
         return size
     scale = (max_pixels / (height * width)) ** 0.5
-    return max(1, int(height * scale)), max(1, int(width * scale))
+    short, long = sorted((max(1, int(height * scale)), max(1, int(width * scale))))
+    long = min(long, max_pixels // short)  # a strip whose short side was held at 1
+    return (short, long) if height <= width else (long, short)

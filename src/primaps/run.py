@@ -17,7 +17,7 @@ from typing import Any
 from primaps.config import Config, differences
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent
-from primaps.store import FeatureStore, atomic_write, fingerprint, read_json, remove_temporaries, write_json
+from primaps.store import FeatureStore, atomic_write, fingerprint, hold, read_json, remove_temporaries, write_json
 from primaps.types import Failure, FeatureExtractor, ImageFile, View
 
 ALGORITHM = 1
@@ -34,23 +34,32 @@ class RunFolder:
         root: The folder given as ``--out``; need not exist yet.
 
     Raises:
-        ConfigError: If the path exists and is not a folder.
+        ConfigError: If the path exists and is not a folder, or is no usable path (too long, not UTF-8).
         CheckpointError: If it holds a ``run.json`` that this package did not write.
     """
 
     def __init__(self, root: Path) -> None:
-        if root.exists() and not root.is_dir():
+        try:
+            str(root).encode("utf-8")
+            is_file = root.exists() and not root.is_dir()
+        except (OSError, UnicodeEncodeError) as error:
+            raise ConfigError(f"Expected --out to be a usable path in UTF-8, but got: {error}. Choose another --out.") from error
+        if is_file:
             raise ConfigError(f"Expected --out to be a folder, but {root} is a file. Choose another --out.")
         self.root = root
         self.record: dict[str, Any] = {}
         if self.run_json.exists():
-            self.record = read_json(self.run_json)
+            try:
+                self.record = read_json(self.run_json)
+            except CheckpointError as error:
+                raise CheckpointError(
+                    f"{error} If it is the damaged record of a run, delete it to resume; otherwise choose another --out."
+                ) from error
             if self.record.get("format") != _FORMAT:
                 raise CheckpointError(
                     f"Expected {self.run_json} to be the record of a run (format {_FORMAT}), but it is something else. "
                     "Choose another --out."
                 )
-            remove_temporaries(root)
 
     @property
     def run_json(self) -> Path:
@@ -94,7 +103,7 @@ class RunFolder:
 
         Raises:
             ConfigError: If a setting differs and ``overwrite`` is not set; every difference is named.
-            OutputError: If the folder cannot be written.
+            OutputError: If the folder cannot be written, or another process is at work in it.
         """
         known: dict[str, Any] = self.record.get("settings", {})
         settings = json.loads(json.dumps(settings))  # as it will be read back
@@ -107,6 +116,9 @@ class RunFolder:
                 f"{self.root} holds a run with other settings:\n  {listed}\n"
                 "Choose another --out, or add --overwrite to redo there what depends on them."
             )
+        hold(self.root)
+        if known:
+            remove_temporaries(self.root)
         self.record |= {"format": _FORMAT, "settings": {**known, **settings}, "versions": versions()}
         self.record["status"] = "running"
         write_json(self.run_json, self.record)
@@ -124,11 +136,7 @@ class RunFolder:
         Raises:
             OutputError: If the folder cannot be written.
         """
-        if failures:
-            lines = [json.dumps(asdict(failure), ensure_ascii=True) for failure in failures]
-            atomic_write(self.failures_file, ("\n".join(lines) + "\n").encode("ascii"))
-        else:
-            self.failures_file.unlink(missing_ok=True)
+        self.write_failures(failures)
         self.record |= {
             "status": "finished with failures" if failures else "finished",
             "command": command,
@@ -138,6 +146,18 @@ class RunFolder:
             "counts": {**self.record.get("counts", {}), **counts, "failures": len(failures)},
         }
         write_json(self.run_json, self.record)
+
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        """Replace the list of inputs that could not be used.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        if failures:
+            lines = [json.dumps(asdict(failure), ensure_ascii=True) for failure in failures]
+            atomic_write(self.failures_file, ("\n".join(lines) + "\n").encode("ascii"))
+        else:
+            self.failures_file.unlink(missing_ok=True)
 
 
 @dataclass
@@ -219,10 +239,18 @@ def cached_views(config: Config) -> tuple[View, ...]:
 
 
 def read_failures(folder: RunFolder) -> list[Failure]:
-    """The inputs that the last command could not use."""
-    if not folder.failures_file.exists():
+    """The inputs that the last command could not use.
+
+    Raises:
+        CheckpointError: If the list is damaged.
+    """
+    path = folder.failures_file
+    if not path.exists():
         return []
-    return [Failure(**json.loads(line)) for line in folder.failures_file.read_text("ascii").splitlines()]
+    try:
+        return [Failure(**json.loads(line)) for line in path.read_text("ascii").splitlines()]
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"Expected {path} to hold one failure per line, but got: {error}. Delete it.") from error
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ from primaps.errors import CheckpointError, ConfigError
 from primaps.evaluation.evaluate import evaluate_label_maps
 from primaps.features.backbone import load_backbone
 from primaps.model import Model
-from primaps.pipeline import extract, fit, open_run
+from primaps.pipeline import extract, finishing, fit, open_run
 from primaps.predict import image_features, label_map
 from primaps.progress import Progress, Silent
 from primaps.types import EvaluationResult, FeatureExtractor, Image
@@ -104,9 +104,9 @@ class Segmenter:
         run = open_run(
             inputs, run_dir, self.backbone, self.config, stages=("backbone", "features", "proposals", "fit"), progress=progress
         )
-        extract(run)
-        self._model = fit(run)
-        run.folder.finish("Segmenter.fit", [str(path) for path in inputs], run.seconds, run.counts, run.failures)
+        with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
+            extract(run)
+            self._model = fit(run)
         return self
 
     def predict(self, image: Image, *, crf: bool = False, flip: bool = False) -> NDArray[np.uint8]:

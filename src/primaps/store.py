@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     import torch
 
 TEMPORARY_SUFFIX = ".primaps-tmp"
+LOCK_NAME = ".primaps-lock"
 _FORMAT = "primaps-shard-1"
+_HELD: dict[str, int] = {}  # file descriptors of this process's locks by folder
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -46,9 +49,10 @@ def atomic_write(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):  # the original error is the one to report
-            temporary.unlink()
         raise OutputError(_write_problem(path, error)) from error
+    finally:
+        with contextlib.suppress(OSError):  # renamed by now, or what an error or an interruption left
+            temporary.unlink()
 
 
 def _write_problem(path: Path, error: OSError) -> str:
@@ -70,6 +74,45 @@ def remove_temporaries(root: Path) -> None:
             path.unlink()
 
 
+def hold(root: Path) -> None:
+    """Keep other processes from working in a folder until `release`, or until this process ends in whatever way.
+
+    The lock is one of the operating system on a hidden file, so a killed process leaves none. Not enforced on Windows, and on
+    network file systems without locks.
+
+    Raises:
+        OutputError: If another process holds the folder, or it cannot be written.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    release(root)
+    path = root / LOCK_NAME
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise OutputError(_write_problem(path, error)) from error
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in {errno.EACCES, errno.EAGAIN}:
+            return
+        raise OutputError(
+            f"Expected to be the only command at work in {root}, but another one is. Wait for it to end, or choose another --out."
+        ) from error
+    _HELD[os.path.realpath(root)] = descriptor
+
+
+def release(root: Path) -> None:
+    """Let other processes work in a folder again; nothing happens if it is not held."""
+    descriptor = _HELD.pop(os.path.realpath(root), None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON (sorted as given, two spaces, UTF-8) atomically.
 
@@ -87,7 +130,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: If the file is missing, damaged, or not an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError as error:
         raise CheckpointError(f"Expected a file {path}, but there is none.") from error
     except (OSError, ValueError) as error:

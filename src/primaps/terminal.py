@@ -30,21 +30,28 @@ class _RateColumn(TextColumn):
 
 
 class TerminalProgress:
-    """Draws one bar per stage; where there is no terminal, one line at the end of each stage."""
+    """One line per stage when it ends; on a terminal also a bar while it lasts.
+
+    Args:
+        console: Where to print.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self._bars: Bars | None = None
         self._task: TaskID | None = None
-        self._stage, self._done, self._started = "", 0, 0.0
+        self._stage: str | None = None
+        self._done, self._started = 0, 0.0
 
     def start(self, stage: str, total: int) -> None:
         """A stage of ``total`` steps begins."""
         self.finish()
+        self._stage, self._done, self._started = stage, 0, time.perf_counter()
+        if not self.console.is_interactive:  # rich would print an empty frame
+            return
         columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
         self._bars = Bars(*columns, console=self.console, transient=True)
         self._task = self._bars.add_task(stage, total=total)
-        self._stage, self._done, self._started = stage, 0, time.perf_counter()
         self._bars.start()
 
     def advance(self, steps: int = 1) -> None:
@@ -54,14 +61,14 @@ class TerminalProgress:
             self._bars.advance(self._task, steps)
 
     def finish(self) -> None:
-        """The present stage is over."""
-        if self._bars is None:
-            return
-        self._bars.stop()
-        self._bars = self._task = None
-        seconds = time.perf_counter() - self._started
-        if self._done:
-            self.console.print(f"{self._stage:<16} {self._done} in {seconds:.1f} s", highlight=False)
+        """The present stage is over; one in which nothing had to be done is passed over in silence."""
+        if self._bars is not None:
+            self._bars.stop()
+        if self._stage is not None and self._done:
+            seconds = time.perf_counter() - self._started
+            line = f"{self._stage:<16} {self._done} in {seconds:.1f} s"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._bars = self._task = self._stage = None
 
     def note(self, message: str) -> None:
         """Something the user should know."""

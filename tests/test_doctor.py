@@ -1,0 +1,54 @@
+import importlib.util
+
+import pytest
+
+from primaps import doctor
+from primaps.config import PRESETS
+from primaps.data.dataset import DATASETS
+from primaps.errors import BackboneError
+from primaps.features.registry import list_backbones
+
+
+def test_inventory_lists_what_options_accept():
+    text = doctor.inventory()
+    first_words = {line.split()[0] for line in text.splitlines() if line}
+    assert {spec.name for spec in list_backbones()} <= first_words
+    assert {*DATASETS, *PRESETS, "timm:<model>"} <= first_words
+
+
+def test_inventory_says_where_weights_come_from():
+    lines = {line.split()[0]: line for line in doctor.inventory().splitlines() if line}
+    assert "patch  8, bundled" in lines["texture"]
+    assert "Apache-2.0" in lines["texture"]
+    assert "384 channels" in lines["dino_vits8"]
+    for spec in list_backbones():
+        assert ("download on first use" in lines[spec.name]) == spec.hub, spec.name
+        assert ("--weights FILE" in lines[spec.name]) == spec.needs_download, spec.name
+
+
+def test_examine_runs_the_method():
+    healthy, text = doctor.examine()
+    assert healthy
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert {"primaps", "torch", "python", "cpu", "cuda", "mps", "disk", "skimage"} <= lines.keys()
+    assert "proposals cover" in lines["small"]
+    assert text.endswith("All is well.")
+
+
+def test_what_does_not_work_is_told(monkeypatch):
+    def broken(name, device):
+        raise BackboneError("Expected a sound machine, but got smoke.")
+
+    monkeypatch.setattr("primaps.features.backbone.load_backbone", broken)
+    healthy, text = doctor.examine()
+    assert not healthy
+    assert "failed: Expected a sound machine, but got smoke." in text
+    assert "All is well" not in text
+
+
+@pytest.mark.parametrize(("spec", "word"), [(None, "not installed"), (object(), "installed")])
+def test_optional_parts(spec, word, monkeypatch):
+    monkeypatch.setattr(doctor, "_small_run", lambda: "skipped")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    lines = [line.split(None, 1)[1] for line in doctor.examine()[1].splitlines() if line.startswith(("skimage", "sklearn"))]
+    assert lines == [f"{word}: demo photographs (extra: demo)"] * 2

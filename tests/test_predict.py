@@ -1,0 +1,205 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from primaps import predict
+from primaps.config import PredictConfig
+from primaps.errors import ConfigError
+from primaps.model import Model
+from primaps.predict import image_features, label_map, limited_size
+from primaps.types import FitResult
+
+PLAIN = PredictConfig(crf=False)
+
+
+def model_of(prototypes, *, cosine=False):
+    usage = torch.ones(len(prototypes), dtype=torch.int64)
+    fit = FitResult(teacher=prototypes, student=-prototypes, cosine=cosine, usage=usage)
+    return Model(fit, {"name": "texture"}, None, 64, {}, "f")
+
+
+def random_model(num_clusters=4, channels=6, *, cosine=False, seed=0):
+    return model_of(torch.randn(num_clusters, channels, generator=torch.Generator().manual_seed(seed)), cosine=cosine)
+
+
+def random_features(channels=6, height=7, width=9, seed=1):
+    return torch.randn(channels, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def plain_logits(features, prototypes):
+    return torch.einsum("kc,chw->khw", prototypes, features)
+
+
+# ---- features --------------------------------------------------------------------------------------------------------------
+
+
+def test_image_features_are_those_of_the_backbone_rounded_as_the_store_rounds(texture, photograph):
+    found = image_features(texture, photograph, 64)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, texture.extract(photograph, size=64).half().float())
+    assert found.shape == (texture.dim, 8, 11)
+
+
+def test_flip_averages_with_the_mirrored_image(texture, photograph):
+    batch = texture.preprocess(photograph, 64)
+    expected = (texture.forward(batch)[0] + texture.forward(batch.flip(-1))[0].flip(-1)) / 2
+    torch.testing.assert_close(image_features(texture, photograph, 64, flip=True), expected, atol=2e-3, rtol=1e-3)
+    assert not torch.equal(image_features(texture, photograph, 64), image_features(texture, photograph, 64, flip=True))
+
+
+def test_flip_treats_an_image_and_its_mirror_image_alike(texture, photograph):
+    image = photograph[:56]  # sides are multiples of the patch: nothing is resampled, so that features are equal bit by bit
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    features = image_features(texture, image, 56, flip=True)
+    other = image_features(texture, mirrored, 56, flip=True)
+    assert torch.equal(other, features.flip(-1))
+    assert not torch.equal(image_features(texture, mirrored, 56), image_features(texture, image, 56).flip(-1))
+
+    model = random_model(5, texture.dim)
+    labels, mirror_labels = (label_map(each, model, (56, 80), PLAIN) for each in (features, other))
+    assert len(np.unique(labels)) > 1
+    assert (mirror_labels == labels[:, ::-1]).mean() > 0.999  # interpolation rounds differently from the other side
+
+
+# ---- label maps ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(60, 80), (7, 9), (61, 35), (5, 4), (1, 1)])
+def test_a_label_map_equals_upsampled_logits_and_argmax(size):
+    model, features = random_model(), random_features()
+    logits = plain_logits(features, model.prototypes)
+    expected = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0].argmax(0)
+    found = label_map(features, model, size, PLAIN)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected.numpy())
+
+
+def test_a_model_with_cosine_logits_looks_at_directions_only():
+    model = random_model(cosine=True)
+    longer = model_of(model.prototypes * torch.tensor([[9.0], [1.0], [0.1], [3.0]]), cosine=True)
+    features = random_features()
+    np.testing.assert_array_equal(label_map(features, model, (30, 40), PLAIN), label_map(features, longer, (30, 40), PLAIN))
+    unequal = dataclasses.replace(longer, fit=dataclasses.replace(longer.fit, cosine=False))
+    assert (label_map(features, model, (30, 40), PLAIN) != label_map(features, unequal, (30, 40), PLAIN)).any()
+
+
+def test_the_teacher_labels_not_the_student():
+    model = random_model()
+    swapped = dataclasses.replace(model, fit=dataclasses.replace(model.fit, teacher=model.fit.student, student=model.fit.teacher))
+    features = random_features()
+    assert (label_map(features, model, (7, 9), PLAIN) != label_map(features, swapped, (7, 9), PLAIN)).mean() > 0.9
+
+
+def test_large_images_are_labelled_at_max_pixels_and_enlarged():
+    model, features = random_model(), random_features()
+    config = PredictConfig(crf=False, max_pixels=1200)
+    small = label_map(features, model, (30, 40), PLAIN)
+    np.testing.assert_array_equal(label_map(features, model, (90, 120), config), small.repeat(3, axis=0).repeat(3, axis=1))
+
+
+def test_nothing_is_computed_at_full_size_beyond_max_pixels(monkeypatch):
+    sizes = []
+    original = predict.label_map_from_logits
+
+    def watched(scores, size):
+        sizes.append(size)
+        return original(scores, size)
+
+    monkeypatch.setattr(predict, "label_map_from_logits", watched)
+    found = label_map(random_features(), random_model(), (900, 1200), PredictConfig(crf=False, max_pixels=2000))
+    assert found.shape == (900, 1200)
+    assert sizes == [limited_size((900, 1200), 2000)]
+
+
+def test_label_254_is_not_lost():
+    prototypes = torch.zeros(254, 2)
+    prototypes[253] = torch.tensor([1.0, 1.0])
+    assert (label_map(torch.ones(2, 3, 3), model_of(prototypes), (6, 6), PLAIN) == 253).all()
+
+
+# ---- the CRF ---------------------------------------------------------------------------------------------------------------
+
+
+def two_halves(height=40, width=60, edge=26):
+    """An image whose colours change at column ``edge``, and logits on a coarse grid that change somewhere near."""
+    image = np.full((height, width, 3), (30, 60, 200), dtype=np.uint8)
+    image[:, edge:] = (220, 180, 20)
+    features = torch.zeros(2, 4, 6)
+    features[0, :, :3], features[1, :, 3:] = 2.0, 2.0  # at column 30 of 60
+    return image, features
+
+
+def test_the_crf_moves_boundaries_to_the_edges_of_the_image():
+    image, features = two_halves()
+    model = model_of(torch.eye(2))
+    expected = np.zeros((40, 60), dtype=np.uint8)
+    expected[:, 26:] = 1
+    plain = label_map(features, model, (40, 60), PLAIN)
+    refined = label_map(features, model, (40, 60), PredictConfig(crf=True), image)
+    assert (plain == expected).mean() < 0.95
+    assert (refined == expected).mean() > 0.99
+
+
+def test_the_crf_of_a_shrunk_photograph_is_enlarged_to_its_own_size():
+    image, features = two_halves()
+    config, model = PredictConfig(crf=True), model_of(torch.eye(2))
+    small = label_map(features, model, (40, 60), config, image)
+    np.testing.assert_array_equal(label_map(features, model, (120, 180), config, image), small.repeat(3, 0).repeat(3, 1))
+
+
+@pytest.mark.parametrize(("num_clusters", "max_pixels", "expected"), [(2, 10_000, 2400), (2, 1024, 1024), (100, 10_000, 600)])
+def test_the_crf_works_at_fewer_pixels_for_many_classes(num_clusters, max_pixels, expected, monkeypatch):
+    shapes = []
+
+    def watched(image, scores):
+        shapes.append((image.shape[0] * image.shape[1], scores.shape[0]))
+        torch.testing.assert_close(scores.exp().sum(0), torch.ones(4, 6))  # log-probabilities
+        return F.interpolate(scores[None], size=image.shape[:2], mode="bilinear")[0].softmax(0)
+
+    monkeypatch.setattr(predict, "dense_crf", watched)
+    monkeypatch.setattr(predict, "CRF_FLOATS", 60_000)
+    image, features = two_halves()
+    model = random_model(num_clusters, 2)
+    labels = label_map(features, model, (40, 60), PredictConfig(crf=True, max_pixels=max_pixels), image)
+    (pixels, classes), *rest = shapes
+    assert not rest
+    assert classes == num_clusters
+    assert 0.9 * expected <= pixels <= expected
+    assert labels.shape == (40, 60)
+
+
+def test_the_crf_without_an_image_is_refused():
+    with pytest.raises(ConfigError, match=r"Expected the image, which the CRF needs"):
+        label_map(random_features(), random_model(), (7, 9), PredictConfig(crf=True))
+
+
+# ---- sizes -----------------------------------------------------------------------------------------------------------------
+
+
+def test_limited_size_of_common_photographs():
+    assert limited_size((480, 640), 1_000_000) == (480, 640)
+    assert limited_size((3000, 4000), 1_000_000) == (866, 1154)
+    assert limited_size((1, 5_000_000), 1_000_000) == (1, 1_000_000)
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(1024, 2_000_000))
+def test_limited_size_is_the_largest_of_its_shape_within_the_limit(height, width, limit):
+    low, wide = limited_size((height, width), limit)
+    assert 1 <= low <= height
+    assert 1 <= wide <= width
+    assert low * wide <= limit
+    if height * width <= limit:
+        assert (low, wide) == (height, width)
+    else:
+        assert (low + 1) * (wide + 1) > limit * 0.999
+        assert low == 1 or wide == 1 or abs(np.log(low * width / (wide * height))) < 1 / low + 1 / wide
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1024, 100_000))
+def test_limited_size_treats_both_sides_alike(height, width, limit):
+    assert limited_size((height, width), limit) == limited_size((width, height), limit)[::-1]

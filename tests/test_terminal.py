@@ -1,0 +1,170 @@
+import io
+import re
+
+import pytest
+import typer
+from rich.console import Console
+
+from primaps.errors import (
+    BackboneError,
+    CheckpointError,
+    ConfigError,
+    DatasetError,
+    ImageError,
+    MissingExtraError,
+    OutputError,
+    PrimapsError,
+)
+from primaps.terminal import TerminalProgress, make_console, reported_errors
+
+
+@pytest.fixture
+def written():
+    return io.StringIO()
+
+
+@pytest.fixture
+def pipe(written):
+    """A console that is no terminal, such as a log file."""
+    return Console(file=written, force_terminal=False, width=80)
+
+
+@pytest.fixture
+def terminal(written):
+    return Console(file=written, force_terminal=True, force_interactive=True, width=100, _environ={"TERM": "xterm"})
+
+
+def screen_text(written):
+    """What was written, without control sequences; frames stand one after the other."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
+
+
+def work(progress, stage, total):
+    progress.start(stage, total)
+    for _ in range(total):
+        progress.advance()
+    progress.finish()
+
+
+def test_without_a_terminal_one_line_per_stage(pipe, written):
+    progress = TerminalProgress(pipe)
+    work(progress, "proposals", 3)
+    work(progress, "fit: em", 2)
+    lines = written.getvalue().split("\n")
+    assert re.fullmatch(r"proposals {8}3 in \d+\.\d s", lines[0])
+    assert re.fullmatch(r"fit: em {10}2 in \d+\.\d s", lines[1])
+    assert lines[2:] == [""]
+
+
+def test_a_stage_ends_when_the_next_one_starts(pipe, written):
+    progress = TerminalProgress(pipe)
+    progress.start("proposals", 4)
+    progress.advance(4)
+    progress.start("label maps", 4)
+    assert written.getvalue().startswith("proposals        4 in")
+    assert written.getvalue().count("\n") == 1
+
+
+def test_finishing_twice_or_too_early_says_nothing(pipe, written):
+    progress = TerminalProgress(pipe)
+    progress.finish()
+    work(progress, "report", 1)
+    progress.finish()
+    assert written.getvalue().count("\n") == 1
+
+
+def test_a_stage_without_work_is_passed_over(pipe, written):
+    work(TerminalProgress(pipe), "proposals", 0)
+    assert not written.getvalue()
+
+
+def test_an_unfinished_stage_says_how_far_it_came(pipe, written):
+    progress = TerminalProgress(pipe)
+    progress.start("proposals", 10)
+    progress.advance(3)
+    progress.finish()
+    assert written.getvalue().startswith("proposals        3 in")
+
+
+def test_a_terminal_shows_a_bar_with_rate_and_remaining_time_and_then_one_line(terminal, written):
+    progress = TerminalProgress(terminal)
+    progress.start("proposals", 4)
+    for _ in range(2):
+        progress.advance()
+    progress._bars.refresh()
+    bar = screen_text(written)
+    assert re.search(r"proposals +[━╸╺ ]+ 2/4 .*/s \d+:\d\d:\d\d", bar), bar
+    progress.finish()
+    last = screen_text(written).removeprefix(bar).splitlines()[-1]
+    assert re.fullmatch(r"proposals {8}2 in \d+\.\d s", last)
+    # the frame is wiped before the line is written, and the cursor comes back
+    assert "\x1b[2K" in written.getvalue()
+    assert written.getvalue().rindex("\x1b[?25h") > written.getvalue().rindex("\x1b[?25l")
+
+
+def test_notes_stay_on_one_line_and_are_taken_literally(pipe, written):
+    note = "12 images to do; [about] " + "very " * 40 + "many"
+    TerminalProgress(pipe).note(note)
+    assert written.getvalue() == note + "\n"
+
+
+def test_a_note_during_a_stage_appears_above_the_bar(terminal, written):
+    progress = TerminalProgress(terminal)
+    progress.start("fit", 2)
+    progress.note("3 classes own nothing")
+    progress.finish()
+    assert "3 classes own nothing\n" in screen_text(written)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError, 2),
+        (BackboneError, 2),
+        (CheckpointError, 2),
+        (MissingExtraError, 2),
+        (PrimapsError, 1),
+        (DatasetError, 1),
+        (ImageError, 1),
+        (OutputError, 1),
+    ],
+)
+def test_errors_for_the_user_become_a_message_and_an_exit_code(error, code, pipe, written):
+    with pytest.raises(typer.Exit) as caught, reported_errors(pipe):
+        raise error("Expected [size] to be 1 or more, but got 0.")
+    assert caught.value.exit_code == code
+    assert written.getvalue() == "Error: Expected [size] to be 1 or more, but got 0.\n"
+
+
+def test_interruption_is_130_and_says_how_to_go_on(pipe, written):
+    with pytest.raises(typer.Exit) as caught, reported_errors(pipe):
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 130
+    assert written.getvalue() == "Interrupted. Run the same command again to resume.\n"
+
+
+def test_bugs_are_not_hidden(pipe, written):
+    with pytest.raises(ZeroDivisionError), reported_errors(pipe):
+        raise ZeroDivisionError
+    assert not written.getvalue()
+
+
+def test_success_and_chosen_exit_codes_pass_through(pipe, written):
+    with reported_errors(pipe):
+        pass
+    with pytest.raises(typer.Exit) as caught, reported_errors(pipe):
+        raise typer.Exit(3)
+    assert caught.value.exit_code == 3
+    assert not written.getvalue()
+
+
+def test_file_names_that_are_no_text_can_be_printed(pipe, written):
+    with pytest.raises(typer.Exit), reported_errors(pipe):
+        raise ImageError("caf\udce9.jpg cannot be read")
+    assert written.getvalue() == "Error: caf\\udce9.jpg cannot be read\n"
+
+
+def test_the_console_writes_to_standard_error(capsys):
+    make_console().print("words")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "words\n")
