@@ -1,5 +1,7 @@
 # `make demo` and `make test` do everything on a machine with Python >= 3.11, make and a package index.
-PYTHON ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 python3,$(if $(shell command -v $(python)),$(python))))
+# The first interpreter that starts, is new enough and can make environments (a name on the PATH may be an empty shim).
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -21,7 +23,7 @@ lint: $(INSTALLED)
 # Made anew only when the dependencies change. The reference for the CRF is compiled on installation; without a compiler
 # the tests that compare with it are skipped and say so.
 $(INSTALLED): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version) if sys.version_info < (3, 11) else None'
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer with the module venv is needed; name one with: make PYTHON=/path/to/python'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[demo,test]'
 	$(BIN)/python -m pip install --quiet --editable '.[crf-oracle]' \

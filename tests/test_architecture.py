@@ -12,7 +12,7 @@ GROUPS = (
     ("types", "errors"),
     ("config", "store", "progress", "model", "run"),
     STAGES,
-    ("predict", "overview", "pipeline"),
+    ("pipeline",),
     ("segmenter",),
     ("scores", "demo", "doctor", "terminal", "cli", "__main__", "studio"),
 )
@@ -89,6 +89,6 @@ def test_no_attics():
 def test_labels_stay_in_evaluation():
     """Nothing that fits or selects a model imports the data sets' labels or the scores."""
     for path in MODULES:
-        if room(path) in {"proposals", "prototypes", "features", "pipeline", "predict", "model", "store", "run"}:
+        if room(path) in {"proposals", "prototypes", "features", "pipeline", "model", "store", "run"}:
             assert "evaluation" not in ours(path), path
             assert "primaps.data.labels" not in imported(path), path

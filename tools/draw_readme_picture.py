@@ -133,7 +133,7 @@ def _sun(canvas: Array, x: float, y: float) -> Array:
     halo = 0.5 * np.exp(-(((distance - 30).clip(0) / 24) ** 2))[..., None]
     disc = (31 - distance).clip(0, 1)[..., None]
     canvas = canvas * (1 - halo) + np.array([255, 238, 170.0]) * halo
-    sunny: Array = canvas * (1 - disc) + np.array([255, 198, 44.0]) * disc
+    sunny: Array = canvas * (1 - disc) + np.array([255, 202, 60.0]) * disc
     return sunny
 
 
@@ -164,7 +164,7 @@ def _house(canvas: Array, x: float, size: float, foot: float, generator: np.rand
     grain = 0.5 * _noise(generator, 107, 20) + 0.5 * np.sign(np.sin(np.arange(HEIGHT) * 0.9))[:, None]
     mask, pen = _shape()
     pen.rectangle((left, eaves, right, bottom), fill=255)
-    canvas = _painted(canvas, mask, _filled((228, 206, 196), grain, 3))
+    canvas = _painted(canvas, mask, _filled((230, 211, 194), grain, 3))
     mask, pen = _shape()
     ridge = eaves - 0.46 * side
     outline = [(left - 0.1 * side, eaves), (left + 0.2 * side, ridge), (right - 0.2 * side, ridge), (right + 0.1 * side, eaves)]

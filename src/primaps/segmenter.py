@@ -17,7 +17,7 @@ from primaps.evaluation.evaluate import evaluate_label_maps
 from primaps.features.backbone import load_backbone
 from primaps.model import Model
 from primaps.pipeline import extract, finishing, fit, open_run
-from primaps.predict import image_features, label_map
+from primaps.pipeline.prediction import image_features, label_map
 from primaps.progress import Progress, Silent
 from primaps.types import EvaluationResult, FeatureExtractor, Image
 

@@ -11,7 +11,7 @@ from primaps import predict
 from primaps.config import PredictConfig
 from primaps.errors import ConfigError
 from primaps.model import Model
-from primaps.predict import image_features, label_map, limited_size
+from primaps.pipeline.prediction import image_features, label_map, limited_size
 from primaps.types import FitResult
 
 PLAIN = PredictConfig(crf=False)

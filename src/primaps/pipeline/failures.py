@@ -1,0 +1,37 @@
+"""What happens to inputs that cannot be used: reported and skipped, unless all of them fail."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from primaps.errors import ImageError
+from primaps.run import Run
+from primaps.types import Failure, ImageFile
+
+
+@contextlib.contextmanager
+def reported(run: Run, image: ImageFile, stage: str) -> Iterator[None]:
+    """One bad image among many is reported and skipped. What concerns the whole run (a full disk, a bug) still ends it."""
+    try:
+        yield
+    except ImageError as error:
+        run.failures.append(Failure(str(image.path), "read", str(error)))
+    except OSError as error:  # gone since it was found
+        reason = f"Expected a file that can be read, but got: {error}. Copy it again or leave it out."
+        run.failures.append(Failure(str(image.path), "read", reason))
+    except (MemoryError, RuntimeError) as error:
+        # torch reports a failed allocation on the CPU as a plain RuntimeError.
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        reason = f"Not enough memory for this image ({error}). Reduce --size or --max-pixels."
+        run.failures.append(Failure(str(image.path), stage, reason))
+
+
+def all_failed(failures: Sequence[Failure]) -> str:
+    """The message when nothing is left: the first reasons, and how many more there are."""
+    shown = "\n  ".join(f"{failure.path}: {failure.reason}" for failure in failures[:5])
+    more = f"\n  ... and {len(failures) - 5} more" if len(failures) > 5 else ""
+    return f"Expected at least one usable image, but all {len(failures)} inputs failed:\n  {shown}{more}"

@@ -1,0 +1,117 @@
+"""The second stage: stored features and proposals to prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from primaps.errors import CheckpointError, DatasetError
+from primaps.model import Model
+from primaps.prototypes.fit import fit_prototypes
+from primaps.run import Run
+from primaps.store import fingerprint, read_tensors, write_tensors
+from primaps.types import ImageFile
+
+
+def fit(run: Run, model_folder: Path | None = None) -> Model:
+    """Fit prototypes to the stored features and proposals, or load them if they are current.
+
+    Args:
+        run: The run; its proposals stage is done.
+        model_folder: Where the model goes; None = the run's own.
+
+    Raises:
+        DatasetError: If the store holds no image.
+        OutputError: If the model cannot be written.
+    """
+    folder = run.folder.model if model_folder is None else model_folder
+    images = run.usable_images()
+    if not images:
+        raise DatasetError(f"Expected stored features in {run.folder.store}, but found none. Run `primaps proposals` first.")
+    identity = fit_fingerprint(run, images)
+    steps = run.config.fit.main_steps(len(images))
+    with run.stage("fit", steps):
+        model = _current_model(run, folder, identity)
+        if model is None:
+            model = _fit(run, folder, images, identity)
+    dead = model.fit.dead_clusters
+    run.counts |= {"clusters": model.num_clusters, "dead_clusters": list(dead), "fit_steps": len(model.fit.losses)}
+    if dead:
+        run.progress.note(
+            f"{len(dead)} of {model.num_clusters} classes own no part of any image (ids {', '.join(map(str, dead))}). "
+            "Fewer --classes may describe these photographs better."
+        )
+    return model
+
+
+def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
+    """Changes when any photograph or setting that determines the prototypes changes."""
+    store = run.store
+    contents = [[image.name, info.sha256] for image in images if (info := store.info(image.name)) is not None]
+    return fingerprint([store.settings, run.settings()["fit"], contents])
+
+
+def _current_model(run: Run, folder: Path, identity: str) -> Model | None:
+    if not (folder / "model.json").exists():
+        return None
+    try:
+        model = Model.load(folder)
+    except CheckpointError as error:
+        run.progress.note(f"The stored model is of no use and is fitted anew: {error}")
+        return None
+    return model if model.fingerprint == identity else None
+
+
+def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> Model:
+    checkpoint = _DiskCheckpoint(folder / "checkpoint.safetensors", identity, run.progress.note)
+    source = run.store.source([image.name for image in images])
+    phases: list[str] = []
+
+    def progress(phase: str, step: int, total: int) -> None:
+        if phase not in phases:
+            phases.append(phase)
+            run.progress.start(f"fit: {phase}", total)
+            run.progress.advance(step)
+            return
+        run.progress.advance()
+
+    result = fit_prototypes(
+        source,
+        run.config.num_clusters,
+        run.config.fit,
+        seed=run.config.seed,
+        device=run.backbone.device,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    settings: Mapping[str, Any] = {**run.settings()["fit"], "preset": run.config.preset, "images": len(images)}
+    model = Model(result, run.backbone.describe(), run.weights, run.config.features.size, settings, identity)
+    model.save(folder)
+    checkpoint.path.unlink(missing_ok=True)
+    return model
+
+
+class _DiskCheckpoint:
+    """The state of an unfinished fit, on disk; ignored when it belongs to another fit."""
+
+    def __init__(self, path: Path, identity: str, note: Callable[[str], None]) -> None:
+        self.path = path
+        self.note = note
+        self.identity = torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
+
+    def load(self) -> dict[str, torch.Tensor] | None:
+        if not self.path.exists():
+            return None
+        try:
+            state = read_tensors(self.path)
+        except CheckpointError as error:
+            self.note(f"The unfinished fit is of no use and starts anew: {error}")
+            return None
+        identity = state.pop("identity", None)
+        return state if identity is not None and torch.equal(identity, self.identity) else None
+
+    def save(self, state: dict[str, torch.Tensor]) -> None:
+        write_tensors(self.path, {**state, "identity": self.identity})

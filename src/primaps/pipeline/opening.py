@@ -1,0 +1,134 @@
+"""Find the images and claim the run folder, or open one again."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from primaps.config import Config, from_dict, to_dict
+from primaps.data.scanning import scan
+from primaps.errors import CheckpointError, ConfigError, DatasetError
+from primaps.features.backbone import load_backbone
+from primaps.pipeline.failures import all_failed
+from primaps.progress import Progress, Silent
+from primaps.run import Run, RunFolder
+from primaps.store import read_json
+from primaps.types import Failure, FeatureExtractor, ImageFile
+
+PROPOSAL_STAGES = ("backbone", "features", "proposals")
+ALL_STAGES = (*PROPOSAL_STAGES, "fit", "predict")
+
+LONGEST_NAME = 255 - len(".safetensors")
+"""Bytes of a file name, so that the names of its outputs fit the 255 bytes that file systems allow."""
+
+
+def open_run(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    backbone: FeatureExtractor,
+    config: Config,
+    *,
+    stages: Sequence[str] = ALL_STAGES,
+    weights: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Find the images and claim the run folder.
+
+    Args:
+        inputs: Files, folders (recursive) or glob patterns.
+        out: The run folder; not scanned if it lies inside an input.
+        backbone: The frozen feature extractor.
+        config: All settings.
+        stages: Whose settings must agree with what the folder holds.
+        weights: Weights file the backbone was loaded from, for the record.
+        overwrite: Redo what other settings made.
+        progress: Who is told.
+
+    Raises:
+        ConfigError: If no input exists, the folder is an input, or it was made with other settings.
+        DatasetError: If there is no image.
+        OutputError: If the folder cannot be written, or another process is at work in it.
+    """
+    folder = RunFolder(Path(out))
+    for given in inputs:
+        if _same_folder(given, folder.root):
+            raise ConfigError(f"Expected --out to be another folder than the images', but both are {str(given)!r}.")
+    if not any(_may_exist(given) for given in inputs):
+        raise ConfigError(f"Expected files, folders or patterns that exist, but found nothing at {', '.join(map(str, inputs))}.")
+    found = scan(inputs, exclude=folder.root)
+    too_long = [image for image in found.images if len(os.fsencode(Path(image.name).name)) > LONGEST_NAME]
+    failures = [*found.failures, *(_name_too_long(image) for image in too_long)]
+    images = tuple(image for image in found.images if image not in too_long)
+    weights = None if weights is None else str(Path(weights).absolute())
+    run = Run(folder, backbone, config, images, weights, progress or Silent(), failures)
+    if found.passed_over:
+        listed = ", ".join(
+            f"{count} {extension or 'without extension'}" for extension, count in sorted(found.passed_over.items())
+        )
+        run.progress.note(f"Passed over, no images by name: {listed}.")
+    if not images:
+        raise DatasetError(all_failed(failures))
+    settings = run.settings()
+    folder.record |= {"config": to_dict(config), "weights": weights}
+    folder.claim({stage: settings[stage] for stage in stages}, overwrite=overwrite)
+    return run
+
+
+def reopen(root: Path, fit_changes: Mapping[str, Any], *, device: str = "auto", progress: Progress | None = None) -> Run:
+    """Open a run folder for another fit or report on what it has stored, without scanning the inputs again.
+
+    Args:
+        root: The run folder.
+        fit_changes: New values for ``num_clusters``, ``seed`` and fields of `FitConfig`.
+        device: Where the fit runs.
+        progress: Who is told.
+
+    Raises:
+        CheckpointError: If the folder holds no run with stored proposals.
+        BackboneError: If the backbone's weights cannot be had.
+    """
+    folder = RunFolder(root)
+    manifest_file = folder.store / "manifest.json"
+    if "config" not in folder.record or not manifest_file.exists():
+        raise CheckpointError(
+            f"Expected {root} to hold a run (run.json and stored proposals), but it does not. "
+            "Run `primaps segment` or `primaps proposals` with this folder as --out first."
+        )
+    manifest = read_json(manifest_file)
+    config = from_dict(folder.record["config"])
+    top = {key: value for key, value in fit_changes.items() if key in {"num_clusters", "seed"}}
+    inner = {key: value for key, value in fit_changes.items() if key not in top}
+    config = dataclasses.replace(config, **top, fit=dataclasses.replace(config.fit, **inner))
+    weights = folder.record["weights"]
+    backbone = load_backbone(folder.record["settings"]["backbone"]["name"], weights=weights, device=device)
+    images = tuple(ImageFile(Path(os.fsdecode(entry["path"])), name) for name, entry in manifest["images"].items())
+    return Run(folder, backbone, config, images, weights, progress or Silent())
+
+
+def _may_exist(given: str | Path) -> bool:
+    try:
+        Path(given).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return any(character in str(given) for character in "*?[")
+    except (OSError, ValueError):
+        return True  # no permission, an impossible name, ...: the scan says what is wrong
+    return True
+
+
+def _same_folder(given: str | Path, root: Path) -> bool:
+    try:
+        return root.is_dir() and root.samefile(given)
+    except (OSError, ValueError):
+        return False
+
+
+def _name_too_long(image: ImageFile) -> Failure:
+    length = len(os.fsencode(Path(image.name).name))
+    reason = (
+        f"Expected a file name of at most {LONGEST_NAME} bytes, since outputs are named after it, but got {length}. Shorten it."
+    )
+    return Failure(str(image.path), "scan", reason)
