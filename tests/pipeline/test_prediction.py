@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from primaps import predict
 from primaps.config import PredictConfig
 from primaps.errors import ConfigError
 from primaps.model import Model
+from primaps.pipeline import prediction
 from primaps.pipeline.prediction import image_features, label_map, limited_size
 from primaps.types import FitResult
 
@@ -104,13 +104,13 @@ def test_large_images_are_labelled_at_max_pixels_and_enlarged():
 
 def test_nothing_is_computed_at_full_size_beyond_max_pixels(monkeypatch):
     sizes = []
-    original = predict.label_map_from_logits
+    original = prediction.label_map_from_logits
 
     def watched(scores, size):
         sizes.append(size)
         return original(scores, size)
 
-    monkeypatch.setattr(predict, "label_map_from_logits", watched)
+    monkeypatch.setattr(prediction, "label_map_from_logits", watched)
     found = label_map(random_features(), random_model(), (900, 1200), PredictConfig(crf=False, max_pixels=2000))
     assert found.shape == (900, 1200)
     assert sizes == [limited_size((900, 1200), 2000)]
@@ -161,8 +161,8 @@ def test_the_crf_works_at_fewer_pixels_for_many_classes(num_clusters, max_pixels
         torch.testing.assert_close(scores.exp().sum(0), torch.ones(4, 6))  # log-probabilities
         return F.interpolate(scores[None], size=image.shape[:2], mode="bilinear")[0].softmax(0)
 
-    monkeypatch.setattr(predict, "dense_crf", watched)
-    monkeypatch.setattr(predict, "CRF_FLOATS", 60_000)
+    monkeypatch.setattr(prediction, "dense_crf", watched)
+    monkeypatch.setattr(prediction, "CRF_FLOATS", 60_000)
     image, features = two_halves()
     model = random_model(num_clusters, 2)
     labels = label_map(features, model, (40, 60), PredictConfig(crf=True, max_pixels=max_pixels), image)

@@ -87,7 +87,7 @@ class _Scanner:
         self._folders: list[Path] = []
         self._files: list[Path] = []
         self._patterns: list[str] = []
-        self._failures: list[Failure] = []
+        self._failures: dict[Path, Failure] = {}
         self._passed_over: Counter[str] = Counter()
         self._found: dict[str, _Found] = {}
         self._visited: set[str] = set()
@@ -134,7 +134,7 @@ class _Scanner:
         images = [ImageFile(found.path, _name(namer, absolutes[found.root], found)) for found in self._found.values()]
         return Scan(
             images=tuple(sorted(images, key=lambda image: image.name)),
-            failures=tuple(dict.fromkeys(self._failures)),
+            failures=tuple(self._failures.values()),
             passed_over=MappingProxyType(dict(sorted(self._passed_over.items()))),
         )
 
@@ -222,7 +222,8 @@ class _Scanner:
         return self._exclude is not None and os.path.realpath(folder) == self._exclude
 
     def _fail(self, path: Path, reason: str) -> None:
-        self._failures.append(Failure(path=printable(path), stage="scan", reason=reason))
+        """Report a path once, in whatever ways it was given."""
+        self._failures.setdefault(absolute(path), Failure(path=printable(path), stage="scan", reason=reason))
 
 
 def _name(namer: Namer, root: Path, found: _Found) -> str:
