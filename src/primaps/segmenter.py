@@ -190,11 +190,13 @@ def evaluate(
     told = progress or Silent()
 
     def pairs() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        told.start("evaluate", len(dataset))
         for index in range(len(dataset)):
             sample = dataset[index]
             yield segmenter.predict(sample.image, crf=crf, flip=flip), sample.labels
             told.advance()
-        told.finish()
 
-    return evaluate_label_maps(pairs(), segmenter.model.num_clusters, dataset.class_names)
+    told.start("evaluate", len(dataset))
+    try:
+        return evaluate_label_maps(pairs(), segmenter.model.num_clusters, dataset.class_names)
+    finally:
+        told.finish()

@@ -311,6 +311,7 @@ def cut(path):
         lambda out: (out / "labels" / "0.png.png").unlink(),
         lambda out: cut(out / "labels" / "1.png.png"),
         lambda out: (out / "proposals" / "2.png.png").unlink(),
+        lambda out: cut(out / "proposals" / "0.png.png"),
         lambda out: cut(out / "store" / "0.png.safetensors"),
         lambda out: (out / "store" / "manifest.json").unlink(),
         lambda out: cut(out / "model" / "model.json"),

@@ -3,8 +3,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from primaps.config import PredictConfig
@@ -176,30 +174,3 @@ def test_the_crf_works_at_fewer_pixels_for_many_classes(num_clusters, max_pixels
 def test_the_crf_without_an_image_is_refused():
     with pytest.raises(ConfigError, match=r"Expected the image, which the CRF needs"):
         label_map(random_features(), random_model(), (7, 9), PredictConfig(crf=True))
-
-
-# ---- sizes -----------------------------------------------------------------------------------------------------------------
-
-
-def test_limited_size_of_common_photographs():
-    assert limited_size((480, 640), 1_000_000) == (480, 640)
-    assert limited_size((3000, 4000), 1_000_000) == (866, 1154)
-    assert limited_size((1, 5_000_000), 1_000_000) == (1, 1_000_000)
-
-
-@given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(1024, 2_000_000))
-def test_limited_size_is_the_largest_of_its_shape_within_the_limit(height, width, limit):
-    low, wide = limited_size((height, width), limit)
-    assert 1 <= low <= height
-    assert 1 <= wide <= width
-    assert low * wide <= limit
-    if height * width <= limit:
-        assert (low, wide) == (height, width)
-    else:
-        assert (low + 1) * (wide + 1) > limit * 0.999
-        assert low == 1 or wide == 1 or abs(np.log(low * width / (wide * height))) < 1 / low + 1 / wide
-
-
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1024, 100_000))
-def test_limited_size_treats_both_sides_alike(height, width, limit):
-    assert limited_size((height, width), limit) == limited_size((width, height), limit)[::-1]

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
 
 from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
-from primaps.proposals.extract import enlarge_nearest, extract_proposals, mask_proposals, shrink
+from primaps.proposals.extract import enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
 from primaps.proposals.principal import principal_masks, soft_scores
 
 OFFICIAL = [
@@ -150,3 +152,27 @@ def test_shrinking_keeps_the_aspect():
     assert small.shape == (50, 100, 3)
     assert torch.equal(small, torch.full((50, 100, 3), 9, dtype=torch.uint8))
     assert shrink(pixels, 20_000) is pixels
+
+
+def test_limited_size_of_common_photographs():
+    assert limited_size((480, 640), 1_000_000) == (480, 640)
+    assert limited_size((3000, 4000), 1_000_000) == (866, 1154)
+    assert limited_size((1, 5_000_000), 1_000_000) == (1, 1_000_000)
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(1024, 2_000_000))
+def test_limited_size_is_the_largest_of_its_shape_within_the_limit(height, width, limit):
+    low, wide = limited_size((height, width), limit)
+    assert 1 <= low <= height
+    assert 1 <= wide <= width
+    assert low * wide <= limit
+    if height * width <= limit:
+        assert (low, wide) == (height, width)
+    else:
+        assert (low + 1) * (wide + 1) > limit * 0.999
+        assert low == 1 or wide == 1 or abs(np.log(low * width / (wide * height))) < 1 / low + 1 / wide
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1024, 100_000))
+def test_limited_size_treats_both_sides_alike(height, width, limit):
+    assert limited_size((height, width), limit) == limited_size((width, height), limit)[::-1]

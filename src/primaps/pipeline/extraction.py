@@ -15,7 +15,7 @@ from primaps.config import Config
 from primaps.data.reading import Photo, read_photo
 from primaps.errors import DatasetError
 from primaps.features.views import make_views
-from primaps.outputs.label_files import write_proposals
+from primaps.outputs.label_files import read_png_info, write_proposals
 from primaps.pipeline.failures import all_failed, reported
 from primaps.proposals.extract import enlarge_nearest, extract_proposals
 from primaps.run import Run, cached_views
@@ -49,7 +49,15 @@ def extract(run: Run) -> None:
 
 
 def _extracted(run: Run, store: FeatureStore, image: ImageFile) -> bool:
-    return run.folder.proposals(image.name).exists() and store.is_current(image.name, image.path)
+    info = store.info(image.name)
+    if info is None or read_png_info(run.folder.proposals(image.name)) != _stamp(store, info.sha256):
+        return False
+    return store.is_current(image.name, image.path)
+
+
+def _stamp(store: FeatureStore, sha256: str) -> dict[str, str]:
+    """What the header of a proposals file says it was made from."""
+    return {"image": sha256, "settings": store.settings}
 
 
 def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
@@ -70,7 +78,7 @@ def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
     )
     smallest = np.uint8 if proposals.num_masks < 256 else np.int32  # four times less memory for a large photograph
     at_own_size = enlarge_nearest(torch.from_numpy(proposals.label_image.astype(smallest)), photo.height, photo.width).numpy()
-    write_proposals(run.folder.proposals(image.name), at_own_size, {"image": photo.sha256, "settings": store.settings})
+    write_proposals(run.folder.proposals(image.name), at_own_size, _stamp(store, photo.sha256))
     store.write(image.name, features, proposals, info)  # last: its presence says that the image is done
 
 

@@ -107,6 +107,7 @@ def _pictures(
     with run.stage("report", len(needed)):
         for row in needed:
             image = images[row]
+            run.progress.advance()
             try:
                 photo = read_photo(image.path, PICTURE_PIXELS).image
             except ImageError as error:  # gone since it was segmented
@@ -121,7 +122,6 @@ def _pictures(
                 info = run.store.info(image.name)
                 panel = image_panel(image.name, photo, proposals, labels)
                 panels.append(panel if info is None else dataclasses.replace(panel, num_proposals=info.num_masks))
-            run.progress.advance()
     return [[found[key] for key in sorted(found) if key[0] == cluster] for cluster in range(len(examples))], panels
 
 

@@ -10,7 +10,7 @@ from primaps.config import PredictConfig
 from primaps.errors import ConfigError
 from primaps.model import Model
 from primaps.proposals.crf import dense_crf
-from primaps.proposals.extract import enlarge_nearest, shrink
+from primaps.proposals.extract import enlarge_nearest, limited_size, shrink
 from primaps.prototypes.classifier import label_map_from_logits, logits
 from primaps.types import FeatureExtractor, Image
 
@@ -65,14 +65,3 @@ def label_map(
         labels = label_map_from_logits(scores, limited_size(size, config.max_pixels))
     result: NDArray[np.uint8] = enlarge_nearest(labels.to(torch.uint8), *size).cpu().numpy()
     return result
-
-
-def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
-    """The largest (height, width) of the same shape with at most ``max_pixels`` pixels; never larger than ``size``."""
-    height, width = size
-    if height * width <= max_pixels:
-        return size
-    scale = (max_pixels / (height * width)) ** 0.5
-    short, long = sorted((max(1, int(height * scale)), max(1, int(width * scale))))
-    long = min(long, max_pixels // short)  # a strip whose short side was held at 1
-    return (short, long) if height <= width else (long, short)

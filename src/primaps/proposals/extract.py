@@ -117,13 +117,23 @@ def _refined(
 
 def shrink(pixels: torch.Tensor, max_pixels: int) -> torch.Tensor:
     """(H, W, 3) uint8 image of at most ``max_pixels`` pixels."""
-    height, width = pixels.shape[:2]
-    if height * width <= max_pixels:
+    own = (pixels.shape[0], pixels.shape[1])
+    size = limited_size(own, max_pixels)
+    if size == own:
         return pixels
-    scale = (max_pixels / (height * width)) ** 0.5
-    size = (max(1, int(height * scale)), max(1, int(width * scale)))
     planes = pixels.permute(2, 0, 1)[None]
     return F.interpolate(planes, size=size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).contiguous()
+
+
+def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """The largest (height, width) of the same shape with at most ``max_pixels`` pixels; never larger than ``size``."""
+    height, width = size
+    if height * width <= max_pixels:
+        return size
+    scale = (max_pixels / (height * width)) ** 0.5
+    short, long = sorted((max(1, int(height * scale)), max(1, int(width * scale))))
+    long = min(long, max_pixels // short)  # a strip whose short side was held at 1
+    return (short, long) if height <= width else (long, short)
 
 
 def enlarge_nearest(labels: torch.Tensor, height: int, width: int) -> torch.Tensor:
