@@ -41,6 +41,11 @@ def test_number_of_classes_is_checked(number):
         Config(num_clusters=number)
 
 
+def test_seed_is_checked():
+    with pytest.raises(ConfigError, match="seed to be a whole number from 0 on, but got -1"):
+        Config(seed=-1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

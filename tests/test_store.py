@@ -1,6 +1,8 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ from primaps.store import (
     ShardInfo,
     atomic_write,
     fingerprint,
+    hold,
     read_json,
     read_tensors,
+    release,
     remove_temporaries,
     write_json,
 )
@@ -148,3 +152,48 @@ def test_json_round_trip_and_errors(tmp_path):
 def test_fingerprint_ignores_the_order_of_keys_only():
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+# ---- one command at a time in a folder -------------------------------------------------------------------------------------
+
+
+def hold_elsewhere(root):
+    """Whether another process can hold a folder."""
+    code = "import sys; from pathlib import Path; from primaps.store import hold; hold(Path(sys.argv[1]))"
+    result = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0 or "only command at work" in result.stderr, result.stderr
+    return result.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked on Windows")
+def test_a_folder_is_held_by_one_process_until_it_lets_go_or_ends(tmp_path):
+    root = tmp_path / "new" / "run"
+    assert hold_elsewhere(root)  # and ended
+    hold(root)
+    hold(root)  # the same process may, as often as it likes
+    assert not hold_elsewhere(root)
+    release(root)
+    release(root)
+    assert hold_elsewhere(root)
+
+
+def test_a_folder_that_cannot_be_made_cannot_be_held(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="a part of this path is something else"):
+        hold(tmp_path / "file" / "run")
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(_descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        atomic_write(tmp_path / "a", b"data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_with_paths_that_are_no_utf8_comes_back(tmp_path):
+    value = {"path": os.fsdecode(b"/caf\xe9/a.jpg")}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value

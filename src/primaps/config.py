@@ -160,6 +160,8 @@ class Config:
                 f"Expected the number of classes to be between {MIN_CLASSES} and {MAX_CLASSES}, but got "
                 f"{self.num_clusters}. Label maps are 8-bit images and 255 means ignored."
             )
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"Expected seed to be a whole number from 0 on, but got {self.seed}.")
         if not 1 <= self.features.size <= 4096:
             raise ConfigError(f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}.")
         threshold = self.proposals.threshold

@@ -1,12 +1,18 @@
 """The program as a user starts it: another process, with one thread so that runs can be compared."""
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def obey_interrupts():
+    """Shells let the commands that they run in the background ignore Ctrl-C, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command(*arguments):
@@ -31,7 +37,12 @@ def start_primaps():
 
     def start(*arguments):
         process = subprocess.Popen(
-            command(*arguments), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command(*arguments),
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=obey_interrupts,  # noqa: PLW1509 - the tests start no threads
         )
         started.append(process)
         return process

@@ -46,6 +46,7 @@ def copy_of(photograph, *paths):
 # ---- odd inputs are segmented ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_odd_images_all_get_their_outputs(odd_images, primaps, tmp_path):
     root, out = odd_images["grey"].parent, tmp_path / "run"
     noise = np.random.default_rng(0).integers(0, 256, (1, 3000, 3), dtype=np.uint8)
@@ -250,6 +251,7 @@ def wait_for(path, process, seconds=120):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_interrupted_while_another_command_waits_outside(photographs, start_primaps, primaps, tmp_path):
     out = tmp_path / "run"
     arguments = ("segment", photographs, "--out", out, "--size", 64, "--classes", 3)

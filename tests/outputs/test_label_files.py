@@ -186,3 +186,14 @@ def test_maps_of_giant_photographs_are_read_without_bomb_alarm(tmp_path, monkeyp
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     write_label_map(tmp_path / "a.png", np.full((50, 50), 9), {})
     assert (read_label_image(tmp_path / "a.png") == 9).all()
+
+
+@pytest.mark.parametrize(("write", "ids"), [(write_label_map, 256), (write_proposals, 65536)])
+@pytest.mark.parametrize("size", [(37, 53), (12, 20), (74, 106), (1, 1)])
+def test_sampled_at_another_size_each_pixel_has_the_id_at_its_centre(write, ids, size, tmp_path):
+    labels = np.random.default_rng(0).integers(0, ids, (37, 53))
+    write(tmp_path / "a.png", labels, {})
+    rows, columns = ((2 * np.arange(new) + 1) * own // (2 * new) for own, new in zip(labels.shape, size, strict=True))
+    found = read_label_image(tmp_path / "a.png", size)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, labels[rows][:, columns])

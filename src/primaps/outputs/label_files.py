@@ -86,14 +86,15 @@ def read_png_info(path: Path) -> dict[str, str]:
         raise OutputError(f"Expected {path} to be a readable file, but got: {error}. Check its permissions.") from error
 
 
-def read_label_image(path: Path) -> NDArray[np.int32]:
+def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.int32]:
     """Read a label map or mask proposals back.
 
     Args:
         path: A PNG with one channel, indexed or grey, of up to 16 bits.
+        size: (height, width) to sample it at, which takes much less memory for a large one; None = its own.
 
     Returns:
-        (H, W) int32 ids.
+        (H, W) int32 ids; at another size each pixel has the id found at its centre.
 
     Raises:
         ImageError: If the file is missing, damaged, or has more than one channel.
@@ -103,7 +104,8 @@ def read_label_image(path: Path) -> NDArray[np.int32]:
         with PngImagePlugin.PngImageFile(path) as picture:
             mode = picture.mode
             if mode in {"P", "L", "I;16", "I"}:
-                return np.asarray(picture).astype(np.int32)
+                sampled = picture if size is None else picture.resize(size[::-1], PILImage.Resampling.NEAREST)
+                return np.asarray(sampled).astype(np.int32)
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
         raise ImageError(
             f"Expected {path} to be a label image (PNG), but it cannot be read: {error}. Delete it and run again to make it anew."

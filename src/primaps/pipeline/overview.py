@@ -113,24 +113,16 @@ def _pictures(
             except ImageError as error:  # gone since it was segmented
                 run.failures.append(Failure(str(image.path), "report", str(error)))
                 continue
-            labels = _small(read_label_image(run.folder.labels(image.name)), photo)
+            labels = read_label_image(run.folder.labels(image.name), photo.shape[:2])
             for cluster, rank in wanted[row]:
                 if (labels == cluster).any():
                     found[cluster, rank] = class_example(photo, labels, cluster)
             if row in shown:
-                proposals = _small(read_label_image(run.folder.proposals(image.name)), photo)
+                proposals = read_label_image(run.folder.proposals(image.name), photo.shape[:2])
                 info = run.store.info(image.name)
                 panel = image_panel(image.name, photo, proposals, labels)
                 panels.append(panel if info is None else dataclasses.replace(panel, num_proposals=info.num_masks))
     return [[found[key] for key in sorted(found) if key[0] == cluster] for cluster in range(len(examples))], panels
-
-
-def _small(labels: NDArray[np.int32], photo: Image) -> NDArray[np.int32]:
-    """Label image at the size of the reduced photograph."""
-    rows = np.arange(photo.shape[0]) * labels.shape[0] // photo.shape[0]
-    columns = np.arange(photo.shape[1]) * labels.shape[1] // photo.shape[1]
-    small: NDArray[np.int32] = labels[rows][:, columns]
-    return small
 
 
 def _warnings(model: Model, stale: int) -> list[str]:
