@@ -150,6 +150,12 @@ def test_a_model_that_is_not_there(photographs, tmp_path):
     assert "primaps fit" in text(result)
 
 
+def test_evaluate_without_its_data(photographs, tmp_path):
+    assert run("segment", photographs, "--out", tmp_path / "run", *FAST).exit_code == 0
+    result = run("evaluate", "--model", tmp_path / "run", "--dataset", "camvid", "--root", tmp_path / "nowhere")
+    assert (result.exit_code, "nowhere" in text(result)) == (2, True)
+
+
 def test_list_names_every_backbone():
     result = run("list")
     assert result.exit_code == 0

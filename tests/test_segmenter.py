@@ -5,6 +5,7 @@ import pytest
 
 import primaps as pm
 from primaps.errors import CheckpointError, ConfigError
+from primaps.model import Model
 from primaps.segmenter import evaluate
 from primaps.types import Image
 
@@ -96,3 +97,18 @@ def test_the_api_of_the_readme(photograph, texture):
     assert proposals.to_records()[0]["area"] >= 4
     posterior = pm.dense_crf(photograph, np.zeros((2, 4, 4), dtype=np.float32), iterations=2)
     assert posterior.shape == (2, 60, 80)
+
+
+def test_the_weights_file_of_the_backbone_is_remembered(photographs, small_config, monkeypatch, texture, tmp_path):
+    monkeypatch.setattr(texture, "weights_path", str(tmp_path / "weights.pth"))
+    segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config).fit(photographs)
+    segmenter.save(tmp_path / "model")
+    assert Model.load(tmp_path / "model").weights == str(tmp_path / "weights.pth")
+
+
+def test_a_loaded_segmenter_keeps_method_and_seed(photographs, small_config, texture, tmp_path):
+    pm.Segmenter(texture, num_clusters=3, seed=7, method="baseline", config=small_config).fit(photographs).save(
+        tmp_path / "model"
+    )
+    loaded = pm.Segmenter.load(tmp_path / "model", device="cpu")
+    assert (loaded.config.fit.method, loaded.config.seed, loaded.config.num_clusters) == ("baseline", 7, 3)

@@ -110,12 +110,13 @@ def proposals(
     threshold: Threshold = None,
     min_area: MinArea = 0,
     max_masks: MaxMasks = None,
+    max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
     console = make_console()
     with reported_errors(console):
-        config = _config(preset, 27, 0, "em", size, threshold, min_area, max_masks, None, None)
+        config = _config(preset, 27, 0, "em", size, threshold, min_area, max_masks, None, max_pixels)
         from primaps import pipeline
 
         run = _open(images, out, backbone, weights, device, config, overwrite, pipeline.PROPOSAL_STAGES)
@@ -130,6 +131,7 @@ def fit(
     classes: Classes = 27,
     seed: Seed = 0,
     method: MethodName = "em",
+    weights: Weights = None,
     device: Device = "auto",
     model: Annotated[Path | None, typer.Option("--model", help="Folder for the model. [default: RUN/model]")] = None,
     overwrite: Overwrite = False,
@@ -140,7 +142,7 @@ def fit(
         from primaps import pipeline
 
         changes = {"num_clusters": classes, "seed": seed, "method": _method(method)}
-        run = pipeline.reopen(run_folder, changes, device=device, progress=TerminalProgress(console))
+        run = pipeline.reopen(run_folder, changes, weights=weights, device=device, progress=TerminalProgress(console))
         pipeline.fit_again(run, model, overwrite=overwrite)
         typer.echo(f"Model: {model or run_folder / 'model'}")
         _exit(run)
@@ -153,7 +155,7 @@ def predict(
     out: Out,
     weights: Weights = None,
     device: Device = "auto",
-    crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF.")] = True,
+    crf: Crf = None,
     max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -165,7 +167,8 @@ def predict(
 
         limit = PredictConfig().max_pixels if max_pixels is None else max_pixels
         segmenter = Segmenter.load(model, weights=weights, device=device)
-        config = dataclasses.replace(segmenter.config, predict=PredictConfig(crf=crf, max_pixels=limit))
+        refine = segmenter.config.predict.crf if crf is None else crf
+        config = dataclasses.replace(segmenter.config, predict=PredictConfig(crf=refine, max_pixels=limit))
         run = predict_images(
             images, out, segmenter.backbone, segmenter.model, config, overwrite=overwrite, progress=TerminalProgress(console)
         )
@@ -194,22 +197,24 @@ def evaluate(
         from primaps.segmenter import evaluate as measure
         from primaps.store import write_json
 
+        if not root.is_dir():
+            raise ConfigError(f"Expected --root to be the folder of the data set, but {root} is no folder.")
         labelled = load_dataset(dataset, root, split)
         segmenter = Segmenter.load(model, weights=weights, device=device)
         result = measure(segmenter, labelled, crf=crf, flip=flip, progress=TerminalProgress(console))
+        typer.echo(as_text(result))
         if json_file is not None:
             write_json(json_file, as_record(result))
-        typer.echo(as_text(result))
 
 
 @app.command()
-def report(run_folder: RunArgument, device: Device = "auto") -> None:
+def report(run_folder: RunArgument, weights: Weights = None, device: Device = "auto") -> None:
     """Write the report of a run again."""
     console = make_console()
     with reported_errors(console):
         from primaps import pipeline
 
-        run = pipeline.reopen(run_folder, {}, device=device, progress=TerminalProgress(console))
+        run = pipeline.reopen(run_folder, {}, weights=weights, device=device, progress=TerminalProgress(console))
         pipeline.report_again(run)
         typer.echo(f"Report: {run_folder / 'report.html'}")
         _exit(run)
@@ -314,7 +319,6 @@ def _open(
         load_backbone(backbone, weights=weights, device=device),
         config,
         stages=stages,
-        weights=None if weights is None else str(weights),
         overwrite=overwrite,
         progress=TerminalProgress(console),
     )

@@ -49,7 +49,7 @@ def examine() -> tuple[bool, str]:
         lines.append(f"{module:<14} {'installed' if importlib.util.find_spec(module) else 'not installed'}: {purpose}")
     try:
         lines.append(f"{'small run':<14} {_small_run()}")
-    except PrimapsError as error:
+    except (PrimapsError, RuntimeError) as error:  # a driver that does not fit is a RuntimeError
         return False, "\n".join([*lines, f"{'small run':<14} failed: {error}"])
     return True, "\n".join([*lines, "All is well."])
 

@@ -17,7 +17,7 @@ from typing import Any
 from primaps.config import Config, differences
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent
-from primaps.store import FeatureStore, atomic_write, fingerprint, hold, read_json, remove_temporaries, write_json
+from primaps.store import FeatureStore, atomic_write, fingerprint, hold, read_json, remove_file, remove_temporaries, write_json
 from primaps.types import Failure, FeatureExtractor, ImageFile, View
 
 ALGORITHM = 1
@@ -48,6 +48,7 @@ class RunFolder:
             raise ConfigError(f"Expected --out to be a folder, but {root} is a file. Choose another --out.")
         self.root = root
         self.record: dict[str, Any] = {}
+        self._stopped_before = False
         if self.run_json.exists():
             try:
                 self.record = read_json(self.run_json)
@@ -120,6 +121,7 @@ class RunFolder:
         if known:
             remove_temporaries(self.root)
         self.record |= {"format": _FORMAT, "settings": {**known, **settings}, "versions": versions()}
+        self._stopped_before = self.record.get("status") in {"interrupted", "failed"}
         self.record["status"] = "running"
         write_json(self.run_json, self.record)
 
@@ -142,10 +144,25 @@ class RunFolder:
             "command": command,
             "inputs": [text.encode("utf-8", "backslashreplace").decode("utf-8") for text in inputs],
             "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "seconds": {**self.record.get("seconds", {}), **{stage: round(value, 3) for stage, value in seconds.items()}},
+            "seconds": self._added(seconds),
             "counts": {**self.record.get("counts", {}), **counts, "failures": len(failures)},
         }
         write_json(self.run_json, self.record)
+
+    def stop(self, seconds: Mapping[str, float], status: str) -> None:
+        """Record that a command ended early.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        self.record |= {"seconds": self._added(seconds), "status": status}
+        write_json(self.run_json, self.record)
+
+    def _added(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """Seconds per stage; what a stopped command had spent is added."""
+        old = self.record.get("seconds", {})
+        earlier = old if self._stopped_before else {}
+        return {**old, **{stage: round(earlier.get(stage, 0.0) + value, 3) for stage, value in seconds.items()}}
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
         """Replace the list of inputs that could not be used.
@@ -157,7 +174,7 @@ class RunFolder:
             lines = [json.dumps(asdict(failure), ensure_ascii=True) for failure in failures]
             atomic_write(self.failures_file, ("\n".join(lines) + "\n").encode("ascii"))
         else:
-            self.failures_file.unlink(missing_ok=True)
+            remove_file(self.failures_file)
 
 
 @dataclass
@@ -169,7 +186,6 @@ class Run:
         backbone: The frozen feature extractor.
         config: All settings.
         images: The inputs that are images by name, in the order of their names.
-        weights: Weights file the backbone was loaded from.
         progress: Who is told.
         failures: Inputs that could not be used, so far.
         seconds: Per stage.
@@ -180,7 +196,6 @@ class Run:
     backbone: FeatureExtractor
     config: Config
     images: tuple[ImageFile, ...]
-    weights: str | None = None
     progress: Progress = field(default_factory=Silent)
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -191,6 +206,7 @@ class Run:
         config = self.config
         proposals = dataclasses.asdict(config.proposals)
         proposals["threshold"] = self.threshold
+        proposals["max_pixels"] = config.predict.max_pixels
         return {
             "backbone": dict(self.backbone.describe()),
             "features": dataclasses.asdict(config.features),
@@ -210,7 +226,6 @@ class Run:
         """The run's features and proposals under the present settings."""
         settings = self.settings()
         determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
-        determined["proposals"]["max_pixels"] = self.config.predict.max_pixels
         return FeatureStore(self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config))
 
     def usable_images(self) -> list[ImageFile]:
@@ -228,7 +243,8 @@ class Run:
             yield
         finally:
             self.progress.finish()
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+            if total:  # a stage that had nothing to do keeps the seconds of the run that did it
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
 def cached_views(config: Config) -> tuple[View, ...]:

@@ -155,7 +155,9 @@ class Segmenter:
         model.check_backbone(backbone.describe())
         base = preset_config(str(model.settings.get("preset", "default")))
         features = dataclasses.replace(base.features, size=model.size)
-        segmenter = cls(backbone, model.num_clusters, config=dataclasses.replace(base, features=features))
+        config = dataclasses.replace(base, features=features)
+        method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
+        segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
         segmenter._model = model
         return segmenter
 

@@ -67,6 +67,18 @@ def _write_problem(path: Path, error: OSError) -> str:
     return f"Could not write {path}: {error.strerror or error}."
 
 
+def remove_file(path: Path) -> None:
+    """Delete a file if it is there.
+
+    Raises:
+        OutputError: If it may not be deleted.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(_write_problem(path, error)) from error
+
+
 def remove_temporaries(root: Path) -> None:
     """Delete what killed writers left behind below ``root``."""
     for path in root.rglob(f".*{TEMPORARY_SUFFIX}"):

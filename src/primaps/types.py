@@ -144,6 +144,7 @@ class FeatureExtractor(Protocol):
     threshold: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    weights_path: str | None
 
     @property
     def device(self) -> torch.device:

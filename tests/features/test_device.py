@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from primaps.errors import ConfigError
-from primaps.features.device import resolve_device
+from primaps.features.device import compute_device, resolve_device
 
 
 def test_cpu_is_always_there():
@@ -10,8 +10,8 @@ def test_cpu_is_always_there():
     assert resolve_device(torch.device("cpu")) == torch.device("cpu")
 
 
-@pytest.mark.parametrize(("cuda", "mps", "expected"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
-def test_auto_takes_the_fastest_that_is_there(monkeypatch, cuda, mps, expected):
+@pytest.mark.parametrize(("cuda", "mps", "expected"), [(True, True, "cuda"), (False, True, "cpu"), (False, False, "cpu")])
+def test_auto_takes_cuda_or_the_cpu(monkeypatch, cuda, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert resolve_device("auto") == torch.device(expected)
@@ -37,3 +37,8 @@ def test_cuda_index_is_checked(monkeypatch):
 def test_other_names_are_refused(name):
     with pytest.raises(ConfigError, match="Expected device to be auto, cpu, cuda"):
         resolve_device(name)
+
+
+@pytest.mark.parametrize(("backbone", "rest"), [("cpu", "cpu"), ("cuda:1", "cuda:1"), ("mps", "cpu")])
+def test_what_needs_float64_leaves_mps(backbone, rest):
+    assert compute_device(torch.device(backbone)) == torch.device(rest)

@@ -12,8 +12,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from primaps import pipeline
-from primaps.errors import ConfigError, DatasetError, OutputError
+from primaps.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from primaps.model import Model
+from primaps.pipeline.labelling import predict_stored
 from primaps.run import cached_views
 from primaps.types import View
 
@@ -238,3 +239,90 @@ def test_views_of_an_image_do_not_depend_on_its_neighbours(photographs, tmp_path
 
 def test_cached_views_hold_the_plain_one_first(small_config):
     assert cached_views(small_config) == (View(), View(flip=True), View(photometric=0), View(flip=True, photometric=0))
+
+
+def test_another_command_in_the_folder_leaves_report_and_fit_alone(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    config = dataclasses.replace(small_config, proposals=dataclasses.replace(small_config.proposals, threshold=0.6))
+    segment(photographs, out, texture, config)
+    pipeline.predict_images([photographs / "p0.png"], out, texture, Model.load(out), small_config)
+    again = pipeline.reopen(out, {}, device="cpu")
+    assert again.threshold == 0.6
+    assert again.config.num_clusters == 3
+    assert len(again.usable_images()) == 5
+    pipeline.report_again(again)
+
+
+def test_a_report_without_stored_images_is_refused(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    segment(photographs, out, texture, small_config)
+    before = (out / "report.html").read_bytes()
+    for shard in (out / "store").rglob("*.safetensors"):
+        shard.unlink()
+    with pytest.raises(CheckpointError, match="found none that fit"):
+        pipeline.report_again(pipeline.reopen(out, {}, device="cpu"))
+    assert (out / "report.html").read_bytes() == before
+
+
+def test_a_model_elsewhere_is_not_replaced_unasked(photographs, tmp_path, texture, small_config):
+    out, other = tmp_path / "run", tmp_path / "other"
+    segment(photographs, out, texture, small_config)
+    pipeline.fit_again(pipeline.reopen(out, {"seed": 1}, device="cpu"), other)
+    pipeline.fit_again(pipeline.reopen(out, {"seed": 1}, device="cpu"), other)
+    with pytest.raises(ConfigError, match="seed: 1 -> 2"):
+        pipeline.fit_again(pipeline.reopen(out, {"seed": 2}, device="cpu"), other)
+    pipeline.fit_again(pipeline.reopen(out, {"seed": 2}, device="cpu"), other, overwrite=True)
+    assert Model.load(other).settings["seed"] == 2
+
+
+def test_label_maps_of_another_model_are_not_replaced_unasked(photographs, tmp_path, texture, small_config):
+    out, other = tmp_path / "run", tmp_path / "other"
+    segment(photographs, out, texture, small_config)
+    pipeline.fit_again(pipeline.reopen(out, {"seed": 1}, device="cpu"), other)
+    first, second = Model.load(out), Model.load(other)
+    pipeline.predict_images([photographs], tmp_path / "new", texture, first, small_config)
+    with pytest.raises(ConfigError, match=r"model\.fingerprint"):
+        pipeline.predict_images([photographs], tmp_path / "new", texture, second, small_config)
+    pipeline.predict_images([photographs], tmp_path / "new", texture, second, small_config, overwrite=True)
+    with pytest.raises(ConfigError, match="model of its own"):
+        pipeline.predict_images([photographs], out, texture, second, small_config)
+
+
+def test_the_record_says_how_a_command_ended_and_adds_up_its_time(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "run"
+    with pytest.raises(CutShortError):
+        segment(photographs, out, texture, small_config, progress=CuttingProgress("proposals", 2))
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == "failed"
+    spent = record["seconds"]["proposals"]
+    assert spent > 0
+    segment(photographs, out, texture, small_config)
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["seconds"]["proposals"] > spent
+    segment(photographs, out, texture, small_config)
+    assert json.loads((out / "run.json").read_text())["seconds"]["proposals"] == record["seconds"]["proposals"]
+
+
+def test_label_maps_that_all_fail_are_an_error(photographs, tmp_path, texture, small_config):
+    run = pipeline.open_run([photographs], tmp_path / "run", texture, small_config)
+    pipeline.extract(run)
+    model = pipeline.fit(run)
+    for path in photographs.rglob("*.png"):
+        path.unlink()
+    with pytest.raises(DatasetError, match="all 5 inputs failed"):
+        predict_stored(run, model)
+
+
+def test_features_that_are_not_finite_concern_one_image_only(photographs, tmp_path, texture, small_config, monkeypatch):
+    plain = type(texture).forward
+    calls = []
+
+    def forward(self, batch):
+        calls.append(1)
+        return plain(self, batch) * (float("nan") if len(calls) == 1 else 1.0)
+
+    monkeypatch.setattr(type(texture), "forward", forward)
+    run = segment(photographs, tmp_path / "run", texture, small_config)
+    assert [Path(failure.path).name for failure in run.failures] == ["p4.png"]
+    assert run.counts["images"] == 4

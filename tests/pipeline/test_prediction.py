@@ -160,7 +160,7 @@ def test_the_crf_works_at_fewer_pixels_for_many_classes(num_clusters, max_pixels
         return F.interpolate(scores[None], size=image.shape[:2], mode="bilinear")[0].softmax(0)
 
     monkeypatch.setattr(prediction, "dense_crf", watched)
-    monkeypatch.setattr(prediction, "CRF_FLOATS", 60_000)
+    monkeypatch.setattr(prediction, "POSTERIOR_LIMIT", 60_000)
     image, features = two_halves()
     model = random_model(num_clusters, 2)
     labels = label_map(features, model, (40, 60), PredictConfig(crf=True, max_pixels=max_pixels), image)

@@ -57,6 +57,7 @@ def load_backbone(
     if name.startswith(TIMM_PREFIX):
         _check_timm_name(spec)
     backbone = _from_hub(spec) if weights is None else _from_file(spec, Path(weights))
+    backbone.weights_path = None if weights is None else str(Path(weights).absolute())
     return backbone.to(target).freeze()
 
 

@@ -11,13 +11,13 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     """Turn a device setting into a device that is there.
 
     Args:
-        device: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:<index>" or "mps".
+        device: "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:<index>" or "mps".
 
     Raises:
         ConfigError: If the name is not understood or this machine has no such device.
     """
     if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -30,6 +30,11 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     elif resolved.type != "cpu":
         raise ConfigError(f"Expected device to be auto, cpu, cuda, cuda:<index> or mps, but got {str(device)!r}.")
     return resolved
+
+
+def compute_device(device: torch.device) -> torch.device:
+    """Where everything after the backbone runs: the backbone's device, or the CPU for MPS, which lacks float64."""
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def _check_cuda(device: torch.device) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from primaps.errors import BackboneError
+from primaps.features.device import compute_device
 from primaps.features.preprocess import check_image, image_to_input, input_size
 from primaps.features.registry import BackboneSpec
 from primaps.types import Image
@@ -26,6 +27,7 @@ class FrozenBackbone(nn.Module, ABC):
         licence: Licence of the weights.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
+        weights_path: File that the weights were read from, absolute; None = bundled or from the hub.
     """
 
     _mean: torch.Tensor
@@ -46,6 +48,7 @@ class FrozenBackbone(nn.Module, ABC):
         self.licence = spec.licence
         self.mean = spec.mean
         self.std = spec.std
+        self.weights_path: str | None = None
         self.register_buffer("_mean", torch.tensor(spec.mean), persistent=False)
         self.register_buffer("_std", torch.tensor(spec.std), persistent=False)
 
@@ -121,7 +124,7 @@ class FrozenBackbone(nn.Module, ABC):
                 f"{height} x {width}. Make it with preprocess(image)."
             )
         with torch.no_grad():
-            features = self._features(batch.to(self.device, torch.float32)).float().contiguous()
+            features = self._features(batch.to(self.device, torch.float32)).float().contiguous().to(compute_device(self.device))
         expected = (batch.shape[0], self.dim, height // self.patch_size, width // self.patch_size)
         if tuple(features.shape) != expected:
             raise BackboneError(f"Expected features of {self.name!r} to have shape {expected}, but got {tuple(features.shape)}.")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from primaps.config import Config, to_dict
+from primaps.config import Config, differences, to_dict
+from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.model import Model
 from primaps.pipeline.extraction import extract
-from primaps.pipeline.fitting import fit
+from primaps.pipeline.fitting import fit, fit_fingerprint, fit_settings
 from primaps.pipeline.labelling import predict_new, predict_stored
 from primaps.pipeline.opening import open_run
 from primaps.pipeline.overview import write_run_report
 from primaps.progress import Progress
-from primaps.run import Run, read_failures
-from primaps.store import release
+from primaps.run import Run, RunFolder, read_failures
+from primaps.store import hold, release
 from primaps.types import FeatureExtractor
 
 
@@ -29,6 +31,10 @@ def finishing(run: Run, command: str, inputs: Sequence[str]) -> Iterator[None]:
     try:
         yield
         run.folder.finish(command, inputs, run.seconds, run.counts, run.failures)
+    except BaseException as error:
+        with contextlib.suppress(OutputError):  # the error itself is what to report
+            run.folder.stop(run.seconds, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
     finally:
         release(run.folder.root)
 
@@ -67,7 +73,7 @@ def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False) -
         overwrite: Replace a model that was fitted with other settings.
 
     Raises:
-        ConfigError: If the run's own model was fitted with other settings.
+        ConfigError: If there is a model that was fitted with other settings.
         OutputError: If the model cannot be written.
     """
     if model_folder is None:
@@ -76,16 +82,39 @@ def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False) -
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
             return fit(run)
-    return fit(run, model_folder)
+    hold(model_folder)
+    try:
+        if not overwrite:
+            _refuse_other_model(run, model_folder)
+        return fit(run, model_folder)
+    finally:
+        release(model_folder)
+
+
+def _refuse_other_model(run: Run, folder: Path) -> None:
+    if not (folder / "model.json").exists():
+        return
+    model = Model.load(folder)
+    if model.fingerprint != fit_fingerprint(run, run.usable_images()):
+        wanted = json.loads(json.dumps(fit_settings(run, len(run.usable_images()))))
+        listed = "\n  ".join(differences(model.settings, wanted))
+        raise ConfigError(
+            f"{folder} holds a model that was fitted with other settings or photographs:\n  {listed}\n"
+            "Choose another folder, or add --overwrite to replace it."
+        )
 
 
 def report_again(run: Run) -> None:
     """Write the report of a finished run anew.
 
     Raises:
-        CheckpointError: If there is no model yet.
+        CheckpointError: If there is no model yet, or no stored image.
         OutputError: If it cannot be written.
     """
+    if not run.usable_images():
+        raise CheckpointError(
+            f"Expected stored features in {run.folder.store}, but found none that fit its settings. Segment again."
+        )
     run.failures += read_failures(run.folder)
     run.counts |= run.folder.record.get("counts", {})
     run.seconds |= run.folder.record.get("seconds", {})
@@ -109,16 +138,19 @@ def predict_images(
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
+    own = RunFolder(Path(out)).model
+    if (own / "model.json").exists() and Model.load(own).fingerprint != model.fingerprint and not overwrite:
+        raise ConfigError(f"{out} is a run with a model of its own. Choose another --out, or add --overwrite.")
     run = open_run(
         inputs,
         out,
         backbone,
         config,
         stages=("backbone", "predict"),
-        weights=model.weights,
         overwrite=overwrite,
         progress=progress,
     )
+    run.folder.claim({"model": {"fingerprint": model.fingerprint}}, overwrite=overwrite)
     with finishing(run, "predict", [str(given) for given in inputs]):
         predict_new(run, model)
     return run

@@ -13,7 +13,7 @@ import torch
 
 from primaps.config import Config
 from primaps.data.reading import Photo, read_photo
-from primaps.errors import DatasetError
+from primaps.errors import DatasetError, ImageError
 from primaps.features.views import make_views
 from primaps.outputs.label_files import read_png_info, write_proposals
 from primaps.pipeline.failures import all_failed, reported
@@ -93,6 +93,10 @@ def features_and_proposals(
     seed = int(hashlib.sha256(photo.sha256.encode("ascii")).hexdigest()[:12], 16)
     batch = make_views(plain, views, seed, clamp_jitter=config.features.clamp_jitter, mean=backbone.mean, std=backbone.std)
     features = torch.cat([backbone.forward(view[None]) for view in batch])
+    if not torch.isfinite(features.half()).all():
+        raise ImageError(
+            "Expected finite features below 65504, but this image gives others. Leave it out, or take another backbone."
+        )
     resized = _as_image(plain, backbone)
     proposals = extract_proposals(resized, features[0], threshold, config.proposals, config.predict.max_pixels)
     return features, proposals

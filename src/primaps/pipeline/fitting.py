@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from primaps.errors import CheckpointError, DatasetError
+from primaps.features.device import compute_device
 from primaps.model import Model
 from primaps.prototypes.fit import fit_prototypes
 from primaps.run import Run
-from primaps.store import fingerprint, read_tensors, write_tensors
+from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
 from primaps.types import ImageFile
 
 
@@ -54,6 +55,11 @@ def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
     return fingerprint([store.settings, run.settings()["fit"], contents])
 
 
+def fit_settings(run: Run, num_images: int) -> dict[str, Any]:
+    """What is written beside a model about how it was fitted."""
+    return {**run.settings()["fit"], "preset": run.config.preset, "images": num_images}
+
+
 def _current_model(run: Run, folder: Path, identity: str) -> Model | None:
     if not (folder / "model.json").exists():
         return None
@@ -83,14 +89,14 @@ def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> 
         run.config.num_clusters,
         run.config.fit,
         seed=run.config.seed,
-        device=run.backbone.device,
+        device=compute_device(run.backbone.device),
         checkpoint=checkpoint,
         progress=progress,
     )
-    settings: Mapping[str, Any] = {**run.settings()["fit"], "preset": run.config.preset, "images": len(images)}
-    model = Model(result, run.backbone.describe(), run.weights, run.config.features.size, settings, identity)
+    settings = fit_settings(run, len(images))
+    model = Model(result, run.backbone.describe(), run.backbone.weights_path, run.config.features.size, settings, identity)
     model.save(folder)
-    checkpoint.path.unlink(missing_ok=True)
+    remove_file(checkpoint.path)
     return model
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from primaps.data.reading import read_photo
 from primaps.errors import DatasetError
+from primaps.features.device import compute_device
 from primaps.model import Model
 from primaps.outputs.label_files import read_png_info, write_label_map
 from primaps.pipeline.failures import all_failed, reported
@@ -33,11 +34,14 @@ def predict_stored(run: Run, model: Model) -> None:
             info = store.info(image.name)
             with reported(run, image, "predict"):
                 if info is not None:
-                    features = store.features(image.name, View()).float().to(run.backbone.device)
+                    features = store.features(image.name, View()).float().to(compute_device(run.backbone.device))
                     crf_image = read_photo(image.path, run.config.predict.max_pixels).image if run.config.predict.crf else None
                     labels = label_map(features, model, (info.height, info.width), run.config.predict, crf_image)
                     _write_labels(run, image, labels, {**wanted, "image": info.sha256})
             run.progress.advance()
+    if missing and not any(_labelled(run, store, image, wanted) for image in images):
+        run.folder.write_failures(run.failures)
+        raise DatasetError(all_failed(run.failures))
     run.counts |= {"label_maps_made": len(missing), "label_maps_reused": len(images) - len(missing)}
 
 

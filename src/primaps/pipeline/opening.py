@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from primaps.config import Config, from_dict, to_dict
+from primaps.config import Config, differences, from_dict, to_dict
 from primaps.data.scanning import scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.backbone import load_backbone
@@ -32,7 +33,6 @@ def open_run(
     config: Config,
     *,
     stages: Sequence[str] = ALL_STAGES,
-    weights: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -44,7 +44,6 @@ def open_run(
         backbone: The frozen feature extractor.
         config: All settings.
         stages: Whose settings must agree with what the folder holds.
-        weights: Weights file the backbone was loaded from, for the record.
         overwrite: Redo what other settings made.
         progress: Who is told.
 
@@ -63,8 +62,7 @@ def open_run(
     too_long = [image for image in found.images if len(os.fsencode(Path(image.name).name)) > LONGEST_NAME]
     failures = [*found.failures, *(_name_too_long(image) for image in too_long)]
     images = tuple(image for image in found.images if image not in too_long)
-    weights = None if weights is None else str(Path(weights).absolute())
-    run = Run(folder, backbone, config, images, weights, progress or Silent(), failures)
+    run = Run(folder, backbone, config, images, progress or Silent(), failures)
     if found.passed_over:
         listed = ", ".join(
             f"{count} {extension or 'without extension'}" for extension, count in sorted(found.passed_over.items())
@@ -73,17 +71,32 @@ def open_run(
     if not images:
         raise DatasetError(all_failed(failures))
     settings = run.settings()
-    folder.record |= {"config": to_dict(config), "weights": weights}
+    folder.record |= {"config": _merged(folder.record.get("config", {}), config, stages), "weights": backbone.weights_path}
     folder.claim({stage: settings[stage] for stage in stages}, overwrite=overwrite)
     return run
 
 
-def reopen(root: Path, fit_changes: Mapping[str, Any], *, device: str = "auto", progress: Progress | None = None) -> Run:
+def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> dict[str, Any]:
+    """The configuration on record, with what belongs to the given stages replaced."""
+    new = to_dict(config)
+    keys = {"preset", *stages} | ({"num_clusters", "seed"} if "fit" in stages else set())
+    return {**known, **{key: value for key, value in new.items() if key in keys or key not in known}}
+
+
+def reopen(
+    root: Path,
+    fit_changes: Mapping[str, Any],
+    *,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Run:
     """Open a run folder for another fit or report on what it has stored, without scanning the inputs again.
 
     Args:
         root: The run folder.
         fit_changes: New values for ``num_clusters``, ``seed`` and fields of `FitConfig`.
+        weights: Weights file of the backbone, if it has moved.
         device: Where the fit runs.
         progress: Who is told.
 
@@ -103,10 +116,14 @@ def reopen(root: Path, fit_changes: Mapping[str, Any], *, device: str = "auto", 
     top = {key: value for key, value in fit_changes.items() if key in {"num_clusters", "seed"}}
     inner = {key: value for key, value in fit_changes.items() if key not in top}
     config = dataclasses.replace(config, **top, fit=dataclasses.replace(config.fit, **inner))
-    weights = folder.record["weights"]
-    backbone = load_backbone(folder.record["settings"]["backbone"]["name"], weights=weights, device=device)
+    known = folder.record["settings"]["backbone"]
+    backbone = load_backbone(known["name"], weights=weights or folder.record["weights"], device=device)
+    changed = differences(known, json.loads(json.dumps(dict(backbone.describe()))))
+    if changed:
+        listed = "\n  ".join(changed)
+        raise CheckpointError(f"The features in {root} were made by another backbone (stored -> given):\n  {listed}")
     images = tuple(ImageFile(Path(os.fsdecode(entry["path"])), name) for name, entry in manifest["images"].items())
-    return Run(folder, backbone, config, images, weights, progress or Silent())
+    return Run(folder, backbone, config, images, progress or Silent())
 
 
 def _may_exist(given: str | Path) -> bool:

@@ -110,15 +110,15 @@ def _pictures(
             run.progress.advance()
             try:
                 photo = read_photo(image.path, PICTURE_PIXELS).image
-            except ImageError as error:  # gone since it was segmented
+                labels = read_label_image(run.folder.labels(image.name), photo.shape[:2])
+                proposals = read_label_image(run.folder.proposals(image.name), photo.shape[:2])
+            except ImageError as error:  # gone or damaged since it was segmented
                 run.failures.append(Failure(str(image.path), "report", str(error)))
                 continue
-            labels = read_label_image(run.folder.labels(image.name), photo.shape[:2])
             for cluster, rank in wanted[row]:
                 if (labels == cluster).any():
                     found[cluster, rank] = class_example(photo, labels, cluster)
             if row in shown:
-                proposals = read_label_image(run.folder.proposals(image.name), photo.shape[:2])
                 info = run.store.info(image.name)
                 panel = image_panel(image.name, photo, proposals, labels)
                 panels.append(panel if info is None else dataclasses.replace(panel, num_proposals=info.num_masks))

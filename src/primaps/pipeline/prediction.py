@@ -10,12 +10,9 @@ from primaps.config import PredictConfig
 from primaps.errors import ConfigError
 from primaps.model import Model
 from primaps.proposals.crf import dense_crf
-from primaps.proposals.extract import enlarge_nearest, limited_size, shrink
+from primaps.proposals.extract import POSTERIOR_LIMIT, enlarge_nearest, limited_size, shrink
 from primaps.prototypes.classifier import label_map_from_logits, logits
 from primaps.types import FeatureExtractor, Image
-
-CRF_FLOATS = 32_000_000
-"""Posterior values (classes times pixels) that the CRF holds at most: many classes make it work at fewer pixels."""
 
 
 def image_features(backbone: FeatureExtractor, image: Image, size: int, *, flip: bool = False) -> torch.Tensor:
@@ -57,7 +54,7 @@ def label_map(
     if config.crf:
         if image is None:
             raise ConfigError("Expected the image, which the CRF needs, but got none. Give it, or set crf=False.")
-        limit = min(config.max_pixels, CRF_FLOATS // model.num_clusters)
+        limit = min(config.max_pixels, POSTERIOR_LIMIT // model.num_clusters)
         pixels = shrink(torch.tensor(image, device=features.device), limit)
         posterior = dense_crf(pixels, torch.log_softmax(scores, dim=0))
         labels = posterior.argmax(dim=0)

@@ -15,6 +15,9 @@ from primaps.proposals.crf import mean_field, official_uint8
 from primaps.proposals.principal import MASK_LIMIT, principal_masks, soft_scores
 from primaps.types import Image, MaskProposals
 
+POSTERIOR_LIMIT = 32_000_000
+"""Values (labels times pixels) of a CRF posterior at most: with many labels the CRF works at fewer pixels."""
+
 
 def mask_proposals(
     image: Image | torch.Tensor,
@@ -102,7 +105,7 @@ def _refined(
     height, width = pixels.shape[:2]
     if len(scores) == 1:
         return torch.zeros(height, width, dtype=torch.int64), ()
-    pixels = shrink(pixels, max_pixels)
+    pixels = shrink(pixels, min(max_pixels, POSTERIOR_LIMIT // len(scores)))
     if config.official_order:
         pixels = official_uint8(pixels)
     upsampled = F.interpolate(scores[None], size=pixels.shape[:2], mode="bilinear", align_corners=False)[0]
@@ -122,7 +125,8 @@ def shrink(pixels: torch.Tensor, max_pixels: int) -> torch.Tensor:
     if size == own:
         return pixels
     planes = pixels.permute(2, 0, 1)[None]
-    return F.interpolate(planes, size=size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).contiguous()
+    small = F.interpolate(planes.float(), size=size, mode="bilinear", antialias=True)[0]  # for integers there is no GPU kernel
+    return small.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
 def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
