@@ -1,4 +1,5 @@
 import math
+import socket
 import subprocess
 import sys
 
@@ -271,6 +272,7 @@ def test_without_network_the_message_names_the_file(monkeypatch):
         raise OSError("no route to host\nsecond line")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [])
     with pytest.raises(BackboneError) as caught:
         load_backbone("dinov2_vitb14_reg", device="cpu")
     assert "the download failed (OSError: no route to host)" in str(caught.value)
@@ -278,6 +280,30 @@ def test_without_network_the_message_names_the_file(monkeypatch):
     assert "--weights FILE" in str(caught.value)
     with pytest.raises(BackboneError, match=r"Fetch https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"):
         load_backbone("timm:resnet18", device="cpu")
+
+
+@pytest.mark.parametrize(("known", "proxies"), [(True, {}), (False, {}), (False, {"https": "http://proxy"})])
+def test_a_hub_whose_name_is_unknown_is_not_asked(monkeypatch, known, proxies):
+    import huggingface_hub
+
+    from primaps.features import backbone as module
+
+    def look_up(*_):
+        if not known:
+            raise socket.gaierror("Name or service not known")
+
+    asked = []
+
+    def download(*_, local_files_only):
+        asked.append(local_files_only)
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr(module, "getproxies", lambda: proxies)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(BackboneError, match="not in the cache" if known or proxies else "there is no network"):
+        load_backbone("dino_vits8", device="cpu")
+    assert asked == [not known and not proxies]
 
 
 def test_the_300_epoch_model_comes_from_a_file_only(models):
@@ -296,7 +322,7 @@ def test_hub_file_is_used_when_it_arrives(models, monkeypatch):
 
     _, path, backbone = models("dino_vits16")
     asked = []
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args: asked.append(args) or str(path))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **_: asked.append(args) or str(path))
     loaded = load_backbone("dino_vits16", device="cpu")
     assert asked == [("timm/vit_small_patch16_224.dino", "model.safetensors")]
     assert loaded.describe() == backbone.describe()
@@ -313,7 +339,7 @@ def test_any_timm_model(name, hub, tmp_path, monkeypatch):
     model = timm.create_model(name, pretrained=False).eval()  # with its classifier, as files on the hub are
     path = tmp_path / "model.safetensors"
     save_file(model.state_dict(), path)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args: str(path))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **_: str(path))
     backbone = load_backbone(f"timm:{name}", weights=None if hub else path, device="cpu")
     height, width = 3 * backbone.patch_size, 5 * backbone.patch_size
     features = backbone.forward(torch.zeros(2, 3, height, width))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch import nn
@@ -205,12 +208,28 @@ def _download(spec: BackboneSpec) -> Path:
     if not spec.hub or settings is None or not settings.hf_hub_id:
         raise BackboneError(_no_weights(spec, "no hub carries them", str(settings.url) if settings and settings.url else ""))
     file_name = settings.hf_hub_filename or "model.safetensors"
+    known = _hub_is_known()
     try:
-        return Path(hf_hub_download(settings.hf_hub_id, file_name))
+        return Path(hf_hub_download(settings.hf_hub_id, file_name, local_files_only=not known))
     except Exception as error:  # no network, no such file, no permission, full disk: one remedy
-        reason = f"the download failed ({type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]})"
+        reason = "there is no network, and the cache of the hub does not hold them"
+        if known:
+            reason = f"the download failed ({type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]})"
         url = f"https://huggingface.co/{settings.hf_hub_id}/resolve/main/{file_name}"
         raise BackboneError(_no_weights(spec, reason, url)) from error
+
+
+def _hub_is_known() -> bool:
+    """False where the hub's name cannot be looked up: then only its cache is asked, instead of half a minute of retries."""
+    from huggingface_hub import constants
+
+    if getproxies():
+        return True  # a proxy looks names up itself
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
+    except OSError:
+        return False
+    return True
 
 
 def _no_weights(spec: BackboneSpec, reason: str, timm_url: str) -> str:
