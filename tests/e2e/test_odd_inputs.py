@@ -362,11 +362,3 @@ def test_a_refit_keeps_the_list_of_failures(finished, tmp_path):
     result = in_process("fit", tmp_path / "run", "--classes", 3, "--overwrite")
     assert result.exit_code == 3, words(result)
     assert (tmp_path / "run" / "failures.jsonl").read_text() == line
-
-
-def test_a_model_finds_its_weights_from_any_folder(photographs, tmp_path, monkeypatch, texture, small_config):
-    from primaps import pipeline
-
-    monkeypatch.chdir(tmp_path)
-    pipeline.segment(pipeline.open_run([photographs], "run", texture, small_config, weights="weights.pth"))
-    assert json.loads((tmp_path / "run" / "model" / "model.json").read_text())["weights"] == str(tmp_path / "weights.pth")

@@ -317,6 +317,13 @@ def test_the_300_epoch_model_comes_from_a_file_only(models):
     assert backbone.describe()["name"] == "dino_vits8_300ep"
 
 
+def test_a_relative_weights_file_is_found_again_from_any_folder(models, monkeypatch):
+    _, path, backbone = models("dino_vits16")
+    assert backbone.weights_path is None or backbone.weights_path == str(path)
+    monkeypatch.chdir(path.parent)
+    assert load_backbone("dino_vits16", weights=path.name, device="cpu").weights_path == str(path)
+
+
 def test_hub_file_is_used_when_it_arrives(models, monkeypatch):
     import huggingface_hub
 
