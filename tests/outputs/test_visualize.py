@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from matplotlib import pyplot as plt
 
 from primaps.errors import OutputError
-from primaps.outputs.visualize import IGNORED_COLOUR, boundaries, colourise, overlay, palette, resize_labels, show, thumbnail
+from primaps.outputs.visualize import boundaries, overlay, palette, resize_labels, show, thumbnail
 from primaps.types import MaskProposals
 
 
@@ -125,13 +125,6 @@ def test_overlay_names_what_does_not_fit(photo, labels):
         overlay(photo, labels, palette(2), alpha=1.5)
     with pytest.raises(OutputError, match="at least one colour"):
         overlay(photo, labels, palette(0))
-
-
-def test_colourise(labels):
-    picture = colourise(labels)
-    assert (picture[:20, :20] == palette(1)[0]).all()
-    assert (picture[:20, 20:] == palette(2)[1]).all()
-    assert (picture[20:] == IGNORED_COLOUR).all()
 
 
 def _boundaries_reference(labels: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 MAX_COLOURS: Final = 255
-IGNORED_COLOUR: Final = (128, 128, 128)
+GREY: Final = (128, 128, 128)
 """Colour of ignored or unassigned pixels where no photograph shows through."""
 
 _FIRST_COLOURS: Final = bytes.fromhex("e6194b 3c8cff ffd21f 2eb872 a04ae0 ff8a1f 19d3d8 f45ec8 a5e22e 8a5a2b 1f4fd1 ffb3a7")
@@ -58,7 +58,7 @@ def _colour_table() -> NDArray[np.uint8]:
     grid, lab = grid[usable], lab[usable]
 
     chosen = list(np.frombuffer(_FIRST_COLOURS, dtype=np.uint8).reshape(-1, 3))
-    taken = np.array([*chosen, (0, 0, 0), IGNORED_COLOUR, (255, 255, 255)])
+    taken = np.array([*chosen, (0, 0, 0), GREY, (255, 255, 255)])
     distance = ((lab[:, None] - _oklab(taken)[None]) ** 2).sum(axis=-1).min(axis=1)
     while len(chosen) < MAX_COLOURS:
         farthest = int(distance.argmax())
@@ -129,25 +129,6 @@ def overlay(
     edges = boundaries(label_image)
     result[edges] = 255 - (255 - result[edges]) // 4
     return result
-
-
-def colourise(label_map: NDArray[np.integer[Any]], ignore: int = IGNORE_INDEX) -> Image:
-    """Flat picture of a label map: every id in its palette colour, ignored pixels grey.
-
-    Args:
-        label_map: (H, W) integer ids, 0 or more; ids from 255 on reuse the colours from the start.
-        ignore: The id that is drawn grey (255 for label maps, 0 for mask proposals).
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        OutputError: If the label map is not a two-dimensional array of ids.
-    """
-    _check_labels(label_map)
-    picture = _paint(label_map, palette(MAX_COLOURS))
-    picture[label_map == ignore] = IGNORED_COLOUR
-    return picture
 
 
 def boundaries(label_image: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
