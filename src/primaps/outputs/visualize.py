@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_COLOURS: Final = 255
 GREY: Final = (128, 128, 128)
-"""Colour of ignored or unassigned pixels where no photograph shows through."""
+"""Kept free of classes, like black and white: they would be taken for unlabelled pixels."""
 
 _FIRST_COLOURS: Final = bytes.fromhex("e6194b 3c8cff ffd21f 2eb872 a04ae0 ff8a1f 19d3d8 f45ec8 a5e22e 8a5a2b 1f4fd1 ffb3a7")
 
