@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primaps.features.backbone import load_backbone
-from primaps.features.texture import WINDOWS, rgb_to_lab, statistics
+from primaps.features.colour import rgb_to_lab
+from primaps.features.texture import WINDOWS, statistics
 from primaps.features.texture_table import TABLE
 from primaps.types import FeatureExtractor
 

@@ -14,6 +14,8 @@ from typing import Final
 import torch
 from torch.nn import functional as F
 
+from primaps.features.cells import cell_position, window_mean
+from primaps.features.colour import rgb_to_lab
 from primaps.features.extractor import FrozenBackbone
 from primaps.features.registry import BackboneSpec
 from primaps.features.texture_table import TABLE
@@ -35,12 +37,6 @@ _NORM: Final = 1.48  # makes the root mean square of a channel 1 over the photog
 _CLIP: Final = 3.0  # standard deviations
 _SPREAD_FLOOR: Final = 0.01
 _ENERGY_FLOOR: Final = 0.003
-
-_RGB_TO_XYZ: Final = (  # sRGB, relative to the D65 white point
-    (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
-    (0.2126729, 0.7151522, 0.0721750),
-    (0.0193339 / 1.08883, 0.1191920 / 1.08883, 0.9503041 / 1.08883),
-)
 
 
 class TextureBackbone(FrozenBackbone):
@@ -66,7 +62,7 @@ class TextureBackbone(FrozenBackbone):
     def _features(self, batch: torch.Tensor) -> torch.Tensor:
         rgb = (batch * self._std[:, None, None] + self._mean[:, None, None]).clamp(0.0, 1.0)
         standard = ((statistics(rgb) - self._offset) / self._deviation).clamp(-_CLIP, _CLIP) * self._gain
-        position = _POSITION_GAIN * _NORM * _position(standard.shape[-2], standard.shape[-1], batch.device)
+        position = _POSITION_GAIN * _NORM * cell_position(standard.shape[-2], standard.shape[-1], batch.device)
         return torch.cat([standard.flatten(1, 2), position.expand(len(batch), -1, -1, -1)], dim=1)
 
 
@@ -98,22 +94,6 @@ def statistics(rgb: torch.Tensor) -> torch.Tensor:
     )
 
 
-def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
-    """CIELAB colour (CIE 1976, D65), each channel divided by 100.
-
-    Args:
-        rgb: (N, 3, H, W) float32 sRGB in [0, 1].
-
-    Returns:
-        (N, 3, H, W) float32; L in [0, 1], a and b roughly in [-1, 1].
-    """
-    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = torch.einsum("ij,njhw->nihw", torch.tensor(_RGB_TO_XYZ, device=rgb.device), linear)
-    root = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
-    x, y, z = root.unbind(dim=1)
-    return torch.stack([1.16 * y - 0.16, 5.0 * (x - y), 2.0 * (y - z)], dim=1)
-
-
 def _energies(lab: torch.Tensor, cell: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean absolute response per cell: gradient along 4 directions, Laplacian, gradients of a and b."""
     padded = F.pad(lab, (1, 1, 1, 1), mode="replicate")
@@ -140,22 +120,5 @@ def _histogram(lab: torch.Tensor) -> torch.Tensor:
 
 def _windows(cells: torch.Tensor) -> torch.Tensor:
     """Means over square windows of cells; at the border over the part inside the image. (N, B, h, w) -> (N, B, 4, h, w)."""
-    height, width = cells.shape[-2:]
-    # The mean over a square is a mean along columns and one along rows; as products they beat pooling by far on a CPU.
-    pooled = [_window(height, side, cells.device) @ cells @ _window(width, side, cells.device).T for side in WINDOWS]
+    pooled = [window_mean(cells, side) for side in WINDOWS]
     return torch.stack(pooled, dim=2)
-
-
-def _window(count: int, side: int, device: torch.device) -> torch.Tensor:
-    """(count, count) matrix whose row i averages the entries within side // 2 of i."""
-    index = torch.arange(count, device=device)
-    inside = ((index[:, None] - index).abs() <= side // 2).float()
-    return inside / inside.sum(dim=1, keepdim=True)
-
-
-def _position(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """Low-order position of cell centres, each of unit variance over a large grid: y, x, y^2, x^2; (1, 4, h, w)."""
-    y = ((torch.arange(height, device=device) + 0.5) / height * 2.0 - 1.0)[:, None].expand(height, width)
-    x = ((torch.arange(width, device=device) + 0.5) / width * 2.0 - 1.0)[None, :].expand(height, width)
-    linear, quadratic = math.sqrt(3.0), math.sqrt(11.25)
-    return torch.stack([linear * y, linear * x, quadratic * (y * y - 1 / 3), quadratic * (x * x - 1 / 3)])[None]
