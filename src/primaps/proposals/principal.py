@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from primaps.proposals.leading_direction import RemainingTokens
+
 SHORT_PATH = 60
 MASK_LIMIT = 254  # ids of a stack stay within 8 bits, as in the official implementation
 
@@ -56,37 +58,37 @@ def principal_masks(
         The masks in order of extraction. Tokens without direction (zero features) belong to none.
     """
     channels, height, width = features.shape
-    tokens = features.reshape(channels, -1).T.double()
-    norms = tokens.norm(dim=1, keepdim=True)
-    unit = tokens / norms.clamp_min(torch.finfo(torch.float32).tiny)
-    available = norms.squeeze(1) > 0
-    guards = [] if bool(available.all()) else ["zero_tokens"]
+    tokens = features.reshape(channels, -1).T.contiguous().double()
+    norms = tokens.norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
+    remaining = RemainingTokens(tokens, tokens.any(dim=1))
+    guards = [] if remaining.count == len(tokens) else ["zero_tokens"]
     masks: list[torch.Tensor] = []
     anchors: list[int] = []
     scores: list[torch.Tensor] = []
-    total = int(available.sum())
-    while len(masks) < max_masks and total - int(available.sum()) < stop_fraction * total:
-        direction = principal_direction(tokens[available])
-        anchor, guard = _anchor(unit @ direction, available, official_anchor)
+    total = remaining.count
+    while len(masks) < max_masks and total - remaining.count < stop_fraction * total:
+        to_direction = tokens @ principal_direction(remaining) / norms
+        anchor, guard = _anchor(to_direction, remaining.available, official_anchor)
         if guard:
             guards.append(guard)
-        similarity = _similarity(unit, anchor, available, threshold)
+        cosines = tokens @ (tokens[anchor] / norms[anchor]) / norms
+        similarity = _thresholded(cosines, remaining.available, threshold)
         if not similarity.any():  # anchor among the used tokens, nothing available resembles it: 0/0 in the official code
             guards.append("anchor_without_tokens")
-            anchor, _ = _anchor(unit @ direction, available, official=False)
-            similarity = _similarity(unit, anchor, available, threshold)
+            anchor, _ = _anchor(to_direction, remaining.available, official=False)
+            similarity = _thresholded(tokens @ (tokens[anchor] / norms[anchor]) / norms, remaining.available, threshold)
         member = similarity > 0
         masks.append(similarity / similarity.max())
         anchors.append(anchor)
         scores.append(similarity[member].mean())
-        available &= ~member
+        remaining.remove(member)
     stack = torch.stack(masks).reshape(-1, height, width) if masks else tokens.new_zeros(0, height, width)
     score = torch.stack(scores) if scores else tokens.new_zeros(0)
     index = torch.tensor(anchors, dtype=torch.int64, device=features.device)
     return PrincipalMasks(stack.float(), index, score.float(), tuple(guards))
 
 
-def principal_direction(tokens: torch.Tensor) -> torch.Tensor:
+def principal_direction(remaining: RemainingTokens) -> torch.Tensor:
     """First principal direction of mean-centred tokens, with the sign that the official code ends up with.
 
     The official code takes ``torch.pca_lowrank(q=3)``. In the limit of many iterations its sign follows from the conventions of
@@ -94,15 +96,14 @@ def principal_direction(tokens: torch.Tensor) -> torch.Tensor:
     projects positively on the direction, or negatively where LAPACK takes its short path, which it does below 60 rows or columns.
 
     Args:
-        tokens: (n, C) float64, n >= 1.
+        remaining: n tokens of C channels, n >= 1.
 
     Returns:
-        (C,) unit vector.
+        (C,) float64 unit vector.
     """
-    centred = tokens - tokens.mean(dim=0)
-    direction: torch.Tensor = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -1]
-    first = centred[0] @ direction if len(centred) >= len(direction) else direction[0]
-    positive = (first >= 0) == (min(centred.shape) >= SHORT_PATH)
+    direction = remaining.direction()
+    first = remaining.first() @ direction if remaining.count >= len(direction) else direction[0]
+    positive = (first >= 0) == (min(remaining.count, len(direction)) >= SHORT_PATH)
     return direction if positive else -direction
 
 
@@ -113,9 +114,9 @@ def _anchor(similarity: torch.Tensor, available: torch.Tensor, official: bool) -
     return anchor, None if bool(available[anchor]) else "anchor_among_used"
 
 
-def _similarity(unit: torch.Tensor, anchor: int, available: torch.Tensor, threshold: float) -> torch.Tensor:
+def _thresholded(cosines: torch.Tensor, available: torch.Tensor, threshold: float) -> torch.Tensor:
     """Cosine similarity of the available tokens to the anchor, zero below the threshold (relative to the largest)."""
-    similarity = (unit @ unit[anchor]).masked_fill(~available, 0.0)
+    similarity = cosines.masked_fill(~available, 0.0)
     return similarity.masked_fill(similarity < threshold * similarity.max(), 0.0)
 
 
