@@ -14,6 +14,9 @@ from torch import Tensor
 _MAX_ERROR = 1e-9
 """Largest sine of the angle between a direction and the exact one."""
 
+_ROUNDING = 1e-15
+"""What a residual may be off by, relative to the largest eigenvalue."""
+
 _SMALL = 96
 """Matrices up to this size are decomposed in full: that takes no longer."""
 
@@ -21,14 +24,14 @@ _BLOCK = 2
 """Vectors per Lanczos block. With a single one, a double eigenvalue would pass for a simple one."""
 
 _MAX_BASIS = 98
-"""Lanczos vectors at most, then a full decomposition is not much slower. From `_BLOCK` on in steps of 2 `_BLOCK`; above `_SMALL`."""
+"""Lanczos vectors at most; a full decomposition would not be much slower."""
 
 _MIN_ENERGY = 1e-3
-"""Downdated moments are computed anew once less than this fraction of their trace is left: differences cancel."""
+"""A matrix is computed anew once less than this fraction of its trace is left: differences cancel."""
 
 
 class RemainingTokens:
-    """The tokens of one image that belong to no proposal yet, with their second moments.
+    """The tokens of one image that belong to no proposal yet.
 
     Attributes:
         available: (N,) bool; which tokens remain. Only `remove` changes it.
@@ -39,15 +42,13 @@ class RemainingTokens:
         """Start with all tokens, or some.
 
         Args:
-            tokens: (N, C) float64, finite; not changed.
+            tokens: (N, C) float64, finite; neither copied nor changed.
             available: (N,) bool; None = all.
         """
-        self._tokens = tokens  # about an origin that changes when the moments are computed anew
+        self._tokens = tokens
         self.available = torch.ones_like(tokens[:, 0], dtype=torch.bool) if available is None else available.clone()
         self.count = int(self.available.sum())
-        self._sum = tokens.new_zeros(tokens.shape[1])
-        self._second: Tensor | None = None
-        self._energy = 0.0
+        self._gram: _ChannelGram | _TokenGram | None = None
 
     def remove(self, used: Tensor) -> None:
         """Take tokens away.
@@ -55,14 +56,19 @@ class RemainingTokens:
         Args:
             used: (N,) bool; all of them still available.
         """
+        removed = int(used.sum())
+        self.count -= removed
+        if self.count < removed or 2 * self.count < self._tokens.shape[1]:
+            self._gram = None  # to start again from the few that are left is less work
+        elif self._gram is not None:
+            self._gram.remove(used)
         self.available &= ~used
-        before, self.count = self.count, int(self.available.sum())
-        if self.count < max(before - self.count, self._tokens.shape[1]):
-            self._second = None  # to start again from the few that are left is less work
-        elif self._second is not None:
-            rows = self._tokens[used]
-            self._sum -= rows.sum(dim=0)
-            self._second.addmm_(rows.T, rows, alpha=-1)
+
+    def first(self) -> Tensor:
+        """(C,) the first remaining token about the mean of the remaining ones."""
+        mean = self.available.to(self._tokens.dtype) @ self._tokens / self.count
+        first: Tensor = self._tokens[self.available.int().argmax()] - mean
+        return first
 
     def direction(self) -> Tensor:
         """First principal direction of the remaining tokens about their mean.
@@ -71,44 +77,76 @@ class RemainingTokens:
             (C,) float64 unit vector of either sign. Where the direction is not unique (equal leading eigenvalues, constant
             tokens), the one that ``torch.linalg.eigh`` of the second-moment matrix ends with.
         """
-        found = self._from_tokens() if self.count < self._tokens.shape[1] else leading_eigenvector(self._covariance())
-        if found is not None:
-            return found
-        centred = self._centred()
+        gram, matrix = self._current_gram()
+        vector = leading_eigenvector(matrix)
+        if vector is not None:
+            return gram.to_direction(vector)
+        rows = self._tokens[self.available]
+        centred = rows - rows.mean(dim=0)
         exact: Tensor = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -1]
         return exact
 
-    def first(self) -> Tensor:
-        """(C,) the first remaining token about the mean of the remaining ones."""
-        mean = self._remaining().mean(dim=0) if self._second is None else self._sum / self.count
-        first: Tensor = self._tokens[self.available.int().argmax()] - mean
-        return first
+    def _current_gram(self) -> tuple[_ChannelGram | _TokenGram, Tensor]:
+        """The Gram matrix, also about the mean; computed anew if there is none or if it has lost its precision."""
+        if self._gram is not None:
+            matrix = self._gram.centred()
+            if float(matrix.trace()) >= _MIN_ENERGY * self._gram.energy:
+                return self._gram, matrix
+        kind = _ChannelGram if self.count > self._tokens.shape[1] else _TokenGram
+        self._gram = kind(self._tokens, self.available)
+        return self._gram, self._gram.centred()
 
-    def _from_tokens(self) -> Tensor | None:
-        """By the Gram matrix of the tokens, the smaller one if there are fewer tokens than channels."""
-        centred = self._centred()
-        weights = leading_eigenvector(centred @ centred.T)
-        return None if weights is None else torch.nn.functional.normalize(weights @ centred, dim=0)
 
-    def _covariance(self) -> Tensor:
-        """(C, C) second moments of the remaining tokens about their mean, not divided by their number."""
-        if self._second is not None:
-            matrix = self._second.addr(self._sum, self._sum, alpha=-1.0 / self.count)
-            if float(matrix.trace()) >= _MIN_ENERGY * self._energy:
-                return matrix
-        self._tokens = self._tokens - self._remaining().mean(dim=0)
-        rows = self._remaining()
-        self._sum = torch.zeros_like(self._sum)
-        self._second = rows.T @ rows
-        self._energy = float(self._second.trace())
-        return self._second
+class _ChannelGram:
+    """Products of channels with channels, summed over the tokens that remain: (C, C)."""
 
-    def _centred(self) -> Tensor:
-        rows = self._remaining()
-        return rows - rows.mean(dim=0)
+    def __init__(self, tokens: Tensor, available: Tensor) -> None:
+        rows = tokens[available]
+        self._tokens = tokens
+        self._origin = rows.mean(dim=0)  # the products are about this point: it has to be near the tokens, not their mean
+        self._count = len(rows)
+        self._sum = torch.zeros_like(self._origin)
+        rows -= self._origin
+        self._products = rows.T @ rows
+        self.energy = float(self._products.trace())
 
-    def _remaining(self) -> Tensor:
-        return self._tokens if self.count == len(self._tokens) else self._tokens[self.available]
+    def remove(self, used: Tensor) -> None:
+        rows = self._tokens[used] - self._origin
+        self._count -= len(rows)
+        self._sum -= rows.sum(dim=0)
+        self._products.addmm_(rows.T, rows, alpha=-1)
+
+    def centred(self) -> Tensor:
+        """Second moments about the mean of the remaining tokens, not divided by their number."""
+        return self._products.addr(self._sum, self._sum, alpha=-1.0 / self._count)
+
+    def to_direction(self, vector: Tensor) -> Tensor:
+        """(C,) unit vector that belongs to an eigenvector of `centred`."""
+        return vector
+
+
+class _TokenGram:
+    """Products of tokens with tokens: (n, n), the smaller matrix where there are fewer tokens than channels."""
+
+    def __init__(self, tokens: Tensor, available: Tensor) -> None:
+        self._index = available.nonzero().flatten()
+        self._rows = tokens[available]
+        self._rows -= self._rows.mean(dim=0)
+        self._products = self._rows @ self._rows.T
+        self.energy = float(self._products.trace())
+
+    def remove(self, used: Tensor) -> None:
+        kept = ~used[self._index]
+        self._index, self._rows, self._products = self._index[kept], self._rows[kept], self._products[kept][:, kept]
+
+    def centred(self) -> Tensor:
+        """Products about the mean of the remaining tokens."""
+        half = self._products - self._products.mean(dim=0)
+        return half - half.mean(dim=1, keepdim=True)
+
+    def to_direction(self, vector: Tensor) -> Tensor:
+        """(C,) unit vector that belongs to an eigenvector of `centred`."""
+        return torch.nn.functional.normalize((vector - vector.mean()) @ self._rows, dim=0)
 
 
 def leading_eigenvector(matrix: Tensor) -> Tensor | None:
@@ -127,10 +165,10 @@ def leading_eigenvector(matrix: Tensor) -> Tensor | None:
     images = basis @ matrix
     while True:
         values, weights = torch.linalg.eigh(images @ basis.T)
-        vector = weights[:, -1] @ basis
+        vector: Tensor = weights[:, -1] @ basis
         residual = (weights[:, -1] @ images - values[-1] * vector).norm()
         second = values[-2] if len(values) > 1 else 0.0
-        if bool(residual < _MAX_ERROR * (values[-1] - second)):
+        if bool(residual + _ROUNDING * values[-1] < _MAX_ERROR * (values[-1] - second)):
             return vector
         if len(basis) + 2 * _BLOCK > min(_MAX_BASIS, len(matrix)):
             return None
@@ -145,7 +183,8 @@ def _start(matrix: Tensor) -> Tensor:
     if size <= _SMALL:
         return torch.eye(size, dtype=matrix.dtype, device=matrix.device)
     ramp = torch.arange(1, _BLOCK * size + 1, dtype=matrix.dtype, device=matrix.device)
-    return _orthonormal(ramp.square().sin().reshape(_BLOCK, size), matrix.new_zeros(0, size))
+    scattered = (ramp.square() * 2**0.5).frac() - 0.5
+    return _orthonormal(scattered.reshape(_BLOCK, size), matrix.new_zeros(0, size))
 
 
 def _orthonormal(block: Tensor, basis: Tensor) -> Tensor:
