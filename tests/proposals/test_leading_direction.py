@@ -114,7 +114,7 @@ def test_the_given_mask_is_left_alone():
     assert bool(available.all())
 
 
-@pytest.mark.parametrize("size", [3, 50, 96, 97, 250])
+@pytest.mark.parametrize("size", [3, 50, 128, 129, 250])
 @pytest.mark.parametrize("multiplicity", [1, 2, 3])
 def test_a_multiple_eigenvalue_is_noticed(size, multiplicity):
     orthogonal = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(size)).double()).Q
@@ -133,13 +133,17 @@ def test_a_zero_matrix_has_no_leading_eigenvector(size):
     assert leading_eigenvector(torch.zeros(size, size, dtype=torch.float64)) is None
 
 
-def test_a_flat_spectrum_that_lanczos_cannot_resolve_is_left_to_the_full_decomposition():
+def test_a_flat_spectrum_that_lanczos_cannot_resolve_is_decomposed_in_full():
     size = 400
     orthogonal = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(0)).double()).Q
-    values = torch.linspace(1.0, 0.99, size, dtype=torch.float64)
-    assert leading_eigenvector(orthogonal * values @ orthogonal.T) is None
-    tokens = orthogonal * values.sqrt() @ orthogonal.T
-    check_against_svd(RemainingTokens(torch.cat([tokens, -tokens])).direction(), torch.cat([tokens, -tokens]).numpy())
+    found = leading_eigenvector(orthogonal * torch.linspace(1.0, 0.99, size, dtype=torch.float64) @ orthogonal.T)
+    assert found is not None
+    assert abs(float(found @ orthogonal[:, 0])) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_features_may_require_a_gradient():
+    tokens = torch.randn(300, 150, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    check_against_svd(RemainingTokens(tokens).direction().detach(), tokens.detach().numpy())
 
 
 def test_where_the_direction_is_in_doubt_it_is_the_one_of_the_full_decomposition():

@@ -93,7 +93,7 @@ def _checked(image: Image | torch.Tensor, features: NDArray[np.floating] | torch
         )
     if grid.ndim != 3 or not grid.is_floating_point() or not grid.numel():
         raise ConfigError(f"Expected features of shape (C, h, w) and a float dtype, but got {tuple(grid.shape)} {grid.dtype}.")
-    grid = grid.float()
+    grid = grid.detach().float()
     if not torch.isfinite(torch.stack(grid.aminmax())).all():  # twenty times as fast as to look at every value
         raise ConfigError("Expected finite features, but got NaN or infinity. Check the backbone's weights and precision.")
     return pixels.to(grid.device), grid

@@ -17,14 +17,14 @@ _MAX_ERROR = 1e-9
 _ROUNDING = 1e-15
 """What a residual may be off by, relative to the largest eigenvalue."""
 
-_SMALL = 96
+_SMALL = 128
 """Matrices up to this size are decomposed in full: that takes no longer."""
 
 _BLOCK = 2
 """Vectors per Lanczos block. With a single one, a double eigenvalue would pass for a simple one."""
 
-_MAX_BASIS = 98
-"""Lanczos vectors at most; a full decomposition would not be much slower."""
+_MAX_BASIS = 50
+"""Lanczos vectors at most, about: a full decomposition would not be much slower."""
 
 _MIN_ENERGY = 1e-3
 """A matrix is computed anew once less than this fraction of its trace is left: differences cancel."""
@@ -45,7 +45,7 @@ class RemainingTokens:
             tokens: (N, C) float64, finite; neither copied nor changed.
             available: (N,) bool; None = all.
         """
-        self._tokens = tokens
+        self._tokens = tokens.detach()
         self.available = torch.ones_like(tokens[:, 0], dtype=torch.bool) if available is None else available.clone()
         self.count = int(self.available.sum())
         self._gram: _ChannelGram | _TokenGram | None = None
@@ -150,41 +150,39 @@ class _TokenGram:
 
 
 def leading_eigenvector(matrix: Tensor) -> Tensor | None:
-    """Eigenvector of the largest eigenvalue, by block Lanczos with full orthogonalisation from a fixed start.
-
-    It ends when the residual is small relative to the distance of the two largest Ritz values, which bounds the sine of the angle
-    to the exact eigenvector (Davis & Kahan 1970). That never happens where the largest eigenvalue is a multiple one.
+    """Eigenvector of the largest eigenvalue, or None where that eigenvalue is a multiple one or close to it.
 
     Args:
         matrix: (n, n) float64, symmetric and positive semi-definite.
 
     Returns:
-        (n,) unit vector of either sign with an error of at most 1e-9; None where the bound is not reached.
+        (n,) unit vector of either sign whose angle to the exact one is at most 1e-9 (up to rounding).
     """
-    basis = _start(matrix)
+    found = _lanczos(matrix) if len(matrix) > _SMALL else None
+    if found is not None:
+        return found.clone()  # as an ordinary tensor
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors[:, -1] if bool(_error(values, 0.0) < _MAX_ERROR) else None
+
+
+@torch.inference_mode()  # small matrices, many operations: without its bookkeeping torch is a quarter faster
+def _lanczos(matrix: Tensor) -> Tensor | None:
+    """`leading_eigenvector` by block Lanczos with full orthogonalisation from a fixed start; None if it does not converge."""
+    size = len(matrix)
+    ramp = torch.arange(1, _BLOCK * size + 1, dtype=matrix.dtype, device=matrix.device)
+    start = ((ramp.square() * 2**0.5).frac() - 0.5).reshape(_BLOCK, size)  # has no structure in common with any features
+    basis = _orthonormal(start, matrix.new_zeros(0, size))
     images = basis @ matrix
-    while True:
+    while len(basis) < _MAX_BASIS:
+        for _ in range(3):  # to look at the error less often would waste steps, more often time
+            block = _orthonormal(images[-_BLOCK:], basis)
+            basis, images = torch.cat([basis, block]), torch.cat([images, block @ matrix])
         values, weights = torch.linalg.eigh(images @ basis.T)
         vector: Tensor = weights[:, -1] @ basis
         residual = (weights[:, -1] @ images - values[-1] * vector).norm()
-        second = values[-2] if len(values) > 1 else 0.0
-        if bool(residual + _ROUNDING * values[-1] < _MAX_ERROR * (values[-1] - second)):
+        if bool(_error(values, residual) < _MAX_ERROR):
             return vector
-        if len(basis) + 2 * _BLOCK > min(_MAX_BASIS, len(matrix)):
-            return None
-        for _ in range(2):  # looking less often would waste steps, more often time
-            block = _orthonormal(images[-_BLOCK:], basis)
-            basis, images = torch.cat([basis, block]), torch.cat([images, block @ matrix])
-
-
-def _start(matrix: Tensor) -> Tensor:
-    """Rows to start from: all unit vectors where that is cheap, so that the first step is exact; else two without structure."""
-    size = len(matrix)
-    if size <= _SMALL:
-        return torch.eye(size, dtype=matrix.dtype, device=matrix.device)
-    ramp = torch.arange(1, _BLOCK * size + 1, dtype=matrix.dtype, device=matrix.device)
-    scattered = (ramp.square() * 2**0.5).frac() - 0.5
-    return _orthonormal(scattered.reshape(_BLOCK, size), matrix.new_zeros(0, size))
+    return None
 
 
 def _orthonormal(block: Tensor, basis: Tensor) -> Tensor:
@@ -192,3 +190,9 @@ def _orthonormal(block: Tensor, basis: Tensor) -> Tensor:
     for _ in range(2):  # after cancellation once is not enough
         block = torch.linalg.qr((block - (block @ basis.T) @ basis).T).Q.T
     return block
+
+
+def _error(values: Tensor, residual: Tensor | float) -> Tensor:
+    """Bound of the sine of the angle to the first eigenvector: residual over gap (Davis & Kahan 1970); no number without gap."""
+    second = values[-2] if len(values) > 1 else 0.0
+    return (residual + _ROUNDING * values[-1]) / (values[-1] - second)
