@@ -3,8 +3,9 @@
     python benchmarks/extraction.py --features FOLDER
     python benchmarks/extraction.py --photographs FOLDER
 
-``--features``: NAME.png (320 x 320) beside NAME.safetensors with ``features`` (384, 40, 40). ``--photographs``: the features are those of the ``texture`` backbone for the centre square at 320 x 320, 196 channels under a
-fixed random rotation to 384: real spectra, but of rank 196 at most.
+``--features`` wants NAME.png (320 x 320) beside NAME.safetensors with ``features`` (384, 40, 40). With ``--photographs`` the
+features are those of the ``texture`` backbone for the centre square at 320 x 320: 196 channels under a fixed rotation to 384, so
+real spectra, but of rank 196 at most.
 
 Everything runs in one process on one thread, the two sides by turns; a figure is the median over rounds of the ratio of CPU
 seconds, and the summary is the median over images.
@@ -144,7 +145,7 @@ def _photographs(folder: Path, limit: int) -> list[Sample]:
 
 def _pydensecrf() -> ModuleType | None:
     try:
-        from pydensecrf import densecrf
+        from pydensecrf import densecrf  # type: ignore[import-untyped]
     except ImportError as error:
         print(f"pydensecrf2 is not installed ({error}): the column `all` is left out. pip install 'primaps[crf-oracle]'")
         return None

@@ -101,12 +101,12 @@ class _ChannelGram:
     """Products of channels with channels, summed over the tokens that remain: (C, C)."""
 
     def __init__(self, tokens: Tensor, available: Tensor) -> None:
-        rows = tokens[available]
+        rows = tokens if bool(available.all()) else tokens[available]
         self._tokens = tokens
-        self._origin = rows.mean(dim=0)  # the products are about this point: it has to be near the tokens, not their mean
+        self._origin = rows.mean(dim=0)  # the products are about this point: near the tokens, but it does not stay their mean
         self._count = len(rows)
         self._sum = torch.zeros_like(self._origin)
-        rows -= self._origin
+        rows = rows - self._origin
         self._products = rows.T @ rows
         self.energy = float(self._products.trace())
 
