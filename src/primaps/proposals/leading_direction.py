@@ -58,8 +58,9 @@ class RemainingTokens:
         """
         removed = int(used.sum())
         self.count -= removed
-        if self.count < removed or 2 * self.count < self._tokens.shape[1]:
-            self._gram = None  # to start again from the few that are left is less work
+        few = self.count < max(removed, self._tokens.shape[1] // 2)
+        if few and isinstance(self._gram, _ChannelGram):
+            self._gram = None  # to start again from those that are left is less work
         elif self._gram is not None:
             self._gram.remove(used)
         self.available &= ~used
