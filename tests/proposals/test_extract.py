@@ -68,6 +68,12 @@ def test_arrays_and_tensors_of_any_float_type_give_the_same(scene):
         )
 
 
+def test_features_may_require_a_gradient(scene):
+    image, features, _ = scene
+    found = mask_proposals(image, torch.from_numpy(features).requires_grad_())
+    np.testing.assert_array_equal(found.label_image, mask_proposals(image, features).label_image)
+
+
 @pytest.mark.parametrize("size", [(48, 64), (47, 66), (96, 128), (20, 30), (1, 1), (1, 40)])
 def test_the_image_may_have_any_size(scene, size):
     image = np.asarray(Image.fromarray(scene[0]).resize(size[::-1]))
