@@ -1,0 +1,1 @@
+"""The measurements of ``tools/measure_backbone.py``, one module each."""
