@@ -380,12 +380,7 @@ def test_fixed_size_models_say_so(tmp_path):
         backbone.forward(torch.zeros(1, 3, 320, 320))
 
 
-def test_mini_is_texture_for_now_and_says_so():
-    mini, texture = load_backbone(device="cpu"), load_backbone("texture", device="cpu")
-    assert mini.describe()["name"] == "mini"
-    assert mini.describe()["implementation"] == "texture"
-    batch = random_batch(32, 48)
-    assert torch.equal(mini.forward(batch), texture.forward(batch))
+def test_texture_has_no_weights_file():
     with pytest.raises(BackboneError, match="Expected no weights file for 'texture'"):
         load_backbone("texture", weights="x.pth", device="cpu")
 
@@ -395,7 +390,7 @@ def test_device_is_checked():
         load_backbone("texture", device="gpu")
 
 
-def test_texture_needs_neither_timm_nor_torchvision():
+def test_bundled_backbones_need_neither_timm_nor_torchvision():
     code = (
         "import sys, numpy as np; from primaps.features.backbone import load_backbone;"
         "load_backbone('mini', device='cpu').extract(np.zeros((40, 50, 3), np.uint8), size=32);"

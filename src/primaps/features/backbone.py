@@ -18,6 +18,7 @@ from primaps.config import did_you_mean
 from primaps.errors import BackboneError
 from primaps.features.device import resolve_device
 from primaps.features.extractor import FrozenBackbone
+from primaps.features.mini import BUNDLED_WEIGHTS, MiniBackbone
 from primaps.features.position import resample_position
 from primaps.features.registry import TIMM_PREFIX, BackboneSpec, PositionRule, find_spec
 from primaps.features.texture import TextureBackbone
@@ -30,13 +31,13 @@ def load_backbone(
 ) -> FeatureExtractor:
     """Load a frozen backbone.
 
-    ``mini`` is the default because it needs no download. For now it *is* ``texture`` (``describe()`` says so); a small
-    learned network will take its place. For quality choose a ``dinov2_*`` or ``dino_*`` backbone.
+    ``mini`` is the default because it needs no download. For quality choose a ``dinov2_*`` or ``dino_*`` backbone.
 
     Args:
         name: A name of `primaps.features.registry.list_backbones`, or ``timm:<any timm model>``.
         weights: A weights file (``.safetensors``, ``.pth``, ``.pt``) in the official DINO, DINOv2 or DINOv3 layout or in
-            timm's; None = the Hugging Face hub's, downloaded on first use and cached.
+            timm's (for ``mini``: one that ``tools/train_mini.py`` wrote); None = the bundled ones, or the Hugging Face hub's,
+            downloaded on first use and cached.
         device: "auto", "cpu", "cuda", "cuda:<index>" or "mps".
 
     Returns:
@@ -59,9 +60,15 @@ def load_backbone(
         return TextureBackbone(spec).to(target).freeze()
     if name.startswith(TIMM_PREFIX):
         _check_timm_name(spec)
-    backbone = _from_hub(spec) if weights is None else _from_file(spec, Path(weights))
+    backbone = _with_weights(spec, None if weights is None else Path(weights))
     backbone.weights_path = None if weights is None else str(Path(weights).absolute())
     return backbone.to(target).freeze()
+
+
+def _with_weights(spec: BackboneSpec, weights: Path | None) -> FrozenBackbone:
+    if spec.implementation == "mini":
+        return MiniBackbone(spec, weights or BUNDLED_WEIGHTS)
+    return _from_hub(spec) if weights is None else _from_file(spec, weights)
 
 
 class TimmBackbone(FrozenBackbone):

@@ -19,6 +19,9 @@ TEXTURE_THRESHOLD: Final = 0.5
 """Proposals then cover 97 % of the pixels, with a median of 6 (CamVid) and 7 (BSDS500) per image; chosen without labels."""
 TEXTURE_DIM: Final = 196
 """48 statistics in 4 windows, and 4 channels of position."""
+MINI_THRESHOLD: Final = 0.7
+MINI_DIM: Final = 387
+"""64 grouped components, 320 details and 3 channels of position."""
 TIMM_PREFIX: Final = "timm:"
 
 _DOWNLOADS: Final = "https://dl.fbaipublicfiles.com"
@@ -35,7 +38,7 @@ class BackboneSpec:
         patch_size: Stride of the feature grid in pixels; 0 = known only after loading.
         licence: Licence of the weights.
         source: Where the features come from, in words.
-        implementation: "texture" (nothing learned) or "timm".
+        implementation: "texture" (nothing learned), "mini" (bundled weights) or "timm".
         timm_name: Model of the timm library, with its weights tag; empty if not from timm.
         file_name: Official weights file; None if there is none.
         url: Where that file (or the page that hands it out) is; None if there is none.
@@ -51,7 +54,7 @@ class BackboneSpec:
     patch_size: int
     licence: str
     source: str
-    implementation: Literal["texture", "timm"] = "timm"
+    implementation: Literal["texture", "mini", "timm"] = "timm"
     timm_name: str = ""
     file_name: str | None = None
     url: str | None = None
@@ -67,16 +70,16 @@ class BackboneSpec:
         return self.implementation == "timm"
 
 
-def _texture(name: str, source: str) -> BackboneSpec:
+def _bundled(name: Literal["mini", "texture"], source: str, dim: int, threshold: float) -> BackboneSpec:
     return BackboneSpec(
         name=name,
-        dim=TEXTURE_DIM,
+        dim=dim,
         patch_size=8,
         licence="Apache-2.0",
         source=source,
-        implementation="texture",
+        implementation=name,
         hub=False,
-        threshold=TEXTURE_THRESHOLD,
+        threshold=threshold,
     )
 
 
@@ -127,8 +130,8 @@ def _dinov3(letter: str, size: str, dim: int, checksum: str) -> BackboneSpec:
 _SIZES: Final = (("s", "small", 384), ("b", "base", 768), ("l", "large", 1024))
 
 _SPECS: Final[tuple[BackboneSpec, ...]] = (
-    _texture("mini", "stands for 'texture' until a small learned network takes its place"),
-    _texture("texture", "colour, gradient and position statistics, nothing learned"),
+    _bundled("mini", "patch dictionary and mean shift, learned from 567 photographs without labels", MINI_DIM, MINI_THRESHOLD),
+    _bundled("texture", "colour, gradient and position statistics, nothing learned", TEXTURE_DIM, TEXTURE_THRESHOLD),
     _dino("dino_vits8", "dino_deitsmall8_pretrain", "vit_small_patch8_224.dino", 384, 8),
     _dino("dino_vitb8", "dino_vitbase8_pretrain", "vit_base_patch8_224.dino", 768, 8),
     _dino("dino_vits16", "dino_deitsmall16_pretrain", "vit_small_patch16_224.dino", 384, 16),
