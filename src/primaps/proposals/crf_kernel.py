@@ -1,0 +1,220 @@
+"""Mean-field inference of the dense CRF on one image by compiled loops: what `primaps.proposals.crf` does on CPUs.
+
+Up to 16 labels of a pixel form a row, padded to 4, 8 or 16; more labels are spread over several planes of rows, which are
+filtered one after another and meet in the softmax. The result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from primaps.compiling.functions import compiled
+from primaps.compiling.vectors import (
+    add,
+    add_scaled,
+    exponential,
+    fill,
+    item,
+    largest,
+    load,
+    scaled,
+    store,
+    total,
+    without_small,
+)
+from primaps.config import CRFConfig
+from primaps.proposals.filter_kernel import Floats, Lanes, LatticeFilter, aligned, build_filter
+from primaps.proposals.stencil_kernel import Stencil, build_stencil, has_stencil, pixel_positions
+
+_COST = {16: 9.9, 8: 5.7, 4: 4.8}
+"""Measured cost of a plane of rows of so many labels, in relation to the others."""
+
+_MAX_LATTICE = 1 << 24
+"""Largest number of values on the lattice (64 MB) where rows can be made shorter."""
+
+_PIXELS_AT_ONCE = 64
+
+
+def fits(points: int) -> bool:
+    """Whether 32-bit numbers suffice for the lattice of an image of so many pixels."""
+    return points * 6 < 2**31
+
+
+def cache_folder() -> str | None:
+    """Where the machine code is kept; None if no folder can be written."""
+    return _finish.folder
+
+
+def mean_field(
+    image: Tensor,
+    probabilities: Tensor,
+    posterior: Tensor,
+    config: CRFConfig,
+    iterations: int,
+    clip: float,
+    negligible: float,
+) -> None:
+    """Mean-field inference for one image, see `primaps.proposals.crf.mean_field_batch`.
+
+    Args:
+        image: (H, W, 3) uint8 RGB on the CPU, with fewer than 2^31 / 6 pixels.
+        probabilities: (M, H, W) floating point on the CPU, without NaN.
+        posterior: (M, H, W) float32 on the CPU, contiguous; overwritten with the result.
+        config: Kernel widths and weights.
+        iterations: Mean-field iterations.
+        clip: Lower clip of the probabilities.
+        negligible: Probabilities of at most this much are not passed on.
+
+    Raises:
+        ConfigError: If the features span more lattice cells than 64-bit keys can tell apart.
+    """
+    height, width = image.shape[:2]
+    position = pixel_positions(height, width)
+    # The lattice approximates the Gaussian, and its error depends on the order of the axes: the common implementations
+    # are fed blue first.
+    colour = image.flip(2).reshape(-1, 3).to(torch.float32) / config.bilateral_srgb
+    appearance = build_filter(torch.cat([position / config.bilateral_sxy, colour], 1), config.bilateral_compat)
+    if has_stencil(height, config.gaussian_sxy):
+        smoothness: Stencil | LatticeFilter = build_stencil(height, width, config.gaussian_compat)
+    else:
+        smoothness = build_filter(position / config.gaussian_sxy, config.gaussian_compat)
+    inference = _Inference(probabilities, smoothness, appearance, clip)
+    for step in range(iterations):
+        inference.iterate(negligible if step < iterations - 1 else 0.0)
+    inference.write(posterior)
+
+
+class _Inference:
+    """Posterior and log-probabilities in planes of rows, and the two kernels."""
+
+    def __init__(
+        self, probabilities: Tensor, smoothness: Stencil | LatticeFilter, appearance: LatticeFilter, clip: float
+    ) -> None:
+        self.shape = probabilities.shape
+        self.smoothness, self.appearance = smoothness, appearance
+        labels, points = self.shape[0], self.shape[1] * self.shape[2]
+        vertices = appearance.vertices.count
+        if isinstance(smoothness, LatticeFilter):
+            vertices = max(vertices, smoothness.vertices.count)
+        self.lanes = (0,) * _choose_width(labels, vertices)
+        self.lattice = aligned(vertices * len(self.lanes))
+        halo = smoothness.halo if isinstance(smoothness, Stencil) else 0
+        self.start, size = halo * len(self.lanes), (points + 2 * halo) * len(self.lanes)
+        planes = -(-labels // len(self.lanes))
+        self.values, self.unary = aligned((planes + 1) * size), aligned(planes * size)
+        # Padding is probability 0 throughout; one plane is spare and takes the next result.
+        self.values.fill(0)
+        self.unary.fill(-math.inf)
+        self.planes, self.spare = list(range(0, planes * size, size)), planes * size
+        self.size = size
+        self._read(probabilities.detach().reshape(labels, points), clip)
+
+    def _read(self, probabilities: Tensor, clip: float) -> None:
+        clipped = probabilities.to(torch.float32).clamp(clip, 1.0)
+        mass = clipped.sum(0)
+        for plane in self.planes:
+            first = plane // self.size * len(self.lanes)
+            part = clipped[first : first + len(self.lanes)]
+            _pack((part / mass).numpy(), self.values[plane + self.start :], self.lanes)
+            _pack(part.log().numpy(), self.unary[plane + self.start :], self.lanes)
+
+    def iterate(self, limit: float) -> None:
+        """One mean-field iteration; afterwards probabilities of at most ``limit`` are 0."""
+        v = self.appearance.vertices
+        for index, plane in enumerate(self.planes):
+            values, output = self._plane(self.values, plane), self._plane(self.values, self.spare)
+            unary = self._plane(self.unary, index * self.size)
+            if isinstance(self.smoothness, Stencil):
+                self.smoothness.apply(output, unary, values, self.start, self.lanes)
+            else:
+                output[:] = unary
+                self.smoothness.add(output, values, self.start, self.lattice, self.lanes)
+            lattice = self.appearance.spread(values, self.start, self.lattice, self.lanes)
+            self.planes[index], self.spare = self.spare, plane
+            others = np.array(self.planes[:index], np.int64) + self.start
+            _finish(
+                self.values, self.planes[index] + self.start, others, index == len(self.planes) - 1, np.float32(limit),
+                lattice, v.corners, v.weights, v.per_point, self.appearance.scale, self.lanes,
+            )  # fmt: skip
+
+    def write(self, posterior: Tensor) -> None:
+        """Write the probabilities to a contiguous (M, H, W) float32 tensor."""
+        result = posterior.reshape(len(posterior), -1).numpy()
+        for index, plane in enumerate(self.planes):
+            first = index * len(self.lanes)
+            _unpack(self.values[plane + self.start :], result[first : first + len(self.lanes)], self.lanes)
+
+    def _plane(self, planes: Floats, start: int) -> Floats:
+        return planes[start : start + self.size]
+
+
+def _choose_width(labels: int, vertices: int) -> int:
+    """Number of labels in a row: the cheapest one among those whose lattice is not too large."""
+    affordable = [width for width in _COST if width * vertices <= _MAX_LATTICE] or [min(_COST)]
+    return min(affordable, key=lambda width: -(-labels // width) * _COST[width])
+
+
+@compiled
+def _finish(
+    planes: Floats,
+    start: int,
+    others: NDArray[np.int64],
+    is_last: bool,
+    limit: np.float32,
+    lattice: Floats,
+    corners: NDArray[np.int32],
+    weights: Floats,
+    per_point: int,
+    scale: np.float32,
+    lanes: Lanes,
+) -> None:
+    """Add the appearance message to the plane at ``start``; with the last plane, turn all planes into probabilities."""
+    width = len(lanes)
+    for point in range(corners.size // per_point):
+        message = fill(np.float32(0.0), lanes)
+        for entry in range(point * per_point, (point + 1) * per_point):
+            vertex = load(lattice, np.int64(item(corners, entry)) * width, lanes)
+            message = add_scaled(message, vertex, item(weights, entry))
+        offset = point * width
+        row = add_scaled(load(planes, start + offset, lanes), message, scale)
+        if is_last:
+            highest = largest(row)
+            for other in others:
+                highest = max(highest, largest(load(planes, other + offset, lanes)))
+            row = exponential(add(row, fill(-highest, lanes)))
+            mass = total(row)
+            for other in others:
+                part = exponential(add(load(planes, other + offset, lanes), fill(-highest, lanes)))
+                store(planes, other + offset, part)
+                mass += total(part)
+            share = np.float32(1.0) / mass
+            for other in others:
+                part = scaled(load(planes, other + offset, lanes), share)
+                store(planes, other + offset, without_small(part, limit))
+            row = without_small(scaled(row, share), limit)
+        store(planes, start + offset, row)
+
+
+@compiled
+def _pack(labels_first: NDArray[np.float32], rows: Floats, lanes: Lanes) -> None:
+    """From (labels, pixels) to one row of labels per pixel; what is missing in the rows stays as it is."""
+    labels, points = labels_first.shape
+    for begin in range(0, points, _PIXELS_AT_ONCE):
+        for label in range(labels):
+            for point in range(begin, min(points, begin + _PIXELS_AT_ONCE)):
+                rows[point * len(lanes) + label] = labels_first[label, point]
+
+
+@compiled
+def _unpack(rows: Floats, labels_first: NDArray[np.float32], lanes: Lanes) -> None:
+    """From one row of labels per pixel to (labels, pixels)."""
+    labels, points = labels_first.shape
+    for begin in range(0, points, _PIXELS_AT_ONCE):
+        for label in range(labels):
+            for point in range(begin, min(points, begin + _PIXELS_AT_ONCE)):
+                labels_first[label, point] = rows[point * len(lanes) + label]
