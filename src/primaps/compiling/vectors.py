@@ -92,6 +92,23 @@ def item(_: Any, array: Any, index: Any) -> Signature:
 
 
 @intrinsic
+def prefetch(_: Any, array: Any, index: Any) -> Signature:
+    """Have the processor fetch one cache line of a contiguous one-dimensional array that is about to be changed."""
+    del index
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        for_writing, keep, data_cache = _INT(1), _INT(3), _INT(1)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _INT, _INT, _INT])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, for_writing, keep, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), emit
+
+
+@intrinsic
 def fill(_: Any, value: Any, lanes: Any) -> Signature:
     """Vector of ``len(lanes)`` equal values."""
     del value

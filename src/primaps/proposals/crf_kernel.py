@@ -139,7 +139,7 @@ class _Inference:
             others = np.array(self.planes[:index], np.int64) + self.start
             _finish(
                 self.values, self.planes[index] + self.start, others, index == len(self.planes) - 1, np.float32(limit),
-                lattice, v.corners, v.weights, v.per_point, self.appearance.scale, self.lanes,
+                lattice, v.corners, v.weights, v.around, self.appearance.scale, self.lanes,
             )  # fmt: skip
 
     def write(self, posterior: Tensor) -> None:
@@ -169,15 +169,16 @@ def _finish(
     lattice: Floats,
     corners: NDArray[np.int32],
     weights: Floats,
-    per_point: int,
+    around: Lanes,
     scale: np.float32,
     lanes: Lanes,
 ) -> None:
     """Add the appearance message to the plane at ``start``; with the last plane, turn all planes into probabilities."""
     width = len(lanes)
-    for point in range(corners.size // per_point):
+    for point in range(corners.size // len(around)):
         message = fill(np.float32(0.0), lanes)
-        for entry in range(point * per_point, (point + 1) * per_point):
+        for corner in range(len(around)):
+            entry = point * len(around) + corner
             vertex = load(lattice, np.int64(item(corners, entry)) * width, lanes)
             message = add_scaled(message, vertex, item(weights, entry))
         offset = point * width

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from primaps.compiling.functions import compiled
-from primaps.compiling.vectors import add, add_scaled, fill, item, load, scaled, store
+from primaps.compiling.vectors import add, add_scaled, fill, item, load, prefetch, scaled, store
 from primaps.proposals.lattice_kernel import Vertices, build_vertices
 
 Floats = NDArray[np.float32]
@@ -22,6 +22,9 @@ Lanes = tuple[int, ...]
 _EPSILON = np.float32(1e-20)
 _CACHE_LINE = 16
 """Number of float32 values in a cache line of 64 bytes."""
+
+_AHEAD = 16
+"""How many vertices ahead the blur asks for memory."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class LatticeFilter:
         """
         v = self.vertices
         part = lattice[: v.count * len(lanes)]
-        _splat(part, values, start, v.corners, v.weights, v.per_point, lanes)
+        _splat(part, values, start, v.corners, v.weights, v.around, lanes)
         _blur(part, v.chains, v.chain_starts, lanes)
         return part
 
@@ -58,7 +61,7 @@ class LatticeFilter:
         """Add the filtered values to ``output``, which has the layout of ``values``; further arguments as in `spread`."""
         v = self.vertices
         part = self.spread(values, start, lattice, lanes)
-        _add_slice(output, start, part, v.corners, v.weights, v.per_point, self.scale, lanes)
+        _add_slice(output, start, part, v.corners, v.weights, v.around, self.scale, lanes)
 
 
 def build_filter(features: Tensor, scale: float) -> LatticeFilter:
@@ -73,7 +76,7 @@ def build_filter(features: Tensor, scale: float) -> LatticeFilter:
     """
     vertices, points, lanes = build_vertices(features), len(features), (0,) * 4
     # Each blur multiplies the mass by up to 2 per axis; this is the gain of the whole filter (Krähenbühl & Koltun 2011).
-    gain = np.float32(1.0 / (1.0 + 2.0 ** (1 - vertices.per_point)))
+    gain = np.float32(1.0 / (1.0 + 2.0 ** (1 - len(vertices.around))))
     ones, sums = np.ones(points * len(lanes), np.float32), np.zeros(points * len(lanes), np.float32)
     LatticeFilter(vertices, gain).add(sums, ones, 0, aligned(vertices.count * len(lanes)), lanes)
     norm = 1 / np.sqrt(sums[:: len(lanes)] + _EPSILON)
@@ -90,14 +93,15 @@ def aligned(count: int) -> Floats:
 
 @compiled
 def _splat(
-    lattice: Floats, values: Floats, start: int, corners: NDArray[np.int32], weights: Floats, per_point: int, lanes: Lanes
+    lattice: Floats, values: Floats, start: int, corners: NDArray[np.int32], weights: Floats, around: Lanes, lanes: Lanes
 ) -> None:
     """Distribute the values of the points over the vertices around them."""
     width = len(lanes)
     lattice[:] = 0
-    for point in range(corners.size // per_point):
+    for point in range(corners.size // len(around)):
         row = load(values, start + point * width, lanes)
-        for entry in range(point * per_point, (point + 1) * per_point):
+        for corner in range(len(around)):
+            entry = point * len(around) + corner
             place = np.int64(item(corners, entry)) * width
             store(lattice, place, add_scaled(load(lattice, place, lanes), row, item(weights, entry)))
 
@@ -115,6 +119,9 @@ def _blur(lattice: Floats, chains: NDArray[np.int32], starts: NDArray[np.int64],
         current = load(lattice, place, lanes)
         for index in range(first + 1, last):
             code = item(chains, index)
+            if width >= _CACHE_LINE:  # shorter rows are found in the cache often enough
+                ahead = item(chains, min(index + _AHEAD, last - 1))
+                prefetch(lattice, np.int64(max(ahead, ~ahead)) * width)
             linked = np.float32(code >= 0)  # 0 where another chain begins
             next_place = np.int64(max(code, ~code)) * width
             following = load(lattice, next_place, lanes)
@@ -131,15 +138,16 @@ def _add_slice(
     lattice: Floats,
     corners: NDArray[np.int32],
     weights: Floats,
-    per_point: int,
+    around: Lanes,
     scale: np.float32,
     lanes: Lanes,
 ) -> None:
     """Add the interpolated values of the vertices to the points."""
     width = len(lanes)
-    for point in range(corners.size // per_point):
+    for point in range(corners.size // len(around)):
         row = fill(np.float32(0.0), lanes)
-        for entry in range(point * per_point, (point + 1) * per_point):
+        for corner in range(len(around)):
+            entry = point * len(around) + corner
             row = add_scaled(row, load(lattice, np.int64(item(corners, entry)) * width, lanes), item(weights, entry))
         place = start + point * width
         store(output, place, add_scaled(load(output, place, lanes), row, scale))

@@ -40,7 +40,7 @@ class Vertices:
             bitwise complement. Vertices without a neighbour along the axis are left out.
         chain_starts: (d + 2,) int64 position in ``chains`` where each axis starts.
         count: V, the number of vertices.
-        per_point: d + 1.
+        around: Tuple of the length d + 1, the number of vertices around a point, which compiled functions must know.
     """
 
     corners: NDArray[np.int32]
@@ -48,7 +48,7 @@ class Vertices:
     chains: NDArray[np.int32]
     chain_starts: NDArray[np.int64]
     count: int
-    per_point: int
+    around: tuple[int, ...]
 
 
 def build_vertices(features: Tensor) -> Vertices:
@@ -68,7 +68,7 @@ def build_vertices(features: Tensor) -> Vertices:
     strides = np.array([math.prod(extents[axis + 1 :]) for axis in range(len(extents))] + [0], np.int64)
     corners, weights, keys, slots = _number(elevated.numpy(), np.array(low, np.int64), strides)
     chains, starts = _link(keys, slots, strides)
-    return Vertices(corners, weights, chains, starts, len(keys), len(elevated))
+    return Vertices(corners, weights, chains.copy(), starts, len(keys), (0,) * len(elevated))
 
 
 @compiled
@@ -81,12 +81,12 @@ def _number(
         Corners and weights as in `Vertices`, (V,) int64 keys, and the hash table from keys to vertices.
     """
     size, count = elevated.shape
-    corners = np.empty((count, size), np.int32)
-    weights = np.empty((count, size), np.float32)
-    slots = np.full(1 << 6, -1, np.int32)
-    while slots.size < _SLOTS_PER_VERTEX * count:
-        slots = np.full(2 * slots.size, -1, np.int32)
-    keys = np.empty(slots.size // _SLOTS_PER_VERTEX, np.int64)
+    corners, weights = np.empty(count * size, np.int32), np.empty(count * size, np.float32)
+    room = 1 << 6
+    while room < count:
+        room *= 2
+    keys, slots = np.empty(room, np.int64), np.empty(_SLOTS_PER_VERTEX * room, np.int32)
+    _rehash(keys, 0, slots)
     vertices = 0
     corner, residual = np.empty((size, _BLOCK), np.float32), np.empty((size, _BLOCK), np.float32)
     shares, rank = np.empty((size, _BLOCK), np.float32), np.empty((size, _BLOCK), np.int32)
@@ -97,7 +97,10 @@ def _number(
         _weigh(residual, rank, block, shares)
         _pack_keys(corner, rank, block, low, strides, wanted)
         while vertices + size * block > keys.size:
-            keys, slots = _grow(keys, vertices, slots.size)
+            fewer, keys, slots = keys, np.empty(2 * keys.size, np.int64), np.empty(2 * slots.size, np.int32)
+            for vertex in range(vertices):
+                keys[vertex] = fewer[vertex]
+            _rehash(keys, vertices, slots)
         for point in range(block):
             for remainder in range(size):
                 key = wanted[remainder, point]
@@ -106,9 +109,10 @@ def _number(
                     slots[slot] = vertices
                     keys[vertices] = key
                     vertices += 1
-                corners[first + point, remainder] = slots[slot]
-                weights[first + point, remainder] = shares[remainder, point]
-    return corners.reshape(-1), weights.reshape(-1), keys[:vertices].copy(), slots
+                entry = (first + point) * size + remainder
+                corners[entry] = slots[slot]
+                weights[entry] = shares[remainder, point]
+    return corners, weights, keys[:vertices], slots
 
 
 @inlined
@@ -127,10 +131,12 @@ def _find_simplices(
     """
     size = len(elevated)
     inverse = np.float32(1.0 / size)
-    excess = np.zeros(_BLOCK, np.int32)
-    rank[:] = 0
+    excess = np.empty(_BLOCK, np.int32)
+    for point in range(count):
+        excess[point] = 0
     for axis in range(size):
         for point in range(count):
+            rank[axis, point] = 0
             multiple = (elevated[axis, first + point] * inverse + _ROUNDER) - _ROUNDER
             excess[point] += np.int32(multiple)
             corner[axis, point] = multiple * np.float32(size)
@@ -155,8 +161,9 @@ def _find_simplices(
 def _weigh(residual: NDArray[np.float32], rank: NDArray[np.int32], count: int, shares: NDArray[np.float32]) -> None:
     """Barycentric weight of the remainder-r vertex in row r, from the residuals in descending order."""
     size = len(residual)
-    shares[:] = 0
     for remainder in range(size):
+        for point in range(count):
+            shares[remainder, point] = 0
         for axis in range(size):
             for point in range(count):
                 here = rank[axis, point] == size - 1 - remainder
@@ -179,12 +186,14 @@ def _pack_keys(
 ) -> None:
     """Key of the remainder-r vertex in row r; keys are linear in the coordinates."""
     size = len(corner)
-    keys[0] = 0
+    for point in range(count):
+        keys[0, point] = 0
+    grown = 0
     for axis in range(size - 1):
+        grown += strides[axis]
         for point in range(count):
             keys[0, point] += (np.int64(corner[axis, point]) - low[axis]) * strides[axis]
     # From the remainder r - 1 to the remainder r vertex every coordinate grows by 1, but one falls by d.
-    grown = strides.sum()
     for remainder in range(1, size):
         for point in range(count):
             keys[remainder, point] = keys[remainder - 1, point] + grown
@@ -206,14 +215,12 @@ def _find_slot(keys: NDArray[np.int64], slots: NDArray[np.int32], key: np.int64)
 
 
 @inlined
-def _grow(keys: NDArray[np.int64], count: int, slots: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Twice as much room for keys, of which there are ``count``, and in the hash table."""
-    larger = np.empty(2 * keys.size, np.int64)
-    larger[:count] = keys[:count]
-    places = np.full(2 * slots, -1, np.int32)
+def _rehash(keys: NDArray[np.int64], count: int, slots: NDArray[np.int32]) -> None:
+    """Fill an empty hash table with the first ``count`` keys."""
+    for slot in range(slots.size):
+        slots[slot] = -1
     for vertex in range(count):
-        places[_find_slot(larger, places, larger[vertex])] = vertex
-    return larger, places
+        slots[_find_slot(keys, slots, keys[vertex])] = vertex
 
 
 @compiled
@@ -223,12 +230,15 @@ def _link(
     """Chains of neighbours along each axis and where the axes start, as in `Vertices`."""
     count, size = keys.size, strides.size
     follower, is_first = np.empty(count, np.int32), np.empty(count, np.bool_)
-    chains, starts = np.empty(count * size, np.int32), np.zeros(size + 1, np.int64)
-    length = 0
+    chains, starts = np.empty(count * size, np.int32), np.empty(size + 1, np.int64)
+    length, grown = 0, 0
     for axis in range(size):
-        step = strides.sum() - size * strides[axis]
-        is_first[:] = True
+        grown += strides[axis]
+    starts[0] = 0
+    for axis in range(size):
+        step = grown - size * strides[axis]
         for vertex in range(count):
+            is_first[vertex] = True
             follower[vertex] = slots[_find_slot(keys, slots, keys[vertex] + step)]
         for vertex in range(count):
             if follower[vertex] >= 0:
@@ -243,4 +253,4 @@ def _link(
                     length += 1
                     current = follower[current]
         starts[axis + 1] = length
-    return chains[:length].copy(), starts
+    return chains[:length], starts
