@@ -106,22 +106,22 @@ class _Inference:
         halo = smoothness.halo if isinstance(smoothness, Stencil) else 0
         self.start, size = halo * len(self.lanes), (points + 2 * halo) * len(self.lanes)
         planes = -(-labels // len(self.lanes))
+        # One plane is spare and takes the next result. Neighbours outside the image count 0 but must be numbers.
         self.values, self.unary = aligned((planes + 1) * size), aligned(planes * size)
-        # Padding is probability 0 throughout; one plane is spare and takes the next result.
-        self.values.fill(0)
-        self.unary.fill(-math.inf)
-        self.planes, self.spare = list(range(0, planes * size, size)), planes * size
-        self.size = size
+        self.planes, self.spare, self.size = list(range(0, planes * size, size)), planes * size, size
+        for plane in [*self.planes, self.spare]:
+            self.values[plane : plane + self.start] = 0
+            self.values[plane + size - self.start : plane + size] = 0
         self._read(probabilities.detach().reshape(labels, points), clip)
 
     def _read(self, probabilities: Tensor, clip: float) -> None:
+        """Fill the planes; padding is probability 0 from here on."""
         clipped = probabilities.to(torch.float32).clamp(clip, 1.0)
-        mass = clipped.sum(0)
-        for plane in self.planes:
-            first = plane // self.size * len(self.lanes)
-            part = clipped[first : first + len(self.lanes)]
-            _pack((part / mass).numpy(), self.values[plane + self.start :], self.lanes)
-            _pack(part.log().numpy(), self.unary[plane + self.start :], self.lanes)
+        factor, ones = (1 / clipped.sum(0)).numpy(), np.ones(clipped.shape[1], np.float32)
+        for index, plane in enumerate(self.planes):
+            part = clipped[index * len(self.lanes) : (index + 1) * len(self.lanes)]
+            _pack(part.numpy(), factor, np.float32(0), self.values[plane + self.start :], self.lanes)
+            _pack(part.log_().numpy(), ones, np.float32(-math.inf), self.unary[plane + self.start :], self.lanes)
 
     def iterate(self, limit: float) -> None:
         """One mean-field iteration; afterwards probabilities of at most ``limit`` are 0."""
@@ -202,13 +202,17 @@ def _finish(
 
 
 @compiled
-def _pack(labels_first: NDArray[np.float32], rows: Floats, lanes: Lanes) -> None:
-    """From (labels, pixels) to one row of labels per pixel; what is missing in the rows stays as it is."""
+def _pack(labels_first: NDArray[np.float32], factor: Floats, padding: np.float32, rows: Floats, lanes: Lanes) -> None:
+    """From (labels, pixels), times a factor for each pixel, to one row of labels per pixel; rows are filled up."""
     labels, points = labels_first.shape
     for begin in range(0, points, _PIXELS_AT_ONCE):
+        end = min(points, begin + _PIXELS_AT_ONCE)
         for label in range(labels):
-            for point in range(begin, min(points, begin + _PIXELS_AT_ONCE)):
-                rows[point * len(lanes) + label] = labels_first[label, point]
+            for point in range(begin, end):
+                rows[point * len(lanes) + label] = labels_first[label, point] * factor[point]
+        for label in range(labels, len(lanes)):
+            for point in range(begin, end):
+                rows[point * len(lanes) + label] = padding
 
 
 @compiled
