@@ -152,7 +152,7 @@ def _compiled_kernel() -> tuple[ModuleType | None, str]:
         import numba
 
         from primaps.proposals import crf_kernel
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: the compiler's library cannot be loaded
         reason = f"numba does not work here ({error})"
         warnings.warn(f"The dense CRF runs in torch, which is several times slower on CPUs: {reason}.", stacklevel=2)
         return None, f"torch, several times slower than compiled loops: {reason}"

@@ -90,33 +90,36 @@ def mean_field(
 
 
 class _Inference:
-    """Posterior and log-probabilities in planes of rows, and the two kernels."""
+    """State of the inference: posterior and log-probabilities as planes of rows of labels, and the two kernels.
+
+    A plane is a part of a long array: a margin of rows that the stencil may touch, one row per pixel, the margin again.
+    """
 
     def __init__(
         self, probabilities: Tensor, smoothness: Stencil | LatticeFilter, appearance: LatticeFilter, clip: float
     ) -> None:
-        self.shape = probabilities.shape
         self.smoothness, self.appearance = smoothness, appearance
-        labels, points = self.shape[0], self.shape[1] * self.shape[2]
-        vertices = appearance.vertices.count
-        if isinstance(smoothness, LatticeFilter):
+        vertices, margin = appearance.vertices.count, 0
+        if isinstance(smoothness, Stencil):
+            margin = smoothness.halo
+        else:
             vertices = max(vertices, smoothness.vertices.count)
+        labels, points = probabilities.shape[0], probabilities[0].numel()
         self.lanes = (0,) * _choose_width(labels, vertices)
         self.lattice = aligned(vertices * len(self.lanes))
-        halo = smoothness.halo if isinstance(smoothness, Stencil) else 0
-        self.start, size = halo * len(self.lanes), (points + 2 * halo) * len(self.lanes)
-        planes = -(-labels // len(self.lanes))
-        # One plane is spare and takes the next result. Neighbours outside the image count 0 but must be numbers.
-        self.values, self.unary = aligned((planes + 1) * size), aligned(planes * size)
-        self.planes, self.spare, self.size = list(range(0, planes * size, size)), planes * size, size
+        self.start, self.size = margin * len(self.lanes), (points + 2 * margin) * len(self.lanes)
+        count = -(-labels // len(self.lanes))
+        # One plane is spare and takes the next result.
+        self.values, self.unary = aligned((count + 1) * self.size), aligned(count * self.size)
+        self.planes, self.spare = [index * self.size for index in range(count)], count * self.size
         for plane in [*self.planes, self.spare]:
             self.values[plane : plane + self.start] = 0
-            self.values[plane + size - self.start : plane + size] = 0
+            self.values[plane + self.size - self.start : plane + self.size] = 0
         self._read(probabilities.detach().reshape(labels, points), clip)
 
     def _read(self, probabilities: Tensor, clip: float) -> None:
         """Fill the planes; padding is probability 0 from here on."""
-        clipped = probabilities.to(torch.float32).clamp(clip, 1.0)
+        clipped = probabilities.to(torch.float32).contiguous().clamp(clip, 1.0)
         factor, ones = (1 / clipped.sum(0)).numpy(), np.ones(clipped.shape[1], np.float32)
         for index, plane in enumerate(self.planes):
             part = clipped[index * len(self.lanes) : (index + 1) * len(self.lanes)]
