@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from primaps.compiling.functions import compiled
+from primaps.compiling.functions import compiled, inlined
 from primaps.compiling.vectors import (
     add,
     add_scaled,
@@ -139,11 +139,10 @@ class _Inference:
                 self.smoothness.add(output, values, self.start, self.lattice, self.lanes)
             lattice = self.appearance.spread(values, self.start, self.lattice, self.lanes)
             self.planes[index], self.spare = self.spare, plane
-            others = np.array(self.planes[:index], np.int64) + self.start
-            _finish(
-                self.values, self.planes[index] + self.start, others, index == len(self.planes) - 1, np.float32(limit),
-                lattice, v.corners, v.weights, v.around, self.appearance.scale, self.lanes,
-            )  # fmt: skip
+            is_last = index == len(self.planes) - 1
+            complete = np.array(self.planes if is_last else [], np.int64) + self.start
+            start, scale = self.planes[index] + self.start, self.appearance.scale
+            _finish(self.values, start, complete, np.float32(limit), lattice, v.corners, v.weights, v.around, scale, self.lanes)
 
     def write(self, posterior: Tensor) -> None:
         """Write the probabilities to a contiguous (M, H, W) float32 tensor."""
@@ -166,8 +165,7 @@ def _choose_width(labels: int, vertices: int) -> int:
 def _finish(
     planes: Floats,
     start: int,
-    others: NDArray[np.int64],
-    is_last: bool,
+    complete: NDArray[np.int64],
     limit: np.float32,
     lattice: Floats,
     corners: NDArray[np.int32],
@@ -176,32 +174,52 @@ def _finish(
     scale: np.float32,
     lanes: Lanes,
 ) -> None:
-    """Add the appearance message to the plane at ``start``; with the last plane, turn all planes into probabilities."""
-    width = len(lanes)
-    for point in range(corners.size // len(around)):
-        message = fill(np.float32(0.0), lanes)
-        for corner in range(len(around)):
-            entry = point * len(around) + corner
-            vertex = load(lattice, np.int64(item(corners, entry)) * width, lanes)
-            message = add_scaled(message, vertex, item(weights, entry))
-        offset = point * width
-        row = add_scaled(load(planes, start + offset, lanes), message, scale)
-        if is_last:
-            highest = largest(row)
-            for other in others:
-                highest = max(highest, largest(load(planes, other + offset, lanes)))
-            row = exponential(add(row, fill(-highest, lanes)))
-            mass = total(row)
-            for other in others:
-                part = exponential(add(load(planes, other + offset, lanes), fill(-highest, lanes)))
-                store(planes, other + offset, part)
-                mass += total(part)
-            share = np.float32(1.0) / mass
-            for other in others:
-                part = scaled(load(planes, other + offset, lanes), share)
-                store(planes, other + offset, without_small(part, limit))
-            row = without_small(scaled(row, share), limit)
-        store(planes, start + offset, row)
+    """Add the appearance message to the plane at ``start``, then take the softmax over the ``complete`` planes, if any."""
+    points = corners.size // len(around)
+    highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
+    for first in range(0, points, _PIXELS_AT_ONCE):
+        count = min(points - first, _PIXELS_AT_ONCE)
+        for point in range(first, first + count):
+            message = fill(np.float32(0.0), lanes)
+            for corner in range(len(around)):
+                entry = point * len(around) + corner
+                vertex = load(lattice, np.int64(item(corners, entry)) * len(lanes), lanes)
+                message = add_scaled(message, vertex, item(weights, entry))
+            place = start + point * len(lanes)
+            store(planes, place, add_scaled(load(planes, place, lanes), message, scale))
+        if complete.size > 0:
+            _take_softmax(planes, complete, first * len(lanes), count, limit, highest, mass, lanes)
+
+
+@inlined
+def _take_softmax(
+    planes: Floats,
+    starts: NDArray[np.int64],
+    offset: int,
+    count: int,
+    limit: np.float32,
+    highest: Floats,
+    mass: Floats,
+    lanes: Lanes,
+) -> None:
+    """Softmax over the labels of ``count`` pixels, step by step for all of them: a single pixel would have to wait."""
+    for point in range(count):
+        highest[point], mass[point] = -np.inf, 0
+    for start in starts:
+        for point in range(count):
+            highest[point] = max(highest[point], largest(load(planes, start + offset + point * len(lanes), lanes)))
+    for start in starts:
+        for point in range(count):
+            place = start + offset + point * len(lanes)
+            row = exponential(add(load(planes, place, lanes), fill(-highest[point], lanes)))
+            store(planes, place, row)
+            mass[point] += total(row)
+    for point in range(count):
+        mass[point] = np.float32(1.0) / mass[point]
+    for start in starts:
+        for point in range(count):
+            place = start + offset + point * len(lanes)
+            store(planes, place, without_small(scaled(load(planes, place, lanes), mass[point]), limit))
 
 
 @compiled
