@@ -22,13 +22,14 @@ from primaps.compiling.vectors import (
     item,
     largest,
     load,
+    prefetch,
     scaled,
     store,
     total,
     without_small,
 )
 from primaps.config import CRFConfig
-from primaps.proposals.filter_kernel import Floats, Lanes, LatticeFilter, aligned, build_filter
+from primaps.proposals.filter_kernel import AHEAD, LARGE, Floats, Lanes, LatticeFilter, aligned, build_filter
 from primaps.proposals.stencil_kernel import Stencil, build_stencil, has_stencil, pixel_positions
 
 _COST = {16: 9.9, 8: 5.7, 4: 4.8}
@@ -175,7 +176,7 @@ def _finish(
     lanes: Lanes,
 ) -> None:
     """Add the appearance message to the plane at ``start``, then take the softmax over the ``complete`` planes, if any."""
-    points = corners.size // len(around)
+    points, is_large = corners.size // len(around), lattice.size > LARGE
     highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
     for first in range(0, points, _PIXELS_AT_ONCE):
         count = min(points - first, _PIXELS_AT_ONCE)
@@ -183,6 +184,8 @@ def _finish(
             message = fill(np.float32(0.0), lanes)
             for corner in range(len(around)):
                 entry = point * len(around) + corner
+                if is_large:
+                    prefetch(lattice, np.int64(item(corners, min(entry + AHEAD, corners.size - 1))) * len(lanes))
                 vertex = load(lattice, np.int64(item(corners, entry)) * len(lanes), lanes)
                 message = add_scaled(message, vertex, item(weights, entry))
             place = start + point * len(lanes)

@@ -23,8 +23,11 @@ _EPSILON = np.float32(1e-20)
 _CACHE_LINE = 16
 """Number of float32 values in a cache line of 64 bytes."""
 
-_AHEAD = 16
-"""How many vertices ahead the blur asks for memory."""
+LARGE = 1 << 20
+"""Lattices of more values (4 MB) are asked for ahead of time: they are likely not to be found in the cache."""
+
+AHEAD = 48
+"""How many vertices ahead."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,14 @@ def _splat(
     lattice: Floats, values: Floats, start: int, corners: NDArray[np.int32], weights: Floats, around: Lanes, lanes: Lanes
 ) -> None:
     """Distribute the values of the points over the vertices around them."""
-    width = len(lanes)
+    width, is_large = len(lanes), lattice.size > LARGE
     lattice[:] = 0
     for point in range(corners.size // len(around)):
         row = load(values, start + point * width, lanes)
         for corner in range(len(around)):
             entry = point * len(around) + corner
+            if is_large:
+                prefetch(lattice, np.int64(item(corners, min(entry + AHEAD, corners.size - 1))) * width)
             place = np.int64(item(corners, entry)) * width
             store(lattice, place, add_scaled(load(lattice, place, lanes), row, item(weights, entry)))
 
@@ -109,7 +114,7 @@ def _splat(
 @compiled
 def _blur(lattice: Floats, chains: NDArray[np.int32], starts: NDArray[np.int64], lanes: Lanes) -> None:
     """Along each axis in turn, add half the neighbours to each vertex, in place; missing neighbours count 0."""
-    width = len(lanes)
+    width, is_large = len(lanes), lattice.size > LARGE
     for axis in range(starts.size - 1):
         first, last = starts[axis], starts[axis + 1]
         if first == last:
@@ -119,8 +124,8 @@ def _blur(lattice: Floats, chains: NDArray[np.int32], starts: NDArray[np.int64],
         current = load(lattice, place, lanes)
         for index in range(first + 1, last):
             code = item(chains, index)
-            if width >= _CACHE_LINE:  # shorter rows are found in the cache often enough
-                ahead = item(chains, min(index + _AHEAD, last - 1))
+            if is_large:
+                ahead = item(chains, min(index + AHEAD, last - 1))
                 prefetch(lattice, np.int64(max(ahead, ~ahead)) * width)
             linked = np.float32(code >= 0)  # 0 where another chain begins
             next_place = np.int64(max(code, ~code)) * width
