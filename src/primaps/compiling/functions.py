@@ -66,7 +66,7 @@ class Compiled(Generic[Arguments, Result]):
         source = self._function
         copy = FunctionType(source.__code__, source.__globals__, source.__name__, source.__defaults__, source.__closure__)
         copy.__qualname__ = "-".join([source.__qualname__, *map(str, sizes), _surroundings()])
-        dispatcher = numba.njit(nogil=True, error_model="numpy")(copy)
+        dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(copy)
         try:
             dispatcher.enable_caching()
         except RuntimeError:  # no folder can be written; everything works without
@@ -81,7 +81,8 @@ def compiled(function: Callable[Arguments, Result]) -> Compiled[Arguments, Resul
 
 def inlined(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Make a function callable by compiled functions of the same module; it becomes part of their machine code."""
-    return cast("Callable[Arguments, Result]", numba.njit(error_model="numpy")(function))
+    dispatcher = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return cast("Callable[Arguments, Result]", dispatcher)
 
 
 @cache
