@@ -10,7 +10,7 @@ STAGES = ("data", "features", "proposals", "prototypes", "evaluation", "outputs"
 # Only leftwards: a module may import modules of its own or an earlier group.
 GROUPS = (
     ("types", "errors"),
-    ("config", "store", "progress", "model", "run"),
+    ("config", "store", "progress", "model", "run", "compiling"),
     STAGES,
     ("pipeline",),
     ("segmenter",),
@@ -25,7 +25,7 @@ PURE = (
     "evaluation/metrics.py",
 )
 NUMERIC = {"torch", "numpy", "scipy", "numba", "triton"}
-HARMLESS = {"__future__", "collections", "dataclasses", "functools", "itertools", "math", "typing"}
+HARMLESS = {"__future__", "collections", "dataclasses", "functools", "itertools", "math", "types", "typing", "warnings"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import primaps
 
-HEAVY = ("torch", "timm", "torchvision", "matplotlib", "PIL", "scipy", "gradio", "ray")
+HEAVY = ("torch", "timm", "torchvision", "matplotlib", "PIL", "scipy", "numba", "gradio", "ray")
 
 
 @pytest.mark.parametrize("statement", ["import primaps", "from primaps.cli import app", "import primaps.features.registry"])

@@ -38,12 +38,14 @@ def examine() -> tuple[bool, str]:
     """
     import torch
 
+    from primaps.proposals.crf import describe_backend
+
     lines = [f"{name:<14} {version}" for name, version in versions().items()]
     lines.append(f"{'cpu':<14} {os.cpu_count()} cores, torch uses {torch.get_num_threads()}")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
     lines.append(f"{'cuda':<14} {gpu}")
     lines.append(f"{'mps':<14} {'available' if torch.backends.mps.is_available() else 'none'}")
-    lines.append(f"{'crf':<14} torch")
+    lines.append(f"{'crf':<14} {describe_backend()}")
     lines.append(f"{'disk':<14} {shutil.disk_usage(Path.cwd()).free / 1e9:.3g} GB free here")
     for module, purpose in _OPTIONAL.items():
         lines.append(f"{module:<14} {'installed' if importlib.util.find_spec(module) else 'not installed'}: {purpose}")

@@ -15,6 +15,14 @@ GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
 GOLDEN_NAMES = ["0001TP_006990", "0006R0_f01620", "0006R0_f03870", "0016E5_04470", "0016E5_06720", "106020", "183087", "28096"]
 
 
+@pytest.fixture(params=["compiled", "plain"], autouse=True)
+def backend(request, monkeypatch):
+    """What carries out the mean field: everything here holds for both."""
+    if request.param == "plain":
+        monkeypatch.setattr(crf, "_compiled_kernel", lambda: (None, "torch"))
+    return request.param
+
+
 def blobs(height: int, width: int, seed: int = 0) -> np.ndarray:
     """A smooth colourful image with a hard edge and some noise."""
     rng = np.random.default_rng(seed)
@@ -201,6 +209,7 @@ def test_batch_equals_loop_bit_for_bit():
         assert torch.equal(batch[index], mean_field(images[index], probability[index]))
 
 
+@pytest.mark.parametrize("backend", ["plain"], indirect=True)
 def test_labels_and_pixels_in_turns_equal_all_at_once(monkeypatch):
     image, probability = torch.from_numpy(blobs(30, 30)), probabilities(27, 30, 30)
     at_once = mean_field(image, probability)
@@ -220,6 +229,7 @@ def test_repeated_runs_are_bit_equal_on_any_number_of_threads():
         torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("backend", ["plain"], indirect=True)
 def test_smoothness_kernel_is_cached_for_small_images_only(monkeypatch):
     cache = crf._position_lattice
     cache.cache_clear()

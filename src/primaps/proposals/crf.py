@@ -1,13 +1,16 @@
-"""Fully connected conditional random field with Gaussian edge potentials (Krähenbühl & Koltun 2011), in plain torch.
+"""Fully connected conditional random field with Gaussian edge potentials (Krähenbühl & Koltun 2011).
 
 Mean field with two kernels, a smoothness kernel on position and an appearance kernel on position and colour, Potts
-compatibility and symmetric normalisation. Message passing is a Gaussian filter on the permutohedral lattice.
+compatibility and symmetric normalisation. Message passing is a Gaussian filter on the permutohedral lattice. On CPUs it runs
+as compiled loops (`primaps.proposals.crf_kernel`), on other devices in plain torch, as written here.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+import warnings
+from functools import cache, lru_cache
+from types import ModuleType
 from typing import TypeVar
 
 import numpy as np
@@ -128,6 +131,38 @@ def mean_field_batch(
     _check_config(config, steps)
     _check_images(images)
     _check_probabilities(probabilities, images)
+    kernel = _compiled_kernel()[0] if images.device.type == "cpu" else None
+    if kernel is None or not kernel.fits(images[0, :, :, 0].numel()):
+        return _plain_mean_field(images, probabilities, config, steps)
+    posterior = torch.empty(probabilities.shape, dtype=torch.float32)
+    for image, given, result in zip(images, probabilities, posterior, strict=True):
+        kernel.mean_field(image, given, result, config, steps, _MIN_PROBABILITY, _NEGLIGIBLE)
+    return posterior
+
+
+def describe_backend() -> str:
+    """What carries out the mean field on CPUs, in words."""
+    return _compiled_kernel()[1]
+
+
+@cache
+def _compiled_kernel() -> tuple[ModuleType | None, str]:
+    """The compiled loops, or None where numba does not work, and what to tell the user about them."""
+    try:
+        import numba
+
+        from primaps.proposals import crf_kernel
+    except (ImportError, OSError) as error:  # OSError: the compiler's library cannot be loaded
+        reason = f"numba does not work here ({error})"
+        warnings.warn(f"The dense CRF runs in torch, which is several times slower on CPUs: {reason}.", stacklevel=2)
+        return None, f"torch, several times slower than compiled loops: {reason}"
+    folder = crf_kernel.cache_folder()
+    kept = f"machine code kept in {folder}" if folder else "no folder for machine code can be written: compiled by each process"
+    return crf_kernel, f"compiled by numba {numba.__version__}, {kept}"
+
+
+def _plain_mean_field(images: Tensor, probabilities: Tensor, config: CRFConfig, steps: int) -> Tensor:
+    """`mean_field_batch` in plain torch, on any device."""
     count, labels, height, width = probabilities.shape
     kernels = (
         _smoothness_kernel(count, height, width, images.device, config),

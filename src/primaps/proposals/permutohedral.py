@@ -156,14 +156,14 @@ def _vertices(features: Tensor, groups: int) -> tuple[Tensor, list[int], Tensor]
         (d + 1, P) int64 keys of the vertices, the weight of each of the d + 1 coordinates in a key, and (d + 1, P) float32
         barycentric weights of the vertices.
     """
-    elevated = _elevate(features)
-    low, extents = _coordinate_ranges(elevated, groups)
+    elevated = elevate(features)
+    low, extents = coordinate_ranges(elevated, groups)
     corner, rank, weights = _enclosing_simplex(elevated)
     keys, strides = _pack_keys(corner, rank, groups, low, extents)
     return keys, strides, weights
 
 
-def _elevate(features: Tensor) -> Tensor:
+def elevate(features: Tensor) -> Tensor:
     """Embed (P, d) features in the hyperplane of zero sum, (d + 1, P), where the blur has unit standard deviation."""
     dim = features.shape[1]
     elevated = features.new_empty(dim + 1, len(features))
@@ -208,7 +208,7 @@ def _enclosing_simplex(elevated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return corner, rank, weights
 
 
-def _coordinate_ranges(elevated: Tensor, groups: int) -> tuple[list[int], list[int]]:
+def coordinate_ranges(elevated: Tensor, groups: int) -> tuple[list[int], list[int]]:
     """Lowest value and number of values of the first d coordinates of all vertices and their neighbours.
 
     Raises:

@@ -1,0 +1,1 @@
+"""What loops over arrays need to become machine code: compilation with a cache, and vector instructions."""
