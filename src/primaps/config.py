@@ -86,6 +86,9 @@ class FitConfig:
         teacher_every: Steps between two teacher updates.
         pixels_per_image: Random pixels per image in the loss; None = all pixels.
         vote_stride: Pixel stride of the grid on which the teacher votes; 1 = all pixels.
+        min_agreement: Proposals of which the winning class holds a smaller share of the pixels give no pseudo label; 0 = all do.
+        feature_norm: Features are scaled to this root mean square norm, which sets how soft the class probabilities are; None =
+            taken as the backbone gives them.
         pca_images: Images that the PCA initialisation sees at most.
         checkpoint_every: Steps between two checkpoints of a fit that writes them.
     """
@@ -103,6 +106,8 @@ class FitConfig:
     teacher_every: int = 10
     pixels_per_image: int | None = 4096
     vote_stride: int = 4
+    min_agreement: float = 0.8
+    feature_norm: float | None = 3.0
     pca_images: int = 2976
     checkpoint_every: int = 100
 
@@ -191,7 +196,9 @@ def preset_config(preset: str) -> Config:
             preset="paper",
             features=FeatureConfig(photometric_views=2, clamp_jitter=True),
             proposals=ProposalConfig(official_order=True),
-            fit=FitConfig(min_steps=1, max_steps=None, pixels_per_image=None, vote_stride=1),
+            fit=FitConfig(
+                min_steps=1, max_steps=None, pixels_per_image=None, vote_stride=1, min_agreement=0.0, feature_norm=None
+            ),
         )
     if preset == "fast":
         return Config(

@@ -74,6 +74,25 @@ def test_vote_ties_go_to_the_smallest_class():
     assert vote(values, torch.ones(1, 1, 2, dtype=torch.int64)).tolist() == [[IGNORE_INDEX, 1]]
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 2), (0.75, 2), (0.76, IGNORE_INDEX), (1.0, IGNORE_INDEX)])
+def test_mixed_proposals_give_no_pseudo_label(share, expected):
+    values = torch.zeros(1, 3, 2, 2)
+    values[0, 2] = 1.0
+    values[0, 1, 0, 0] = 2.0  # three of four pixels agree
+    proposals = torch.ones(1, 2, 2, dtype=torch.int64)
+    assert vote(values, proposals, min_agreement=share).tolist() == [[IGNORE_INDEX, expected]]
+
+
+def test_expectation_passes_the_agreement_on():
+    images = [image(seed=1), image(h=6, w=3, seed=2)]
+    prototypes = random(7, 6, seed=9)
+    found = expectation(prototypes, images, 1, 0.5)
+    for one, votes in zip(images, found, strict=True):
+        values = logits(one.teacher_features, prototypes)[None]
+        assert torch.equal(votes, vote(values, one.proposals[None], 1, 0.5)[0])
+    assert sum(int((votes == IGNORE_INDEX).sum()) for votes in found) > len(found)
+
+
 def test_proposals_off_the_grid_and_missing_ones_are_ignored():
     proposals = torch.ones(2, 8, 8, dtype=torch.int64)
     proposals[0, 0, 0] = 3

@@ -277,7 +277,27 @@ def test_images_without_proposals_leave_the_prototypes(exact):
     result = fit_prototypes(source, 4, config, seed=0)
     assert result.losses == (0.0,) * 6
     torch.testing.assert_close(result.student, result.teacher)
-    torch.testing.assert_close(result.teacher.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(result.teacher.norm(dim=1), result.teacher.norm(dim=1)[0].expand(4))
+
+
+def test_the_norm_of_the_features_does_not_matter_unless_it_is_taken_as_it_is():
+    def fitted(factor, feature_norm):
+        source = Scenes(dtype=torch.float32)
+        source._features = [{draw: factor * values for draw, values in views.items()} for views in source._features]
+        return fit_prototypes(source, 4, dataclasses.replace(SMALL, feature_norm=feature_norm), seed=1)
+
+    plain, scaled = fitted(1.0, 3.0), fitted(8.0, 3.0)
+    torch.testing.assert_close(scaled.teacher * 8.0, plain.teacher, rtol=1e-3, atol=1e-4)
+    assert scaled.losses == pytest.approx(plain.losses, rel=1e-3)
+    assert fitted(8.0, None).losses != pytest.approx(fitted(1.0, None).losses, rel=1e-1)
+
+
+def test_feature_norm_is_the_root_mean_square_of_the_fitted_logits_scale():
+    source = Scenes(dtype=torch.float32)
+    config = dataclasses.replace(SMALL, feature_norm=5.0, learning_rate=1e-9)
+    result = fit_prototypes(source, 4, config, seed=1)
+    norms = torch.cat([source.features(i, View()).flatten(1).norm(dim=0) for i in range(len(source))])
+    torch.testing.assert_close(result.teacher.norm(dim=1), (5.0 / norms.square().mean().sqrt()).expand(4), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -30,6 +30,9 @@ class FrozenBackbone(nn.Module, ABC):
         weights_path: File that the weights were read from, absolute; None = bundled or from the hub.
     """
 
+    mirror_equivariant = False
+    """Mirroring an image only mirrors its features, so that they need not be computed twice."""
+
     _mean: torch.Tensor
     _std: torch.Tensor
 

@@ -5,7 +5,7 @@
    images; the activations are the "triangle" ones of Coates, Lee & Ng (2011), max(0, mean distance - distance), added up over the
    two and averaged over 8 x 8 pixels. So mirroring an image only mirrors its features.
 3. Context: 192 whitened principal components of their square roots, and means of these over 3, 7 and 15 cells.
-4. Grouping: 64 components drift towards the tokens of the same image that resemble them (mean shift, Comaniciu & Meer 2002), so
+4. Grouping: 64 components drift towards the cells of the same image that resemble them (mean shift, Comaniciu & Meer 2002), so
    that a region shares one vector. 320 whitened components and the position of the cell follow at a lower weight.
 
 ``tools/train_mini.py`` learns the weights; ``docs/mini.md`` is the model card.
@@ -91,6 +91,8 @@ class Dictionary(NamedTuple):
 
 class MiniBackbone(FrozenBackbone):
     """The bundled learned backbone; stride 8."""
+
+    mirror_equivariant = True
 
     components: torch.Tensor
     components_mean: torch.Tensor
@@ -218,7 +220,7 @@ def group(components: torch.Tensor) -> torch.Tensor:
         (N, 64 + 320 + 3, h, w) float32.
     """
     height, width = components.shape[-2:]
-    grouped = mean_shift(components[:, :GROUPED].flatten(2), ROUNDS, TEMPERATURE).view(-1, GROUPED, height, width)
+    grouped = mean_shift(components[:, :GROUPED], ROUNDS, TEMPERATURE)
     # Unit length first: where tokens drift far, their norm means nothing.
     grouped = F.normalize(grouped, dim=1) * (GROUPED + DETAIL) ** 0.5
     # Not x: mirroring an image only mirrors its features.
@@ -227,26 +229,27 @@ def group(components: torch.Tensor) -> torch.Tensor:
     return _GAIN * torch.cat([grouped, _DETAIL_WEIGHT * detail], dim=1)
 
 
-def mean_shift(tokens: torch.Tensor, rounds: int, temperature: float) -> torch.Tensor:
-    """Replace every token by a mean of all tokens of its image, weighted by exp((cosine - 1) / temperature), several times.
+def mean_shift(cells: torch.Tensor, rounds: int, temperature: float) -> torch.Tensor:
+    """Replace every cell by a mean over its image, weighted by exp((cosine - 1) / temperature), several times.
 
     The blurring mean shift of Cheng (1995) with a von Mises-Fisher kernel.
 
     Args:
-        tokens: (N, C, T) float32.
+        cells: (N, C, h, w) float32.
         rounds: How often.
         temperature: Positive.
 
     Returns:
-        (N, C, T) float32. Memory grows with T, time with its square.
+        (N, C, h, w) float32. Memory grows with the number of cells, time with its square.
     """
-    columns = max(16, _AFFINITY_ENTRIES // (tokens.shape[0] * tokens.shape[2]))
+    columns = max(16, _AFFINITY_ENTRIES // cells[:, 0].numel())
+    tokens = cells.flatten(2)
     for _ in range(rounds):
         unit = F.normalize(tokens, dim=1)
         shifted = []
-        for block in torch.split(unit, columns, dim=2):
+        for part in torch.split(unit, columns, dim=2):
             # exp((cosine - 1) / temperature) lies in (0, 1]: no maximum has to be subtracted.
-            affinity = torch.baddbmm(unit.new_tensor([-1.0 / temperature]), unit.mT, block, alpha=1.0 / temperature).exp_()
+            affinity = torch.baddbmm(part.new_tensor([-1.0 / temperature]), unit.mT, part, alpha=1.0 / temperature).exp_()
             shifted.append(torch.bmm(tokens, affinity).div_(affinity.sum(dim=1, keepdim=True)))
         tokens = torch.cat(shifted, dim=2)
-    return tokens
+    return tokens.view_as(cells)

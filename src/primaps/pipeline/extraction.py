@@ -91,8 +91,12 @@ def features_and_proposals(
     """
     plain = backbone.preprocess(photo.image, config.features.size)
     seed = int(hashlib.sha256(photo.sha256.encode("ascii")).hexdigest()[:12], 16)
-    batch = make_views(plain, views, seed, clamp_jitter=config.features.clamp_jitter, mean=backbone.mean, std=backbone.std)
-    features = torch.cat([backbone.forward(view[None]) for view in batch])
+    mirror = getattr(backbone, "mirror_equivariant", False)  # other extractors need not have the attribute
+    seen = [view for view in views if not (mirror and view.flip)]
+    batch = make_views(plain, seen, seed, clamp_jitter=config.features.clamp_jitter, mean=backbone.mean, std=backbone.std)
+    made = {view: backbone.forward(image[None])[0] for view, image in zip(seen, batch, strict=True)}
+    made |= {View(flip=True, photometric=view.photometric): made[view].flip(-1) for view in seen if mirror}
+    features = torch.stack([made[view] for view in views])
     if not torch.isfinite(features.half()).all():
         raise ImageError(
             "Expected finite features below 65504, but this image gives others. Leave it out, or take another backbone."

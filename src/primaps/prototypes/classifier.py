@@ -7,6 +7,7 @@ logits at token resolution are all that ever needs to be upsampled.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -137,6 +138,10 @@ class FeatureMoments:
         self.scatter += centred @ centred.T + torch.outer(shift, shift) * (self.count * count / total)
         self.mean += shift * (count / total)
         self.count = total
+
+    def rms_norm(self) -> float:
+        """Root mean square Euclidean norm of the tokens; 0 without tokens."""
+        return math.sqrt(float(self.scatter.trace()) / max(1, self.count) + float(self.mean.square().sum()))
 
 
 def principal_directions(moments: FeatureMoments, num_directions: int, generator: torch.Generator) -> Tensor:

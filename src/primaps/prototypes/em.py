@@ -10,8 +10,9 @@ Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Pr
 3. Now and then the teacher follows the student with a momentum that grows from 0 to its cap (`teacher_momentum`).
 
 With `pixels_per_image` the loss is a sum over random pixels, unbiased given the class weights; `vote_stride` thins the pixel
-grid on which classes are counted. Neither is used by the publication; without them every pixel counts. Images of one batch may
-differ in size: means are over all pixels of the batch.
+grid on which classes are counted; with `min_agreement` proposals that the teacher finds mixed give no pseudo label, so that
+frequent classes do not swallow rare ones. None is used by the publication; without them every pixel counts. Images of one
+batch may differ in size: means are over all pixels of the batch.
 """
 
 from __future__ import annotations
@@ -52,17 +53,18 @@ class TrainingImage:
 
 
 @torch.no_grad()
-def vote(teacher_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
+def vote(teacher_logits: Tensor, proposals: Tensor, stride: int = 1, min_agreement: float = 0.0) -> Tensor:
     """E-step: the class that the teacher gives to most pixels of each mask proposal (paper, section 3.2).
 
     Args:
         teacher_logits: (N, K, h, w) float32 at token resolution.
         proposals: (N, H, W) int64 proposal ids 0..M, 0 = unassigned.
         stride: Pixel stride of the grid that votes.
+        min_agreement: Share of its pixels that the winning class of a proposal needs, in [0, 1].
 
     Returns:
-        (N, M + 1) int64 class of each proposal id; the smallest class id wins ties; IGNORE_INDEX for id 0 and for ids
-        without a pixel on the grid.
+        (N, M + 1) int64 class of each proposal id; the smallest class id wins ties; IGNORE_INDEX for id 0, for ids without a
+        pixel on the grid, and for ids that do not agree enough.
     """
     (count, num_classes, _, _), (_, height, width) = teacher_logits.shape, proposals.shape
     num_ids = int(proposals.max()) + 1
@@ -70,8 +72,9 @@ def vote(teacher_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
     ids = proposals[:, pixel_grid(height, stride), pixel_grid(width, stride)]
     ids = ids + num_ids * torch.arange(count, device=ids.device)[:, None, None]
     ballots = torch.bincount((ids * num_classes + classes).flatten(), minlength=count * num_ids * num_classes)
-    most, winner = ballots.view(count, num_ids, num_classes).max(2)  # the first class on ties
-    winner[most == 0] = IGNORE_INDEX
+    ballots = ballots.view(count, num_ids, num_classes)
+    most, winner = ballots.max(2)  # the first class on ties
+    winner[(most == 0) | (most < min_agreement * ballots.sum(2))] = IGNORE_INDEX
     winner[:, 0] = IGNORE_INDEX
     return winner
 
@@ -89,13 +92,14 @@ def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
     return votes.gather(1, proposals.flatten(1)).view_as(proposals)
 
 
-def expectation(teacher: Tensor, images: Sequence[TrainingImage], stride: int = 1) -> list[Tensor]:
+def expectation(teacher: Tensor, images: Sequence[TrainingImage], stride: int = 1, min_agreement: float = 0.0) -> list[Tensor]:
     """E-step for a batch.
 
     Args:
         teacher: (K, C) float32 effective prototypes of the teacher.
         images: The batch.
         stride: Pixel stride of the grid that votes.
+        min_agreement: As for `vote`.
 
     Returns:
         Per image (M + 1,) int64 as from `vote`; M is at least the number of its proposals.
@@ -104,7 +108,8 @@ def expectation(teacher: Tensor, images: Sequence[TrainingImage], stride: int = 
     votes: dict[int, Tensor] = {}
     for members in equal_shapes(tokens, [image.size for image in images], stride):
         stacked = torch.stack([tokens[index] for index in members])
-        votes |= zip(members, vote(stacked, torch.stack([images[index].proposals for index in members]), stride), strict=True)
+        proposals = torch.stack([images[index].proposals for index in members])
+        votes |= zip(members, vote(stacked, proposals, stride, min_agreement), strict=True)
     return [votes[index] for index in range(len(images))]
 
 

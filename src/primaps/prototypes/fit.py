@@ -59,6 +59,7 @@ class _State:
     teacher: Prototypes
     phase: _Phase = _Phase.KMEANS
     step: int = 0
+    feature_scale: float = 1.0
     adam: dict[str, Tensor] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
 
@@ -66,6 +67,7 @@ class _State:
         tensors = {
             "phase": torch.tensor(int(self.phase)),
             "step": torch.tensor(self.step),
+            "feature_scale": torch.tensor(self.feature_scale, dtype=torch.float64),
             "losses": torch.tensor(self.losses, dtype=torch.float64),
             "student.scale": self.student.scale,
             "student.direction": self.student.direction,
@@ -77,7 +79,13 @@ class _State:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int], device: torch.device) -> _State:
-        missing = {"phase", "step", "losses", *(f"{who}.{what}" for who in _ROLES for what in _PARAMETERS)} - tensors.keys()
+        missing = {
+            "phase",
+            "step",
+            "feature_scale",
+            "losses",
+            *(f"{who}.{what}" for who in _ROLES for what in _PARAMETERS),
+        } - tensors.keys()
         if missing:
             raise CheckpointError(f"Expected the checkpoint to hold {sorted(missing)}, but it does not. Delete it and fit anew.")
         if tuple(tensors["student.direction"].shape) != shape:
@@ -93,6 +101,7 @@ class _State:
             teacher,
             phase=_Phase(int(tensors["phase"])),
             step=int(tensors["step"]),
+            feature_scale=float(tensors["feature_scale"]),
             adam={name.removeprefix("adam."): value for name, value in tensors.items() if name.startswith("adam.")},
             losses=tensors["losses"].tolist(),
         )
@@ -182,6 +191,8 @@ class _Fit:
         directions = directions.to(self.device)
         scale = torch.ones(self.num_clusters, device=self.device)
         state = _State(Prototypes(scale, directions), Prototypes(scale.clone(), directions.clone()))
+        if self.config.feature_norm is not None:
+            state.feature_scale = self.config.feature_norm / max(moments.rms_norm(), 1e-12)
         self._save(state)
         return state
 
@@ -201,7 +212,9 @@ class _Fit:
         for name, value in parameters.items():
             moments = {key: state.adam[f"{name}.{key}"] for key in _ADAM_KEYS if f"{name}.{key}" in state.adam}
             if moments:
-                optimizer.state[value] = {key: moment.to(_adam_device(key, self.device)) for key, moment in moments.items()}
+                optimizer.state[value] = {
+                    key: moment.to(_adam_device(key, self.device), copy=True) for key, moment in moments.items()
+                }
         while state.step < steps:
             batch = self._batch(state.phase, state.step)
             loss = step_loss(state, batch)
@@ -227,9 +240,11 @@ class _Fit:
         config = self.config
         generator = self._generator(state.phase, _Draw.STEP, state.step)
         images = [self._training_image(index, generator) for index in batch]
-        votes = expectation(state.teacher.effective(), images, config.vote_stride)
+        # Logits are linear: scaling K prototypes equals scaling all features.
+        teacher, student = (prototypes.effective() * state.feature_scale for prototypes in (state.teacher, state.student))
+        votes = expectation(teacher, images, config.vote_stride, config.min_agreement)
         return student_loss(
-            state.student.effective(),
+            student,
             images,
             votes,
             gamma=config.focal_gamma,
@@ -254,7 +269,8 @@ class _Fit:
 
     def _result(self, state: _State) -> FitResult:
         cosine = self.config.method == "baseline"
-        teacher = (state.student if cosine else state.teacher).effective().detach()
+        scale = 1.0 if cosine else state.feature_scale  # so that softmax of the logits gives the fitted probabilities
+        teacher = (state.student if cosine else state.teacher).effective().detach() * scale
         usage = torch.zeros(self.num_clusters, dtype=torch.int64)
         for index in range(len(self.source)):
             winners = logits(self._features(index, View()), teacher, cosine=cosine).max(0).indices
@@ -262,7 +278,7 @@ class _Fit:
             self._report("usage", index + 1, len(self.source))
         return FitResult(
             teacher=teacher.cpu(),
-            student=state.student.effective().detach().cpu(),
+            student=state.student.effective().detach().cpu() * scale,
             cosine=cosine,
             usage=usage,
             losses=tuple(state.losses),
@@ -336,5 +352,9 @@ def _check_settings(num_images: int, num_clusters: int, config: FitConfig, seed:
     for name, (value, minimum) in minima.items():
         if value is not None and value < minimum:
             raise ConfigError(f"Expected {name} to be {minimum} or more, but got {value}.")
+    if not 0.0 <= config.min_agreement <= 1.0:
+        raise ConfigError(f"Expected min_agreement to be a share between 0 and 1, but got {config.min_agreement}.")
+    if config.feature_norm is not None and not 0.0 < config.feature_norm < math.inf:
+        raise ConfigError(f"Expected feature_norm to be positive, or None to keep the features, but got {config.feature_norm}.")
     if config.method not in {"em", "baseline"}:
         raise ConfigError(f'Expected method to be "em" or "baseline", but got {config.method!r}.')
