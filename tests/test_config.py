@@ -23,6 +23,7 @@ def test_paper_constants():
     # Cityscapes: 2975 images are 92 full batches, 50 epochs of them are the published schedule.
     assert paper.fit.main_steps(2975) == 50 * 92
     assert paper.fit.kmeans_steps(2975) == 2 * 92
+    assert (paper.fit.em_learning_rate, paper.fit.min_agreement, paper.fit.feature_norm) == (5e-3, 0.0, None)
 
 
 def test_unknown_preset_suggests_the_nearest():
@@ -65,7 +66,7 @@ def test_steps_scale_with_the_folder_within_bounds():
     assert config.main_steps(1) == 300
     assert config.main_steps(367) == 50 * 11
     assert config.main_steps(100_000) == 1500
-    assert config.kmeans_steps(1) == 150
+    assert config.kmeans_steps(1) == 300
 
 
 def test_differences_name_every_leaf():

@@ -80,7 +80,8 @@ class FitConfig:
         baseline_epochs: Passes of cosine k-means when it is the method itself.
         min_steps: Lower bound on the steps of the main phase, so that small folders are fitted too.
         max_steps: Upper bound on them; None = none.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam in k-means.
+        em_learning_rate: Of Adam in EM.
         focal_gamma: Exponent of the focal class weights.
         momentum: Cap of the teacher's momentum.
         teacher_every: Steps between two teacher updates.
@@ -95,12 +96,13 @@ class FitConfig:
 
     method: Method = "em"
     batch_size: int = 32
-    epochs: int = 50
-    kmeans_epochs: int = 2
+    epochs: int = 30
+    kmeans_epochs: int = 10
     baseline_epochs: int = 10
     min_steps: int = 300
     max_steps: int | None = 1500
     learning_rate: float = 5e-3
+    em_learning_rate: float = 1e-3
     focal_gamma: float = 2.0
     momentum: float = 0.98
     teacher_every: int = 10
@@ -118,7 +120,7 @@ class FitConfig:
 
     def kmeans_steps(self, num_images: int) -> int:
         """Steps of the k-means phase that initialises EM."""
-        return self._bounded(self.kmeans_epochs * self.steps_per_epoch(num_images), self.min_steps // 2)
+        return self._bounded(self.kmeans_epochs * self.steps_per_epoch(num_images), self.min_steps)
 
     def steps_per_epoch(self, num_images: int) -> int:
         """Full batches in one pass; a folder smaller than one batch is one batch."""
@@ -197,7 +199,15 @@ def preset_config(preset: str) -> Config:
             features=FeatureConfig(photometric_views=2, clamp_jitter=True),
             proposals=ProposalConfig(official_order=True),
             fit=FitConfig(
-                min_steps=1, max_steps=None, pixels_per_image=None, vote_stride=1, min_agreement=0.0, feature_norm=None
+                epochs=50,
+                kmeans_epochs=2,
+                min_steps=1,
+                max_steps=None,
+                em_learning_rate=5e-3,
+                pixels_per_image=None,
+                vote_stride=1,
+                min_agreement=0.0,
+                feature_norm=None,
             ),
         )
     if preset == "fast":

@@ -24,7 +24,7 @@ ALGORITHM = 1
 """Raised when a change of the code changes features or proposals, so that stored ones are made anew."""
 
 _FORMAT = 1
-_REPORTED_VERSIONS = ("primaps", "torch", "torchvision", "timm", "numpy", "scipy", "pillow", "safetensors")
+_REPORTED_VERSIONS = ("primaps", "torch", "torchvision", "timm", "numpy", "numba", "scipy", "pillow", "safetensors")
 
 
 class RunFolder:

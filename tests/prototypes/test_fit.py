@@ -21,6 +21,7 @@ SMALL = FitConfig(
     kmeans_epochs=4,
     min_steps=1,
     learning_rate=0.02,
+    em_learning_rate=0.02,
     pixels_per_image=64,
     teacher_every=3,
     checkpoint_every=4,
@@ -294,7 +295,7 @@ def test_the_norm_of_the_features_does_not_matter_unless_it_is_taken_as_it_is():
 
 def test_feature_norm_is_the_root_mean_square_of_the_fitted_logits_scale():
     source = Scenes(dtype=torch.float32)
-    config = dataclasses.replace(SMALL, feature_norm=5.0, learning_rate=1e-9)
+    config = dataclasses.replace(SMALL, feature_norm=5.0, learning_rate=1e-9, em_learning_rate=1e-9)
     result = fit_prototypes(source, 4, config, seed=1)
     norms = torch.cat([source.features(i, View()).flatten(1).norm(dim=0) for i in range(len(source))])
     torch.testing.assert_close(result.teacher.norm(dim=1), (5.0 / norms.square().mean().sqrt()).expand(4), rtol=1e-3, atol=1e-5)

@@ -208,7 +208,8 @@ class _Fit:
         self, state: _State, steps: int, parameters: dict[str, Tensor], step_loss: Callable[[_State, list[int]], Tensor]
     ) -> None:
         """Adam on one phase's loss; `step_loss` gives the loss of the current step for a batch of image indices."""
-        optimizer = torch.optim.Adam([value.requires_grad_() for value in parameters.values()], lr=self.config.learning_rate)
+        rate = self.config.em_learning_rate if state.phase is _Phase.EM else self.config.learning_rate
+        optimizer = torch.optim.Adam([value.requires_grad_() for value in parameters.values()], lr=rate)
         for name, value in parameters.items():
             moments = {key: state.adam[f"{name}.{key}"] for key in _ADAM_KEYS if f"{name}.{key}" in state.adam}
             if moments:

@@ -1,0 +1,59 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def measures():
+    sys.path.insert(0, str(TOOLS))
+    yield
+    sys.path.remove(str(TOOLS))
+
+
+def test_held_out_frames_are_the_last_quarter_of_every_sequence():
+    from backbone_measures.crops import held_out
+
+    names = [f"b_{index:03}.png" for index in range(9)] + [f"a_{index:03}.png" for index in range(4)] + ["c_0.png"]
+    assert {names[index] for index in held_out(names)} == {"b_007.png", "b_008.png", "a_003.png"}
+
+
+def test_crop_is_the_centre_of_the_short_side_at_320():
+    from backbone_measures.crops import centre_crop
+
+    image = np.zeros((360, 480, 3), np.uint8)
+    image[:, 240:] = 255
+    labels = (image[..., 0] > 0).astype(np.int64)
+    cropped, truth = centre_crop(image, labels, 320)
+    assert cropped.shape == (320, 320, 3)
+    assert truth.shape == (320, 320)
+    assert np.array_equal(truth[:, :158], np.zeros((320, 158)))
+    assert np.array_equal(truth[:, 162:], np.ones((320, 158)))
+    assert np.array_equal(cropped[:, [0, -1], 0], [[0, 255]] * 320)
+
+
+def test_spherical_kmeans_improves_on_its_start_and_finds_directions():
+    from backbone_measures.kmeans import spherical_kmeans
+
+    generator = torch.Generator().manual_seed(0)
+    directions = F.normalize(torch.randn(4, 16, generator=generator), dim=1)
+    unit = F.normalize(directions.repeat_interleave(100, 0) + 0.05 * torch.randn(400, 16, generator=generator), dim=1)
+    centres, objective = spherical_kmeans(unit, 4, generator)
+    torch.testing.assert_close(centres.norm(dim=1), torch.ones(4))
+    assert (directions @ centres.T).amax(dim=1).min() > 0.99
+    assert objective == pytest.approx(float((unit @ centres.T).amax(dim=1).mean()))
+
+
+def test_forward_reports_the_ratio_of_its_two_medians():
+    from backbone_measures.forward import measure_forward
+
+    from primaps.features.backbone import load_backbone
+
+    result = measure_forward(load_backbone("texture", device="cpu"), rounds=1)
+    assert result["ratio"] == pytest.approx(result["reference_seconds"] / result["seconds"])
+    assert result["ratio"] > 1
