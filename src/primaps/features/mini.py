@@ -43,7 +43,7 @@ CONTEXT_WINDOWS: Final = (3, 7, 15)
 _DETAIL_WEIGHT: Final = 0.25
 _POSITION_WEIGHT: Final = 2.0  # of the three position channels among the details
 _GAIN: Final = 6.0  # gives features the norm at which prototypes and linear probes with usual learning rates do well
-_AFFINITY_ENTRIES: Final = 2**19
+_AFFINITY_ENTRIES: Final = 2**19  # at a time: 2 MiB
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class TextureBackbone(FrozenBackbone):
         """Set up the fixed constants.
 
         Args:
-            spec: Registry entry of ``texture``, or of a name that stands for it.
+            spec: Registry entry of ``texture``.
         """
         super().__init__(spec)
         offset = torch.tensor([means for _, means, _ in TABLE])
