@@ -103,6 +103,15 @@ def read_photo(path: str | os.PathLike[str], max_pixels: int) -> Photo:
         return Photo(image=image, height=height, width=width, sha256=digest)
 
 
+def count_pixels(path: str | os.PathLike[str]) -> int:
+    """Width times height by the header of an image file; 0 if the file cannot be used, which reading it will explain."""
+    try:
+        with decoding(path) as stream, open_header(stream) as image:
+            return image.width * image.height
+    except ImageError:
+        return 0
+
+
 def upright(image: PIL.Image.Image, orientation: int) -> PIL.Image.Image:
     """Undo an EXIF orientation (1 = upright already)."""
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image

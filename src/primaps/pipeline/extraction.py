@@ -16,7 +16,8 @@ from primaps.data.reading import Photo, read_photo
 from primaps.errors import DatasetError, ImageError
 from primaps.features.views import make_views
 from primaps.outputs.label_files import read_png_info, write_proposals
-from primaps.pipeline.failures import all_failed, reported
+from primaps.pipeline.failures import all_failed
+from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.extract import enlarge_nearest, extract_proposals
 from primaps.run import Run, cached_views
 from primaps.store import FeatureStore, ShardInfo, write_json
@@ -34,10 +35,7 @@ def extract(run: Run) -> None:
     missing = [image for image in run.images if not _extracted(run, store, image)]
     _announce_disk_use(run, len(missing))
     with run.stage("proposals", len(missing)):
-        for image in missing:
-            with reported(run, image, "proposals"):
-                _extract_one(run, store, image)
-            run.progress.advance()
+        for_each_image(run, missing, "proposals", lambda image: _extract_one(run, store, image))
     usable = run.usable_images()
     if not usable:
         run.folder.write_failures(run.failures)

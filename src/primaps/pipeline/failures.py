@@ -8,26 +8,25 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from primaps.errors import ImageError
-from primaps.run import Run
 from primaps.types import Failure, ImageFile
 
 
 @contextlib.contextmanager
-def reported(run: Run, image: ImageFile, stage: str) -> Iterator[None]:
+def reported(failures: list[Failure], image: ImageFile, stage: str) -> Iterator[None]:
     """One bad image among many is reported and skipped. What concerns the whole run (a full disk, a bug) still ends it."""
     try:
         yield
     except ImageError as error:
-        run.failures.append(Failure(str(image.path), "read", str(error)))
+        failures.append(Failure(str(image.path), "read", str(error)))
     except OSError as error:  # gone since it was found
         reason = f"Expected a file that can be read, but got: {error}. Copy it again or leave it out."
-        run.failures.append(Failure(str(image.path), "read", reason))
+        failures.append(Failure(str(image.path), "read", reason))
     except (MemoryError, RuntimeError) as error:
         # torch reports a failed allocation on the CPU as a plain RuntimeError.
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         reason = f"Not enough memory for this image ({error}). Reduce --size or --max-pixels."
-        run.failures.append(Failure(str(image.path), stage, reason))
+        failures.append(Failure(str(image.path), stage, reason))
 
 
 def all_failed(failures: Sequence[Failure]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -12,11 +13,15 @@ from primaps.errors import DatasetError
 from primaps.features.device import compute_device
 from primaps.model import Model
 from primaps.outputs.label_files import read_png_info, write_label_map
-from primaps.pipeline.failures import all_failed, reported
+from primaps.pipeline.failures import all_failed
+from primaps.pipeline.parallel import for_each_image
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.run import Run
 from primaps.store import FeatureStore, fingerprint
 from primaps.types import Image, ImageFile, View
+
+LARGE_LABEL_MAP: Final = 400_000
+"""Pixels from which on label maps are made one after the other: the CRF takes up to 1.4 GB for one of a million pixels."""
 
 
 def predict_stored(run: Run, model: Model) -> None:
@@ -29,16 +34,17 @@ def predict_stored(run: Run, model: Model) -> None:
     store, images = run.store, run.usable_images()
     wanted = {"model": model.fingerprint, "settings": fingerprint(run.settings()["predict"])}
     missing = [image for image in images if not _labelled(run, store, image, wanted)]
+
+    def label(image: ImageFile) -> None:
+        info = store.info(image.name)
+        if info is not None:
+            features = store.features(image.name, View()).float().to(compute_device(run.backbone.device))
+            crf_image = read_photo(image.path, run.config.predict.max_pixels).image if run.config.predict.crf else None
+            labels = label_map(features, model, (info.height, info.width), run.config.predict, crf_image)
+            _write_labels(run, image, labels, {**wanted, "image": info.sha256})
+
     with run.stage("label maps", len(missing)):
-        for image in missing:
-            info = store.info(image.name)
-            with reported(run, image, "predict"):
-                if info is not None:
-                    features = store.features(image.name, View()).float().to(compute_device(run.backbone.device))
-                    crf_image = read_photo(image.path, run.config.predict.max_pixels).image if run.config.predict.crf else None
-                    labels = label_map(features, model, (info.height, info.width), run.config.predict, crf_image)
-                    _write_labels(run, image, labels, {**wanted, "image": info.sha256})
-            run.progress.advance()
+        for_each_image(run, missing, "predict", label, LARGE_LABEL_MAP)
     if missing and not any(_labelled(run, store, image, wanted) for image in images):
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
@@ -53,19 +59,20 @@ def predict_new(run: Run, model: Model) -> None:
         OutputError: If something cannot be written.
     """
     wanted = {"model": model.fingerprint, "settings": fingerprint(run.settings()["predict"])}
-    done = 0
+    done: list[ImageFile] = []
+
+    def label(image: ImageFile) -> None:
+        photo = read_photo(image.path, run.config.predict.max_pixels)
+        present = {**wanted, "image": photo.sha256}
+        if not _holds(read_png_info(run.folder.labels(image.name)), present):
+            features = image_features(run.backbone, photo.image, model.size)
+            labels = label_map(features, model, (photo.height, photo.width), run.config.predict, photo.image)
+            _write_labels(run, image, labels, present)
+        done.append(image)
+
     with run.stage("label maps", len(run.images)):
-        for image in run.images:
-            with reported(run, image, "predict"):
-                photo = read_photo(image.path, run.config.predict.max_pixels)
-                present = {**wanted, "image": photo.sha256}
-                if not _holds(read_png_info(run.folder.labels(image.name)), present):
-                    features = image_features(run.backbone, photo.image, model.size)
-                    labels = label_map(features, model, (photo.height, photo.width), run.config.predict, photo.image)
-                    _write_labels(run, image, labels, present)
-                done += 1
-            run.progress.advance()
-    run.counts |= {"label_maps": done}
+        for_each_image(run, run.images, "predict", label, LARGE_LABEL_MAP)
+    run.counts |= {"label_maps": len(done)}
     if not done:
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
