@@ -193,3 +193,22 @@ def test_full_disk_and_read_only_folder(photographs, tmp_path):
 def test_module_and_script_start_without_torch():
     code = "import sys, primaps.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_steps_are_drawn_instead_of_a_run(photographs, tmp_path):
+    out = tmp_path / "pictures"
+    result = run("proposals", photographs / "p0.png", "--steps", "--out", out, "--size", "64", "--backbone", "texture")
+    assert result.exit_code == 0, text(result)
+    assert [path.name for path in out.iterdir()] == ["p0.png.steps.png"]
+    assert "p0.png.steps.png" in text(result)
+    partly = run(
+        "proposals", photographs / "p0.png", "gone.png", "--steps", "--out", out, "--size", "64", "--backbone", "texture"
+    )
+    assert partly.exit_code == 3
+    assert "gone.png" in text(partly)
+
+
+def test_proposals_need_a_place(photographs):
+    result = run("proposals", photographs)
+    assert result.exit_code == 2
+    assert "Expected --out DIR" in text(result)

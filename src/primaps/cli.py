@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from primaps.terminal import EXIT_SOME_FAILED, TerminalProgress, make_console, r
 
 if TYPE_CHECKING:
     from primaps.run import Run
+    from primaps.types import Failure
 
 app = typer.Typer(
     name="primaps",
@@ -101,7 +103,7 @@ def segment(
 @app.command()
 def proposals(
     images: Images,
-    out: Out,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder; needed unless --steps is given.")] = None,
     backbone: BackboneName = "mini",
     weights: Weights = None,
     device: Device = "auto",
@@ -112,11 +114,19 @@ def proposals(
     max_masks: MaxMasks = None,
     max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Only draw the iterative extraction, one picture per image. [--out: steps]")
+    ] = False,
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
     console = make_console()
     with reported_errors(console):
         config = _config(preset, 27, 0, "em", size, threshold, min_area, max_masks, None, max_pixels)
+        if steps:
+            _draw_steps(images, Path("steps") if out is None else out, backbone, weights, device, config)
+            return
+        if out is None:
+            raise ConfigError("Expected --out DIR, where the proposals go, but got none. Add it, or --steps for pictures only.")
         from primaps import pipeline
 
         run = _open(images, out, backbone, weights, device, config, overwrite, pipeline.PROPOSAL_STAGES)
@@ -324,10 +334,24 @@ def _open(
     )
 
 
+def _draw_steps(images: list[str], out: Path, backbone: str, weights: Path | None, device: str, config: Config) -> None:
+    from primaps.features.backbone import load_backbone
+    from primaps.pipeline.steps import draw_steps
+
+    extractor = load_backbone(backbone, weights=weights, device=device)
+    written, failures = draw_steps(images, out, extractor, config, progress=TerminalProgress(make_console()))
+    typer.echo(f"Rounds of the extraction: {written[0] if len(written) == 1 else out}")
+    _exit_if_failed(failures)
+
+
 def _exit(run: Run) -> None:
     """Exit code 3 if some inputs failed; they are named."""
-    if run.failures:
-        typer.echo(f"{len(run.failures)} inputs could not be used; see {run.folder.failures_file}:", err=True)
-        for failure in run.failures[:10]:
+    _exit_if_failed(run.failures, f"; see {run.folder.failures_file}")
+
+
+def _exit_if_failed(failures: Sequence[Failure], where: str = "") -> None:
+    if failures:
+        typer.echo(f"{len(failures)} inputs could not be used{where}:", err=True)
+        for failure in failures[:10]:
             typer.echo(f"  {failure.path}: {failure.reason}", err=True)
         raise typer.Exit(EXIT_SOME_FAILED)

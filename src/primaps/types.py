@@ -70,6 +70,25 @@ class MaskProposals:
 
 
 @dataclass(frozen=True)
+class ExtractionStep:
+    """One round of the iterative extraction of mask proposals, on the token grid of the image: what a picture of it shows.
+
+    Attributes:
+        available: (h, w) bool; tokens that no earlier round took.
+        alignment: (h, w) float32 cosine similarity to the principal direction of the available tokens, in [-1, 1].
+        anchor: (row, column) of the token most similar to the direction.
+        similarity: (h, w) float32 cosine similarity of every token to the anchor, in [-1, 1].
+        mask: (h, w) bool; tokens of the proposal.
+    """
+
+    available: NDArray[np.bool_]
+    alignment: NDArray[np.float32]
+    anchor: tuple[int, int]
+    similarity: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class ImageFile:
     """One input image.
 

@@ -99,12 +99,12 @@ def features_and_proposals(
         raise ImageError(
             "Expected finite features below 65504, but this image gives others. Leave it out, or take another backbone."
         )
-    resized = _as_image(plain, backbone)
+    resized = as_image(plain, backbone)
     proposals = extract_proposals(resized, features[0], threshold, config.proposals, config.predict.max_pixels)
     return features, proposals
 
 
-def _as_image(batch: torch.Tensor, backbone: FeatureExtractor) -> Image:
+def as_image(batch: torch.Tensor, backbone: FeatureExtractor) -> Image:
     """The (H', W', 3) uint8 image behind a (1, 3, H', W') normalised input."""
     mean, std = (torch.tensor(values, device=batch.device)[:, None, None] for values in (backbone.mean, backbone.std))
     levels = ((batch[0] * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)

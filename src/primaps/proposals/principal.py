@@ -7,6 +7,7 @@ to it as anchor, and removes the tokens whose cosine similarity to the anchor re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,25 @@ class PrincipalMasks:
     guards: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Round:
+    """One round of the decomposition; all tensors are (N,) over the tokens of the image, row by row.
+
+    Attributes:
+        available: bool; tokens that no earlier round took.
+        alignment: float64 cosine similarity to the principal direction of the available tokens.
+        anchor: Index of the anchor.
+        similarity: float64 cosine similarity to the anchor where a token belongs to the proposal, else 0.
+        guards: Degenerate cases that were handled.
+    """
+
+    available: torch.Tensor
+    alignment: torch.Tensor
+    anchor: int
+    similarity: torch.Tensor
+    guards: tuple[str, ...]
+
+
 def principal_masks(
     features: torch.Tensor,
     threshold: float = 0.4,
@@ -57,35 +77,49 @@ def principal_masks(
     Returns:
         The masks in order of extraction. Tokens without direction (zero features) belong to none.
     """
-    channels, height, width = features.shape
-    tokens = features.reshape(channels, -1).T.contiguous().double()
+    masks, anchors, scores = [features.new_zeros(0, features[0].numel()).float()], list[int](), list[float]()
+    guards: tuple[str, ...] = () if bool(features.any(0).all()) else ("zero_tokens",)
+    for each in rounds(features, threshold, stop_fraction, max_masks, official_anchor=official_anchor):
+        masks.append((each.similarity / each.similarity.max()).float()[None])
+        anchors.append(each.anchor)
+        scores.append(float(each.similarity[each.similarity > 0].mean()))
+        guards += each.guards
+    return PrincipalMasks(
+        similarity=torch.cat(masks).view(-1, *features.shape[1:]),
+        anchors=torch.tensor(anchors, dtype=torch.int64, device=features.device),
+        scores=torch.tensor(scores, dtype=torch.float32, device=features.device),
+        guards=guards,
+    )
+
+
+def rounds(
+    features: torch.Tensor, threshold: float, stop_fraction: float, max_masks: int, *, official_anchor: bool
+) -> Iterator[Round]:
+    """The rounds of `principal_masks`, one by one: direction, anchor, similarity, removal.
+
+    Args:
+        features: As for `principal_masks`, and so are the other arguments.
+        threshold: See there.
+        stop_fraction: See there.
+        max_masks: See there.
+        official_anchor: See there.
+    """
+    tokens = features.reshape(len(features), -1).T.contiguous().double()
     norms = tokens.norm(dim=1)
     remaining = RemainingTokens(tokens, norms > 0)
     norms = norms.clamp_min(torch.finfo(torch.float32).tiny)
-    guards = [] if remaining.count == len(tokens) else ["zero_tokens"]
-    masks: list[torch.Tensor] = []
-    anchors: list[int] = []
-    scores: list[torch.Tensor] = []
-    total = remaining.count
-    while len(masks) < max_masks and total - remaining.count < stop_fraction * total:
+    total, number = remaining.count, 0
+    while number < max_masks and total - remaining.count < stop_fraction * total:
         alignment = tokens @ principal_direction(remaining) / norms
-        anchor, guard = _anchor(alignment, remaining.available, official_anchor)
-        if guard:
-            guards.append(guard)
+        anchor, guards = _anchor(alignment, remaining.available, official_anchor)
         similarity = _similarity(tokens, norms, anchor, remaining.available, threshold)
         if not similarity.any():  # anchor among the used tokens, nothing available resembles it: 0/0 in the official code
-            guards.append("anchor_without_tokens")
+            guards = (*guards, "anchor_without_tokens")
             anchor, _ = _anchor(alignment, remaining.available, official=False)
             similarity = _similarity(tokens, norms, anchor, remaining.available, threshold)
-        member = similarity > 0
-        masks.append(similarity / similarity.max())
-        anchors.append(anchor)
-        scores.append(similarity[member].mean())
-        remaining.remove(member)
-    stack = torch.stack(masks).reshape(-1, height, width) if masks else tokens.new_zeros(0, height, width)
-    score = torch.stack(scores) if scores else tokens.new_zeros(0)
-    index = torch.tensor(anchors, dtype=torch.int64, device=features.device)
-    return PrincipalMasks(stack.float(), index, score.float(), tuple(guards))
+        yield Round(remaining.available.clone(), alignment, anchor, similarity, guards)
+        remaining.remove(similarity > 0)
+        number += 1
 
 
 def principal_direction(remaining: RemainingTokens) -> torch.Tensor:
@@ -107,11 +141,11 @@ def principal_direction(remaining: RemainingTokens) -> torch.Tensor:
     return direction if positive else -direction
 
 
-def _anchor(similarity: torch.Tensor, available: torch.Tensor, official: bool) -> tuple[int, str | None]:
+def _anchor(similarity: torch.Tensor, available: torch.Tensor, official: bool) -> tuple[int, tuple[str, ...]]:
     """Row-major index of the anchor and the guard that was needed, if any."""
     candidates = similarity.masked_fill(~available, 0.0) if official else similarity.abs().masked_fill(~available, -1.0)
     anchor = int((candidates == candidates.max()).nonzero()[0, 0])
-    return anchor, None if bool(available[anchor]) else "anchor_among_used"
+    return anchor, () if bool(available[anchor]) else ("anchor_among_used",)
 
 
 def _similarity(
