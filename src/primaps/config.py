@@ -108,7 +108,7 @@ class FitConfig:
     teacher_every: int = 10
     pixels_per_image: int | None = 4096
     vote_stride: int = 4
-    min_agreement: float = 0.8
+    min_agreement: float = 0.9
     feature_norm: float | None = 3.0
     pca_images: int = 2976
     checkpoint_every: int = 100
