@@ -18,5 +18,7 @@ def test_a_split_by_name_and_by_alias():
 
 @pytest.mark.parametrize(("name", "got"), [(None, "no split was given"), ("tset", "there is no split 'tset'")])
 def test_unknown_splits(name, got):
-    with pytest.raises(DatasetError, match=rf"Expected a split of Toy, 2 classes in r, but {got}\. It has the splits train, val\."):
+    with pytest.raises(
+        DatasetError, match=rf"Expected a split of Toy, 2 classes in r, but {got}\. It has the splits train, val\."
+    ):
         ABOUT.split(name, Path("r"))

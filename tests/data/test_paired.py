@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from primaps.data.encoding import LabelEncoding
-from primaps.data.paired import Pair, PairedDataset, missing_split, pair_files, require_folder, split_folders
+from primaps.data.paired import Pair, PairedDataset, files_below, missing_split, pair_files, require_folder, split_folders
 from primaps.errors import DatasetError, ImageError
 from primaps.types import IGNORE_INDEX
 
@@ -127,6 +127,16 @@ def test_require_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match=r"Expected a folder at .*file, but it is a file"):
         require_folder(tmp_path / "file", "a folder")
+
+
+def test_files_below(tmp_path):
+    for name in ("b/c.png", "b.png", "a/.hidden/x.png", "a/.hidden.png", "a/z/y.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link.png").symlink_to("nowhere")
+    assert files_below(tmp_path) == ["a/z/y.png", "b.png", "b/c.png", "link.png"]
+    with pytest.raises(DatasetError, match=r"Expected a readable folder, but got for .*nowhere: No such file"):
+        files_below(tmp_path / "nowhere")
 
 
 def test_splits(tmp_path):

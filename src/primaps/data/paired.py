@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -220,9 +221,23 @@ def missing_split(root: Path, split: str | None, existing: list[str], layout: st
 
 
 def files_below(folder: Path) -> list[str]:
-    """Relative paths with forward slashes of all files below a folder, hidden ones left out, sorted."""
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    """Relative paths with forward slashes of all files below a folder, hidden ones left out, sorted.
+
+    Raises:
+        DatasetError: If a folder cannot be read.
+    """
+    found: list[str] = []
+    for top, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inner = Path(top).relative_to(folder)
+        found += [(inner / name).as_posix() if inner.parts else name for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise DatasetError(
+        f"Expected a readable folder, but got for {printable(error.filename)}: {error.strerror}. Change its rights."
+    ) from error
 
 
 def _label_name(image_name: str, label_names: set[str]) -> str | None:
