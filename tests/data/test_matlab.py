@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -10,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from primaps.data.labels import read_labels
-from primaps.data.matlab import is_matlab
+from primaps.data.matlab import array_shape, is_matlab, read_array
 from primaps.data.reading import count_pixels, read_image, read_photo
 from primaps.errors import ImageError, PrimapsError
 
@@ -91,9 +93,18 @@ def test_other_versions(tmp_path):
 def test_a_huge_array_is_refused_before_it_is_read(tmp_path, pixels, monkeypatch):
     path = _save(tmp_path / "x.mat", img=pixels)
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 299)
-    monkeypatch.setattr(scipy.io, "loadmat", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(np, "frombuffer", _count_bytes(read := [], np.frombuffer))
     with pytest.raises(ImageError, match=r"shape \(20, 30, 4\) exceeds the limit of 598 pixels"):
         read_image(path)
+    assert sum(read) < 200
+
+
+def _count_bytes(counts, frombuffer):
+    def counted(data, *arguments):
+        counts.append(len(data))
+        return frombuffer(data, *arguments)
+
+    return counted
 
 
 def test_signature(tmp_path, pixels):
@@ -105,6 +116,74 @@ def test_signature(tmp_path, pixels):
         file.write(b"MATL")
     with (tmp_path / "y").open("rb") as stream:
         assert not is_matlab(stream)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["uint8", "int8", "uint16", "int16", "uint32", "int32"]),
+    st.lists(st.integers(0, 5), min_size=2, max_size=4),
+    st.booleans(),
+    st.sampled_from(["gt", "a" * 31]),
+)
+def test_arrays_come_back_as_they_were_saved(tmp_path, dtype, shape, compress, key):
+    count = int(np.prod(shape))
+    values = np.random.default_rng(count).integers(0, 2**7, count).astype(dtype).reshape(shape)
+    path = _save(tmp_path / "x.mat", compress, before=np.eye(2), **{key: values}, after="text")
+    with path.open("rb") as stream:
+        array = read_array(stream, key, (dtype,), "x.mat")
+    np.testing.assert_array_equal(array, values, strict=True)
+    np.testing.assert_array_equal(array, scipy.io.loadmat(path)[key], strict=True)
+    with path.open("rb") as stream:
+        assert array_shape(stream, key, (dtype,), "x.mat") == values.shape
+
+
+def _written_by_matlab(order, *, compress=False, logical=False, values_type=2, code=14):
+    """An int32 matrix [[1, 2, 3], [4, 5, 6]] as MATLAB stores it: by columns, in the smallest type that holds the values."""
+
+    def part(kind, data):
+        return struct.pack(f"{order}II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    flags = struct.pack(f"{order}II", 12 | (0x200 if logical else 0), 0)
+    name = struct.pack(f"{order}I", 2 << 16 | 1) + b"gt\0\0"  # lies in its own tag
+    if order == ">":
+        name = struct.pack(">HH", 2, 1) + b"gt\0\0"
+    parts = part(6, flags) + part(5, struct.pack(f"{order}ii", 2, 3)) + name + part(values_type, bytes([1, 4, 2, 5, 3, 6]))
+    matrix = part(code, parts)
+    if compress:
+        packed = zlib.compress(matrix)
+        matrix = struct.pack(f"{order}II", 15, len(packed)) + packed
+    mark = b"IM" if order == "<" else b"MI"
+    return b"MATLAB 5.0 MAT-file, by hand".ljust(124) + struct.pack(f"{order}H", 0x0100) + mark + matrix
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("compress", [False, True])
+def test_files_of_matlab_itself(tmp_path, order, compress):
+    (tmp_path / "x.mat").write_bytes(_written_by_matlab(order, compress=compress))
+    assert read_labels(tmp_path / "x.mat").tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert scipy.io.loadmat(tmp_path / "x.mat")["gt"].tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"logical": True}, r"it has gt \(logical\)"),
+        ({"values_type": 6}, "the values of 'gt' do not fit its description"),
+        ({"values_type": 99}, "the values of 'gt' do not fit its description"),
+        ({"code": 1}, "no variable of"),
+        ({"code": 1, "compress": True}, "a packed part is no variable"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, options, message):
+    (tmp_path / "x.mat").write_bytes(_written_by_matlab("<", **options))
+    with pytest.raises(ImageError, match=message):
+        read_labels(tmp_path / "x.mat")
+
+
+def test_no_byte_order(tmp_path):
+    (tmp_path / "x.mat").write_bytes(_written_by_matlab("<").replace(b"IM", b"XX"))
+    with pytest.raises(ImageError, match=r"x\.mat is damaged or truncated \(its byte order is not stated\)"):
+        read_labels(tmp_path / "x.mat")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
