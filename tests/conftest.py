@@ -1,6 +1,7 @@
 """Fixtures for the whole suite."""
 
 import dataclasses
+import importlib.util
 import struct
 import zlib
 from pathlib import Path
@@ -20,6 +21,15 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("the development data (../shared) is not on this machine")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def trees():
+    """The module that writes miniature data sets: `tests/data/trees.py`."""
+    spec = importlib.util.spec_from_file_location("trees", Path(__file__).parent / "data" / "trees.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def draw_photograph(seed, height=60, width=80):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from primaps.cli import app
+from primaps.data.dataset import load_dataset
 
 FAST = ["--size", "64", "--preset", "fast", "--classes", "3"]
 
@@ -26,7 +28,7 @@ def text(result):
 def test_help_lists_the_commands():
     result = run("--help")
     assert result.exit_code == 0
-    for command in ("segment", "proposals", "fit", "predict", "evaluate", "report", "demo", "list", "doctor"):
+    for command in ("segment", "proposals", "fit", "predict", "evaluate", "check", "report", "demo", "list", "doctor"):
         assert command in result.stdout
 
 
@@ -159,7 +161,17 @@ def test_evaluate_without_its_data(photographs, tmp_path):
 def test_list_names_every_backbone():
     result = run("list")
     assert result.exit_code == 0
-    for name in ("mini", "texture", "dino_vits8", "dinov2_vitl14_reg", "dinov3_vitb16", "camvid", "folder", "paper"):
+    for name in (
+        "mini",
+        "texture",
+        "dino_vits8",
+        "dinov2_vitl14_reg",
+        "dinov3_vitb16",
+        "cityscapes",
+        "potsdam",
+        "folder",
+        "paper",
+    ):
         assert name in result.stdout
 
 
@@ -212,3 +224,90 @@ def test_proposals_need_a_place(photographs):
     result = run("proposals", photographs)
     assert result.exit_code == 2
     assert "Expected --out DIR" in text(result)
+
+
+def test_check_of_a_complete_data_set(trees, tmp_path, monkeypatch):
+    from primaps.data import potsdam
+    from primaps.data.about import Split
+
+    splits = (Split("train", 3, list_file="labelled_train.txt"), Split("val", 2, list_file="labelled_test.txt"))
+    monkeypatch.setattr(potsdam, "ABOUT", dataclasses.replace(potsdam.ABOUT, splits=splits))
+    root = trees.write_potsdam(tmp_path / "potsdam")
+    result = run("check", "potsdam", "--root", root, "--json", tmp_path / "check.json")
+    assert result.exit_code == 0, text(result)
+    assert "train: 3 of 3 published images are usable" in result.stdout
+    assert f"primaps evaluate --model RUN --dataset potsdam --root {root} --split val" in result.stdout
+    record = json.loads((tmp_path / "check.json").read_text())
+    assert record["complete"] is True
+    assert sum(record["splits"][1]["pixels"].values()) == 2 * 96 * 96
+    assert "train 3 in" in " ".join(result.stderr.split())
+
+
+def test_check_names_bad_files_and_where_to_get_them(trees, tmp_path):
+    root = trees.write_cityscapes(tmp_path / "cityscapes")
+    bad = root / "gtFine/val/aachen/aachen_000000_000019_gtFine_labelIds.png"
+    Image.new("L", (128, 96), 99).save(bad)
+    result = run("check", "cityscapes", "--root", root, "--split", "val")
+    assert result.exit_code == 3, text(result)
+    assert "val: 1 of 500 published images are usable" in result.stdout
+    assert f"{bad}: Expected label ids 0..33, 255" in result.stdout
+    assert "www.cityscapes-dataset.com" in result.stdout
+    assert "\ntrain:" not in result.stdout
+
+
+def test_check_of_nothing(tmp_path):
+    for name in ("cityscapes", "cocostuff", "potsdam", "camvid", "folder"):
+        result = run("check", name, "--root", tmp_path / "nowhere")
+        assert result.exit_code == 1, text(result)
+        assert "nowhere, but there is none" in result.stdout
+        assert "Get it: " in result.stdout or name == "folder"
+    result = run("check", "cityscape", "--root", tmp_path)
+    assert result.exit_code == 2
+    assert "Did you mean 'cityscapes'" in text(result)
+
+
+def test_check_makes_the_curated_lists(trees, tmp_path):
+    root = trees.write_cocostuff(tmp_path / "cocostuff", splits=(("train", 1), ("val", 1)), size=(364, 480))
+    for path in (root / "curated").rglob("*.txt"):
+        path.unlink()
+    assert run("check", "cocostuff", "--root", root).exit_code == 1
+    result = run("check", "cocostuff", "--root", root, "--make-lists")
+    assert result.exit_code == 3, text(result)  # there are fewer images than published
+    assert "val: 2 of 2175 published images are usable" in result.stdout
+    assert len(list((root / "curated").rglob("*_7.txt"))) == 2
+    assert run("check", "potsdam", "--root", root, "--make-lists").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "cocostuff", "potsdam"])
+def test_evaluate_takes_every_data_set(name, trees, tmp_path, segmenter_folder):
+    root = getattr(trees, f"write_{name}")(tmp_path / name)
+    scores = tmp_path / "scores.json"
+    result = run("evaluate", "--model", segmenter_folder, "--dataset", name, "--root", root, "--split", "val", "--json", scores)
+    assert result.exit_code == 0, text(result)
+    record = json.loads(scores.read_text())
+    assert record["n_images"] == 2
+    assert 0.3 < record["accuracy"] <= 1.0
+    assert list(record["per_class_iou"]) == list(load_dataset(name, root, "val").class_names)
+
+
+@pytest.fixture(scope="module")
+def segmenter_folder(trees, tmp_path_factory):
+    """A model fitted to drawn Potsdam tiles through the command line."""
+    root = trees.write_potsdam(tmp_path_factory.mktemp("potsdam"))
+    tiles = sorted((root / "imgs").glob("*.mat"))
+    result = run("segment", *tiles, "--out", root / "run", "--backbone", "texture", *FAST)
+    assert result.exit_code == 0, text(result)
+    assert len(list((root / "run" / "labels").glob("*.mat.png"))) == len(tiles)
+    return root / "run"
+
+
+def test_a_damaged_tile_is_reported_and_skipped(trees, tmp_path):
+    root = trees.write_potsdam(tmp_path / "potsdam")
+    content = (root / "imgs/1.mat").read_bytes()
+    (root / "imgs/1.mat").write_bytes(content[:3000])
+    result = run(
+        "proposals", *sorted((root / "imgs").glob("*.mat")), "--out", tmp_path / "run", "--backbone", "texture", *FAST[:4]
+    )
+    assert result.exit_code == 3, text(result)
+    assert "1.mat is damaged or truncated" in text(result)
+    assert len(list((tmp_path / "run/proposals").glob("*.png"))) == 4

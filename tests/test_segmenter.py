@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -57,6 +58,28 @@ def test_a_model_refuses_another_backbone(fitted):
     other = {**fitted.backbone.describe(), "patch_size": 16}
     with pytest.raises(CheckpointError, match="patch_size: 8 -> 16"):
         fitted.model.check_backbone(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("cityscapes", "aachen/aachen_000000_000019_leftImg8bit.png"),
+        ("cocostuff", "000000000139.jpg"),
+        ("potsdam", "0.mat"),
+    ],
+)
+def test_fit_to_a_data_set_looks_at_its_listed_images_and_no_labels(name, first, trees, texture, small_config, tmp_path):
+    root = getattr(trees, f"write_{name}")(tmp_path / name)
+    train = pm.load_dataset(name, root, "train")
+    for pair in train.pairs:
+        pair.labels.unlink()
+    segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config).fit(train, run_dir=tmp_path / "run")
+    images = json.loads((tmp_path / "run" / "store" / "manifest.json").read_text())["images"]
+    assert len(images) == len(train) == 3
+    assert min(images) == first
+    result = pm.evaluate(segmenter, pm.load_dataset(name, root, "val"))
+    assert result.num_images == 2
+    assert result.accuracy > 0.3
 
 
 @dataclasses.dataclass

@@ -15,7 +15,7 @@ import typer
 
 from primaps.config import Config, Method, PredictConfig, preset_config
 from primaps.errors import ConfigError
-from primaps.terminal import EXIT_SOME_FAILED, TerminalProgress, make_console, reported_errors
+from primaps.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, make_console, reported_errors
 
 if TYPE_CHECKING:
     from primaps.run import Run
@@ -218,6 +218,35 @@ def evaluate(
 
 
 @app.command()
+def check(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a data set; `primaps list` shows them.")],
+    root: Annotated[Path, typer.Option("--root", help="Where the data set lies, or should lie.")],
+    split: Annotated[str | None, typer.Option("--split", help="Only this part, for example val. [default: all]")] = None,
+    make_lists: Annotated[
+        bool, typer.Option("--make-lists", help="cocostuff: make missing curated lists from the label images.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings there.")] = None,
+) -> None:
+    """Is a data set complete and readable? What is missing, and where is it to be had? Also counts the pixels per class."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.data.check_report import as_record, as_text
+        from primaps.data.checking import check_dataset
+        from primaps.pipeline.parallel import usable_cores
+        from primaps.store import write_json
+
+        progress, workers = TerminalProgress(console), usable_cores()
+        if make_lists:
+            _make_lists(dataset, root, progress, workers)
+        found = check_dataset(dataset, root, split, progress, workers)
+        typer.echo(as_text(found))
+        if json_file is not None:
+            write_json(json_file, as_record(found))
+        if not found.complete:
+            raise typer.Exit(EXIT_SOME_FAILED if found.usable else EXIT_FAILED)
+
+
+@app.command()
 def report(run_folder: RunArgument, weights: Weights = None, device: Device = "auto") -> None:
     """Write the report of a run again."""
     console = make_console()
@@ -299,6 +328,15 @@ def _config(
             max_pixels=base.predict.max_pixels if max_pixels is None else max_pixels,
         ),
     )
+
+
+def _make_lists(dataset: str, root: Path, progress: TerminalProgress, workers: int) -> None:
+    from primaps.data.curated import make_lists
+
+    if dataset != "cocostuff":
+        raise ConfigError(f"Expected --make-lists with the data set cocostuff, but got {dataset!r}. Leave the option out.")
+    for path in make_lists(root, progress, workers):
+        typer.echo(f"List: {path}")
 
 
 def _method(name: str) -> Method:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from primaps.config import PRESETS
-from primaps.data.dataset import DATASETS
+from primaps.data.dataset import DATASETS, describe_dataset
 from primaps.errors import PrimapsError
 from primaps.features.registry import list_backbones
 from primaps.run import versions
@@ -25,9 +25,15 @@ def inventory() -> str:
             f"  {spec.name:<18} {spec.dim:>5} channels, patch {spec.patch_size:>2}, {where}; {spec.source}; {spec.licence}"
         )
     lines.append("  timm:<model>         any model of the timm library")
-    lines += ["", "Data sets", *(f"  {name}" for name in DATASETS)]
+    lines += ["", "Data sets", *(_dataset_line(name) for name in DATASETS)]
     lines += ["", "Presets", *(f"  {name}" for name in PRESETS)]
     return "\n".join(lines)
+
+
+def _dataset_line(name: str) -> str:
+    about = describe_dataset(name)
+    splits = f"; splits {', '.join(split.title for split in about.splits)}" if about.splits else ""
+    return f"  {name:<12} {about.title}{splits}"
 
 
 def examine() -> tuple[bool, str]:

@@ -31,7 +31,7 @@ def test_unlabelled_becomes_the_ignore_index(root):
 
 def test_id_12_is_an_error(root):
     Image.new("L", (12, 2), 12).save(root / "valannot/f.png")
-    with pytest.raises(DatasetError, match=r"Expected class ids 0\.\.10 or 255 .*contains 12"):
+    with pytest.raises(DatasetError, match=r"Expected label ids 0\.\.11, 255 .*contains 12"):
         load(root, "val")[0]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from primaps.data.dataset import DATASETS, LabelledDataset, Sample, load_dataset
+from primaps.data.dataset import DATASETS, LabelledDataset, Sample, describe_dataset, load_dataset
 from primaps.errors import ConfigError, DatasetError
 
 
@@ -18,8 +18,41 @@ def test_every_registered_module_loads(name, tmp_path):
 
 
 def test_unknown_name_suggests_a_known_one(tmp_path):
-    with pytest.raises(ConfigError, match=r"but got 'camvit'. Did you mean 'camvid'\? Choose one of camvid, folder"):
+    with pytest.raises(ConfigError, match=r"but got 'camvit'. Did you mean 'camvid'\? Choose one of cityscapes, .*folder"):
         load_dataset("camvit", tmp_path, "val")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_what_is_published_is_told(name):
+    about = describe_dataset(name)
+    assert about.title
+    assert about.layout
+    assert about.source.endswith(".")
+    assert about.licence.endswith(".")
+    assert bool(about.splits) == (about.discover is None)
+
+
+def test_every_published_data_set_behaves_alike(trees, tmp_path):
+    roots = {name: getattr(trees, f"write_{name}")(tmp_path / name) for name in ("cityscapes", "cocostuff", "potsdam")}
+    for name, root in roots.items():
+        dataset = load_dataset(name, root, "val")
+        assert isinstance(dataset, LabelledDataset)
+        samples = list(dataset)
+        assert len(samples) == len(dataset) == 2
+        assert [sample.path for sample in samples] == list(dataset.image_paths)
+        assert len({sample.name for sample in samples}) == 2
+        assert dataset.colours.shape == (len(dataset.class_names), 3)
+        assert len(set(dataset.class_names)) == len(dataset.class_names)
+        for sample in samples:
+            assert (sample.image.dtype, sample.labels.dtype) == (np.uint8, np.int64)
+            assert sample.image.shape == (*sample.labels.shape, 3)
+            assert set(np.unique(sample.labels)) <= {*range(len(dataset.class_names)), 255}
+        with pytest.raises(IndexError):
+            dataset[2]
+        with pytest.raises(DatasetError, match=r"there is no split 'nope'\. It has the splits train, val"):
+            load_dataset(name, root, "nope")
+        with pytest.raises(DatasetError, match="no split was given"):
+            load_dataset(name, root)
 
 
 def test_by_name(tmp_path):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from primaps.data.folder import class_colours, load
-from primaps.errors import DatasetError
+from primaps.data.folder import find_splits, load
+from primaps.errors import DatasetError, ImageError
 
 LAYOUTS = {
     "splits in the root": ("val", "valannot", "val"),
@@ -39,7 +39,7 @@ def test_class_names_from_a_file(tmp_path):
     assert dataset.class_names == ("road", "Straßenrand", "sky", "car", "unused")
     assert dataset.colours.shape == (5, 3)
     (tmp_path / "classes.txt").write_text("road\nsky\n", encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"Expected class ids 0\.\.1 or 255 .*contains 3"):
+    with pytest.raises(DatasetError, match=r"Expected label ids 0\.\.1, 255 .*contains 3"):
         load(tmp_path, "val")[0]
 
 
@@ -89,7 +89,24 @@ def test_no_split_given_where_there_are_only_splits(tmp_path):
         load(tmp_path, None)
 
 
-def test_colours_are_the_pascal_map_and_all_different():
-    colours = class_colours(256)
-    assert colours[[1, 15, 20, 255]].tolist() == [[128, 0, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192]]
-    assert len(np.unique(colours, axis=0)) == 256
+def test_a_damaged_label_image_is_reported_when_it_is_read(tmp_path):
+    _write(tmp_path, "val", "valannot")
+    for folder, name, text in (("val", "b.jpg", b""), ("valannot", "b.png", b"")):
+        (tmp_path / folder / name).write_bytes(text)
+    dataset = load(tmp_path, "val")
+    assert len(dataset.class_names) == 4
+    with pytest.raises(ImageError, match=r"b\.png is empty"):
+        dataset.labels(0)
+
+
+def test_splits_are_found(tmp_path):
+    with pytest.raises(DatasetError, match="Expected folders images and labels"):
+        find_splits(tmp_path)
+    _write(tmp_path, "images", "labels")
+    _write(tmp_path, "flat/images", "flat/labels")
+    assert [split.name for split in find_splits(tmp_path)] == ["sub"]
+    for folder in ("images", "labels"):
+        (tmp_path / "flat" / folder / "sub").rename(tmp_path / "flat" / folder / f"sub of {folder}")
+    assert [split.name for split in find_splits(tmp_path / "flat")] == [None]
+    _write(tmp_path, "val", "valannot")
+    assert [split.name for split in find_splits(tmp_path)] == ["sub", "val"]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from primaps.data.paired import Pair, PairedDataset, missing_split, pair_files, require_folder, split_folders
+from primaps.data.encoding import LabelEncoding
+from primaps.data.paired import Pair, PairedDataset, files_below, missing_split, pair_files, require_folder, split_folders
 from primaps.errors import DatasetError, ImageError
 from primaps.types import IGNORE_INDEX
 
@@ -25,7 +26,8 @@ def folders(tmp_path):
 
 def _dataset(folders, num_classes=4, ignored=()):
     names = tuple("abcdefgh"[:num_classes])
-    return PairedDataset(pair_files(*folders), names, np.zeros((num_classes, 3), np.uint8), ignored)
+    encoding = LabelEncoding({label: label for label in range(num_classes)}, ignored) if ignored else None
+    return PairedDataset(pair_files(*folders), names, np.zeros((num_classes, 3), np.uint8), encoding)
 
 
 def test_pairs(folders):
@@ -33,7 +35,9 @@ def test_pairs(folders):
     (images / ".hidden.jpg").touch()
     (images / "notes.txt").touch()
     (labels / "classes.txt").touch()
-    assert pair_files(images, labels) == (
+    listing = pair_files(images, labels)
+    assert listing.missing == ()
+    assert listing.pairs == (
         Pair("b.jpg", images / "b.jpg", labels / "b.png"),
         Pair("sub/a.png", images / "sub/a.png", labels / "sub/a.png"),
     )
@@ -45,7 +49,7 @@ def test_label_named_after_the_whole_image_name_comes_first(folders):
     for name in ("b.jpg.png", "b.png.png"):
         Image.new("L", (6, 4)).save(labels / name)
     (labels / "b.png").unlink()
-    assert [pair.labels.name for pair in pair_files(images, labels)] == ["b.jpg.png", "b.png.png", "a.png"]
+    assert [pair.labels.name for pair in pair_files(images, labels).pairs] == ["b.jpg.png", "b.png.png", "a.png"]
 
 
 def test_two_images_that_share_a_label_image(folders):
@@ -59,15 +63,27 @@ def test_two_images_that_share_a_label_image(folders):
 
 def test_image_without_label(folders):
     (folders[1] / "b.png").unlink()
-    with pytest.raises(DatasetError, match=r"labels has none for b\.jpg. Add .*labels/b\.png or remove the image"):
-        pair_files(*folders)
+    dataset = _dataset(folders)
+    assert [pair.name for pair in dataset.pairs] == ["sub/a.png"]
+    assert [failure.path for failure in dataset.missing] == [str(folders[1] / "b.png")]
+    with pytest.raises(DatasetError, match=r"labels/b\.png: Expected the label image of .*images/b\.jpg here, but there is none"):
+        dataset.complete()
 
 
 def test_label_without_image(folders):
     for index in range(7):
         Image.new("L", (6, 4)).save(folders[1] / f"extra{index}.png")
-    with pytest.raises(DatasetError, match=r"images has none for extra0\.png, .*extra4\.png and 2 more. Add the images"):
-        pair_files(*folders)
+    dataset = _dataset(folders)
+    assert len(dataset) == 2
+    with pytest.raises(
+        DatasetError, match=r"(?s)in 7 cases:.*Expected the image of .*extra0\.png here.*extra4\.png.*and 2 more; `primaps check`"
+    ):
+        dataset.complete()
+
+
+def test_a_complete_data_set_is_itself(folders):
+    dataset = _dataset(folders)
+    assert dataset.complete() is dataset
 
 
 def test_empty_folder(tmp_path):
@@ -90,7 +106,7 @@ def test_ignored_ids_become_the_ignore_index(folders):
 
 
 def test_ids_out_of_range(folders):
-    with pytest.raises(DatasetError, match=r"Expected class ids 0\.\.1 or 255 \(unlabelled\), but .*b\.png contains 2, 3\."):
+    with pytest.raises(DatasetError, match=r"Expected label ids 0\.\.1, 255 \(255 is unlabelled\), but .*b\.png contains 2, 3\."):
         _dataset(folders, num_classes=2)[0]
 
 
@@ -111,6 +127,16 @@ def test_require_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match=r"Expected a folder at .*file, but it is a file"):
         require_folder(tmp_path / "file", "a folder")
+
+
+def test_files_below(tmp_path):
+    for name in ("b/c.png", "b.png", "a/.hidden/x.png", "a/.hidden.png", "a/z/y.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link.png").symlink_to("nowhere")
+    assert files_below(tmp_path) == ["a/z/y.png", "b.png", "b/c.png", "link.png"]
+    with pytest.raises(DatasetError, match=r"Expected a readable folder, but got for .*nowhere: No such file"):
+        files_below(tmp_path / "nowhere")
 
 
 def test_splits(tmp_path):

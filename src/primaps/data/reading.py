@@ -11,6 +11,7 @@ How modes become RGB:
 - Transparency (alpha channel, palette entries, colour key): composited over white. The colour key of 16-bit images is ignored.
 - CMYK, including the inverted one of Adobe JPEGs, and YCbCr: Pillow's conversion, colour profiles are not applied. LAB: to sRGB.
 - Files with several frames or pages: the first one.
+- MAT files (version 5): the first three channels of the variable ``img``, (H, W, 3 or more) uint8.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import math
 import os
 import struct
 from dataclasses import dataclass
+from io import BufferedReader
 
 import numpy as np
 import PIL.Image
 from PIL import ExifTags, ImageCms
 
 from primaps.data.decoding import decoding, open_header
+from primaps.data.matlab import array_shape, is_matlab, read_picture
 from primaps.data.paths import printable
 from primaps.errors import ConfigError, ImageError
 from primaps.types import Image
@@ -80,7 +83,7 @@ def read_image(path: str | os.PathLike[str], max_pixels: int | None = None) -> I
     """
     _check_max_pixels(max_pixels)
     with decoding(path) as stream:
-        return _read(open_header(stream), max_pixels, printable(path))[0]
+        return _read(_open(stream, printable(path)), max_pixels, printable(path))[0]
 
 
 def read_photo(path: str | os.PathLike[str], max_pixels: int) -> Photo:
@@ -99,15 +102,19 @@ def read_photo(path: str | os.PathLike[str], max_pixels: int) -> Photo:
     _check_max_pixels(max_pixels)
     with decoding(path) as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        image, (height, width) = _read(open_header(stream), max_pixels, printable(path))
+        stream.seek(0)
+        image, (height, width) = _read(_open(stream, printable(path)), max_pixels, printable(path))
         return Photo(image=image, height=height, width=width, sha256=digest)
 
 
 def count_pixels(path: str | os.PathLike[str]) -> int:
     """Width times height by the header of an image file; 0 if the file cannot be used, which reading it will explain."""
     try:
-        with decoding(path) as stream, open_header(stream) as image:
-            return image.width * image.height
+        with decoding(path) as stream:
+            if is_matlab(stream):
+                return math.prod(array_shape(stream, "img", ("uint8",), printable(path))[:2])
+            with open_header(stream) as image:
+                return image.width * image.height
     except ImageError:
         return 0
 
@@ -130,6 +137,10 @@ def exif_orientation(image: PIL.Image.Image, name: str) -> int:
         _LOGGER.warning("%s: the EXIF block is damaged (%s), so the image is taken as upright.", name, error)
         return 1
     return value if isinstance(value, int) and value in _UPRIGHT else 1
+
+
+def _open(stream: BufferedReader, name: str) -> PIL.Image.Image:
+    return read_picture(stream, name) if is_matlab(stream) else open_header(stream)
 
 
 def _check_max_pixels(max_pixels: int | None) -> None:
