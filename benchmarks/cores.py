@@ -9,6 +9,7 @@ things can only add to it. The load before every turn is printed: with a load of
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import tempfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from rows import Row, add_rows_option, at_least, publish
 
 from primaps.config import preset_config
 from primaps.features.backbone import load_backbone
-from primaps.pipeline import open_run, proposals
+from primaps.pipeline import PROPOSAL_STAGES, open_run, proposals
 from primaps.types import FeatureExtractor
 
 BAR = 1.8
@@ -49,13 +50,13 @@ def measure(images: int, size: int, turns: int, backbone_name: str) -> Row:
     with tempfile.TemporaryDirectory(prefix="primaps-cores-") as name:
         folder = Path(name)
         draw_photographs(folder / "photographs", images, size, size * 3 // 2)
-        extraction_seconds(folder, backbone, "warm-up")
+        extraction_seconds(folder, backbone, size, "warm-up")
         for turn in range(turns):
             for cores, seconds in spent.items():
                 load = os.getloadavg()[0]
                 os.sched_setaffinity(0, allowed[:cores])  # the threads that are made from here on inherit it
                 try:
-                    seconds.append(extraction_seconds(folder, backbone, f"{turn}-{cores}"))
+                    seconds.append(extraction_seconds(folder, backbone, size, f"{turn}-{cores}"))
                 finally:
                     os.sched_setaffinity(0, allowed)
                 print(f"turn {turn}, {cores} cores: {seconds[-1]:.2f} s, load before {load:.1f}", flush=True)
@@ -63,10 +64,11 @@ def measure(images: int, size: int, turns: int, backbone_name: str) -> Row:
     return at_least(what, one / two, BAR, f": {one:.1f} s and {two:.1f} s, load {os.getloadavg()[0]:.1f}")
 
 
-def extraction_seconds(folder: Path, backbone: FeatureExtractor, name: str) -> float:
+def extraction_seconds(folder: Path, backbone: FeatureExtractor, size: int, name: str) -> float:
     """Seconds by the clock of the proposals stage, on as many cores as this process may use now."""
-    stages = ("backbone", "features", "proposals")
-    run = open_run([folder / "photographs"], folder / name, backbone, preset_config("default"), stages=stages)
+    base = preset_config("default")
+    config = dataclasses.replace(base, features=dataclasses.replace(base.features, size=size))
+    run = open_run([folder / "photographs"], folder / name, backbone, config, stages=PROPOSAL_STAGES)
     proposals(run)
     return run.seconds["proposals"]
 

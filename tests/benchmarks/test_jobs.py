@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-
 MEASURE = """
 import sys
 from jobs import run_job

@@ -75,7 +75,9 @@ def test_image_size_has_a_row_per_preset_and_side():
 def test_cores_measures_both(monkeypatch, capsys):
     import cores
 
-    monkeypatch.setattr(cores, "extraction_seconds", lambda _folder, _backbone, name: {"0-1": 3.0, "0-2": 2.0}.get(name, 9.0))
+    monkeypatch.setattr(
+        cores, "extraction_seconds", lambda _folder, _backbone, _size, name: {"0-1": 3.0, "0-2": 2.0}.get(name, 9.0)
+    )
     monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(cores.os, "sched_setaffinity", lambda *_: None)
     threads = torch.get_num_threads()
@@ -101,7 +103,7 @@ def test_extraction_of_a_drawn_folder_is_timed(tmp_path):
     from primaps.features.backbone import load_backbone
 
     draw_photographs(tmp_path / "photographs", 2, 32, 48)
-    assert extraction_seconds(tmp_path, load_backbone("texture", device="cpu"), "run") > 0
+    assert extraction_seconds(tmp_path, load_backbone("texture", device="cpu"), 32, "run") > 0
     assert len(list((tmp_path / "run" / "proposals").glob("*.png"))) == 2
 
 
