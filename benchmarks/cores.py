@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -53,13 +54,16 @@ def measure(images: int, size: int, turns: int, backbone_name: str) -> Row:
         extraction_seconds(folder, backbone, size, "warm-up")
         for turn in range(turns):
             for cores, seconds in spent.items():
-                load = os.getloadavg()[0]
+                load, processor = os.getloadavg()[0], time.process_time()
                 os.sched_setaffinity(0, allowed[:cores])  # the threads that are made from here on inherit it
                 try:
                     seconds.append(extraction_seconds(folder, backbone, size, f"{turn}-{cores}"))
                 finally:
                     os.sched_setaffinity(0, allowed)
-                print(f"turn {turn}, {cores} cores: {seconds[-1]:.2f} s, load before {load:.1f}", flush=True)
+                processor = time.process_time() - processor
+                print(
+                    f"turn {turn}, {cores} cores: {seconds[-1]:.2f} s, {processor:.2f} CPU s, load before {load:.1f}", flush=True
+                )
     one, two = min(spent[1]), min(spent[2])
     return at_least(what, one / two, BAR, f": {one:.1f} s and {two:.1f} s, load {os.getloadavg()[0]:.1f}")
 

@@ -44,19 +44,20 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="10 000 photographs too")
     parser.add_argument("--counts", type=int, nargs="+", help="other numbers of photographs, ascending")
     parser.add_argument("--size", type=int, default=64, help="short side of the backbone's input")
+    parser.add_argument("--preset", default="default")
     add_rows_option(parser)
     options = parser.parse_args()
     counts = options.counts or (FULL if options.full else SHORT)
     with tempfile.TemporaryDirectory(prefix="primaps-scaling-") as folder:
-        measured = {count: measure(Path(folder), count, options.size) for count in counts}
+        measured = {count: measure(Path(folder), count, options.size, options.preset) for count in counts}
     publish(rows(measured), options.rows)
 
 
-def measure(folder: Path, count: int, size: int) -> Measured:
+def measure(folder: Path, count: int, size: int, preset: str) -> Measured:
     """Segment a folder of so many drawn photographs."""
     photographs, out = folder / f"{count}-photographs", folder / f"{count}-run"
     draw_photographs(photographs, count)
-    arguments = ("--backbone", "texture", "--size", str(size), "--classes", "8", "--device", "cpu")
+    arguments = ("--backbone", "texture", "--size", str(size), "--classes", "8", "--preset", preset, "--device", "cpu")
     usage = primaps("segment", str(photographs), "--out", str(out), *arguments)
     record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     measured = Measured(usage, record["seconds"])
