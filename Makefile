@@ -1,4 +1,4 @@
-# `make demo` and `make test` do everything on a machine with Python >= 3.11, make and a package index.
+# `make demo`, `make test` and `make bench` do everything on a machine with Python >= 3.11, make and a package index.
 # The first interpreter that starts, is new enough and can make environments (a name on the PATH may be an empty shim).
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -7,13 +7,17 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/primaps demo --out demo-run
 
 test: $(INSTALLED) lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
+# ONLY=crf,em takes some of them.
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/run_all.py $(if $(ONLY),--only $(ONLY))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check

@@ -1,14 +1,16 @@
 """How much faster are mask proposals than the operations of the official code?
 
+    python benchmarks/extraction.py [--preset default fast]
     python benchmarks/extraction.py --features FOLDER
     python benchmarks/extraction.py --photographs FOLDER
 
 ``--features`` wants NAME.png (320 x 320) beside NAME.safetensors with ``features`` (384, 40, 40). With ``--photographs`` the
 features are those of the ``texture`` backbone for the centre square at 320 x 320: 196 channels under a fixed rotation to 384, so
-real spectra, but of rank 196 at most.
+real spectra, but of rank 196 at most. With neither, features stored beside the repository are taken, or else the photographs of
+scikit-image; the table says which.
 
-Everything runs in one process on one thread, the two sides by turns; a figure is the median over rounds of the ratio of CPU
-seconds, and the summary is the median over images.
+Everything runs in one process on one thread, the two sides by turns, after one round that compiles; a figure is the median over
+rounds of the ratio of CPU seconds, and the summary is the median over images.
 
 - ``pca``: the first principal direction of every round, for the same rounds: ``torch.pca_lowrank(q=3, niter=100)`` on the tokens
   that remain, against `primaps.proposals.leading_direction`, set-up included.
@@ -24,7 +26,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -34,10 +36,13 @@ from unittest import mock
 import numpy as np
 import torch
 import torch.nn.functional as F
+from inputs import FEATURES, photographs
 from numpy.typing import NDArray
 from PIL import Image
+from rows import Row, add_rows_option, at_least, publish
 from safetensors.torch import load_file
 
+from primaps.config import PRESETS
 from primaps.data.reading import read_image
 from primaps.features.backbone import load_backbone
 from primaps.proposals.crf import mean_field
@@ -45,6 +50,7 @@ from primaps.proposals.extract import mask_proposals
 from primaps.proposals.leading_direction import RemainingTokens
 
 CHANNELS, SIDE = 384, 320
+BARS = {"default": 5.0, "fast": 12.0}
 THRESHOLD = 0.4
 
 
@@ -81,31 +87,64 @@ class Seconds:
 
 
 def main() -> None:
-    """Print a table of ratios, one line per image."""
+    """Print a table of ratios, one line per image, for every preset."""
     options = _options()
     torch.set_num_threads(1)
-    samples = _stored(options.features) if options.features else _photographs(options.photographs, options.images)
+    samples, origin = _samples(options)
     densecrf = _pydensecrf()
-    print(f"{'image':24} {'rounds':>6} {'pca':>7} {'no crf':>7} {'all':>7}   ours, ms: pca / no crf / all")
-    rows = []
-    for sample in samples[: options.images]:
-        rounds = [_round(sample, densecrf, options.preset) for _ in range(options.rounds)]
-        ratios = [_median(official[key] / ours[key] for official, ours, _ in rounds) for key in rounds[0][0]]
-        milliseconds = [1000 * _median(ours[key] for _, ours, _ in rounds) for key in rounds[0][1]]
-        rows.append(ratios)
-        times = " / ".join(f"{value:.0f}" for value in milliseconds)
-        print(f"{sample.name[:24]:24} {rounds[0][2]:6} " + " ".join(f"{ratio:6.1f}x" for ratio in ratios) + f"   {times}")
-    print(f"{'median':31} " + " ".join(f"{_median(column):6.1f}x" for column in zip(*rows, strict=True)))
+    found: list[Row] = []
+    for preset in options.preset:
+        found += _compared(samples, densecrf, preset, options.rounds, origin)
+    publish(found, options.rows)
+
+
+def _samples(options: argparse.Namespace) -> tuple[list[Sample], str]:
+    """The images, and in words what they are."""
+    if options.features or (options.photographs is None and FEATURES.is_dir()):
+        return _stored(options.features or FEATURES, options.images), "stored features"
+    paths = photographs() if options.photographs is None else _listed(options.photographs)
+    return _photographs(paths, options.images), "features of `texture`"
+
+
+def _compared(samples: Sequence[Sample], densecrf: ModuleType | None, preset: str, rounds: int, origin: str) -> list[Row]:
+    """Both sides on every image, and the lines of the table."""
+    print(f"{preset:24} {'rounds':>6} {'pca':>7} {'no crf':>7} {'all':>7}   ours, ms: pca / no crf / all")
+    every: dict[str, list[float]] = {}
+    spent: dict[str, list[float]] = {}
+    for sample in samples:
+        mask_proposals(sample.image, sample.features, THRESHOLD, preset=preset)  # compiles
+        measured = [_round(sample, densecrf, preset) for _ in range(rounds)]
+        ratios = {key: _median(official[key] / ours[key] for official, ours, _ in measured) for key in measured[0][0]}
+        seconds = {key: _median(ours[key] for _, ours, _ in measured) for key in measured[0][1]}
+        for key, ratio in ratios.items():
+            every.setdefault(key, []).append(ratio)
+            spent.setdefault(key, []).append(seconds[key])
+        times = " / ".join(f"{1000 * value:.0f}" for value in seconds.values())
+        print(f"{sample.name[:24]:24} {measured[0][2]:6} {_columns(ratios.values())}   {times}", flush=True)
+    print(f"{'median':31} {_columns(_median(column) for column in every.values())}")
+    what = f"proposals `{preset}` against the official operations, {len(samples)} images, {origin}"
+    bars = {"all": BARS[preset]} if preset in BARS else {}
+    return [
+        at_least(f"{what}: {key}", _median(every[key]), bars[key], f" ({1000 * _median(spent[key]):.0f} ms)")
+        if key in bars
+        else Row(f"{what}: {key}", f"{_median(every[key]):.2f} x ({1000 * _median(spent[key]):.0f} ms)")
+        for key in every
+    ]
+
+
+def _columns(ratios: Iterable[float]) -> str:
+    return " ".join(f"{ratio:6.1f}x" for ratio in ratios)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group()
     source.add_argument("--features", type=Path, help="folder of NAME.png and NAME.safetensors")
     source.add_argument("--photographs", type=Path, help="folder of photographs")
     parser.add_argument("--images", type=int, default=8, help="at most this many")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions per image")
-    parser.add_argument("--preset", default="default", help="our side: default, paper or fast")
+    parser.add_argument("--preset", nargs="+", choices=PRESETS, default=["default"], help="our side")
+    add_rows_option(parser)
     return parser.parse_args()
 
 
@@ -113,9 +152,11 @@ def _median(values: Iterable[float]) -> float:
     return float(statistics.median(values))
 
 
-def _stored(folder: Path) -> list[Sample]:
-    samples = []
+def _stored(folder: Path, limit: int) -> list[Sample]:
+    samples: list[Sample] = []
     for path in sorted(folder.glob("*.safetensors")):
+        if len(samples) == limit:
+            break
         picture = path.with_suffix(".png")
         if picture.exists():
             samples.append(Sample(path.stem, np.asarray(Image.open(picture).convert("RGB")), load_file(path)["features"].float()))
@@ -125,21 +166,26 @@ def _stored(folder: Path) -> list[Sample]:
     return samples
 
 
-def _photographs(folder: Path, limit: int) -> list[Sample]:
+def _listed(folder: Path) -> list[Path]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     if not paths:
         raise SystemExit(f"Expected photographs (JPEG or PNG) in {folder}, but found none.")
+    return paths
+
+
+def _photographs(paths: Sequence[Path], limit: int) -> list[Sample]:
     backbone = load_backbone("texture", device="cpu")
     rotation = torch.linalg.qr(torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(0))).Q[:, : backbone.dim]
     samples = []
-    for path in paths[:: max(1, len(paths) // limit)]:
+    for path in paths[:: max(1, len(paths) // limit)][:limit]:
         whole = Image.fromarray(read_image(path))
         short = min(whole.size)
         left, top = (whole.width - short) // 2, (whole.height - short) // 2
         image = np.asarray(whole.crop((left, top, left + short, top + short)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
         features = torch.einsum("dc,chw->dhw", rotation, backbone.extract(image, size=SIDE))
         samples.append(Sample(path.stem, image, features))
-    print(f"Features: texture backbone, {backbone.dim} channels rotated to {CHANNELS}, centre squares of photographs in {folder}")
+    channels = f"{backbone.dim} channels rotated to {CHANNELS}"
+    print(f"Features: texture backbone, {channels}, centre squares of photographs in {paths[0].parent}")
     return samples
 
 

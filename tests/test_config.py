@@ -54,6 +54,8 @@ def test_seed_is_checked():
         ({"threshold": 1.5}, "cosine similarity"),
         ({"min_area": -1}, "min_area"),
         ({"max_masks": 0}, "max_masks"),
+        ({"crf_scale": 0.0}, "crf_scale"),
+        ({"crf_scale": 1.5}, "crf_scale"),
     ],
 )
 def test_proposal_settings_are_checked(change, message):

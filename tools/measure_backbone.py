@@ -29,6 +29,7 @@ from backbone_measures.crops import FOLDS
 from backbone_measures.forward import measure_forward
 from backbone_measures.segments import baseline_covering, measure_proposals, proposal_covering, settings
 
+from primaps.config import PRESETS
 from primaps.errors import PrimapsError
 from primaps.features.backbone import load_backbone
 from primaps.types import FeatureExtractor
@@ -55,6 +56,7 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
         command.add_argument("--threshold", type=float, help="default: the backbone's own")
         command.add_argument("--limit", type=_positive, metavar="N", help="images per folder, evenly spread")
         command.add_argument("--no-crf", dest="crf", action="store_false")
+        command.add_argument("--preset", choices=PRESETS, default="default", help="whose settings of the mask proposals")
     command.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     commands.add_parser("forward", parents=[common]).add_argument("--rounds", type=_positive, default=7)
     return parser.parse_args(given)
@@ -76,7 +78,7 @@ def _numbers(arguments: argparse.Namespace, backbone: FeatureExtractor) -> dict[
         return measured(backbone, arguments.data, arguments.fold, arguments.seeds)
     if arguments.command == "forward":
         return measure_forward(backbone, arguments.rounds)
-    config = settings(arguments.threshold, crf=arguments.crf)
+    config = settings(arguments.threshold, crf=arguments.crf, preset=arguments.preset)
     if arguments.command == "proposals":
         return measure_proposals(backbone, arguments.data, config, arguments.limit)
     bsds = arguments.data / "bsds500"

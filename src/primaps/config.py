@@ -57,7 +57,8 @@ class ProposalConfig:
             down before the CRF. Otherwise the anchor is the available token with the largest absolute similarity.
         min_area: Proposals with fewer pixels become unassigned.
         max_masks: At most this many proposals per image; None = no limit.
-        crf: Dense CRF constants.
+        crf: Dense CRF constants, in pixels of the image.
+        crf_scale: The CRF works at this fraction of each side, in (0, 1], with ``crf.bilateral_sxy`` reduced as much.
     """
 
     threshold: float | None = None
@@ -66,6 +67,7 @@ class ProposalConfig:
     min_area: int = 0
     max_masks: int | None = None
     crf: CRFConfig = field(default_factory=CRFConfig)
+    crf_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,8 @@ class Config:
             raise ConfigError(f"Expected min_area to be 0 or more pixels, but got {self.proposals.min_area}.")
         if self.proposals.max_masks is not None and self.proposals.max_masks < 1:
             raise ConfigError(f"Expected max_masks to be 1 or more, but got {self.proposals.max_masks}.")
+        if not 0.0 < self.proposals.crf_scale <= 1.0:
+            raise ConfigError(f"Expected crf_scale to be a fraction in (0, 1], but got {self.proposals.crf_scale}.")
         if self.predict.max_pixels < 1024:
             raise ConfigError(f"Expected max_pixels to be 1024 or more, but got {self.predict.max_pixels}.")
 
@@ -214,6 +218,7 @@ def preset_config(preset: str) -> Config:
         return Config(
             preset="fast",
             features=FeatureConfig(photometric_views=0),
+            proposals=ProposalConfig(crf_scale=0.5),
             fit=FitConfig(min_steps=200, max_steps=500, pixels_per_image=1024),
             predict=PredictConfig(crf=False),
         )

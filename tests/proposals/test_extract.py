@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
+from primaps.proposals.crf import mean_field
 from primaps.proposals.extract import enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
 from primaps.proposals.principal import principal_masks, soft_scores
 
@@ -182,3 +183,40 @@ def test_limited_size_is_the_largest_of_its_shape_within_the_limit(height, width
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1024, 100_000))
 def test_limited_size_treats_both_sides_alike(height, width, limit):
     assert limited_size((height, width), limit) == limited_size((width, height), limit)[::-1]
+
+
+@pytest.mark.parametrize("size", [(48, 64), (33, 40), (1, 40)])
+def test_the_crf_may_work_at_a_fraction_of_each_side(scene, size, monkeypatch):
+    seen = []
+
+    def watched(pixels, probabilities, constants):
+        seen.append((tuple(pixels.shape), tuple(probabilities.shape[1:]), constants.bilateral_sxy, constants.gaussian_sxy))
+        return mean_field(pixels, probabilities, constants)
+
+    monkeypatch.setattr("primaps.proposals.extract.mean_field", watched)
+    image = np.asarray(Image.fromarray(scene[0]).resize(size[::-1]))
+    found = mask_proposals(image, scene[1], preset="fast")
+    half = max(1, round(size[0] / 2)), max(1, round(size[1] / 2))
+    assert seen == [((*half, 3), half, 33.5, 1.0)]
+    assert found.label_image.shape == size
+
+
+def test_posterior_is_upsampled_before_its_largest_label_is_taken(scene, monkeypatch):
+    def ramps(pixels, probabilities, _):
+        excess = (torch.arange(pixels.shape[1]) - 16.0) / 100  # the two labels are equal at column 16 of 32
+        posterior = torch.zeros_like(probabilities)
+        posterior[1], posterior[2] = 0.5 - excess, 0.5 + excess
+        return posterior
+
+    monkeypatch.setattr("primaps.proposals.extract.mean_field", ramps)
+    found = mask_proposals(scene[0], scene[1], preset="fast").label_image
+    # Column 16 has its centre at 33 of 64: labels that are enlarged themselves change at even columns only.
+    np.testing.assert_array_equal(found, np.where(np.arange(64) < 33, 1, 2)[None].repeat(48, 0))
+
+
+@pytest.mark.parametrize("name", OFFICIAL[:3])
+def test_fast_proposals_are_nearly_those_of_default(name, shared):
+    features = load_file(shared / "golden" / f"{name}.safetensors")["features"].float()
+    image = np.asarray(Image.open(shared / "golden" / f"{name}.png").convert("RGB"))
+    default, fast = (mask_proposals(image, features, preset=preset) for preset in ("default", "fast"))
+    assert (fast.label_image == default.label_image).mean() > 0.95

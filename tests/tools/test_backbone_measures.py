@@ -57,3 +57,15 @@ def test_forward_reports_the_ratio_of_its_two_medians():
     result = measure_forward(load_backbone("texture", device="cpu"), rounds=1)
     assert result["ratio"] == pytest.approx(result["reference_seconds"] / result["seconds"])
     assert result["ratio"] > 1
+
+
+@pytest.mark.parametrize("preset", ["default", "fast"])
+def test_settings_are_those_of_the_preset_but_for_what_is_asked(preset):
+    from backbone_measures.segments import settings
+
+    from primaps.config import preset_config
+
+    own = preset_config(preset).proposals
+    assert settings(None, crf=True, preset=preset).proposals == own
+    changed = settings(0.5, crf=False, preset=preset).proposals
+    assert (changed.threshold, changed.crf.iterations, changed.crf_scale) == (0.5, 0, own.crf_scale)

@@ -43,9 +43,9 @@ def photographs(folder: Path, limit: int | None) -> list[Path]:
     return [files[index * len(files) // count] for index in range(count)]
 
 
-def settings(threshold: float | None, *, crf: bool) -> Config:
-    """The preset ``default``; without the CRF, the largest upsampled score of a pixel decides."""
-    base = preset_config("default")
+def settings(threshold: float | None, *, crf: bool, preset: str = "default") -> Config:
+    """A preset; without the CRF, the largest upsampled score of a pixel decides."""
+    base = preset_config(preset)
     constants = base.proposals.crf if crf else CRFConfig(iterations=0)
     return dataclasses.replace(base, proposals=dataclasses.replace(base.proposals, threshold=threshold, crf=constants))
 

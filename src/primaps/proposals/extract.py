@@ -106,11 +106,14 @@ def _refined(
     height, width = pixels.shape[:2]
     if len(scores) == 1:
         return torch.zeros(height, width, dtype=torch.int64), ()
-    pixels = shrink(pixels, min(max_pixels, POSTERIOR_LIMIT // len(scores)))
+    size = limited_size((height, width), min(max_pixels, POSTERIOR_LIMIT // len(scores)))
+    pixels = _reduced(pixels, _fraction(size, config.crf_scale))
     if config.official_order:
         pixels = official_uint8(pixels)
-    upsampled = F.interpolate(scores[None], size=pixels.shape[:2], mode="bilinear", align_corners=False)[0]
-    labels = mean_field(pixels, upsampled.softmax(dim=0), config.crf).max(dim=0).indices  # ten times as fast as argmax
+    upsampled = _upsampled(scores, (pixels.shape[0], pixels.shape[1]))
+    constants = dataclasses.replace(config.crf, bilateral_sxy=config.crf.bilateral_sxy * config.crf_scale)
+    posterior = _upsampled(mean_field(pixels, upsampled.softmax(dim=0), constants), size)
+    labels = posterior.max(dim=0).indices  # ten times as fast as argmax
     guards: tuple[str, ...] = ()
     if not config.official_order and not labels.any():
         # The CRF let the background take everything; the masks before it are better than no proposal at all.
@@ -119,11 +122,26 @@ def _refined(
     return enlarge_nearest(labels, height, width).cpu(), guards
 
 
+def _upsampled(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(M, h, w) maps at another (height, width), bilinear, pixel centres aligned."""
+    if maps.shape[1:] == size:
+        return maps
+    return F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]
+
+
+def _fraction(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(height, width) times a factor of at most 1; no side vanishes."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def shrink(pixels: torch.Tensor, max_pixels: int) -> torch.Tensor:
     """(H, W, 3) uint8 image of at most ``max_pixels`` pixels."""
-    own = (pixels.shape[0], pixels.shape[1])
-    size = limited_size(own, max_pixels)
-    if size == own:
+    return _reduced(pixels, limited_size((pixels.shape[0], pixels.shape[1]), max_pixels))
+
+
+def _reduced(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(H, W, 3) uint8 image at a (height, width) that is not larger."""
+    if size == (pixels.shape[0], pixels.shape[1]):
         return pixels
     planes = pixels.permute(2, 0, 1)[None]
     small = F.interpolate(planes.float(), size=size, mode="bilinear", antialias=True)[0]  # for integers there is no GPU kernel
