@@ -10,7 +10,7 @@ STAGES = ("data", "features", "proposals", "prototypes", "evaluation", "outputs"
 # Only leftwards: a module may import modules of its own or an earlier group.
 GROUPS = (
     ("types", "errors"),
-    ("config", "store", "progress", "model", "run", "compiling"),
+    ("config", "store", "progress", "model", "run", "compiling", "cores"),
     STAGES,
     ("pipeline",),
     ("segmenter",),
@@ -21,6 +21,10 @@ PURE = (
     "prototypes/classifier.py",
     "prototypes/em.py",
     "prototypes/pixels.py",
+    "prototypes/pixel_kernel.py",
+    "prototypes/token_kernel.py",
+    "prototypes/tokens.py",
+    "prototypes/compiled_steps.py",
     "evaluation/matching.py",
     "evaluation/metrics.py",
 )

@@ -88,7 +88,7 @@ class FitConfig:
         momentum: Cap of the teacher's momentum.
         teacher_every: Steps between two teacher updates.
         pixels_per_image: Random pixels per image in the loss; None = all pixels.
-        vote_stride: Pixel stride of the grid on which the teacher votes; 1 = all pixels.
+        vote_stride: Pixel stride of the grid on which the teacher votes and mean probabilities are taken; 1 = all pixels.
         min_agreement: Proposals of which the winning class holds a smaller share of the pixels give no pseudo label; 0 = all do.
         feature_norm: Features are scaled to this root mean square norm, which sets how soft the class probabilities are; None =
             taken as the backbone gives them.
@@ -109,7 +109,7 @@ class FitConfig:
     momentum: float = 0.98
     teacher_every: int = 10
     pixels_per_image: int | None = 4096
-    vote_stride: int = 4
+    vote_stride: int = 1
     min_agreement: float = 0.9
     feature_norm: float | None = 3.0
     pca_images: int = 2976
@@ -209,7 +209,6 @@ def preset_config(preset: str) -> Config:
                 max_steps=None,
                 em_learning_rate=5e-3,
                 pixels_per_image=None,
-                vote_stride=1,
                 min_agreement=0.0,
                 feature_norm=None,
             ),

@@ -132,7 +132,7 @@ class View:
 class FeatureSource(Protocol):
     """Random access to cached features and proposals: what prototypes are fitted to.
 
-    Images may differ in size; everything of one image shares one token grid (h, w).
+    Images may differ in size; everything of one image shares one token grid (h, w). Several threads may ask at the same time.
     """
 
     @property

@@ -225,14 +225,14 @@ def test_teacher_and_student_share_the_geometry():
     generator, chosen = torch.Generator().manual_seed(0), set()
     for _ in range(60):
         source.loads.clear()
-        one = fit._training_image(1, generator)
+        one = fit._training_image((1, fit._draw_views(generator)))
         (_, teacher), (_, student) = source.loads
         assert teacher.photometric is None
         assert teacher.flip == student.flip
         expected = source.proposals(1).flip(1) if teacher.flip else source.proposals(1)
         assert torch.equal(one.proposals, expected)
-        assert torch.equal(one.teacher_features, source.features(1, teacher).float())
-        assert torch.equal(one.student_features, source.features(1, student).float())
+        assert torch.equal(one.teacher_features, source.features(1, teacher))
+        assert torch.equal(one.student_features, source.features(1, student))
         chosen.add((student.flip, student.photometric))
     assert chosen == {(flip, draw) for flip in (False, True) for draw in (0, 1)}
 

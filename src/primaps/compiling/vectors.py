@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ _ALIGNMENT = 4
 
 _LOWEST_EXPONENT = -87.0
 """Below this the exponential counts as 0; a little further down it would be a denormal number."""
+
+_ZERO_EXPONENT = -127.0
+"""Here 2^x counts as 0."""
 
 _ROUNDER = 12582912.0
 """1.5 * 2^23: adding it rounds a float32 below 2^22 to an integer, which then stands in the lowest bits."""
@@ -50,6 +54,9 @@ class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Vector) -> None:
         super().__init__(manager, kind, ir.VectorType(_FLOAT, kind.lanes))
 
+
+_POWER_COEFFICIENTS = (1.3264727065e-3, 9.6715126489e-3, 5.5507337437e-2, 2.4022242085e-1, 6.931469776e-1)
+"""Polynomial (2^r - 1) / r for |r| <= 1 / 2, highest power first: relative error of the power at most 9.2e-8 (Remez)."""
 
 Signature = tuple[Any, Callable[[Any, Any, Any, Any], Any]]
 """What an intrinsic hands to numba: its signature and the function that emits instructions."""
@@ -153,16 +160,39 @@ def add_scaled(_: Any, summand: Any, vector: Any, factor: Any) -> Signature:
 
 
 @intrinsic
+def larger(_: Any, left: Any, right: Any) -> Signature:
+    """The larger value in each position of two vectors; the right one where one of them is NaN."""
+    del right
+
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return _larger(builder, *arguments)
+
+    return left(left, left), emit
+
+
+@intrinsic
 def largest(_: Any, vector: Any) -> Signature:
     """Largest value of a vector without NaN."""
 
     def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        def larger(left: Any, right: Any) -> Any:
-            return builder.select(builder.fcmp_ordered(">", left, right), left, right)
-
-        return _fold(builder, arguments[0], vector.lanes, larger)
+        return _fold(builder, arguments[0], vector.lanes, partial(_larger, builder))
 
     return types.float32(vector), emit
+
+
+@intrinsic
+def lane_of(_: Any, vector: Any, value: Any) -> Signature:
+    """Position of the first value of a vector that equals ``value``; the number of lanes if none does."""
+    del value
+
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        is_equal = builder.fcmp_ordered("==", arguments[0], _repeat(builder, arguments[1], vector.lanes))
+        # Widened, so that a bit stands behind the last lane in any case.
+        bits = builder.zext(builder.bitcast(is_equal, ir.IntType(vector.lanes)), ir.IntType(64))
+        bits = builder.or_(bits, ir.Constant(ir.IntType(64), 1 << vector.lanes))
+        return builder.cttz(bits, ir.Constant(ir.IntType(1), 1))
+
+    return types.intp(vector, types.float32), emit
 
 
 @intrinsic
@@ -195,6 +225,34 @@ def exponential(_: Any, vector: Any) -> Signature:
         return _exponential(builder, arguments[0], vector.lanes)
 
     return vector(vector), emit
+
+
+@intrinsic
+def power_of_two(_: Any, vector: Any) -> Signature:
+    """2 to the power of values of at most 127, within 2e-7 of it; 0 below -126.5, minus infinity included.
+
+    Two thirds of the work of `exponential`, and the same once the factor 1 / ln(2) is in the values.
+    """
+
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return _power_of_two(builder, arguments[0], vector.lanes)
+
+    return vector(vector), emit
+
+
+def _power_of_two(builder: Any, values: Any, lanes: int) -> Any:
+    """2^n * 2^r with n the integer nearest to a value; 2^-127 is the number whose bits are 0."""
+    values = _larger(builder, _constant(_ZERO_EXPONENT, lanes), values)
+    shifted = builder.fadd(values, _constant(_ROUNDER, lanes))
+    rest = builder.fsub(values, builder.fsub(shifted, _constant(_ROUNDER, lanes)))
+    curve = _constant(_POWER_COEFFICIENTS[0], lanes)
+    for coefficient in _POWER_COEFFICIENTS[1:]:
+        curve = _multiply_add(builder, curve, rest, _constant(coefficient, lanes))
+    curve = _multiply_add(builder, curve, rest, _constant(1.0, lanes))
+    integers = ir.VectorType(_INT, lanes)
+    exponent = builder.shl(builder.bitcast(shifted, integers), ir.Constant(integers, [23] * lanes))
+    exponent = builder.add(exponent, ir.Constant(integers, [127 << 23] * lanes))
+    return builder.fmul(curve, builder.bitcast(exponent, curve.type))
 
 
 def _exponential(builder: Any, values: Any, lanes: int) -> Any:
@@ -237,6 +295,10 @@ def _multiply_add(builder: Any, left: Any, right: Any, summand: Any) -> Any:
     kind = ir.FunctionType(left.type, [left.type] * 3)
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{left.type.count}f32")
     return builder.call(function, [left, right, summand])
+
+
+def _larger(builder: Any, left: Any, right: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", left, right), left, right)
 
 
 def _fold(builder: Any, vector: Any, lanes: int, combine: Callable[[Any, Any], Any]) -> Any:

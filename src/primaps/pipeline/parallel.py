@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Final
 
-import torch
-
+from primaps.cores import one_thread_each, usable_cores
 from primaps.data.reading import count_pixels
 from primaps.pipeline.failures import reported
 from primaps.run import Run
@@ -18,10 +15,6 @@ from primaps.types import Failure, ImageFile
 
 LARGE_IMAGE: Final = 12_000_000
 """Pixels in the file."""
-
-
-MAX_WORKERS: Final = 16
-"""Images worked on at the same time at most: each takes memory, and the interpreter's lock is shared."""
 
 
 def for_each_image(
@@ -53,7 +46,7 @@ def for_each_image(
 
     on_cpu = run.backbone.device.type == "cpu"
     workers = max(1, min(usable_cores(), len(images))) if on_cpu else 1
-    with _one_thread_each(on_cpu), ThreadPoolExecutor(workers, "image") as pool:
+    with one_thread_each(on_cpu), ThreadPoolExecutor(workers, "image") as pool:
         pending: deque[Future[list[Failure]]] = deque()
         try:
             for image in images:
@@ -68,20 +61,3 @@ def for_each_image(
         finally:
             for future in pending:
                 future.cancel()
-
-
-def usable_cores() -> int:
-    """Cores that this process may use, at most `MAX_WORKERS`; ``OMP_NUM_THREADS`` lowers the number, as it does for torch."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, min(allowed, torch.get_num_threads(), MAX_WORKERS))
-
-
-@contextmanager
-def _one_thread_each(wanted: bool) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    if wanted:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

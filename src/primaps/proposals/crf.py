@@ -8,7 +8,6 @@ as compiled loops (`primaps.proposals.crf_kernel`), on other devices in plain to
 from __future__ import annotations
 
 import math
-import warnings
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import TypeVar
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from primaps.compiling.loading import compiled_module
 from primaps.config import CRFConfig
 from primaps.errors import ConfigError
 from primaps.proposals.permutohedral import Lattice, build_lattice
@@ -148,17 +148,12 @@ def describe_backend() -> str:
 @cache
 def _compiled_kernel() -> tuple[ModuleType | None, str]:
     """The compiled loops, or None where numba does not work, and what to tell the user about them."""
-    try:
-        import numba
-
-        from primaps.proposals import crf_kernel
-    except (ImportError, OSError) as error:  # OSError: the compiler's library cannot be loaded
-        reason = f"numba does not work here ({error})"
-        warnings.warn(f"The dense CRF runs in torch, which is several times slower on CPUs: {reason}.", stacklevel=2)
-        return None, f"torch, several times slower than compiled loops: {reason}"
-    folder = crf_kernel.cache_folder()
+    kernel, words = compiled_module("primaps.proposals.crf_kernel", "The dense CRF runs")
+    if kernel is None:
+        return None, words
+    folder = kernel.cache_folder()
     kept = f"machine code kept in {folder}" if folder else "no folder for machine code can be written: compiled by each process"
-    return crf_kernel, f"compiled by numba {numba.__version__}, {kept}"
+    return kernel, f"{words}, {kept}"
 
 
 def _plain_mean_field(images: Tensor, probabilities: Tensor, config: CRFConfig, steps: int) -> Tensor:

@@ -53,11 +53,7 @@ def logits(features: Tensor, prototypes: Tensor, *, cosine: bool = False) -> Ten
     Raises:
         ConfigError: If the number of channels differs.
     """
-    if features.ndim not in {3, 4} or features.shape[-3] != prototypes.shape[-1]:
-        raise ConfigError(
-            f"Expected features to be (N, C, h, w) or (C, h, w) with C = {prototypes.shape[-1]} channels as the prototypes "
-            f"have, but got {tuple(features.shape)}. Use the backbone that the prototypes were fitted on."
-        )
+    check_channels(features, prototypes)
     tokens = features.float().flatten(-2)
     if cosine:
         # Dividing K logits by the feature norm is cheaper than normalising C channels, and gradients reach the prototypes alike.
@@ -66,6 +62,19 @@ def logits(features: Tensor, prototypes: Tensor, *, cosine: bool = False) -> Ten
     else:
         products = prototypes @ tokens
     return products.view(*products.shape[:-1], *features.shape[-2:])
+
+
+def check_channels(features: Tensor, prototypes: Tensor) -> None:
+    """Refuse features that the prototypes do not fit.
+
+    Raises:
+        ConfigError: If the number of channels or of dimensions differs.
+    """
+    if features.ndim not in {3, 4} or features.shape[-3] != prototypes.shape[-1]:
+        raise ConfigError(
+            f"Expected features to be (N, C, h, w) or (C, h, w) with C = {prototypes.shape[-1]} channels as the prototypes "
+            f"have, but got {tuple(features.shape)}. Use the backbone that the prototypes were fitted on."
+        )
 
 
 @torch.no_grad()
@@ -118,7 +127,11 @@ class FeatureMoments:
         self.scatter = torch.zeros(channels, channels, dtype=torch.float64)
 
     def update(self, features: Tensor) -> None:
-        """Add all tokens of one feature map.
+        """Add all tokens of one feature map, see `measure`."""
+        self.merge(self.measure(features))
+
+    def measure(self, features: Tensor) -> FeatureMoments:
+        """Moments of the tokens of one feature map alone.
 
         Args:
             features: (C, h, w) floating point, on the CPU.
@@ -129,14 +142,20 @@ class FeatureMoments:
         if features.ndim != 3 or features.shape[0] != len(self.mean):
             raise DatasetError(f"Expected features to be ({len(self.mean)}, h, w), but got {tuple(features.shape)}.")
         tokens = features.flatten(1).double()
-        count, mean = tokens.shape[1], tokens.mean(1)
-        if not bool(torch.isfinite(mean).all()):
+        found = FeatureMoments(len(self.mean))
+        found.count, found.mean = tokens.shape[1], tokens.mean(1)
+        if not bool(torch.isfinite(found.mean).all()):
             raise DatasetError("Expected features to be finite, but got NaN or infinity. Extract the features again.")
-        centred = tokens - mean[:, None]
-        shift = mean - self.mean
-        total = self.count + count
-        self.scatter += centred @ centred.T + torch.outer(shift, shift) * (self.count * count / total)
-        self.mean += shift * (count / total)
+        centred = tokens.sub_(found.mean[:, None])
+        found.scatter = centred @ centred.T
+        return found
+
+    def merge(self, other: FeatureMoments) -> None:
+        """Add the tokens that other moments were taken of."""
+        shift = other.mean - self.mean
+        total = self.count + other.count
+        self.scatter += other.scatter + torch.outer(shift, shift) * (self.count * other.count / total)
+        self.mean += shift * (other.count / total)
         self.count = total
 
     def rms_norm(self) -> float:

@@ -9,16 +9,20 @@ Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Pr
    (`focal_class_weights`).
 3. Now and then the teacher follows the student with a momentum that grows from 0 to its cap (`teacher_momentum`).
 
-With `pixels_per_image` the loss is a sum over random pixels, unbiased given the class weights; `vote_stride` thins the pixel
-grid on which classes are counted; with `min_agreement` proposals that the teacher finds mixed give no pseudo label, so that
-frequent classes do not swallow rare ones. None is used by the publication; without them every pixel counts. Images of one
-batch may differ in size: means are over all pixels of the batch.
+With `pixels_per_image` the loss is a sum over random pixels; votes and class weights still come from all pixels, so that its
+expectation is the loss of all pixels. `vote_stride` thins the pixel grid on which classes are counted; with `min_agreement`
+proposals that the teacher finds mixed give no pseudo label, so that frequent classes do not swallow rare ones. None is used by
+the publication; without them every pixel counts. Images of one batch may differ in size: means are over all pixels of the batch.
+
+The method is written here in plain torch. On a CPU compiled loops do the same (`primaps.prototypes.compiled_steps`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -26,6 +30,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
+from primaps.compiling.loading import compiled_module
+from primaps.cores import Workers
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.pixels import equal_shapes, pixel_grid, sample, upsample
 from primaps.types import IGNORE_INDEX
@@ -36,8 +42,8 @@ class TrainingImage:
     """What one image contributes to a step.
 
     Attributes:
-        teacher_features: (C, h, w) float32 of the view that the teacher sees.
-        student_features: (C, h, w) float32 of the same geometry, with the student's photometric augmentation.
+        teacher_features: (C, h, w) floating point, of the view that the teacher sees.
+        student_features: (C, h, w) floating point, of the same geometry, with the student's photometric augmentation.
         proposals: (H, W) int64 mask proposal ids in the same geometry, 0 = unassigned.
     """
 
@@ -72,10 +78,22 @@ def vote(teacher_logits: Tensor, proposals: Tensor, stride: int = 1, min_agreeme
     ids = proposals[:, pixel_grid(height, stride), pixel_grid(width, stride)]
     ids = ids + num_ids * torch.arange(count, device=ids.device)[:, None, None]
     ballots = torch.bincount((ids * num_classes + classes).flatten(), minlength=count * num_ids * num_classes)
-    ballots = ballots.view(count, num_ids, num_classes)
-    most, winner = ballots.max(2)  # the first class on ties
-    winner[(most == 0) | (most < min_agreement * ballots.sum(2))] = IGNORE_INDEX
-    winner[:, 0] = IGNORE_INDEX
+    return majority(ballots.view(count, num_ids, num_classes), min_agreement)
+
+
+def majority(ballots: Tensor, min_agreement: float = 0.0) -> Tensor:
+    """The class with most ballots.
+
+    Args:
+        ballots: (..., M + 1, K) int64 number of pixels by proposal id and class.
+        min_agreement: As for `vote`.
+
+    Returns:
+        (..., M + 1) int64 as from `vote`.
+    """
+    most, winner = ballots.max(-1)  # the first class on ties
+    winner[(most == 0) | (most < min_agreement * ballots.sum(-1))] = IGNORE_INDEX
+    winner[..., 0] = IGNORE_INDEX
     return winner
 
 
@@ -92,7 +110,13 @@ def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
     return votes.gather(1, proposals.flatten(1)).view_as(proposals)
 
 
-def expectation(teacher: Tensor, images: Sequence[TrainingImage], stride: int = 1, min_agreement: float = 0.0) -> list[Tensor]:
+def expectation(
+    teacher: Tensor,
+    images: Sequence[TrainingImage],
+    stride: int = 1,
+    min_agreement: float = 0.0,
+    workers: Workers | None = None,
+) -> list[Tensor]:
     """E-step for a batch.
 
     Args:
@@ -100,11 +124,15 @@ def expectation(teacher: Tensor, images: Sequence[TrainingImage], stride: int = 
         images: The batch.
         stride: Pixel stride of the grid that votes.
         min_agreement: As for `vote`.
+        workers: Threads for images on the CPU; None = the calling one.
 
     Returns:
         Per image (M + 1,) int64 as from `vote`; M is at least the number of its proposals.
     """
-    tokens = [logits(image.teacher_features, teacher) for image in images]
+    tokens = _token_logits(teacher.detach(), [image.teacher_features for image in images], workers)
+    if (compiled := _compiled_steps(teacher.device)) is not None:
+        counts = compiled.ballots(tokens, [image.proposals for image in images], stride, workers or Workers())
+        return [majority(ballots, min_agreement) for ballots in counts]
     votes: dict[int, Tensor] = {}
     for members in equal_shapes(tokens, [image.size for image in images], stride):
         stacked = torch.stack([tokens[index] for index in members])
@@ -156,6 +184,7 @@ def student_loss(
     vote_stride: int = 1,
     pixels_per_image: int | None = None,
     generator: torch.Generator | None = None,
+    workers: Workers | None = None,
 ) -> Tensor:
     """M-step loss of a batch: focal cross-entropy to the pseudo labels (paper, section 3.2).
 
@@ -169,27 +198,68 @@ def student_loss(
         vote_stride: Pixel stride of the grid for the mean probabilities.
         pixels_per_image: Random pixels per image (with replacement); None, or at least the image's pixels, = all pixels.
         generator: Source of the random pixels, on the CPU; not used with all pixels.
+        workers: Threads for images on the CPU; None = the calling one.
 
     Returns:
         () float32.
     """
-    tokens, sizes = [logits(image.student_features, student) for image in images], [image.size for image in images]
+    tokens, sizes = (
+        _token_logits(student, [image.student_features for image in images], workers),
+        [image.size for image in images],
+    )
+    proposals, total = [image.proposals for image in images], sum(height * width for height, width in sizes)
+    pixels = [_draw_pixels(size, pixels_per_image, generator) for size in sizes]
+    if (compiled := _compiled_steps(student.device)) is not None:
+        workers = workers or Workers()
+        weights = focal_class_weights(compiled.mean_probabilities(tokens, sizes, vote_stride, workers), gamma)
+        loss: Tensor = compiled.cross_entropy(tokens, proposals, votes, weights, pixels, workers)
+        return loss / total
     weights = focal_class_weights(mean_probabilities(tokens, sizes, vote_stride), gamma)
-    loss = student.new_zeros(())
-    for members in equal_shapes(tokens, sizes, stride=1 if pixels_per_image is None else vote_stride):
-        values = torch.stack([tokens[index] for index in members])
-        proposals = torch.stack([images[index].proposals for index in members])
+    return cross_entropy(tokens, proposals, votes, weights, pixels) / total
+
+
+def _draw_pixels(size: tuple[int, int], pixels_per_image: int | None, generator: torch.Generator | None) -> Tensor | None:
+    count = size[0] * size[1]
+    if pixels_per_image is None or pixels_per_image >= count:
+        return None
+    return torch.randint(count, (pixels_per_image,), generator=generator)
+
+
+def cross_entropy(
+    token_logits: Sequence[Tensor],
+    proposals: Sequence[Tensor],
+    votes: Sequence[Tensor],
+    weights: Tensor,
+    pixels: Sequence[Tensor | None],
+) -> Tensor:
+    """Class-weighted cross-entropy to the pseudo labels, summed over the pixels of a batch.
+
+    Args:
+        token_logits: Per image (K, h, w) float32; the result is differentiable in them.
+        proposals: Per image (H, W) int64 proposal ids 0..M.
+        votes: Per image (M + 1,) int64 class of each proposal.
+        weights: (K,) float32 weight of each class.
+        pixels: Per image (P,) int64 random flat pixel indices, each of which stands for H * W / P pixels; None = all pixels.
+            Images of the same shapes must have the same number.
+
+    Returns:
+        () float32.
+    """
+    loss, sizes = weights.new_zeros(()), [(ids.shape[0], ids.shape[1]) for ids in proposals]
+    for members in equal_shapes(token_logits, sizes, stride=1):
+        values = torch.stack([token_logits[index] for index in members])
+        ids = torch.stack([proposals[index] for index in members])
         classes = pad_sequence([votes[index] for index in members], batch_first=True, padding_value=IGNORE_INDEX)
-        if pixels_per_image is None or pixels_per_image >= proposals[0].numel():
+        drawn = [drawn for index in members if (drawn := pixels[index]) is not None]
+        if not drawn:
             # Checkpointed: the full-size logits of one group at a time, computed anew for the gradient.
-            labels = pseudo_labels(proposals, classes)
+            labels = pseudo_labels(ids, classes)
             loss = loss + checkpoint(_all_pixels_loss, values, labels, weights, use_reentrant=False, preserve_rng_state=False)
         else:
-            count = proposals[0].numel()
-            pixels = torch.randint(count, (len(members), pixels_per_image), generator=generator).to(values.device)
-            labels = pseudo_labels(proposals.flatten(1).gather(1, pixels), classes)
-            loss = loss + _sampled_loss(values, sizes[members[0]], pixels, labels, weights) * (count / pixels_per_image)
-    return loss / sum(height * width for height, width in sizes)
+            chosen = torch.stack(drawn).to(values.device)
+            labels = pseudo_labels(ids.flatten(1).gather(1, chosen), classes)
+            loss = loss + _sampled_loss(values, sizes[members[0]], chosen, labels, weights) * (ids[0].numel() / chosen.shape[1])
+    return loss
 
 
 def _all_pixels_loss(token_logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -203,18 +273,38 @@ def _sampled_loss(token_logits: Tensor, size: tuple[int, int], pixels: Tensor, l
     return F.cross_entropy(values, labels[images, position], weight=weights, reduction="none").sum()
 
 
-def kmeans_loss(prototypes: Tensor, features: Sequence[Tensor]) -> Tensor:
+def kmeans_loss(prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None = None) -> Tensor:
     """Loss of cosine k-means, which initialises EM and is the baseline: minus the mean cosine to the closest prototype.
 
     Args:
         prototypes: (K, C) float32, any norm; the loss is differentiable in them.
         features: Per image (C, h, w) floating point.
+        workers: Threads for images on the CPU; None = the calling one.
 
     Returns:
         () float32 in [-1, 1].
     """
+    if (compiled := _compiled_steps(prototypes.device)) is not None:
+        total: Tensor = compiled.closest_cosines(F.normalize(prototypes, dim=1), features, workers or Workers())
+        return -total / sum(values[0].numel() for values in features)
     closest = [logits(values, prototypes, cosine=True).amax(0).flatten() for values in features]
     return -torch.cat(closest).mean()
+
+
+def _token_logits(prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None) -> list[Tensor]:
+    if (compiled := _compiled_steps(prototypes.device)) is not None:
+        tokens: list[Tensor] = compiled.token_logits(prototypes, features, workers or Workers())
+        return tokens
+    return [logits(values, prototypes) for values in features]
+
+
+def _compiled_steps(device: torch.device) -> ModuleType | None:
+    return _load_compiled_steps() if device.type == "cpu" else None
+
+
+@cache
+def _load_compiled_steps() -> ModuleType | None:
+    return compiled_module("primaps.prototypes.compiled_steps", "Prototypes are fitted")[0]
 
 
 def teacher_momentum(call: int, cap: float) -> float:

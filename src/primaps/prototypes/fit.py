@@ -2,7 +2,8 @@
 
 Three phases: principal directions of the features, cosine k-means from there, EM from there (the baseline ends after
 k-means). All randomness derives from (seed, phase, epoch or step), so a fit resumes at any step from tensors alone and
-gives the same bytes as an undisturbed one, on the same machine with the same number of threads.
+gives the same bytes as an undisturbed one, on the same machine. On a CPU images are worked on side by side, each by one thread,
+and sums over images are in their order, so that the number of threads does not matter.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from primaps.config import MAX_CLASSES, FitConfig
+from primaps.cores import Workers, workers
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.prototypes.classifier import FeatureMoments, Prototypes, logits, principal_directions
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss, update_teacher
@@ -141,7 +143,9 @@ def fit_prototypes(
         CheckpointError: If the checkpoint belongs to another fit.
     """
     _check_settings(len(source), num_clusters, config, seed)
-    return _Fit(source, num_clusters, config, seed, torch.device(device), checkpoint, progress).run()
+    device = torch.device(device)
+    with workers(device.type == "cpu") as threads:
+        return _Fit(source, num_clusters, config, seed, device, checkpoint, progress, threads).run()
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,7 @@ class _Fit:
     device: torch.device
     checkpoint: CheckpointStore | None
     progress: Progress | None
+    workers: Workers = field(default_factory=Workers)
 
     def run(self) -> FitResult:
         """All phases in order, from the checkpoint on if there is one."""
@@ -180,12 +185,15 @@ class _Fit:
         """Principal directions of the plain features of a random part of the images."""
         chosen = self._order(_Phase.PCA, 0)[: self.config.pca_images]
         moments = FeatureMoments(len(self.source.features(chosen[0], View())))
-        for done, index in enumerate(chosen, start=1):
-            features = self.source.features(index, View())
+
+        def measure(index: int) -> FeatureMoments:
             try:
-                moments.update(features.cpu())
+                return moments.measure(self.source.features(index, View()).cpu())
             except DatasetError as error:
                 raise DatasetError(f"Image {index}: {error}") from error
+
+        for done, found in enumerate(self.workers.each(measure, chosen), start=1):
+            moments.merge(found)
             self._report("pca", done, len(chosen))
         directions = principal_directions(moments, self.num_clusters, self._generator(_Phase.PCA, _Draw.STEP, 0))
         directions = directions.to(self.device)
@@ -235,15 +243,17 @@ class _Fit:
             self._report(state.phase.name.lower(), state.step, steps)
 
     def _kmeans_step(self, state: _State, batch: list[int]) -> Tensor:
-        return kmeans_loss(state.student.direction, [self._features(index, View()) for index in batch])
+        features = list(self.workers.each(self._features, [(index, View()) for index in batch]))
+        return kmeans_loss(state.student.direction, features, self.workers)
 
     def _em_step(self, state: _State, batch: list[int]) -> Tensor:
         config = self.config
         generator = self._generator(state.phase, _Draw.STEP, state.step)
-        images = [self._training_image(index, generator) for index in batch]
+        views = [self._draw_views(generator) for _ in batch]
+        images = list(self.workers.each(self._training_image, zip(batch, views, strict=True)))
         # Logits are linear: scaling K prototypes equals scaling all features.
         teacher, student = (prototypes.effective() * state.feature_scale for prototypes in (state.teacher, state.student))
-        votes = expectation(teacher, images, config.vote_stride, config.min_agreement)
+        votes = expectation(teacher, images, config.vote_stride, config.min_agreement, self.workers)
         return student_loss(
             student,
             images,
@@ -252,20 +262,25 @@ class _Fit:
             vote_stride=config.vote_stride,
             pixels_per_image=config.pixels_per_image,
             generator=generator,
+            workers=self.workers,
         )
 
-    def _training_image(self, index: int, generator: torch.Generator) -> TrainingImage:
-        """A random flip for both, a random photometric draw of the same geometry for the student."""
+    def _draw_views(self, generator: torch.Generator) -> tuple[View, View]:
+        """Of teacher and student: a random flip for both, a random photometric draw of the same geometry for the student."""
         views = self.source.views
         flip = bool(torch.rand((), generator=generator) < 0.5) and View(flip=True) in views
         draws = sorted(view.photometric for view in views if view.flip == flip and view.photometric is not None)
         choice = int(torch.randint(max(1, len(draws)), (), generator=generator))
-        features = self._features(index, View(flip))
+        return View(flip), View(flip, draws[choice] if draws else None)
+
+    def _training_image(self, drawn: tuple[int, tuple[View, View]]) -> TrainingImage:
+        index, (seen_by_teacher, seen_by_student) = drawn
+        features = self._features((index, seen_by_teacher))
         proposals = self.source.proposals(index).to(self.device)
         return TrainingImage(
             teacher_features=features,
-            student_features=self._features(index, View(flip, draws[choice])) if draws else features,
-            proposals=proposals.flip(1) if flip else proposals,
+            student_features=features if seen_by_student == seen_by_teacher else self._features((index, seen_by_student)),
+            proposals=proposals.flip(1) if seen_by_teacher.flip else proposals,
         )
 
     def _result(self, state: _State) -> FitResult:
@@ -273,10 +288,14 @@ class _Fit:
         scale = 1.0 if cosine else state.feature_scale  # so that softmax of the logits gives the fitted probabilities
         teacher = (state.student if cosine else state.teacher).effective().detach() * scale
         usage = torch.zeros(self.num_clusters, dtype=torch.int64)
-        for index in range(len(self.source)):
-            winners = logits(self._features(index, View()), teacher, cosine=cosine).max(0).indices
-            usage += torch.bincount(winners.flatten(), minlength=self.num_clusters).cpu()
-            self._report("usage", index + 1, len(self.source))
+
+        def count_tokens(index: int) -> Tensor:
+            winners = logits(self._features((index, View())), teacher, cosine=cosine).max(0).indices
+            return torch.bincount(winners.flatten(), minlength=self.num_clusters).cpu()
+
+        for done, counts in enumerate(self.workers.each(count_tokens, range(len(self.source))), start=1):
+            usage += counts
+            self._report("usage", done, len(self.source))
         return FitResult(
             teacher=teacher.cpu(),
             student=state.student.effective().detach().cpu() * scale,
@@ -285,8 +304,10 @@ class _Fit:
             losses=tuple(state.losses),
         )
 
-    def _features(self, index: int, view: View) -> Tensor:
-        return self.source.features(index, view).to(self.device, torch.float32)
+    def _features(self, wanted: tuple[int, View]) -> Tensor:
+        """Features on the device; on the CPU as the source gives them, to be converted when they are used."""
+        features = self.source.features(*wanted)
+        return features if self.device.type == "cpu" else features.to(self.device, torch.float32)
 
     def _batch(self, phase: _Phase, step: int) -> list[int]:
         """Images of one step: shuffled epochs, the incomplete last batch dropped."""

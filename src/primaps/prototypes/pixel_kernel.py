@@ -1,0 +1,424 @@
+"""What a step of EM does with every pixel of one image, as compiled loops on the CPU: ballots, probabilities, loss, gradient.
+
+Logits are known at token resolution. The loops go through the image row by row: tokens are interpolated between two rows of
+tokens, then between columns, so that the logits of a few pixels only are held at a time. The classes of a token or pixel
+stand next to each other, filled up to whole vectors. The plain functions of `primaps.prototypes.em` say the same in torch.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from primaps.compiling.functions import compiled, inlined
+from primaps.compiling.vectors import (
+    add,
+    add_scaled,
+    fill,
+    item,
+    lane_of,
+    larger,
+    largest,
+    load,
+    power_of_two,
+    scaled,
+    store,
+    total,
+)
+from primaps.prototypes.pixels import bilinear_taps, pixel_grid
+from primaps.types import IGNORE_INDEX
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Lanes = tuple[int, ...]
+Taps = tuple[Integers, Integers, Floats]
+
+_LANES: Final[Lanes] = (0,) * 8
+
+_PADDING: Final = np.float32(-1e30)
+"""Logit of the classes that fill up a vector: the exponential is 0, and finite multiples of it stay finite."""
+
+_PIXELS_AT_ONCE: Final = 64
+_IGNORE: Final = IGNORE_INDEX
+
+
+def ballots(token_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
+    """How many pixels of each proposal have which class as their best one.
+
+    Args:
+        token_logits: (K, h, w) float32 on the CPU.
+        proposals: (H, W) int64 proposal ids 0..M.
+        stride: Pixel stride of the grid that votes.
+
+    Returns:
+        (M + 1, K) int64; the smallest class id wins ties of logits.
+    """
+    tokens = _Tokens(token_logits, _size(proposals), stride)
+    ids = proposals[pixel_grid(proposals.shape[0], stride), pixel_grid(proposals.shape[1], stride)].contiguous().numpy()
+    counts = np.zeros((int(proposals.max()) + 1, len(token_logits)), np.int64)
+    _count_ballots(counts, tokens.values, tokens.width, ids, tokens.vertical, tokens.horizontal, _LANES)
+    return torch.from_numpy(counts)
+
+
+def probability_sum(token_logits: Tensor, size: tuple[int, int], stride: int = 1) -> tuple[Tensor, int]:
+    """Sum of the class probabilities of all pixels.
+
+    Args:
+        token_logits: (K, h, w) float32 on the CPU.
+        size: (H, W) of the image in pixels.
+        stride: Pixel stride of the grid that counts.
+
+    Returns:
+        (K,) float64, and the number of pixels.
+    """
+    tokens = _Tokens(token_logits, size, stride)
+    sums = np.zeros(tokens.width, np.float64)
+    _sum_probabilities(sums, tokens.values, tokens.width, tokens.vertical, tokens.horizontal, _LANES)
+    return torch.from_numpy(sums[: len(token_logits)]), len(tokens.vertical[0]) * len(tokens.horizontal[0])
+
+
+def cross_entropy(
+    token_logits: Tensor, proposals: Tensor, votes: Tensor, weights: Tensor, pixels: Tensor | None = None
+) -> tuple[float, Tensor]:
+    """Weighted cross-entropy to the pseudo labels, summed over pixels, and its gradient.
+
+    Args:
+        token_logits: (K, h, w) float32 on the CPU.
+        proposals: (H, W) int64 proposal ids 0..M.
+        votes: (M + 1,) int64 class of each proposal; IGNORE_INDEX = its pixels do not count.
+        weights: (K,) float32 weight of each class.
+        pixels: (P,) int64 flat pixel indices (row times W plus column), repetitions included; None = all pixels.
+
+    Returns:
+        The sum, and its gradient with respect to the token logits, (K, h, w) float32.
+    """
+    tokens = _Tokens(token_logits, _size(proposals), 1)
+    gradient = np.zeros_like(tokens.values)
+    arrays = (gradient, tokens.values, tokens.width, proposals.contiguous().numpy(), votes.numpy(), weights.numpy())
+    if pixels is None:
+        loss = _all_pixels(*arrays, tokens.vertical, tokens.horizontal, _LANES)
+    else:
+        loss = _some_pixels(*arrays, pixels.numpy(), tokens.vertical, tokens.horizontal, _LANES)
+    result = torch.empty(token_logits.shape)
+    _unpack(result.view(len(result), -1).numpy(), gradient, tokens.width)
+    return loss, result
+
+
+class _Tokens:
+    """Logits of the tokens with their classes next to each other, and where pixels lie between tokens."""
+
+    def __init__(self, token_logits: Tensor, size: tuple[int, int], stride: int) -> None:
+        classes, height, width = token_logits.shape
+        self.width = -(-classes // len(_LANES)) * len(_LANES)
+        self.values = np.empty(height * width * self.width, np.float32)
+        _pack(self.values, token_logits.contiguous().view(classes, -1).numpy(), self.width)
+        self.vertical, self.horizontal = _taps(height, size[0], stride), _taps(width, size[1], stride)
+
+
+@lru_cache(maxsize=64)
+def _taps(tokens: int, pixels: int, stride: int) -> Taps:
+    """Where the pixels of the grid lie between tokens, along one axis."""
+    grid = pixel_grid(pixels, stride)
+    lower, upper, weight = (values[grid].contiguous().numpy() for values in bilinear_taps(tokens, pixels))
+    return lower, upper, weight
+
+
+def _size(proposals: Tensor) -> tuple[int, int]:
+    height, width = proposals.shape
+    return height, width
+
+
+@compiled
+def _pack(values: Floats, token_logits: Floats, width: int) -> None:
+    """From (classes, tokens) to one row of classes per token, filled up, with logarithms to base 2."""
+    (classes, tokens), factor = token_logits.shape, np.float32(1 / math.log(2))
+    for first in range(0, tokens, _PIXELS_AT_ONCE):
+        last = min(tokens, first + _PIXELS_AT_ONCE)
+        for label in range(classes):
+            for token in range(first, last):
+                values[token * width + label] = token_logits[label, token] * factor
+        for label in range(classes, width):
+            for token in range(first, last):
+                values[token * width + label] = _PADDING
+
+
+@compiled
+def _unpack(token_logits: Floats, values: Floats, width: int) -> None:
+    """From one row of classes per token to (classes, tokens)."""
+    classes, tokens = token_logits.shape
+    for first in range(0, tokens, _PIXELS_AT_ONCE):
+        for label in range(classes):
+            for token in range(first, min(tokens, first + _PIXELS_AT_ONCE)):
+                token_logits[label, token] = values[token * width + label]
+
+
+@compiled
+def _count_ballots(
+    counts: Integers, tokens: Floats, width: int, ids: Integers, vertical: Taps, horizontal: Taps, lanes: Lanes
+) -> None:
+    """Add one to ``counts[id, best class]`` for every pixel."""
+    (top, bottom, down), (left, right, across) = vertical, horizontal
+    columns = right[-1] + 1
+    row, winners = np.empty(columns * width, np.float32), np.empty(tokens.size // width, np.int64)
+    for token in range(winners.size):
+        winners[token] = _best_class(tokens, token * width, token * width, np.float32(0.0), width, lanes)
+    for y in range(len(top)):
+        above, below = top[y] * columns, bottom[y] * columns
+        _interpolate_row(row, tokens, above * width, below * width, down[y], lanes)
+        for x in range(len(left)):
+            start, end = item(left, x), item(right, x)
+            winner = item(winners, above + start)
+            # The best class of all four tokens is that of every pixel between them.
+            if (
+                winner != item(winners, above + end)
+                or winner != item(winners, below + start)
+                or winner != item(winners, below + end)
+            ):
+                winner = _best_class(row, start * width, end * width, item(across, x), width, lanes)
+            if not 0 <= ids[y, x] < len(counts):
+                raise ValueError("a proposal id is negative")
+            counts[ids[y, x], winner] += 1
+
+
+@inlined
+def _best_class(values: Floats, start: int, end: int, weight: np.float32, width: int, lanes: Lanes) -> int:
+    """Class with the largest interpolated logit, the first one on ties."""
+    best, winner = np.float32(-np.inf), 0
+    for label in range(0, width, len(lanes)):
+        numbers = _between(values, start + label, end + label, weight, lanes)
+        highest = largest(numbers)
+        if highest > best:
+            best, winner = highest, label + lane_of(numbers, highest)
+    return winner
+
+
+@compiled
+def _sum_probabilities(
+    sums: NDArray[np.float64], tokens: Floats, width: int, vertical: Taps, horizontal: Taps, lanes: Lanes
+) -> None:
+    """Add the class probabilities of every pixel to ``sums``."""
+    (top, bottom, down), columns = vertical, len(horizontal[0])
+    row = np.empty((horizontal[1][-1] + 1) * width, np.float32)
+    values, row_sums = np.zeros(_PIXELS_AT_ONCE * width, np.float32), np.empty(width, np.float32)
+    highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
+    chosen = np.empty(_PIXELS_AT_ONCE, np.int64)
+    for y in range(len(top)):
+        _interpolate_row(row, tokens, top[y] * row.size, bottom[y] * row.size, down[y], lanes)
+        row_sums[:] = 0
+        for first in range(0, columns, _PIXELS_AT_ONCE):
+            count = min(_PIXELS_AT_ONCE, columns - first)
+            for pixel in range(count):
+                chosen[pixel] = first + pixel
+            _interpolate_columns(values, row, chosen, count, horizontal, width, lanes)
+            _exponentiate(values, highest, mass, count, width, lanes)
+            _add_normalised(row_sums, values, mass, count, width, lanes)
+        for label in range(width):
+            sums[label] += row_sums[label]
+
+
+@inlined
+def _add_normalised(sums: Floats, values: Floats, mass: Floats, count: int, width: int, lanes: Lanes) -> None:
+    """Add ``values / mass`` of some pixels; four sums at a time, which need not wait for each other."""
+    for pixel in range(count):
+        mass[pixel] = np.float32(1.0) / mass[pixel]
+    for pixel in range(count, len(mass)):
+        mass[pixel] = 0  # whatever stands behind the last pixel
+    for label in range(0, width, len(lanes)):
+        a, b = load(sums, label, lanes), fill(np.float32(0.0), lanes)
+        c, d = b, b
+        for pixel in range(0, count, 4):
+            place = pixel * width + label
+            a = add_scaled(a, load(values, place, lanes), item(mass, pixel))
+            b = add_scaled(b, load(values, place + width, lanes), item(mass, pixel + 1))
+            c = add_scaled(c, load(values, place + 2 * width, lanes), item(mass, pixel + 2))
+            d = add_scaled(d, load(values, place + 3 * width, lanes), item(mass, pixel + 3))
+        store(sums, label, add(add(a, b), add(c, d)))
+
+
+@compiled
+def _all_pixels(
+    gradient: Floats,
+    tokens: Floats,
+    width: int,
+    ids: Integers,
+    votes: Integers,
+    weights: Floats,
+    vertical: Taps,
+    horizontal: Taps,
+    lanes: Lanes,
+) -> float:
+    """Loss of all pixels; its gradient is added to ``gradient``."""
+    (top, bottom, down), (left, right, across) = vertical, horizontal
+    row = np.empty((right[-1] + 1) * width, np.float32)
+    row_gradient, values = np.empty_like(row), np.empty(_PIXELS_AT_ONCE * width, np.float32)
+    highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
+    chosen, labels = np.empty(_PIXELS_AT_ONCE, np.int64), np.empty(_PIXELS_AT_ONCE, np.int64)
+    loss = 0.0
+    for y in range(len(top)):
+        _interpolate_row(row, tokens, top[y] * row.size, bottom[y] * row.size, down[y], lanes)
+        row_gradient[:] = 0
+        for first in range(0, len(left), _PIXELS_AT_ONCE):
+            count = 0
+            for x in range(first, min(first + _PIXELS_AT_ONCE, len(left))):
+                label = _vote_of(ids[y, x], votes)
+                if label != _IGNORE:
+                    chosen[count], labels[count] = x, label
+                    count += 1
+            _interpolate_columns(values, row, chosen, count, horizontal, width, lanes)
+            loss += _differentiate(values, highest, mass, labels, weights, count, width, lanes)
+            for pixel in range(count):
+                x = item(chosen, pixel)
+                weight, place = item(across, x), pixel * width
+                _add_multiple(row_gradient, item(left, x) * width, values, place, 1 - weight, width, lanes)
+                _add_multiple(row_gradient, item(right, x) * width, values, place, weight, width, lanes)
+        _add_multiple(gradient, top[y] * row.size, row_gradient, 0, 1 - down[y], row.size, lanes)
+        _add_multiple(gradient, bottom[y] * row.size, row_gradient, 0, down[y], row.size, lanes)
+    return loss
+
+
+@compiled
+def _some_pixels(
+    gradient: Floats,
+    tokens: Floats,
+    width: int,
+    ids: Integers,
+    votes: Integers,
+    weights: Floats,
+    pixels: Integers,
+    vertical: Taps,
+    horizontal: Taps,
+    lanes: Lanes,
+) -> float:
+    """Loss of the given pixels; its gradient is added to ``gradient``."""
+    columns, loss = len(horizontal[0]), 0.0
+    values = np.empty(_PIXELS_AT_ONCE * width, np.float32)
+    highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
+    places, shares = np.empty((_PIXELS_AT_ONCE, 4), np.int64), np.empty((_PIXELS_AT_ONCE, 4), np.float32)
+    labels = np.empty(_PIXELS_AT_ONCE, np.int64)
+    for first in range(0, len(pixels), _PIXELS_AT_ONCE):
+        count = 0
+        for index in range(first, min(first + _PIXELS_AT_ONCE, len(pixels))):
+            y, x = divmod(pixels[index], columns)
+            label = _vote_of(ids[y, x], votes)
+            if label != _IGNORE:
+                _find_corners(places[count], shares[count], y, x, vertical, horizontal)
+                labels[count] = label
+                count += 1
+        for pixel in range(count):
+            for label in range(0, width, len(lanes)):
+                sum_ = fill(np.float32(0.0), lanes)
+                for corner in range(4):
+                    sum_ = add_scaled(sum_, load(tokens, places[pixel, corner] * width + label, lanes), shares[pixel, corner])
+                store(values, pixel * width + label, sum_)
+        loss += _differentiate(values, highest, mass, labels, weights, count, width, lanes)
+        for pixel in range(count):
+            for corner in range(4):
+                start = places[pixel, corner] * width
+                _add_multiple(gradient, start, values, pixel * width, shares[pixel, corner], width, lanes)
+    return loss
+
+
+@inlined
+def _vote_of(number: int, votes: Integers) -> int:
+    if not 0 <= number < len(votes):
+        raise ValueError("a proposal has no vote")
+    return votes[number]  # type: ignore[no-any-return]
+
+
+@inlined
+def _find_corners(places: Integers, shares: Floats, y: int, x: int, vertical: Taps, horizontal: Taps) -> None:
+    """The four tokens around a pixel and their shares in it."""
+    (top, bottom, down), (left, right, across) = vertical, horizontal
+    columns = right[-1] + 1
+    for corner in range(4):
+        is_lower, is_right = corner // 2, corner % 2
+        places[corner] = (bottom[y] if is_lower else top[y]) * columns + (right[x] if is_right else left[x])
+        shares[corner] = (down[y] if is_lower else 1 - down[y]) * (across[x] if is_right else 1 - across[x])
+
+
+@inlined
+def _between(values: Floats, start: int, end: int, weight: np.float32, lanes: Lanes) -> Any:
+    """Interpolated vector, ``weight`` of it from ``end``."""
+    return add_scaled(scaled(load(values, start, lanes), np.float32(1.0) - weight), load(values, end, lanes), weight)
+
+
+@inlined
+def _interpolate_row(row: Floats, tokens: Floats, start: int, end: int, weight: np.float32, lanes: Lanes) -> None:
+    """All tokens of a row of pixels."""
+    for place in range(0, row.size, len(lanes)):
+        store(row, place, _between(tokens, start + place, end + place, weight, lanes))
+
+
+@inlined
+def _interpolate_columns(
+    values: Floats, row: Floats, chosen: Integers, count: int, horizontal: Taps, width: int, lanes: Lanes
+) -> None:
+    """Logits of the first ``count`` of the ``chosen`` columns of a row."""
+    left, right, across = horizontal
+    for pixel in range(count):
+        x = item(chosen, pixel)
+        start, end, weight = item(left, x) * width, item(right, x) * width, item(across, x)
+        for label in range(0, width, len(lanes)):
+            store(values, pixel * width + label, _between(row, start + label, end + label, weight, lanes))
+
+
+@inlined
+def _add_multiple(target: Floats, start: int, values: Floats, place: int, factor: np.float32, count: int, lanes: Lanes) -> None:
+    """Add ``factor`` times ``count`` values from ``place`` on to those of the target from ``start`` on."""
+    for index in range(0, count, len(lanes)):
+        summand = load(values, place + index, lanes)
+        store(target, start + index, add_scaled(load(target, start + index, lanes), summand, factor))
+
+
+@inlined
+def _exponentiate(values: Floats, highest: Floats, mass: Floats, count: int, width: int, lanes: Lanes) -> None:
+    """Replace the logits of some pixels by 2^(logit - highest) and sum these up, step by step for all of the pixels."""
+    for pixel in range(count):
+        maxima = load(values, pixel * width, lanes)
+        for label in range(len(lanes), width, len(lanes)):
+            maxima = larger(maxima, load(values, pixel * width + label, lanes))
+        highest[pixel] = largest(maxima)
+    for pixel in range(count):
+        sums, shift = fill(np.float32(0.0), lanes), fill(-item(highest, pixel), lanes)
+        for label in range(0, width, len(lanes)):
+            numbers = power_of_two(add(load(values, pixel * width + label, lanes), shift))
+            store(values, pixel * width + label, numbers)
+            sums = add(sums, numbers)
+        mass[pixel] = total(sums)
+
+
+@inlined
+def _differentiate(
+    values: Floats,
+    highest: Floats,
+    mass: Floats,
+    labels: Integers,
+    weights: Floats,
+    count: int,
+    width: int,
+    lanes: Lanes,
+) -> float:
+    """Loss of some pixels from their logits, which are replaced by its derivatives with respect to them."""
+    loss, label, product = 0.0, 0, 1.0
+    for pixel in range(count):
+        loss -= weights[labels[pixel]] * values[pixel * width + labels[pixel]] * math.log(2)
+    _exponentiate(values, highest, mass, count, width, lanes)
+    for pixel in range(count):
+        if label != labels[pixel]:
+            loss += weights[label] * math.log(product)
+            label, product = labels[pixel], 1.0
+        product *= mass[pixel]  # one logarithm for many: 64 masses of at most 254 fit
+        loss += weights[label] * highest[pixel] * math.log(2)
+        values[pixel * width + label] -= mass[pixel]
+        mass[pixel] = weights[label] / mass[pixel]
+    for pixel in range(count):
+        for place in range(pixel * width, (pixel + 1) * width, len(lanes)):
+            store(values, place, scaled(load(values, place, lanes), item(mass, pixel)))
+    loss += weights[label] * math.log(product)
+    return loss

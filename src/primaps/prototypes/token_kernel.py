@@ -1,0 +1,42 @@
+"""The step of cosine k-means on the tokens of one image as a compiled loop on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from primaps.compiling.functions import compiled
+
+_TOKENS_AT_ONCE = 64
+_SMALLEST_NORM = np.float32(1e-12)
+
+
+@compiled
+def keep_closest(products: NDArray[np.float32], features: NDArray[np.float32]) -> float:
+    """Sum over tokens of the cosine to the closest prototype; the smallest id wins ties.
+
+    Args:
+        products: (K, N) inner products of unit prototypes and tokens; overwritten with the derivative of the sum with respect
+            to them: 1 / norm of the token for its closest prototype, 0 for the others.
+        features: (C, N) tokens.
+    """
+    classes, tokens = products.shape
+    squares, best = np.empty(_TOKENS_AT_ONCE, np.float32), np.empty(_TOKENS_AT_ONCE, np.float32)
+    winners, result = np.empty(_TOKENS_AT_ONCE, np.int64), 0.0
+    for first in range(0, tokens, _TOKENS_AT_ONCE):
+        count = min(_TOKENS_AT_ONCE, tokens - first)
+        squares[:], best[:], winners[:] = 0, -np.inf, 0
+        for channel in range(features.shape[0]):
+            for token in range(count):
+                squares[token] += features[channel, first + token] * features[channel, first + token]
+        for label in range(classes):
+            for token in range(count):
+                product = products[label, first + token]
+                products[label, first + token] = 0
+                if product > best[token]:
+                    best[token], winners[token] = product, label
+        for token in range(count):
+            norm = max(np.sqrt(squares[token]), _SMALLEST_NORM)
+            result += best[token] / norm
+            products[winners[token], first + token] = np.float32(1.0) / norm
+    return result
