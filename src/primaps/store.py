@@ -304,9 +304,17 @@ class FeatureStore:
         Raises:
             CheckpointError: If the shard is missing or damaged.
         """
+        return self.proposals_as_stored(name).long()
+
+    def proposals_as_stored(self, name: str) -> torch.Tensor:
+        """(H, W) uint8 or int32 proposal ids at working size, mapped into memory.
+
+        Raises:
+            CheckpointError: If the shard is missing or damaged.
+        """
         with self._open(name) as shard:
             labels: torch.Tensor = shard.get_tensor("proposals")
-        return labels.long()
+        return labels
 
     @contextlib.contextmanager
     def _open(self, name: str) -> Iterator[Any]:
@@ -345,5 +353,5 @@ class StoredImages:
         return self.store.features(self.names[index], view)
 
     def proposals(self, index: int) -> torch.Tensor:
-        """(H, W) int64 proposal ids of image ``index``, 0 = unassigned."""
-        return self.store.proposals(self.names[index])
+        """(H, W) uint8 or int32 proposal ids of image ``index``, 0 = unassigned."""
+        return self.store.proposals_as_stored(self.names[index])

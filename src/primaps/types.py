@@ -149,7 +149,7 @@ class FeatureSource(Protocol):
         ...
 
     def proposals(self, index: int) -> torch.Tensor:
-        """(H, W) int64 proposal ids of image ``index`` (un-flipped), 0 = unassigned; H/h = W/w = stride."""
+        """(H, W) integer proposal ids of image ``index`` (un-flipped), 0 = unassigned; H/h = W/w = stride."""
         ...
 
 

@@ -8,8 +8,11 @@ from primaps.compiling.vectors import (
     exponential,
     fill,
     item,
+    lane_of,
+    larger,
     largest,
     load,
+    power_of_two,
     prefetch,
     scaled,
     store,
@@ -41,6 +44,23 @@ def reduce_vectors(values, maxima, sums, lanes):
         prefetch(values, index * len(lanes))
         vector = load(values, index * len(lanes), lanes)
         maxima[index], sums[index] = largest(vector), total(vector)
+
+
+@numba.njit
+def raise_two(values, output, lanes):
+    for start in range(0, output.size, len(lanes)):
+        store(output, start, power_of_two(load(values, start, lanes)))
+
+
+@numba.njit
+def keep_larger(left, right, output, lanes):
+    for start in range(0, output.size, len(lanes)):
+        store(output, start, larger(load(left, start, lanes), load(right, start, lanes)))
+
+
+@numba.njit
+def find(values, value, lanes):
+    return lane_of(load(values, 0, lanes), value)
 
 
 @numba.njit
@@ -104,3 +124,32 @@ def test_small_values_become_zero():
 def test_item(dtype):
     values = np.arange(7).astype(dtype)
     assert [pick(values, index) for index in range(7)] == list(range(7))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_power_of_two_is_as_good_as_float32(width):
+    values = np.linspace(-126, 127, 1 << 15).astype(np.float32)
+    output = np.empty_like(values)
+    raise_two(values, output, (0,) * width)
+    np.testing.assert_allclose(output, 2.0 ** values.astype(np.float64), rtol=2e-7)
+
+
+def test_power_of_two_of_special_values():
+    values, output = np.array([0, -0.0, -126.6, -1e30, -np.inf, 3, -2, np.nan], np.float32), np.empty(8, np.float32)
+    raise_two(values, output, (0,) * 8)
+    np.testing.assert_array_equal(output, np.array([1, 1, 0, 0, 0, 8, 0.25, np.nan], np.float32))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_larger(width):
+    left, right, output = random(48), random(48, 1), np.zeros(48, np.float32)
+    keep_larger(left, right, output, (0,) * width)
+    assert np.array_equal(output, np.maximum(left, right))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_lane_of(width):
+    values = np.arange(width, dtype=np.float32)
+    assert [find(values, np.float32(lane), (0,) * width) for lane in range(width)] == list(range(width))
+    assert find(values, np.float32(-1), (0,) * width) == width
+    assert find(np.ones(width, np.float32), np.float32(1), (0,) * width) == 0

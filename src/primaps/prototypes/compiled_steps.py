@@ -24,7 +24,7 @@ def ballots(token_logits: Sequence[Tensor], proposals: Sequence[Tensor], stride:
 
     Args:
         token_logits: Per image (K, h, w) float32.
-        proposals: Per image (H, W) int64 proposal ids.
+        proposals: Per image (H, W) integer proposal ids.
         stride: Pixel stride of the grid that votes.
         workers: Threads.
 
@@ -61,7 +61,7 @@ def cross_entropy(
 
     Args:
         token_logits: Per image (K, h, w) float32; the result is differentiable in them.
-        proposals: Per image (H, W) int64 proposal ids 0..M.
+        proposals: Per image (H, W) integer proposal ids 0..M.
         votes: Per image (M + 1,) int64.
         weights: (K,) float32 weight of each class.
         pixels: Per image (P,) int64 random pixels, each of which stands for H * W / P; None = all pixels.

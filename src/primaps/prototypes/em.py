@@ -44,7 +44,7 @@ class TrainingImage:
     Attributes:
         teacher_features: (C, h, w) floating point, of the view that the teacher sees.
         student_features: (C, h, w) floating point, of the same geometry, with the student's photometric augmentation.
-        proposals: (H, W) int64 mask proposal ids in the same geometry, 0 = unassigned.
+        proposals: (H, W) integer mask proposal ids in the same geometry, 0 = unassigned.
     """
 
     teacher_features: Tensor
@@ -136,7 +136,7 @@ def expectation(
     votes: dict[int, Tensor] = {}
     for members in equal_shapes(tokens, [image.size for image in images], stride):
         stacked = torch.stack([tokens[index] for index in members])
-        proposals = torch.stack([images[index].proposals for index in members])
+        proposals = torch.stack([images[index].proposals for index in members]).long()
         votes |= zip(members, vote(stacked, proposals, stride, min_agreement), strict=True)
     return [votes[index] for index in range(len(images))]
 
@@ -236,7 +236,7 @@ def cross_entropy(
 
     Args:
         token_logits: Per image (K, h, w) float32; the result is differentiable in them.
-        proposals: Per image (H, W) int64 proposal ids 0..M.
+        proposals: Per image (H, W) integer proposal ids 0..M.
         votes: Per image (M + 1,) int64 class of each proposal.
         weights: (K,) float32 weight of each class.
         pixels: Per image (P,) int64 random flat pixel indices, each of which stands for H * W / P pixels; None = all pixels.
@@ -248,7 +248,7 @@ def cross_entropy(
     loss, sizes = weights.new_zeros(()), [(ids.shape[0], ids.shape[1]) for ids in proposals]
     for members in equal_shapes(token_logits, sizes, stride=1):
         values = torch.stack([token_logits[index] for index in members])
-        ids = torch.stack([proposals[index] for index in members])
+        ids = torch.stack([proposals[index] for index in members]).long()
         classes = pad_sequence([votes[index] for index in members], batch_first=True, padding_value=IGNORE_INDEX)
         drawn = [drawn for index in members if (drawn := pixels[index]) is not None]
         if not drawn:

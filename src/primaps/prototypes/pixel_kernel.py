@@ -38,6 +38,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Lanes = tuple[int, ...]
 Taps = tuple[Integers, Integers, Floats]
+Ids = NDArray[np.uint8] | NDArray[np.int32] | Integers
 
 _LANES: Final[Lanes] = (0,) * 8
 
@@ -53,16 +54,16 @@ def ballots(token_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
 
     Args:
         token_logits: (K, h, w) float32 on the CPU.
-        proposals: (H, W) int64 proposal ids 0..M.
+        proposals: (H, W) integer proposal ids 0..M.
         stride: Pixel stride of the grid that votes.
 
     Returns:
         (M + 1, K) int64; the smallest class id wins ties of logits.
     """
     tokens = _Tokens(token_logits, _size(proposals), stride)
-    ids = proposals[pixel_grid(proposals.shape[0], stride), pixel_grid(proposals.shape[1], stride)].contiguous().numpy()
+    ids = _ids(proposals[pixel_grid(proposals.shape[0], stride), pixel_grid(proposals.shape[1], stride)])
     counts = np.zeros((int(proposals.max()) + 1, len(token_logits)), np.int64)
-    _count_ballots(counts, tokens.values, tokens.width, ids, tokens.vertical, tokens.horizontal, _LANES)
+    _count_ballots(counts, tokens.values, tokens.width, ids, tokens.vertical, tokens.horizontal, _LANES, (0,) * ids.itemsize)
     return torch.from_numpy(counts)
 
 
@@ -90,7 +91,7 @@ def cross_entropy(
 
     Args:
         token_logits: (K, h, w) float32 on the CPU.
-        proposals: (H, W) int64 proposal ids 0..M.
+        proposals: (H, W) integer proposal ids 0..M.
         votes: (M + 1,) int64 class of each proposal; IGNORE_INDEX = its pixels do not count.
         weights: (K,) float32 weight of each class.
         pixels: (P,) int64 flat pixel indices (row times W plus column), repetitions included; None = all pixels.
@@ -99,12 +100,12 @@ def cross_entropy(
         The sum, and its gradient with respect to the token logits, (K, h, w) float32.
     """
     tokens = _Tokens(token_logits, _size(proposals), 1)
-    gradient = np.zeros_like(tokens.values)
-    arrays = (gradient, tokens.values, tokens.width, proposals.contiguous().numpy(), votes.numpy(), weights.numpy())
+    gradient, ids = np.zeros_like(tokens.values), _ids(proposals)
+    arrays = (gradient, tokens.values, tokens.width, ids, votes.numpy(), weights.numpy())
     if pixels is None:
-        loss = _all_pixels(*arrays, tokens.vertical, tokens.horizontal, _LANES)
+        loss = _all_pixels(*arrays, tokens.vertical, tokens.horizontal, _LANES, (0,) * ids.itemsize)
     else:
-        loss = _some_pixels(*arrays, pixels.numpy(), tokens.vertical, tokens.horizontal, _LANES)
+        loss = _some_pixels(*arrays, pixels.numpy(), tokens.vertical, tokens.horizontal, _LANES, (0,) * ids.itemsize)
     result = torch.empty(token_logits.shape)
     _unpack(result.view(len(result), -1).numpy(), gradient, tokens.width)
     return loss, result
@@ -127,6 +128,13 @@ def _taps(tokens: int, pixels: int, stride: int) -> Taps:
     grid = pixel_grid(pixels, stride)
     lower, upper, weight = (values[grid].contiguous().numpy() for values in bilinear_taps(tokens, pixels))
     return lower, upper, weight
+
+
+def _ids(proposals: Tensor) -> Ids:
+    """Proposal ids as an array; for each number of bytes of an id loops are compiled that know it (argument ``kind``)."""
+    kept = proposals if proposals.dtype in {torch.uint8, torch.int32, torch.int64} else proposals.long()
+    ids: Ids = kept.contiguous().numpy()
+    return ids
 
 
 def _size(proposals: Tensor) -> tuple[int, int]:
@@ -160,7 +168,14 @@ def _unpack(token_logits: Floats, values: Floats, width: int) -> None:
 
 @compiled
 def _count_ballots(
-    counts: Integers, tokens: Floats, width: int, ids: Integers, vertical: Taps, horizontal: Taps, lanes: Lanes
+    counts: Integers,
+    tokens: Floats,
+    width: int,
+    ids: Ids,
+    vertical: Taps,
+    horizontal: Taps,
+    lanes: Lanes,
+    kind: Lanes,  # noqa: ARG001
 ) -> None:
     """Add one to ``counts[id, best class]`` for every pixel."""
     (top, bottom, down), (left, right, across) = vertical, horizontal
@@ -246,12 +261,13 @@ def _all_pixels(
     gradient: Floats,
     tokens: Floats,
     width: int,
-    ids: Integers,
+    ids: Ids,
     votes: Integers,
     weights: Floats,
     vertical: Taps,
     horizontal: Taps,
     lanes: Lanes,
+    kind: Lanes,  # noqa: ARG001
 ) -> float:
     """Loss of all pixels; its gradient is added to ``gradient``."""
     (top, bottom, down), (left, right, across) = vertical, horizontal
@@ -279,7 +295,7 @@ def _all_pixels(
                 _add_multiple(row_gradient, item(right, x) * width, values, place, weight, width, lanes)
         _add_multiple(gradient, top[y] * row.size, row_gradient, 0, 1 - down[y], row.size, lanes)
         _add_multiple(gradient, bottom[y] * row.size, row_gradient, 0, down[y], row.size, lanes)
-    return loss
+    return float(loss)
 
 
 @compiled
@@ -287,13 +303,14 @@ def _some_pixels(
     gradient: Floats,
     tokens: Floats,
     width: int,
-    ids: Integers,
+    ids: Ids,
     votes: Integers,
     weights: Floats,
     pixels: Integers,
     vertical: Taps,
     horizontal: Taps,
     lanes: Lanes,
+    kind: Lanes,  # noqa: ARG001
 ) -> float:
     """Loss of the given pixels; its gradient is added to ``gradient``."""
     columns, loss = len(horizontal[0]), 0.0
@@ -321,7 +338,7 @@ def _some_pixels(
             for corner in range(4):
                 start = places[pixel, corner] * width
                 _add_multiple(gradient, start, values, pixel * width, shares[pixel, corner], width, lanes)
-    return loss
+    return float(loss)
 
 
 @inlined
@@ -405,7 +422,7 @@ def _differentiate(
     lanes: Lanes,
 ) -> float:
     """Loss of some pixels from their logits, which are replaced by its derivatives with respect to them."""
-    loss, label, product = 0.0, 0, 1.0
+    loss, label, product = 0.0, np.int64(0), 1.0
     for pixel in range(count):
         loss -= weights[labels[pixel]] * values[pixel * width + labels[pixel]] * math.log(2)
     _exponentiate(values, highest, mass, count, width, lanes)
@@ -421,4 +438,4 @@ def _differentiate(
         for place in range(pixel * width, (pixel + 1) * width, len(lanes)):
             store(values, place, scaled(load(values, place, lanes), item(mass, pixel)))
     loss += weights[label] * math.log(product)
-    return loss
+    return float(loss)
