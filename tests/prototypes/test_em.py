@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+from primaps.prototypes import em
 from primaps.prototypes import pixels as pixels_module
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.em import (
@@ -28,6 +29,16 @@ from primaps.prototypes.pixels import pixel_grid
 from primaps.types import IGNORE_INDEX
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "em_trajectory.safetensors"
+
+
+@pytest.fixture(autouse=True, params=["compiled", "torch"])
+def path(request, monkeypatch):
+    """Everything here holds for the compiled loops and for plain torch."""
+    if request.param == "torch":
+        monkeypatch.setattr(em, "_load_compiled_steps", lambda: None)
+    else:
+        assert em._load_compiled_steps() is not None
+    return request.param
 
 
 def random(*shape, seed=0):
@@ -178,7 +189,46 @@ def test_mean_probabilities_count_pixels_of_images_of_different_size():
     torch.testing.assert_close(mean_probabilities(tokens, sizes), full.mean(1))
 
 
-def test_sampled_loss_is_unbiased_given_the_class_weights():
+def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(monkeypatch):
+    """Class weights and votes come from all pixels, so that the sampled loss is linear in the sample."""
+    one, student = image(h=5, w=6, stride=8, seed=1), random(5, 6, seed=3).requires_grad_()
+    votes = expectation(random(5, 6, seed=4), [one])
+    full = student_loss(student, [one], votes, gamma=2.0)
+    (expected,) = torch.autograd.grad(full, student)
+    losses, gradient = [], torch.zeros(5, 6)
+    for part in torch.randperm(one.proposals.numel(), generator=torch.Generator().manual_seed(0)).split(32):
+        monkeypatch.setattr(em, "_draw_pixels", lambda *_, part=part: part)
+        loss = student_loss(student, [one], votes, gamma=2.0, pixels_per_image=32)
+        losses.append(loss.item())
+        gradient += torch.autograd.grad(loss, student)[0]
+    assert len(losses) == 60
+    assert np.std(losses) > 0.01 * full.item()
+    assert np.mean(losses) == pytest.approx(full.item(), rel=1e-5)
+    torch.testing.assert_close(gradient / len(losses), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_loops_and_torch_agree_on_a_step(monkeypatch, path):
+    images = [image(h=5, w=6, stride=8, seed=seed) for seed in range(3)] + [image(h=3, w=4, seed=9)]
+    teacher, student = random(11, 6, seed=4), random(11, 6, seed=3).requires_grad_()
+
+    def step(pixels):
+        votes = expectation(teacher, images, 1, 0.5)
+        generator = torch.Generator().manual_seed(0)
+        loss = student_loss(student, images, votes, gamma=2.0, pixels_per_image=pixels, generator=generator)
+        closest = kmeans_loss(student, [one.student_features for one in images])
+        return votes, loss, closest, *(torch.autograd.grad(value, student)[0] for value in (loss, closest))
+
+    for pixels in (None, 100):
+        found = step(pixels)
+        with monkeypatch.context() as patch:
+            patch.setattr(em, "_load_compiled_steps", lambda: None)
+            plain = step(pixels)
+        for votes, expected in zip(found[0], plain[0], strict=True):
+            assert torch.equal(votes, expected[: len(votes)])
+        torch.testing.assert_close(found[1:], plain[1:], rtol=1e-5, atol=1e-6)
+
+
+def test_sampled_loss_is_unbiased():
     images = [image(h=5, w=5, seed=1), image(h=3, w=4, seed=2)]
     student, votes = random(5, 6, seed=3), expectation(random(5, 6, seed=4), images)
     full = student_loss(student, images, votes, gamma=2.0).item()

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from primaps import cores
 from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.prototypes.fit import _Fit, _Phase, fit_prototypes
@@ -176,6 +177,22 @@ def test_interrupted_fit_resumes_to_the_same_bytes(method, stops):
         except StoppedError:
             continue
     assert_same(fit_prototypes(Scenes(), 4, config, seed=5, checkpoint=store), UNDISTURBED[method])
+
+
+@pytest.mark.parametrize("method", ["em", "baseline"])
+@pytest.mark.parametrize("pixels", [None, 64])
+def test_the_number_of_threads_does_not_matter(monkeypatch, method, pixels):
+    config = dataclasses.replace(SMALL, method=method, pixels_per_image=pixels)
+
+    def fitted(cores_, **options):
+        monkeypatch.setattr(cores, "usable_cores", lambda: cores_)
+        return fit_prototypes(Scenes(), 4, config, seed=5, **options)
+
+    single, store = fitted(1), Memory()
+    assert_same(fitted(2), single)
+    with pytest.raises(StoppedError):
+        fitted(1, checkpoint=store, progress=stop_after(14))
+    assert_same(fitted(3, checkpoint=store), single)
 
 
 def test_resume_does_not_repeat_finished_steps():

@@ -63,7 +63,7 @@ def ballots(token_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
     tokens = _Tokens(token_logits, _size(proposals), stride)
     ids = _ids(proposals[pixel_grid(proposals.shape[0], stride), pixel_grid(proposals.shape[1], stride)])
     counts = np.zeros((int(proposals.max()) + 1, len(token_logits)), np.int64)
-    _count_ballots(counts, tokens.values, tokens.width, ids, tokens.vertical, tokens.horizontal, _LANES, (0,) * ids.itemsize)
+    _count_ballots(counts, tokens.values, tokens.layout, ids, tokens.vertical, tokens.horizontal, _LANES, (0,) * ids.itemsize)
     return torch.from_numpy(counts)
 
 
@@ -79,8 +79,8 @@ def probability_sum(token_logits: Tensor, size: tuple[int, int], stride: int = 1
         (K,) float64, and the number of pixels.
     """
     tokens = _Tokens(token_logits, size, stride)
-    sums = np.zeros(tokens.width, np.float64)
-    _sum_probabilities(sums, tokens.values, tokens.width, tokens.vertical, tokens.horizontal, _LANES)
+    sums = np.zeros(tokens.layout[1], np.float64)
+    _sum_probabilities(sums, tokens.values, tokens.layout, tokens.vertical, tokens.horizontal, _LANES)
     return torch.from_numpy(sums[: len(token_logits)]), len(tokens.vertical[0]) * len(tokens.horizontal[0])
 
 
@@ -101,13 +101,13 @@ def cross_entropy(
     """
     tokens = _Tokens(token_logits, _size(proposals), 1)
     gradient, ids = np.zeros_like(tokens.values), _ids(proposals)
-    arrays = (gradient, tokens.values, tokens.width, ids, votes.numpy(), weights.numpy())
+    arrays = (gradient, tokens.values, tokens.layout, ids, votes.numpy(), weights.numpy())
     if pixels is None:
         loss = _all_pixels(*arrays, tokens.vertical, tokens.horizontal, _LANES, (0,) * ids.itemsize)
     else:
         loss = _some_pixels(*arrays, pixels.numpy(), tokens.vertical, tokens.horizontal, _LANES, (0,) * ids.itemsize)
     result = torch.empty(token_logits.shape)
-    _unpack(result.view(len(result), -1).numpy(), gradient, tokens.width)
+    _unpack(result.view(len(result), -1).numpy(), gradient, tokens.layout[1])
     return loss, result
 
 
@@ -116,9 +116,9 @@ class _Tokens:
 
     def __init__(self, token_logits: Tensor, size: tuple[int, int], stride: int) -> None:
         classes, height, width = token_logits.shape
-        self.width = -(-classes // len(_LANES)) * len(_LANES)
-        self.values = np.empty(height * width * self.width, np.float32)
-        _pack(self.values, token_logits.contiguous().view(classes, -1).numpy(), self.width)
+        self.layout = width, -(-classes // len(_LANES)) * len(_LANES)
+        self.values = np.empty(height * math.prod(self.layout), np.float32)
+        _pack(self.values, token_logits.contiguous().view(classes, -1).numpy(), self.layout[1])
         self.vertical, self.horizontal = _taps(height, size[0], stride), _taps(width, size[1], stride)
 
 
@@ -170,7 +170,7 @@ def _unpack(token_logits: Floats, values: Floats, width: int) -> None:
 def _count_ballots(
     counts: Integers,
     tokens: Floats,
-    width: int,
+    layout: tuple[int, int],
     ids: Ids,
     vertical: Taps,
     horizontal: Taps,
@@ -178,8 +178,7 @@ def _count_ballots(
     kind: Lanes,  # noqa: ARG001
 ) -> None:
     """Add one to ``counts[id, best class]`` for every pixel."""
-    (top, bottom, down), (left, right, across) = vertical, horizontal
-    columns = right[-1] + 1
+    (top, bottom, down), (left, right, across), (columns, width) = vertical, horizontal, layout
     row, winners = np.empty(columns * width, np.float32), np.empty(tokens.size // width, np.int64)
     for token in range(winners.size):
         winners[token] = _best_class(tokens, token * width, token * width, np.float32(0.0), width, lanes)
@@ -215,19 +214,19 @@ def _best_class(values: Floats, start: int, end: int, weight: np.float32, width:
 
 @compiled
 def _sum_probabilities(
-    sums: NDArray[np.float64], tokens: Floats, width: int, vertical: Taps, horizontal: Taps, lanes: Lanes
+    sums: NDArray[np.float64], tokens: Floats, layout: tuple[int, int], vertical: Taps, horizontal: Taps, lanes: Lanes
 ) -> None:
     """Add the class probabilities of every pixel to ``sums``."""
-    (top, bottom, down), columns = vertical, len(horizontal[0])
-    row = np.empty((horizontal[1][-1] + 1) * width, np.float32)
+    (top, bottom, down), pixels, (columns, width) = vertical, len(horizontal[0]), layout
+    row = np.empty(columns * width, np.float32)
     values, row_sums = np.zeros(_PIXELS_AT_ONCE * width, np.float32), np.empty(width, np.float32)
     highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
     chosen = np.empty(_PIXELS_AT_ONCE, np.int64)
     for y in range(len(top)):
         _interpolate_row(row, tokens, top[y] * row.size, bottom[y] * row.size, down[y], lanes)
         row_sums[:] = 0
-        for first in range(0, columns, _PIXELS_AT_ONCE):
-            count = min(_PIXELS_AT_ONCE, columns - first)
+        for first in range(0, pixels, _PIXELS_AT_ONCE):
+            count = min(_PIXELS_AT_ONCE, pixels - first)
             for pixel in range(count):
                 chosen[pixel] = first + pixel
             _interpolate_columns(values, row, chosen, count, horizontal, width, lanes)
@@ -260,7 +259,7 @@ def _add_normalised(sums: Floats, values: Floats, mass: Floats, count: int, widt
 def _all_pixels(
     gradient: Floats,
     tokens: Floats,
-    width: int,
+    layout: tuple[int, int],
     ids: Ids,
     votes: Integers,
     weights: Floats,
@@ -270,8 +269,8 @@ def _all_pixels(
     kind: Lanes,  # noqa: ARG001
 ) -> float:
     """Loss of all pixels; its gradient is added to ``gradient``."""
-    (top, bottom, down), (left, right, across) = vertical, horizontal
-    row = np.empty((right[-1] + 1) * width, np.float32)
+    (top, bottom, down), (left, right, across), (columns, width) = vertical, horizontal, layout
+    row = np.empty(columns * width, np.float32)
     row_gradient, values = np.empty_like(row), np.empty(_PIXELS_AT_ONCE * width, np.float32)
     highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
     chosen, labels = np.empty(_PIXELS_AT_ONCE, np.int64), np.empty(_PIXELS_AT_ONCE, np.int64)
@@ -302,7 +301,7 @@ def _all_pixels(
 def _some_pixels(
     gradient: Floats,
     tokens: Floats,
-    width: int,
+    layout: tuple[int, int],
     ids: Ids,
     votes: Integers,
     weights: Floats,
@@ -313,7 +312,7 @@ def _some_pixels(
     kind: Lanes,  # noqa: ARG001
 ) -> float:
     """Loss of the given pixels; its gradient is added to ``gradient``."""
-    columns, loss = len(horizontal[0]), 0.0
+    (columns, width), loss = layout, 0.0
     values = np.empty(_PIXELS_AT_ONCE * width, np.float32)
     highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
     places, shares = np.empty((_PIXELS_AT_ONCE, 4), np.int64), np.empty((_PIXELS_AT_ONCE, 4), np.float32)
@@ -321,10 +320,10 @@ def _some_pixels(
     for first in range(0, len(pixels), _PIXELS_AT_ONCE):
         count = 0
         for index in range(first, min(first + _PIXELS_AT_ONCE, len(pixels))):
-            y, x = divmod(pixels[index], columns)
+            y, x = divmod(pixels[index], len(horizontal[0]))
             label = _vote_of(ids[y, x], votes)
             if label != _IGNORE:
-                _find_corners(places[count], shares[count], y, x, vertical, horizontal)
+                _find_corners(places[count], shares[count], y, x, columns, vertical, horizontal)
                 labels[count] = label
                 count += 1
         for pixel in range(count):
@@ -349,10 +348,9 @@ def _vote_of(number: int, votes: Integers) -> int:
 
 
 @inlined
-def _find_corners(places: Integers, shares: Floats, y: int, x: int, vertical: Taps, horizontal: Taps) -> None:
+def _find_corners(places: Integers, shares: Floats, y: int, x: int, columns: int, vertical: Taps, horizontal: Taps) -> None:
     """The four tokens around a pixel and their shares in it."""
     (top, bottom, down), (left, right, across) = vertical, horizontal
-    columns = right[-1] + 1
     for corner in range(4):
         is_lower, is_right = corner // 2, corner % 2
         places[corner] = (bottom[y] if is_lower else top[y]) * columns + (right[x] if is_right else left[x])
