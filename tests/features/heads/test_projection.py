@@ -55,7 +55,7 @@ def test_the_two_branches_drop_apart_from_each_other() -> None:
         assert layer is not None
         layer.weight.data.fill_(1.0)
         layer.bias.data.zero_()
-    found = {float(head(torch.ones(1, 1, 1, 1))) for _ in range(64)}
+    found = {head(torch.ones(1, 1, 1, 1)).item() for _ in range(64)}
     assert found == {0.0, 2.0, 4.0}
 
 

@@ -58,7 +58,19 @@ class ProjectionHead(nn.Module):
         Returns:
             (N, D, h, w) float32. In training mode the two branches draw their dropped channels apart from each other.
         """
-        code: torch.Tensor = self.linear(self.dropout(features))
+        return self.code(self.dropout(features), self.dropout(features))
+
+    def code(self, for_linear: torch.Tensor, for_hidden: torch.Tensor) -> torch.Tensor:
+        """Code of features from which the caller dropped what it wanted to.
+
+        Args:
+            for_linear: (N, C, h, w) float32, what the linear branch sees.
+            for_hidden: (N, C, h, w) float32, what the non-linear branch sees; without that branch not looked at.
+
+        Returns:
+            (N, D, h, w) float32.
+        """
+        code: torch.Tensor = self.linear(for_linear)
         if self.hidden is not None and self.output is not None:
-            code = code + self.output(torch.relu(self.hidden(self.dropout(features))))
+            code = code + self.output(torch.relu(self.hidden(for_hidden)))
         return code
