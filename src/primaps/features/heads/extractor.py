@@ -129,6 +129,11 @@ def head_path(extractor: FeatureExtractor) -> str | None:
     return extractor.head_path if isinstance(extractor, BackboneWithHead) else None
 
 
+def head_centres(extractor: FeatureExtractor) -> torch.Tensor | None:
+    """(K, D) float32 cluster centres of the extractor's head; None without a head or without centres."""
+    return extractor.head.centres if isinstance(extractor, BackboneWithHead) else None
+
+
 def _generator(features: torch.Tensor) -> torch.Generator:
     """The same draws for the same features, in whatever order or thread images are worked on."""
     digest = hashlib.sha256(features.cpu().numpy().tobytes()).digest()

@@ -182,8 +182,8 @@ def head_record(folder: Path) -> dict[str, Any]:
     record = read_json(path)
     if record.get("format") != _FORMAT:
         raise CheckpointError(
-            f"Expected {path} to describe a head of format {_FORMAT}, but got {record.get('format')!r}. Import or train it again, "
-            "or use the version of primaps that wrote it."
+            f"Expected {path} to describe a head of format {_FORMAT}, but got {record.get('format')!r}. Import or train it "
+            "again, or use the version of primaps that wrote it."
         )
     for key, (kind, minimum) in _FIELDS.items():
         value = record.get(key, _MISSING)
