@@ -31,6 +31,9 @@ app = typer.Typer(
     "130 interrupted, resumable.",
 )
 
+head_app = typer.Typer(no_args_is_help=True, help="Heads on top of a backbone (STEGO, HP), used with --head elsewhere.")
+app.add_typer(head_app, name="head")
+
 Images = Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns.")]
 Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is written there.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")]
@@ -322,6 +325,23 @@ def doctor() -> None:
         typer.echo(text)
         if not healthy:
             raise typer.Exit(1)
+
+
+@head_app.command("import")
+def import_official(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Official checkpoint of STEGO, HP or PriMaPs.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder for the head, or for the model of a PriMaPs checkpoint.")],
+    kind: Annotated[str, typer.Option("--kind", help="auto, stego, hp or primaps.")] = "auto",
+    backbone: Annotated[str | None, typer.Option("--backbone", help="Name of its backbone. [default: told by shapes]")] = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Weights of the backbone, if FILE holds none.")] = None,
+    head: Annotated[Path | None, typer.Option("--head", help="Head that a PriMaPs checkpoint was fitted on.")] = None,
+) -> None:
+    """Convert an official checkpoint; no code in it is run."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.pipeline.importing import import_checkpoint
+
+        typer.echo(import_checkpoint(file, out, kind=kind, backbone=backbone, weights=weights, head=head))
 
 
 def _config(

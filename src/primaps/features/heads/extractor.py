@@ -35,6 +35,8 @@ class BackboneWithHead:
         weights_path: File that the backbone's weights were read from; None = bundled or from the hub.
     """
 
+    name: str
+
     def __init__(self, backbone: FeatureExtractor, folder: Path, *, inference_dropout: bool = False) -> None:
         """Read the head and put it on the backbone's device.
 

@@ -6,6 +6,7 @@ state dicts. What they call ``cluster1`` and ``cluster2`` are the linear and the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,10 +107,10 @@ def _kind_of(content: Any, path: Path) -> CheckpointKind:
                 return "stego"
             if f"{_EMA}.weight_v" in keys or f"{_CENTRES}.weight_v" in keys:
                 return "primaps"
-    shown = ", ".join(str(key) for key in list(content)[:5]) if isinstance(content, dict) else type(content).__name__
+    shown = ", ".join(repr(key)[:60] for key in list(content)[:5]) if isinstance(content, dict) else type(content).__name__
     raise CheckpointError(
-        f"Expected {path} to be a checkpoint of STEGO, HP or PriMaPs, but it holds {shown or 'nothing'}. Weights of a backbone are "
-        "given with --weights instead."
+        f"Expected {path} to be a checkpoint of STEGO, HP or PriMaPs, but it holds {shown or 'nothing'}. Weights of a backbone "
+        "are given with --weights instead."
     )
 
 
@@ -133,9 +134,8 @@ class _State:
         if not isinstance(value, StoredTensor):
             raise CheckpointError(f"Expected {self.path} to hold a tensor {key!r}, but it does not. It is incomplete.")
         if len(value.shape) != ndim or 0 in value.shape or not value.storage.dtype.is_floating_point:
-            raise CheckpointError(
-                f"Expected {key!r} in {self.path} to be floating point with {ndim} axes, but got {value.storage.dtype} {value.shape}."
-            )
+            found = f"{value.storage.dtype} {value.shape}"
+            raise CheckpointError(f"Expected {key!r} in {self.path} to be floating point with {ndim} axes, but got {found}.")
         return value.shape
 
     def take(self, shapes: Mapping[str, tuple[int, ...]]) -> State:
@@ -225,8 +225,14 @@ def _plain(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {}
     inner = {key: _node_value(entry) for key, entry in value.items() if isinstance(key, str)}
-    return {key: entry for key, entry in inner.items() if isinstance(entry, str | int | float)}
+    return {key: entry for key, entry in inner.items() if key.isprintable() and _fits_json(entry)}
 
 
 def _node_value(value: Any) -> Any:
     return value.state.get("_val") if isinstance(value, Record) and isinstance(value.state, dict) else value
+
+
+def _fits_json(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isprintable()  # half of a surrogate pair is not
+    return isinstance(value, int | float) and math.isfinite(value) and abs(value) < 2**63
