@@ -114,7 +114,9 @@ def _import_head(official: OfficialHead, plain: FeatureExtractor, out: Path, fac
     save_head(out, head)
     extractor = load_backbone(str(plain.describe()["name"]), weights=plain.weights_path, device="cpu", head=out)
     centres = F.normalize(official.centres, dim=1)
-    _save_model(FitResult(centres, centres, cosine=True, usage=_unknown(centres)), extractor, out, facts, method="baseline")
+    _save_model(
+        FitResult(centres, centres.clone(), cosine=True, usage=_unknown(centres)), extractor, out, facts, method="baseline"
+    )
     sizes = f"{plain.dim} -> {extractor.dim} channels, {len(centres)} cluster centres"
     return (
         f"Head of kind {official.kind} for {plain.name}: {sizes}.\n"

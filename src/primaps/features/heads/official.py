@@ -6,7 +6,6 @@ state dicts. What they call ``cluster1`` and ``cluster2`` are the linear and the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +106,9 @@ def _kind_of(content: Any, path: Path) -> CheckpointKind:
                 return "stego"
             if f"{_EMA}.weight_v" in keys or f"{_CENTRES}.weight_v" in keys:
                 return "primaps"
-    shown = ", ".join(repr(key)[:60] for key in list(content)[:5]) if isinstance(content, dict) else type(content).__name__
+    shown = type(content).__name__
+    if isinstance(content, dict):
+        shown = ", ".join([repr(key)[:60] for key in content if isinstance(key, str)][:5])
     raise CheckpointError(
         f"Expected {path} to be a checkpoint of STEGO, HP or PriMaPs, but it holds {shown or 'nothing'}. Weights of a backbone "
         "are given with --weights instead."
@@ -194,7 +195,7 @@ def _model(state: _State, settings: Mapping[str, Any]) -> OfficialModel:
             )
         return OfficialModel("em", teacher, student, vit, settings)
     directions = _prototypes(state, _CENTRES, unit=True)
-    return OfficialModel("baseline", directions, directions, vit, settings)
+    return OfficialModel("baseline", directions, directions.clone(), vit, settings)
 
 
 def _prototypes(state: _State, prefix: str, *, unit: bool = False) -> torch.Tensor:
@@ -235,4 +236,4 @@ def _node_value(value: Any) -> Any:
 def _fits_json(value: Any) -> bool:
     if isinstance(value, str):
         return value.isprintable()  # half of a surrogate pair is not
-    return isinstance(value, int | float) and math.isfinite(value) and abs(value) < 2**63
+    return isinstance(value, int | float) and abs(value) < 2**63  # nor is NaN or infinity

@@ -111,11 +111,11 @@ class _Machine:
             "MARK": self._mark,
             "POP": lambda _: self._drop(),
             "POP_MARK": lambda _: self._drop_mark(),
-            "TUPLE": lambda _: self.stack.append(tuple(self._since_mark())),
+            "TUPLE": lambda _: self.push(tuple(self._since_mark())),
             "TUPLE1": lambda _: self._tuple(1),
             "TUPLE2": lambda _: self._tuple(2),
             "TUPLE3": lambda _: self._tuple(3),
-            "FROZENSET": lambda _: self.stack.append(frozenset(map(_key, self._since_mark()))),
+            "FROZENSET": lambda _: self.push(frozenset(map(_key, self._since_mark()))),
             "APPEND": lambda _: self._extend([self.pop()]),
             "APPENDS": lambda _: self._extend(self._since_mark()),
             "SETITEM": lambda _: self._set_items([self.stack.pop(-2), self.pop()]),
@@ -124,28 +124,31 @@ class _Machine:
             "BINPUT": self._remember,
             "LONG_BINPUT": self._remember,
             "MEMOIZE": lambda _: self._remember(len(self.memo)),
-            "BINGET": lambda index: self.stack.append(self.memo[index]),
-            "LONG_BINGET": lambda index: self.stack.append(self.memo[index]),
+            "BINGET": lambda index: self.push(self.memo[index]),
+            "LONG_BINGET": lambda index: self.push(self.memo[index]),
             "GLOBAL": lambda text: self._name(*text.split(" ", 1)),
             "STACK_GLOBAL": lambda _: self._name(self.stack.pop(-2), self.pop()),
             "REDUCE": lambda _: self._call(self.stack.pop(-2), self.pop()),
             "NEWOBJ": lambda _: self._call(self.stack.pop(-2), self.pop()),
             "NEWOBJ_EX": lambda _: self._call_with_keywords(),
             "BUILD": lambda _: self._set_state(self.pop()),
-            "BINPERSID": lambda _: self.stack.append(self.persistent(self.pop())),
+            "BINPERSID": lambda _: self.push(self.persistent(self.pop())),
         }
 
     def step(self, opcode: str, argument: Any) -> None:
         if opcode in _LITERALS:
-            self.stack.append(argument)
+            self.push(argument)
         elif opcode in _CONSTANTS:
-            self.stack.append(_CONSTANTS[opcode])
+            self.push(_CONSTANTS[opcode])
         elif opcode in _EMPTY:
-            self.stack.append(_EMPTY[opcode]())
+            self.push(_EMPTY[opcode]())
         elif opcode in self.actions:
             self.actions[opcode](argument)
         elif opcode not in _HEADERS:
             raise self._refusal(f"uses the pickle instruction {opcode}")
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)  # looked up here: a mark replaces the stack
 
     def pop(self) -> Any:
         return self.stack.pop()
@@ -175,7 +178,7 @@ class _Machine:
             raise ValueError("too few values on its stack")
         items = tuple(self.stack[-length:])
         del self.stack[-length:]
-        self.stack.append(items)
+        self.push(items)
 
     def _remember(self, index: int) -> None:
         self.memo[index] = self.stack[-1]
@@ -207,7 +210,7 @@ class _Machine:
         # A dotted name reaches into the attributes of what it starts with: no checkpoint has one.
         if "." in name or not (qualified in self.builders or self.is_inert(qualified)):
             raise self._refusal(f"names {qualified!r}")
-        self.stack.append(Name(qualified))
+        self.push(Name(qualified))
 
     def _call(self, target: Any, arguments: Any) -> None:
         if not isinstance(target, Name):
@@ -216,10 +219,10 @@ class _Machine:
             raise self._refusal(f"calls {target.qualified!r} with {_describe(arguments)} instead of arguments")
         builder = self.builders.get(target.qualified)
         if builder is None:
-            self.stack.append(Record(target.qualified, arguments))
+            self.push(Record(target.qualified, arguments))
             return
         try:
-            self.stack.append(builder(arguments))
+            self.push(builder(arguments))
         except ValueError as error:
             raise self._refusal(f"calls {target.qualified!r} with impossible arguments ({error})") from error
 

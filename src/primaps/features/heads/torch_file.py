@@ -26,6 +26,7 @@ _DTYPES: Final = {
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
 }
+_LARGEST: Final = 2**40  # values of a tensor
 # Classes whose objects, and types whose names, lie in the settings of official checkpoints.
 _INERT_PACKAGES: Final = ("omegaconf", "pytorch_lightning")
 _INERT_NAMES: Final = frozenset(
@@ -187,7 +188,7 @@ def _is_inert(qualified: str) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
 
 
 def _tensor(arguments: tuple[Any, ...]) -> StoredTensor:
@@ -198,7 +199,8 @@ def _tensor(arguments: tuple[Any, ...]) -> StoredTensor:
     if not (_is_count(offset) and _are_counts(shape) and _are_counts(stride) and len(shape) == len(stride)):
         raise ValueError("no shape and strides")
     last = offset + sum((side - 1) * step for side, step in zip(shape, stride, strict=True))
-    if 0 not in shape and (last >= storage.length or math.prod(shape) > storage.length):
+    values = math.prod(max(side, 1) for side in shape)
+    if values > _LARGEST if 0 in shape else max(last + 1, values) > storage.length:
         raise ValueError(f"a tensor of shape {shape} in a storage of {storage.length} values")
     return StoredTensor(storage, offset, shape, stride)
 
