@@ -8,6 +8,8 @@ import zipfile
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from primaps.errors import CheckpointError
@@ -182,6 +184,26 @@ def test_a_flipped_bit_in_a_tensor_is_noticed(tmp_path):
     stored = read_torch_file(path)
     with pytest.raises(CheckpointError, match="CRC"):
         read_stored(path, stored)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_fail_in_one_way_only(data, tmp_path):
+    buffer = io.BytesIO()
+    torch.save({"a": torch.arange(3), "b": [1, "x"]}, buffer)
+    content = bytearray(buffer.getvalue())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "x.pt"
+    path.write_bytes(content)
+    reason = str(path)
+    try:
+        found = read_torch_file(path)
+        if isinstance(found, dict) and isinstance(found.get("a"), StoredTensor):
+            read_stored(path, {"a": found["a"]})
+    except CheckpointError as error:
+        reason = str(error)
+    assert str(path) in reason
 
 
 def test_other_files(tmp_path):

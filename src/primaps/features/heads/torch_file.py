@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _DTYPES: Final = {
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
 }
+# How damaged zip files fail: no entry, bad names, bad numbers, encryption, ...
+_DAMAGE: Final = (OSError, EOFError, LookupError, ValueError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile)
 _LARGEST: Final = 2**40  # values of a tensor
 # Classes whose objects, and types whose names, lie in the settings of official checkpoints.
 _INERT_PACKAGES: Final = ("omegaconf", "pytorch_lightning")
@@ -120,7 +123,7 @@ class _Archive:
             raise CheckpointError(f"Expected a checkpoint, but {path} {'is a folder' if path.is_dir() else 'does not exist'}.")
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise CheckpointError(self._not_an_archive(error)) from error
         pickles = [name for name in self._zip.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
         if len(pickles) != 1:
@@ -156,7 +159,7 @@ class _Archive:
             if entry.compress_type != zipfile.ZIP_STORED:
                 raise CheckpointError(f"Expected {self.path} to be a checkpoint of PyTorch, but its entry {name} is compressed.")
             return self._zip.read(entry)
-        except (KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise CheckpointError(f"Expected {self.path} to hold {name}, but got: {error}. Download it again.") from error
 
     def storage(self, identifier: Any) -> StoredStorage:
