@@ -37,6 +37,8 @@ def succeed(*arguments):
 
 def test_every_command_takes_a_head(photographs, texture_head, tmp_path):
     out, plain = tmp_path / "run", tmp_path / "plain"
+    for path in (photographs / "p2.png", photographs / "p3.png", photographs / "more" / "p4.png"):
+        path.unlink()
     succeed("segment", photographs, "--out", out, "--head", texture_head, "--classes", 3, "--init", "head", *FAST)
     succeed("proposals", photographs, "--out", plain, "--backbone", "texture", "--size", 64, "--preset", "fast")
 
