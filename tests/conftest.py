@@ -176,3 +176,151 @@ def bad_images(tmp_path):
     paths["folder_jpg"].mkdir()
     noise.save(paths["folder_jpg"] / "inside.png")
     return paths
+
+
+# ---- heads, and checkpoints in the form in which STEGO, HP and PriMaPs publish them ------------------------------------------
+
+
+@pytest.fixture
+def texture_head(texture, tmp_path):
+    """Folder of a small random head on `texture` with three cluster centres."""
+    import torch
+
+    from primaps.features.heads.files import Head, save_head
+    from primaps.features.heads.projection import ProjectionHead
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head = Head("stego", ProjectionHead(texture.dim, 6), texture.describe(), centres=torch.randn(3, 6))
+    save_head(tmp_path / "texture-head", head)
+    return tmp_path / "texture-head"
+
+
+class OfficialCheckpoints:
+    """Writes synthetic official checkpoints: right keys, shapes and classes, random numbers.
+
+    Attributes:
+        channels: C, of the backbone.
+        dim: D, of the head.
+        clusters: K.
+    """
+
+    channels, dim, clusters = 20, 7, 4
+
+    def __init__(self, folder, monkeypatch):
+        self.folder = folder
+        self.monkeypatch = monkeypatch
+
+    def head_tensors(self, prefix):
+        """The two branches by their official keys."""
+        import torch
+
+        rows = {"cluster1.0": self.dim, "cluster2.0": self.channels, "cluster2.2": self.dim}
+        generator = torch.Generator().manual_seed(1)
+        tensors = {}
+        for name, count in rows.items():
+            tensors[f"{prefix}{name}.weight"] = torch.randn(count, self.channels, 1, 1, generator=generator)
+            tensors[f"{prefix}{name}.bias"] = torch.randn(count, generator=generator)
+        return tensors
+
+    def stego_content(self, vit=None):
+        """A Lightning checkpoint of version 1 with OmegaConf settings and callbacks keyed by their classes."""
+        import collections
+
+        import torch
+
+        generator = torch.Generator().manual_seed(2)
+        state = collections.OrderedDict((f"net.model.{key}", value) for key, value in (vit or {}).items())
+        state._metadata = {"": {"version": 1}}
+        state |= self.head_tensors("net.")
+        state["cluster_probe.clusters"] = torch.randn(self.clusters, self.dim, generator=generator)
+        state["train_cluster_probe.clusters"] = torch.randn(self.clusters, self.dim)
+        state["linear_probe.weight"] = torch.randn(self.clusters, self.dim, 1, 1, generator=generator)
+        state["linear_probe.bias"] = torch.randn(self.clusters, generator=generator)
+        state["decoder.weight"], state["decoder.bias"] = torch.randn(self.channels, self.dim, 1, 1), torch.randn(self.channels)
+        any_node, metadata = self.foreign("omegaconf.nodes", "AnyNode"), self.foreign("omegaconf.base", "ContainerMetadata")
+        config = self.foreign("omegaconf.dictconfig", "DictConfig")()
+        kinds = {"ref_type": dict, "object_type": None, "resolver_cache": collections.defaultdict(dict), "key_type": object}
+        node = any_node()
+        node.__dict__ = {"_metadata": None, "_parent": config, "_val": "vit_base"}
+        config.__dict__ = {"_metadata": metadata(), "_parent": None, "_content": {"model_type": node}}
+        config.__dict__["_metadata"].__dict__ = kinds
+        callback = self.foreign("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
+        parameters = self.foreign("pytorch_lightning.utilities.parsing", "AttributeDict", dict)
+        return {
+            "epoch": 3,
+            "global_step": 7000,
+            "pytorch-lightning_version": "1.2.10",
+            "state_dict": state,
+            "callbacks": {callback: {"best_model_score": torch.tensor(0.2), "best_model_path": "x.ckpt"}},
+            "optimizer_states": [{"state": {0: {"step": 1, "exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 5e-4}]}],
+            "lr_schedulers": [],
+            "hyper_parameters": parameters({"n_classes": self.clusters, "cfg": config}),
+        }
+
+    def hp_content(self, vit=None):
+        """A plain dictionary of state dicts, with the moving average of the head."""
+        import torch
+
+        trained = self.head_tensors("")
+        average = {key.replace("cluster", "ema_model"): value + 100 for key, value in trained.items()}
+        return {
+            "epoch": 2,
+            "best": {"Cluster_mIoU": 0.24},
+            "net_model_state_dict": {**{f"model.{key}": value for key, value in (vit or {}).items()}, **trained, **average},
+            "linear_model_state_dict": {
+                "weight": torch.randn(self.clusters, self.dim, 1, 1),
+                "bias": torch.randn(self.clusters),
+            },
+            "cluster_model_state_dict": {"clusters": torch.randn(self.clusters, self.dim)},
+            "net_optimizer_state_dict": None,
+        }
+
+    def primaps_content(self, vit=None, *, baseline=False):
+        """A Lightning checkpoint with an argparse Namespace; prototypes are weight-normalised 1 x 1 convolutions."""
+        import argparse
+
+        import torch
+
+        generator = torch.Generator().manual_seed(3)
+        state = {f"net.model.{key}": value for key, value in (vit or {}).items()}
+        names = ["cluster_probe.cluster_centers"] if baseline else ["cluster_probe.ema_model", "cluster_probe.online_model"]
+        for name in [*names, "seghead"]:
+            state[f"{name}.weight_g"] = torch.rand(self.clusters, 1, 1, 1, generator=generator) + 0.5
+            state[f"{name}.weight_v"] = torch.randn(self.clusters, self.channels, 1, 1, generator=generator)
+        if not baseline:
+            state |= {"cluster_probe.initted": torch.tensor([True]), "cluster_probe.step": torch.tensor([400])}
+        state |= {"linear_probe.weight": torch.randn(self.clusters, self.channels, 1, 1)}
+        state |= {"linear_probe.bias": torch.randn(self.clusters)}
+        options = argparse.Namespace(backbone_arch="dino_vits", backbone_patch=8, validation_resize=96, seed=0)
+        return {"epoch": 49, "state_dict": state, "hyper_parameters": {"opts": options}, "pytorch-lightning_version": "1.5.10"}
+
+    def write(self, content, name="official.ckpt"):
+        """Save as the authors did; afterwards their classes cannot be imported any more."""
+        import torch
+
+        path = self.folder / name
+        torch.save(content, path)
+        self.monkeypatch.undo()
+        return path
+
+    def foreign(self, module, name, base=object):
+        """A class that pickles under a name of a package that is not installed."""
+        import sys
+        import types
+
+        parts = module.split(".")
+        for end in range(1, len(parts) + 1):
+            qualified = ".".join(parts[:end])
+            if qualified not in sys.modules:
+                self.monkeypatch.setitem(sys.modules, qualified, types.ModuleType(qualified))
+        made = type(name, (base,), {"__module__": module})
+        setattr(sys.modules[module], name, made)
+        return made
+
+
+@pytest.fixture
+def official(tmp_path):
+    """A writer of synthetic official checkpoints."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield OfficialCheckpoints(tmp_path, monkeypatch)

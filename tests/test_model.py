@@ -144,3 +144,28 @@ def test_another_backbone_is_refused_and_every_difference_named(model):
     assert "patch_size: 8 -> 14" in str(caught.value)
     assert "weights.sha256: 'ab' -> 'cd'" in str(caught.value)
     assert "Give the original weights" in str(caught.value)
+
+
+def test_files_beside_the_model_move_with_it(model, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "head").mkdir(parents=True)
+    (old / "w.safetensors").touch()
+    inside = Model(model.fit, BACKBONE, str(old / "w.safetensors"), 64, {}, "x", head=str(old / "head"))
+    inside.save(old)
+    old.rename(new)
+    loaded = Model.load(new)
+    assert (loaded.weights, loaded.head) == (str(new / "w.safetensors"), str(new / "head"))
+
+
+def test_files_elsewhere_keep_their_path(model, tmp_path):
+    Model(model.fit, BACKBONE, "/weights.pth", 64, {}, "x", head=str(tmp_path / "head")).save(tmp_path / "model")
+    loaded = Model.load(tmp_path / "model")
+    assert (loaded.weights, loaded.head) == ("/weights.pth", str(tmp_path / "head"))
+
+
+def test_a_record_without_a_head(model, tmp_path):
+    model.save(tmp_path)
+    record = json.loads((tmp_path / "model.json").read_text())
+    assert record.pop("head") is None
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    assert Model.load(tmp_path).head is None

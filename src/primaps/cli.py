@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from primaps.config import Config, Method, PredictConfig, preset_config
+from primaps.config import Config, Initialise, Method, PredictConfig, preset_config
 from primaps.errors import ConfigError
 from primaps.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, make_console, reported_errors
 
 if TYPE_CHECKING:
     from primaps.run import Run
-    from primaps.types import Failure
+    from primaps.types import Failure, FeatureExtractor
 
 app = typer.Typer(
     name="primaps",
@@ -31,17 +31,30 @@ app = typer.Typer(
     "130 interrupted, resumable.",
 )
 
+head_app = typer.Typer(no_args_is_help=True, help="Heads on top of a backbone (STEGO, HP), used with --head elsewhere.")
+app.add_typer(head_app, name="head")
+
 Images = Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns.")]
 Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is written there.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")]
 Classes = Annotated[int, typer.Option("--classes", help="Number of classes to find, 2..254.")]
-BackboneName = Annotated[str, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them.")]
+BackboneName = Annotated[
+    str | None, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them. [default: mini, or the head's]")
+]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Head = Annotated[Path | None, typer.Option("--head", help="Folder of a head (STEGO, HP): classes are fitted to its codes.")]
+MovedHead = Annotated[Path | None, typer.Option("--head", help="Folder of the head, if it has moved.")]
+HeadDropout = Annotated[
+    bool, typer.Option("--head-dropout", help="The head drops channels in inference too, as in the official code with STEGO.")
+]
 PresetName = Annotated[str, typer.Option("--preset", help="default, paper or fast.")]
 Size = Annotated[int | None, typer.Option("--size", help="Short side of the backbone's input in pixels. [default: 320]")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the fit.")]
 MethodName = Annotated[str, typer.Option("--method", help="em, or baseline (cosine k-means).")]
+Initial = Annotated[
+    str, typer.Option("--init", help="Where prototypes start: pca, or head (the cluster centres of --head; EM without k-means).")
+]
 Threshold = Annotated[
     float | None, typer.Option("--threshold", help="Cosine similarity to the anchor. [default: the backbone's]")
 ]
@@ -73,13 +86,16 @@ def segment(
     images: Images,
     out: Out,
     classes: Classes = 27,
-    backbone: BackboneName = "mini",
+    backbone: BackboneName = None,
     weights: Weights = None,
+    head: Head = None,
+    head_dropout: HeadDropout = False,
     device: Device = "auto",
     preset: PresetName = "default",
     size: Size = None,
     seed: Seed = 0,
     method: MethodName = "em",
+    init: Initial = "pca",
     threshold: Threshold = None,
     min_area: MinArea = 0,
     max_masks: MaxMasks = None,
@@ -90,10 +106,11 @@ def segment(
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
     console = make_console()
     with reported_errors(console):
-        config = _config(preset, classes, seed, method, size, threshold, min_area, max_masks, crf, max_pixels)
+        config = _config(preset, classes, seed, method, init, size, threshold, min_area, max_masks, crf, max_pixels)
         from primaps import pipeline
 
-        run = _open(images, out, backbone, weights, device, config, overwrite, pipeline.ALL_STAGES)
+        extractor = _extractor(backbone, weights, device, head, head_dropout=head_dropout)
+        run = _open(images, out, extractor, config, overwrite, pipeline.ALL_STAGES)
         pipeline.segment(run, inputs=images)
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {out / 'report.html'}")
@@ -104,8 +121,10 @@ def segment(
 def proposals(
     images: Images,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; needed unless --steps is given.")] = None,
-    backbone: BackboneName = "mini",
+    backbone: BackboneName = None,
     weights: Weights = None,
+    head: Head = None,
+    head_dropout: HeadDropout = False,
     device: Device = "auto",
     preset: PresetName = "default",
     size: Size = None,
@@ -121,15 +140,16 @@ def proposals(
     """Mask proposals only: a 16-bit label image per photograph."""
     console = make_console()
     with reported_errors(console):
-        config = _config(preset, 27, 0, "em", size, threshold, min_area, max_masks, None, max_pixels)
+        config = _config(preset, 27, 0, "em", "pca", size, threshold, min_area, max_masks, None, max_pixels)
+        extractor = _extractor(backbone, weights, device, head, head_dropout=head_dropout)
         if steps:
-            _draw_steps(images, Path("steps") if out is None else out, backbone, weights, device, config)
+            _draw_steps(images, Path("steps") if out is None else out, extractor, config)
             return
         if out is None:
             raise ConfigError("Expected --out DIR, where the proposals go, but got none. Add it, or --steps for pictures only.")
         from primaps import pipeline
 
-        run = _open(images, out, backbone, weights, device, config, overwrite, pipeline.PROPOSAL_STAGES)
+        run = _open(images, out, extractor, config, overwrite, pipeline.PROPOSAL_STAGES)
         pipeline.proposals(run, inputs=images)
         typer.echo(f"Proposals: {out / 'proposals'}")
         _exit(run)
@@ -141,7 +161,9 @@ def fit(
     classes: Classes = 27,
     seed: Seed = 0,
     method: MethodName = "em",
+    init: Initial = "pca",
     weights: Weights = None,
+    head: MovedHead = None,
     device: Device = "auto",
     model: Annotated[Path | None, typer.Option("--model", help="Folder for the model. [default: RUN/model]")] = None,
     overwrite: Overwrite = False,
@@ -151,8 +173,8 @@ def fit(
     with reported_errors(console):
         from primaps import pipeline
 
-        changes = {"num_clusters": classes, "seed": seed, "method": _method(method)}
-        run = pipeline.reopen(run_folder, changes, weights=weights, device=device, progress=TerminalProgress(console))
+        changes = {"num_clusters": classes, "seed": seed, "method": _method(method), "initialise": _initial(init)}
+        run = pipeline.reopen(run_folder, changes, weights=weights, head=head, device=device, progress=TerminalProgress(console))
         pipeline.fit_again(run, model, overwrite=overwrite)
         typer.echo(f"Model: {model or run_folder / 'model'}")
         _exit(run)
@@ -164,6 +186,7 @@ def predict(
     model: Annotated[Path, typer.Option("--model", help="Run folder or model folder.")],
     out: Out,
     weights: Weights = None,
+    head: MovedHead = None,
     device: Device = "auto",
     crf: Crf = None,
     max_pixels: MaxPixels = None,
@@ -176,7 +199,7 @@ def predict(
         from primaps.segmenter import Segmenter
 
         limit = PredictConfig().max_pixels if max_pixels is None else max_pixels
-        segmenter = Segmenter.load(model, weights=weights, device=device)
+        segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
         refine = segmenter.config.predict.crf if crf is None else crf
         config = dataclasses.replace(segmenter.config, predict=PredictConfig(crf=refine, max_pixels=limit))
         run = predict_images(
@@ -195,6 +218,7 @@ def evaluate(
     crf: Annotated[bool, typer.Option("--crf", help="Refine label maps with the dense CRF.")] = False,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
     weights: Weights = None,
+    head: MovedHead = None,
     device: Device = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores there.")] = None,
 ) -> None:
@@ -210,7 +234,7 @@ def evaluate(
         if not root.is_dir():
             raise ConfigError(f"Expected --root to be the folder of the data set, but {root} is no folder.")
         labelled = load_dataset(dataset, root, split)
-        segmenter = Segmenter.load(model, weights=weights, device=device)
+        segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
         result = measure(segmenter, labelled, crf=crf, flip=flip, progress=TerminalProgress(console))
         typer.echo(as_text(result))
         if json_file is not None:
@@ -247,13 +271,13 @@ def check(
 
 
 @app.command()
-def report(run_folder: RunArgument, weights: Weights = None, device: Device = "auto") -> None:
+def report(run_folder: RunArgument, weights: Weights = None, head: MovedHead = None, device: Device = "auto") -> None:
     """Write the report of a run again."""
     console = make_console()
     with reported_errors(console):
         from primaps import pipeline
 
-        run = pipeline.reopen(run_folder, {}, weights=weights, device=device, progress=TerminalProgress(console))
+        run = pipeline.reopen(run_folder, {}, weights=weights, head=head, device=device, progress=TerminalProgress(console))
         pipeline.report_again(run)
         typer.echo(f"Report: {run_folder / 'report.html'}")
         _exit(run)
@@ -263,7 +287,7 @@ def report(run_folder: RunArgument, weights: Weights = None, device: Device = "a
 def demo(
     out: Out = Path("demo-run"),
     classes: Classes = 8,
-    backbone: BackboneName = "mini",
+    backbone: BackboneName = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
@@ -275,7 +299,7 @@ def demo(
 
         images = [str(path) for path in photographs()]
         config = dataclasses.replace(preset_config("default"), num_clusters=classes)
-        run = _open(images, out, backbone, None, device, config, overwrite, pipeline.ALL_STAGES)
+        run = _open(images, out, _extractor(backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
         pipeline.segment(run, command="demo", inputs=images)
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {(out / 'report.html').resolve()}")
@@ -303,11 +327,29 @@ def doctor() -> None:
             raise typer.Exit(1)
 
 
+@head_app.command("import")
+def import_official(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Official checkpoint of STEGO, HP or PriMaPs.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder for the head, or for the model of a PriMaPs checkpoint.")],
+    kind: Annotated[str, typer.Option("--kind", help="auto, stego, hp or primaps.")] = "auto",
+    backbone: Annotated[str | None, typer.Option("--backbone", help="Name of its backbone. [default: told by shapes]")] = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Weights of the backbone, if FILE holds none.")] = None,
+    head: Annotated[Path | None, typer.Option("--head", help="Head that a PriMaPs checkpoint was fitted on.")] = None,
+) -> None:
+    """Convert an official checkpoint; no code in it is run."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.pipeline.importing import import_checkpoint
+
+        typer.echo(import_checkpoint(file, out, kind=kind, backbone=backbone, weights=weights, head=head))
+
+
 def _config(
     preset: str,
     classes: int,
     seed: int,
     method: str,
+    init: str,
     size: int | None,
     threshold: float | None,
     min_area: int,
@@ -322,7 +364,7 @@ def _config(
         seed=seed,
         features=base.features if size is None else dataclasses.replace(base.features, size=size),
         proposals=dataclasses.replace(base.proposals, threshold=threshold, min_area=min_area, max_masks=max_masks),
-        fit=dataclasses.replace(base.fit, method=_method(method)),
+        fit=dataclasses.replace(base.fit, method=_method(method), initialise=_initial(init)),
         predict=PredictConfig(
             crf=base.predict.crf if crf is None else crf,
             max_pixels=base.predict.max_pixels if max_pixels is None else max_pixels,
@@ -347,36 +389,40 @@ def _method(name: str) -> Method:
     raise ConfigError(f"Expected --method to be em or baseline, but got {name!r}.")
 
 
+def _initial(name: str) -> Initialise:
+    if name == "pca":
+        return "pca"
+    if name == "head":
+        return "head"
+    raise ConfigError(f"Expected --init to be pca or head, but got {name!r}.")
+
+
+def _extractor(
+    backbone: str | None, weights: Path | None, device: str, head: Path | None, *, head_dropout: bool = False
+) -> FeatureExtractor:
+    from primaps.features.backbone import backbone_name, load_backbone
+
+    name = backbone_name(backbone, head)
+    return load_backbone(name, weights=weights, device=device, head=head, head_dropout=head_dropout)
+
+
 def _open(
     images: list[str],
     out: Path,
-    backbone: str,
-    weights: Path | None,
-    device: str,
+    extractor: FeatureExtractor,
     config: Config,
     overwrite: bool,
     stages: tuple[str, ...],
 ) -> Run:
-    from primaps.features.backbone import load_backbone
     from primaps.pipeline import open_run
 
-    console = make_console()
-    return open_run(
-        images,
-        out,
-        load_backbone(backbone, weights=weights, device=device),
-        config,
-        stages=stages,
-        overwrite=overwrite,
-        progress=TerminalProgress(console),
-    )
+    progress = TerminalProgress(make_console())
+    return open_run(images, out, extractor, config, stages=stages, overwrite=overwrite, progress=progress)
 
 
-def _draw_steps(images: list[str], out: Path, backbone: str, weights: Path | None, device: str, config: Config) -> None:
-    from primaps.features.backbone import load_backbone
+def _draw_steps(images: list[str], out: Path, extractor: FeatureExtractor, config: Config) -> None:
     from primaps.pipeline.steps import draw_steps
 
-    extractor = load_backbone(backbone, weights=weights, device=device)
     written, failures = draw_steps(images, out, extractor, config, progress=TerminalProgress(make_console()))
     typer.echo(f"Rounds of the extraction: {written[0] if len(written) == 1 else out}")
     _exit_if_failed(failures)

@@ -13,6 +13,7 @@ from primaps.errors import ConfigError
 Preset = Literal["default", "paper", "fast"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 Method = Literal["em", "baseline"]
+Initialise = Literal["pca", "head"]
 
 MIN_CLASSES, MAX_CLASSES = 2, 254
 
@@ -76,6 +77,8 @@ class FitConfig:
 
     Attributes:
         method: "em" = PriMaPs-EM; "baseline" = PCA initialisation and cosine k-means only.
+        initialise: Where prototypes start: "pca" = principal directions of the features; "head" = cluster centres of the head,
+            from which EM starts without k-means.
         batch_size: Images per step.
         epochs: Passes over the images in the EM phase.
         kmeans_epochs: Passes of cosine k-means that initialise EM.
@@ -97,6 +100,7 @@ class FitConfig:
     """
 
     method: Method = "em"
+    initialise: Initialise = "pca"
     batch_size: int = 32
     epochs: int = 30
     kmeans_epochs: int = 10

@@ -29,6 +29,7 @@ class Model:
         size: Short side of the backbone's input in pixels.
         settings: Settings of the fit, for the record.
         fingerprint: Changes when anything that determined the prototypes changes.
+        head: Folder of the head on top of the backbone; None without a head.
     """
 
     fit: FitResult
@@ -37,6 +38,7 @@ class Model:
     size: int
     settings: Mapping[str, Any]
     fingerprint: str
+    head: str | None = None
 
     @property
     def num_clusters(self) -> int:
@@ -70,7 +72,8 @@ class Model:
                 "cosine": self.fit.cosine,
                 "dead_clusters": list(self.fit.dead_clusters),
                 "backbone": dict(self.backbone),
-                "weights": self.weights,
+                "weights": _beside(self.weights, folder),
+                "head": _beside(self.head, folder),
                 "size": self.size,
                 "settings": dict(self.settings),
                 "losses": [round(loss, 6) for loss in self.fit.losses],
@@ -103,7 +106,9 @@ class Model:
             fit = FitResult(
                 tensors["teacher"], tensors["student"], bool(record["cosine"]), tensors["usage"], tuple(record["losses"])
             )
-            return cls(fit, record["backbone"], record["weights"], record["size"], record["settings"], record["fingerprint"])
+            weights, head = _found(record["weights"], folder), _found(record.get("head"), folder)
+            settings, identity = record["settings"], record["fingerprint"]
+            return cls(fit, record["backbone"], weights, record["size"], settings, identity, head)
         except KeyError as error:
             raise CheckpointError(f"Expected {folder} to hold a complete model, but {error} is missing.") from error
 
@@ -119,3 +124,17 @@ class Model:
             raise CheckpointError(
                 f"The model was fitted to another backbone (fitted -> given):\n  {listed}\nGive the original weights."
             )
+
+
+def _beside(path: str | None, folder: Path) -> str | None:
+    """What lies in the model's folder is recorded relative to it, so that the folder can be moved as a whole."""
+    if path is None or not Path(path).is_absolute() or not Path(path).is_relative_to(folder.absolute()):
+        return path
+    return str(Path(path).relative_to(folder.absolute()))
+
+
+def _found(path: str | None, folder: Path) -> str | None:
+    """The inverse of `_beside`."""
+    if path is None or Path(path).is_absolute() or not (folder / path).exists():
+        return path
+    return str((folder / path).absolute())

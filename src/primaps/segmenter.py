@@ -14,7 +14,7 @@ from primaps.config import Config, FitConfig, preset_config
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError
 from primaps.evaluation.evaluate import evaluate_label_maps
-from primaps.features.backbone import load_backbone
+from primaps.features.backbone import reload_backbone
 from primaps.model import Model
 from primaps.pipeline import extract, finishing, fit, open_run
 from primaps.pipeline.prediction import image_features, label_map
@@ -138,20 +138,28 @@ class Segmenter:
         self.model.save(Path(folder))
 
     @classmethod
-    def load(cls, folder: str | Path, *, weights: str | Path | None = None, device: str = "auto") -> Segmenter:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        weights: str | Path | None = None,
+        head: str | Path | None = None,
+        device: str = "auto",
+    ) -> Segmenter:
         """Read a segmenter back, with the backbone it was fitted to.
 
         Args:
             folder: Written by `save`, or a run folder of the command line.
             weights: Weights file of the backbone, if it has moved.
+            head: Folder of the head, if there is one and it has moved.
             device: Where the backbone runs.
 
         Raises:
-            CheckpointError: If there is no model, or the backbone is another one.
+            CheckpointError: If there is no model, or the backbone or head is another one.
             BackboneError: If the backbone's weights cannot be had.
         """
         model = Model.load(Path(folder))
-        backbone = load_backbone(str(model.backbone["name"]), weights=weights or model.weights, device=device)
+        backbone = reload_backbone(model.backbone, weights=weights or model.weights, device=device, head=head or model.head)
         model.check_backbone(backbone.describe())
         base = preset_config(str(model.settings.get("preset", "default")))
         features = dataclasses.replace(base.features, size=model.size)

@@ -195,7 +195,8 @@ class FitResult:
         teacher: (K, C) float32 effective prototypes (scale times unit direction) of the momentum teacher.
         student: (K, C) float32 likewise of the student; equal to the teacher for the baseline.
         cosine: True if logits are cosines (baseline), False if they are inner products with raw features (EM).
-        usage: (K,) int64 number of tokens of the training images that the teacher gives to each cluster.
+        usage: (K,) int64 number of tokens of the training images that the teacher gives to each cluster; -1 where that is not
+            known, as of imported prototypes.
         losses: Loss per step of the main phase.
     """
 

@@ -44,3 +44,17 @@ def test_a_mirror_equivariant_backbone_sees_every_image_once():
             cosine = torch.nn.functional.cosine_similarity(found[position], expected[position], dim=0)
             assert cosine.min() > 0.999, view
     assert torch.equal(found[views.index(dataclasses.replace(views[0], flip=True))], found[0].flip(-1))
+
+
+def test_with_a_head_features_are_codes_and_proposals_those_of_the_plain_backbone(texture, texture_head):
+    config = preset_config("default")
+    config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=96))
+    views = cached_views(config)
+    headed = load_backbone("texture", device="cpu", head=texture_head)
+    plain, proposals = features_and_proposals(PHOTO, texture, config, views, 0.7)
+    codes, same = features_and_proposals(PHOTO, headed, config, views, 0.7)
+    assert proposals.num_masks > 1
+    assert np.array_equal(proposals.label_image, same.label_image)
+    assert np.array_equal(proposals.scores, same.scores)
+    assert codes.shape == (len(views), 6, *plain.shape[2:])
+    torch.testing.assert_close(codes, headed.head.network(plain))

@@ -62,3 +62,12 @@ def test_an_image_without_features_is_reported(photographs, config, tmp_path, mo
 def test_nothing_to_draw(config, tmp_path):
     with pytest.raises(DatasetError):
         draw_steps([tmp_path / "nowhere"], tmp_path / "out", load_backbone("texture"), config)
+
+
+def test_a_head_takes_no_part_in_the_extraction(photographs, config, texture, texture_head, tmp_path):
+    headed = load_backbone("texture", device="cpu", head=texture_head)
+    pictures = [
+        draw_steps([photographs / "p0.png"], tmp_path / name, each, config)[0][0]
+        for name, each in (("a", texture), ("b", headed))
+    ]
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()

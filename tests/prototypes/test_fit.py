@@ -351,3 +351,50 @@ def test_settings_out_of_range_are_refused(changes, arguments, message):
 def test_no_images_are_refused():
     with pytest.raises(DatasetError, match="at least one image"):
         fit_prototypes(Scenes(count=0), 3, SMALL, seed=0)
+
+
+def test_em_starts_from_initial_prototypes_without_kmeans():
+    source = Scenes()
+    initial = 5 * torch.randn(3, 12, generator=torch.Generator().manual_seed(1))
+    config = dataclasses.replace(SMALL, epochs=0, min_steps=0, feature_norm=None)
+    phases = []
+    result = fit_prototypes(source, 3, config, seed=0, initial=initial, progress=lambda phase, *_: phases.append(phase))
+    assert "kmeans" not in phases
+    expected = torch.nn.functional.normalize(initial, dim=1)
+    torch.testing.assert_close(result.teacher, expected)
+    torch.testing.assert_close(result.student, expected)
+    assert result.cosine is False
+
+
+def test_the_norm_of_initial_prototypes_sets_the_size_of_the_steps():
+    source, directions = Scenes(), torch.randn(3, 12, generator=torch.Generator().manual_seed(1))
+    config = dataclasses.replace(SMALL, epochs=1)
+    moved = [
+        (fit_prototypes(source, 3, config, seed=0, initial=norm * directions).student.norm(dim=1)).tolist()
+        for norm in (1.0, 100.0)
+    ]
+    assert moved[0] != moved[1]
+    again = fit_prototypes(source, 3, config, seed=0, initial=directions).student.norm(dim=1).tolist()
+    assert again == moved[0]
+
+
+def test_the_baseline_starts_its_kmeans_from_initial_prototypes():
+    source = Scenes()
+    initial = torch.randn(3, 12, generator=torch.Generator().manual_seed(1))
+    before = initial.clone()
+    config = dataclasses.replace(SMALL, method="baseline")
+    phases = []
+    result = fit_prototypes(source, 3, config, seed=0, initial=initial, progress=lambda phase, *_: phases.append(phase))
+    assert {"kmeans", "usage"} <= set(phases)
+    assert result.cosine is True
+    assert torch.equal(initial, before), "the caller's tensor is left alone"
+    assert result.losses != fit_prototypes(source, 3, config, seed=0).losses
+
+
+@pytest.mark.parametrize(
+    "initial",
+    [torch.ones(4, 12), torch.ones(3, 11), torch.full((3, 12), float("nan")), torch.eye(3, 12) * torch.tensor([[1], [0], [1]])],
+)
+def test_initial_prototypes_that_do_not_fit(initial):
+    with pytest.raises(ConfigError, match="Expected the initial prototypes to be 3 finite directions of 12 channels"):
+        fit_prototypes(Scenes(), 3, SMALL, seed=0, initial=initial)

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -15,9 +15,11 @@ import torch
 from torch import nn
 
 from primaps.config import did_you_mean
-from primaps.errors import BackboneError
+from primaps.errors import BackboneError, CheckpointError
 from primaps.features.device import resolve_device
 from primaps.features.extractor import FrozenBackbone
+from primaps.features.heads.extractor import BackboneWithHead
+from primaps.features.heads.files import head_record
 from primaps.features.mini import BUNDLED_WEIGHTS, MiniBackbone
 from primaps.features.position import resample_position
 from primaps.features.registry import TIMM_PREFIX, BackboneSpec, PositionRule, find_spec
@@ -25,9 +27,16 @@ from primaps.features.texture import TextureBackbone
 from primaps.features.weights import State, file_sha256, load_into, read_weights, to_timm_layout
 from primaps.types import FeatureExtractor
 
+DEFAULT_BACKBONE: Final = "mini"
+
 
 def load_backbone(
-    name: str = "mini", *, weights: str | Path | None = None, device: str | torch.device = "auto"
+    name: str = DEFAULT_BACKBONE,
+    *,
+    weights: str | Path | None = None,
+    device: str | torch.device = "auto",
+    head: str | Path | None = None,
+    head_dropout: bool = False,
 ) -> FeatureExtractor:
     """Load a frozen backbone.
 
@@ -39,12 +48,16 @@ def load_backbone(
             timm's (for ``mini``: one that ``tools/train_mini.py`` wrote); None = the bundled ones, or the Hugging Face hub's,
             downloaded on first use and cached.
         device: "auto", "cpu", "cuda", "cuda:<index>" or "mps".
+        head: Folder of a STEGO or HP head for this backbone: features are its codes. If the folder holds the weights of the
+            backbone too (imported heads do), they are the ones to load unless ``weights`` names others.
+        head_dropout: The head drops channels in inference too, as the official code of PriMaPs does with STEGO heads.
 
     Returns:
         The backbone: ``extract(image)`` gives (C, h, w) features of a (H, W, 3) uint8 image.
 
     Raises:
         BackboneError: If the name is unknown, the weights cannot be had, or they belong to another model.
+        CheckpointError: If the head cannot be read, or belongs to another backbone.
         ConfigError: If the device is not available.
 
     Example:
@@ -52,6 +65,60 @@ def load_backbone(
         >>> backbone.describe()["implementation"]
         'texture'
     """
+    if head is not None:
+        folder = Path(head)
+        record = head_record(folder)
+        wanted, beside = record["backbone"]["name"], record["weights"]
+        if wanted != name:  # before anything is downloaded
+            raise CheckpointError(
+                f"Expected the backbone {wanted!r}, on which the head in {folder} was trained, but got {name!r}."
+            )
+        if weights is None and beside is not None:
+            weights = folder / beside
+        return BackboneWithHead(_load_plain(name, weights, device), folder, inference_dropout=head_dropout)
+    if head_dropout:
+        raise CheckpointError("Expected a head whose channels to drop, but got none. Give one, or leave the dropout away.")
+    return _load_plain(name, weights, device)
+
+
+def reload_backbone(
+    description: Mapping[str, Any],
+    *,
+    weights: str | Path | None,
+    device: str | torch.device = "auto",
+    head: str | Path | None,
+) -> FeatureExtractor:
+    """Load the backbone, and the head if there was one, that something on disk was made with.
+
+    Args:
+        description: Of `FeatureExtractor.describe`; the caller compares it with what was loaded.
+        weights: Weights file of the backbone.
+        device: Where it runs.
+        head: Folder of the head.
+
+    Raises:
+        BackboneError: If the backbone's weights cannot be had.
+        CheckpointError: If the head is missing, or belongs to another backbone.
+    """
+    known = description.get("head")
+    if known is not None and head is None:
+        raise CheckpointError(f"Expected the folder of the {known['kind']} head that was used, but got none. Give --head DIR.")
+    dropout = known is not None and bool(known["inference_dropout"])
+    return load_backbone(str(description["name"]), weights=weights, device=device, head=head, head_dropout=dropout)
+
+
+def backbone_name(name: str | None, head: str | Path | None) -> str:
+    """The backbone to load where the user may have left it open: the one the head was trained on, or `mini`.
+
+    Raises:
+        CheckpointError: If there is no head in the folder.
+    """
+    if name is None and head is not None:
+        return str(head_record(Path(head))["backbone"]["name"])
+    return DEFAULT_BACKBONE if name is None else name
+
+
+def _load_plain(name: str, weights: str | Path | None, device: str | torch.device) -> FrozenBackbone:
     spec = find_spec(name)
     target = resolve_device(device)
     if spec.implementation == "texture":

@@ -167,17 +167,33 @@ def guess_model(state: Mapping[str, torch.Tensor]) -> str:
     if patch is None or patch.ndim != 4:
         return "The file does not look like a vision transformer."
     dim, patch_size = patch.shape[0], patch.shape[-1]
+    names = matching_backbones(state)
     blocks = {int(match[1]) for key in state if (match := re.match(r"blocks\.(\d+)\.", key))}
-    registers = any(key in state for key in ("reg_token", "register_tokens"))
-    names = [
+    registers = _has_registers(state)
+    found = f"dimension {dim}, patch size {patch_size}, {len(blocks)} blocks{', registers' if registers else ''}"
+    return f"The file seems to hold a vision transformer of {found}{': ' + ' or '.join(names) if names else ''}."
+
+
+def matching_backbones(state: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names of the backbones with the dimension, patch size and registers of a state dict, in the order of the registry.
+
+    Args:
+        state: Tensors by key, official or timm layout.
+    """
+    patch = state.get("patch_embed.proj.weight")
+    if patch is None or patch.ndim != 4:
+        return []
+    return [
         spec.name
         for spec in list_backbones()
         if spec.timm_name
-        and (spec.dim, spec.patch_size) == (dim, patch_size)
-        and ("reg4" in spec.timm_name or "dinov3" in spec.timm_name) == registers
+        and (spec.dim, spec.patch_size) == (patch.shape[0], patch.shape[-1])
+        and ("reg4" in spec.timm_name or "dinov3" in spec.timm_name) == _has_registers(state)
     ]
-    found = f"dimension {dim}, patch size {patch_size}, {len(blocks)} blocks{', registers' if registers else ''}"
-    return f"The file seems to hold a vision transformer of {found}{': ' + ' or '.join(names) if names else ''}."
+
+
+def _has_registers(state: Mapping[str, torch.Tensor]) -> bool:
+    return any(key in state for key in ("reg_token", "register_tokens"))
 
 
 def _first(items: list[str]) -> str:

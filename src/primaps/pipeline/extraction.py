@@ -14,6 +14,7 @@ import torch
 from primaps.config import Config
 from primaps.data.reading import Photo, read_photo
 from primaps.errors import DatasetError, ImageError
+from primaps.features.heads.extractor import encode, plain_backbone
 from primaps.features.views import make_views
 from primaps.outputs.label_files import read_png_info, write_proposals
 from primaps.pipeline.failures import all_failed
@@ -85,22 +86,24 @@ def features_and_proposals(
 ) -> tuple[torch.Tensor, MaskProposals]:
     """Features of all views, (V, C, h, w), and the proposals of the plain one at the backbone's input size.
 
-    The photometric draws depend on the photograph alone, not on its neighbours, the seed of the fit, or the order.
+    With a head, features are its codes, while proposals come from the backbone's own features (Hahn et al. 2024). The
+    photometric draws depend on the photograph alone, not on its neighbours, the seed of the fit, or the order.
     """
+    tokens_of = plain_backbone(backbone)
     plain = backbone.preprocess(photo.image, config.features.size)
     seed = int(hashlib.sha256(photo.sha256.encode("ascii")).hexdigest()[:12], 16)
-    mirror = getattr(backbone, "mirror_equivariant", False)  # other extractors need not have the attribute
+    mirror = getattr(tokens_of, "mirror_equivariant", False)  # other extractors need not have the attribute
     seen = [view for view in views if not (mirror and view.flip)]
     batch = make_views(plain, seen, seed, clamp_jitter=config.features.clamp_jitter, mean=backbone.mean, std=backbone.std)
-    made = {view: backbone.forward(image[None])[0] for view, image in zip(seen, batch, strict=True)}
+    made = {view: tokens_of.forward(image[None]) for view, image in zip(seen, batch, strict=True)}
     made |= {View(flip=True, photometric=view.photometric): made[view].flip(-1) for view in seen if mirror}
-    features = torch.stack([made[view] for view in views])
+    features = torch.cat([encode(backbone, made[view]) for view in views])
     if not torch.isfinite(features.half()).all():
         raise ImageError(
             "Expected finite features below 65504, but this image gives others. Leave it out, or take another backbone."
         )
     resized = as_image(plain, backbone)
-    proposals = extract_proposals(resized, features[0], threshold, config.proposals, config.predict.max_pixels)
+    proposals = extract_proposals(resized, made[views[0]][0], threshold, config.proposals, config.predict.max_pixels)
     return features, proposals
 
 

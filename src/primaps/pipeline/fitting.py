@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from primaps.errors import CheckpointError, DatasetError
+from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
+from primaps.features.heads.extractor import head_centres, head_path
 from primaps.model import Model
 from primaps.prototypes.fit import fit_prototypes
 from primaps.run import Run
@@ -89,15 +90,40 @@ def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> 
         run.config.num_clusters,
         run.config.fit,
         seed=run.config.seed,
+        initial=initial_prototypes(run),
         device=compute_device(run.backbone.device),
         checkpoint=checkpoint,
         progress=progress,
     )
     settings = fit_settings(run, len(images))
-    model = Model(result, run.backbone.describe(), run.backbone.weights_path, run.config.features.size, settings, identity)
+    backbone = run.backbone
+    model = Model(
+        result, backbone.describe(), backbone.weights_path, run.config.features.size, settings, identity, head_path(backbone)
+    )
     model.save(folder)
     remove_file(checkpoint.path)
     return model
+
+
+def initial_prototypes(run: Run) -> torch.Tensor | None:
+    """(K, D) float32 prototypes that the fit starts from; None = principal directions.
+
+    Raises:
+        ConfigError: If they shall come from a head that has none, or not as many as there are classes.
+    """
+    if run.config.fit.initialise == "pca":
+        return None
+    centres = head_centres(run.backbone)
+    if centres is None:
+        raise ConfigError(
+            "Expected a head with cluster centres to start from, but there is none. Give --head DIR, or --init pca."
+        )
+    if len(centres) != run.config.num_clusters:
+        raise ConfigError(
+            f"Expected as many classes as the head has cluster centres, {len(centres)}, but got {run.config.num_clusters}. "
+            f"Give --classes {len(centres)}, or --init pca."
+        )
+    return centres
 
 
 class _DiskCheckpoint:

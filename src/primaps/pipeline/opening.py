@@ -12,8 +12,10 @@ from typing import Any
 from primaps.config import Config, differences, from_dict, to_dict
 from primaps.data.scanning import scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
-from primaps.features.backbone import load_backbone
+from primaps.features.backbone import reload_backbone
+from primaps.features.heads.extractor import head_path
 from primaps.pipeline.failures import all_failed
+from primaps.pipeline.fitting import initial_prototypes
 from primaps.progress import Progress, Silent
 from primaps.run import Run, RunFolder
 from primaps.store import read_json
@@ -70,8 +72,11 @@ def open_run(
         run.progress.note(f"Passed over, no images by name: {listed}.")
     if not images:
         raise DatasetError(all_failed(failures))
+    if "fit" in stages:
+        initial_prototypes(run)  # a contradiction between head and settings shows before hours of work
     settings = run.settings()
     folder.record |= {"config": _merged(folder.record.get("config", {}), config, stages), "weights": backbone.weights_path}
+    folder.record["head"] = head_path(backbone)
     folder.claim({stage: settings[stage] for stage in stages}, overwrite=overwrite)
     return run
 
@@ -88,6 +93,7 @@ def reopen(
     fit_changes: Mapping[str, Any],
     *,
     weights: str | Path | None = None,
+    head: str | Path | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Run:
@@ -97,11 +103,12 @@ def reopen(
         root: The run folder.
         fit_changes: New values for ``num_clusters``, ``seed`` and fields of `FitConfig`.
         weights: Weights file of the backbone, if it has moved.
+        head: Folder of the head, if it has moved.
         device: Where the fit runs.
         progress: Who is told.
 
     Raises:
-        CheckpointError: If the folder holds no run with stored proposals.
+        CheckpointError: If the folder holds no run with stored proposals, or its features were made by another backbone or head.
         BackboneError: If the backbone's weights cannot be had.
     """
     folder = RunFolder(root)
@@ -117,11 +124,15 @@ def reopen(
     inner = {key: value for key, value in fit_changes.items() if key not in top}
     config = dataclasses.replace(config, **top, fit=dataclasses.replace(config.fit, **inner))
     known = folder.record["settings"]["backbone"]
-    backbone = load_backbone(known["name"], weights=weights or folder.record["weights"], device=device)
+    weights, head = weights or folder.record["weights"], head or folder.record.get("head")
+    backbone = reload_backbone(known, weights=weights, device=device, head=head)
     changed = differences(known, json.loads(json.dumps(dict(backbone.describe()))))
     if changed:
         listed = "\n  ".join(changed)
-        raise CheckpointError(f"The features in {root} were made by another backbone (stored -> given):\n  {listed}")
+        raise CheckpointError(
+            f"The features in {root} were made by another backbone or head (stored -> given):\n  {listed}\n"
+            "Run `primaps proposals` with these into another --out first, or fit with what was stored."
+        )
     images = tuple(ImageFile(Path(os.fsdecode(entry["path"])), name) for name, entry in manifest["images"].items())
     return Run(folder, backbone, config, images, progress or Silent())
 

@@ -12,6 +12,7 @@ from primaps.config import Config
 from primaps.data.reading import read_photo
 from primaps.data.scanning import scan
 from primaps.errors import DatasetError, ImageError
+from primaps.features.heads.extractor import plain_backbone
 from primaps.outputs.steps import steps_figure, steps_png
 from primaps.pipeline.extraction import as_image
 from primaps.pipeline.failures import all_failed, reported
@@ -65,7 +66,7 @@ def picture_of_steps(image: ImageFile, backbone: FeatureExtractor, config: Confi
     """
     photo = read_photo(image.path, config.predict.max_pixels)
     batch = backbone.preprocess(photo.image, config.features.size)
-    features = backbone.forward(batch)[0].float()
+    features = plain_backbone(backbone).forward(batch)[0].float()  # a head takes no part in the extraction
     threshold = backbone.threshold if config.proposals.threshold is None else config.proposals.threshold
     done = rounds(
         features,

@@ -1,9 +1,10 @@
 """The loop that fits class prototypes to cached features and mask proposals (Hahn et al., TMLR 2024, section 3.2).
 
 Three phases: principal directions of the features, cosine k-means from there, EM from there (the baseline ends after
-k-means). All randomness derives from (seed, phase, epoch or step), so a fit resumes at any step from tensors alone and
-gives the same bytes as an undisturbed one, on the same machine. On a CPU images are worked on side by side, each by one thread,
-and sums over images are in their order, so that the number of threads does not matter.
+k-means). Where initial prototypes are given, EM starts from them at once, and the baseline's k-means does. All randomness derives
+from (seed, phase, epoch or step), so a fit resumes at any step from tensors alone and gives the same bytes as an undisturbed one,
+on the same machine. On a CPU images are worked on side by side, each by one thread, and sums over images are in their order, so
+that the number of threads does not matter.
 """
 
 from __future__ import annotations
@@ -119,6 +120,7 @@ def fit_prototypes(
     config: FitConfig,
     *,
     seed: int,
+    initial: Tensor | None = None,
     device: torch.device | str = "cpu",
     checkpoint: CheckpointStore | None = None,
     progress: Progress | None = None,
@@ -130,6 +132,8 @@ def fit_prototypes(
         num_clusters: K.
         config: Settings of the fit; ``config.method`` chooses EM or the k-means baseline.
         seed: Determines batches, views, pixels and everything else that is random; 0 or more.
+        initial: (K, C) float32 directions to start from, for example the cluster centres of a head (Hahn et al. 2024, section
+            4.2), of any norm; None = principal directions.
         device: Where the steps are computed. The initialisation is computed on the CPU on every device.
         checkpoint: Where to resume from and to save to; None = neither.
         progress: Called after every step.
@@ -138,14 +142,14 @@ def fit_prototypes(
         The fitted prototypes, on the CPU.
 
     Raises:
-        ConfigError: If a setting is out of range.
+        ConfigError: If a setting is out of range, or ``initial`` is not (K, C).
         DatasetError: If there are no images, or their features do not fit together or are not finite.
         CheckpointError: If the checkpoint belongs to another fit.
     """
     _check_settings(len(source), num_clusters, config, seed)
     device = torch.device(device)
     with workers(device.type == "cpu") as threads:
-        return _Fit(source, num_clusters, config, seed, device, checkpoint, progress, threads).run()
+        return _Fit(source, num_clusters, config, seed, device, checkpoint, progress, initial, threads).run()
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,7 @@ class _Fit:
     device: torch.device
     checkpoint: CheckpointStore | None
     progress: Progress | None
+    initial: Tensor | None = None
     workers: Workers = field(default_factory=Workers)
 
     def run(self) -> FitResult:
@@ -182,7 +187,7 @@ class _Fit:
         return self._result(state)
 
     def _initialise(self) -> _State:
-        """Principal directions of the plain features of a random part of the images."""
+        """Principal directions of the plain features of a random part of the images, unless directions are given."""
         chosen = self._order(_Phase.PCA, 0)[: self.config.pca_images]
         moments = FeatureMoments(len(self.source.features(chosen[0], View())))
 
@@ -195,12 +200,17 @@ class _Fit:
         for done, found in enumerate(self.workers.each(measure, chosen), start=1):
             moments.merge(found)
             self._report("pca", done, len(chosen))
-        directions = principal_directions(moments, self.num_clusters, self._generator(_Phase.PCA, _Draw.STEP, 0))
-        directions = directions.to(self.device)
+        if self.initial is None:
+            directions = principal_directions(moments, self.num_clusters, self._generator(_Phase.PCA, _Draw.STEP, 0))
+        else:
+            directions = _checked(self.initial, (self.num_clusters, len(moments.mean)))
+        directions = directions.to(self.device, copy=True)
         scale = torch.ones(self.num_clusters, device=self.device)
         state = _State(Prototypes(scale, directions), Prototypes(scale.clone(), directions.clone()))
         if self.config.feature_norm is not None:
             state.feature_scale = self.config.feature_norm / max(moments.rms_norm(), 1e-12)
+        if self.initial is not None and self.config.method == "em":
+            self._start_em(state)
         self._save(state)
         return state
 
@@ -345,6 +355,16 @@ _ADAM_KEYS = ("step", "exp_avg", "exp_avg_sq")
 def _adam_device(key: str, device: torch.device) -> torch.device:
     """Adam counts its steps on the CPU."""
     return torch.device("cpu") if key == "step" else device
+
+
+def _checked(initial: Tensor, shape: tuple[int, int]) -> Tensor:
+    if tuple(initial.shape) != shape or not bool(initial.isfinite().all()) or not bool(initial.any(1).all()):
+        raise ConfigError(
+            f"Expected the initial prototypes to be {shape[0]} finite directions of {shape[1]} channels, none of them zero, but "
+            f"got {tuple(initial.shape)}. Ask for as many classes as there are initial prototypes, on the features that they "
+            "belong to."
+        )
+    return initial.detach().float()
 
 
 def _finite(loss: float, batch: list[int]) -> float:

@@ -1,0 +1,151 @@
+"""Official checkpoints to our own files: heads of STEGO and HP, and models of PriMaPs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch.nn import functional as F
+
+from primaps.config import did_you_mean
+from primaps.errors import BackboneError, CheckpointError, ConfigError, PrimapsError
+from primaps.features.backbone import backbone_name, load_backbone
+from primaps.features.heads.extractor import head_path
+from primaps.features.heads.files import Head, save_head
+from primaps.features.heads.official import CHECKPOINT_KINDS, OfficialHead, OfficialModel, read_official
+from primaps.features.weights import file_sha256, guess_model, matching_backbones
+from primaps.model import Model
+from primaps.store import fingerprint, remove_file, write_tensors
+from primaps.types import FeatureExtractor, FitResult
+
+WEIGHTS_NAME: Final = "backbone.safetensors"
+TRAINED_AT: Final = 224
+"""Short side of the crops that STEGO and HP are trained on."""
+_OURS: Final = ("head.json", "head.safetensors", "model.json", "prototypes.safetensors", WEIGHTS_NAME)
+_TRAINED_ON: Final = {"dino_vits8": "dino_vits8_300ep"}  # STEGO and HP take the ViT-S/8 of 300 epochs, of the same shapes
+
+
+def import_checkpoint(
+    file: Path,
+    out: Path,
+    *,
+    kind: str = "auto",
+    backbone: str | None = None,
+    weights: Path | None = None,
+    head: Path | None = None,
+) -> str:
+    """Convert an official checkpoint of STEGO, HP or PriMaPs; no code in it is run.
+
+    A head becomes a head folder, and with its cluster centres as prototypes a model folder too, so that it can be measured by
+    itself. A PriMaPs checkpoint becomes a model folder. Weights of the backbone in the checkpoint are written beside.
+
+    Args:
+        file: The checkpoint.
+        out: New folder.
+        kind: "auto", "stego", "hp" or "primaps".
+        backbone: Name of the backbone; None = told by the shapes of the weights in the checkpoint.
+        weights: Weights of the backbone, if the checkpoint holds none.
+        head: Folder of the head that a PriMaPs checkpoint was fitted on.
+
+    Returns:
+        What was found and written, in words.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read safely, is incomplete, or belongs to another backbone.
+        BackboneError: If its backbone is unknown or cannot be loaded.
+        ConfigError: If an option contradicts the checkpoint, or ``out`` holds a head or model already.
+        OutputError: If ``out`` cannot be written.
+    """
+    if kind not in {"auto", *CHECKPOINT_KINDS}:
+        hint = did_you_mean(kind, CHECKPOINT_KINDS)
+        raise ConfigError(f"Expected --kind to be auto or one of {', '.join(CHECKPOINT_KINDS)}, but got {kind!r}.{hint}")
+    taken = [name for name in _OURS if (out / name).exists()]
+    if taken:
+        raise ConfigError(f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. Choose another --out.")
+    official = read_official(file, kind)  # type: ignore[arg-type]  # checked above
+    if official.vit and (weights is not None or head is not None):
+        raise ConfigError(f"Expected neither --weights nor --head, since {file} holds its backbone. Leave them away.")
+    if isinstance(official, OfficialHead) and head is not None:
+        raise ConfigError(f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints.")
+    name = _name(official, file, backbone, head)
+    beside = out / WEIGHTS_NAME if official.vit else None
+    if beside is not None:
+        write_tensors(beside, official.vit)
+    try:
+        extractor = load_backbone(name, weights=beside or weights, device="cpu", head=head)
+        facts = {"checkpoint": file.name, "checkpoint_sha256": file_sha256(file), "official": dict(official.settings)}
+        if isinstance(official, OfficialModel):
+            return _import_model(official, extractor, out, facts)
+        return _import_head(official, extractor, out, facts)
+    except PrimapsError:
+        for made in _OURS:
+            remove_file(out / made)
+        raise
+
+
+def _name(official: OfficialHead | OfficialModel, file: Path, given: str | None, head: Path | None) -> str:
+    """The backbone's name: given, the head's, or told by shapes."""
+    if given is not None or head is not None:
+        return backbone_name(given, head)
+    if not official.vit:
+        needed = "--backbone NAME" if isinstance(official, OfficialHead) else "--head DIR with the head it was fitted on"
+        raise ConfigError(f"Expected to be told the backbone, since {file} holds no weights of it. Give {needed}.")
+    names = matching_backbones(official.vit)
+    if not names:
+        raise BackboneError(
+            f"Expected {file} to hold a known backbone. {guess_model(official.vit)} If you know it, give --backbone NAME."
+        )
+    return _TRAINED_ON.get(names[0], names[0]) if isinstance(official, OfficialHead) else names[0]
+
+
+def _import_head(official: OfficialHead, plain: FeatureExtractor, out: Path, facts: dict[str, Any]) -> str:
+    head = Head(
+        kind=official.kind,
+        network=official.network,
+        backbone=plain.describe(),
+        size=TRAINED_AT,
+        centres=official.centres,
+        probe=official.probe,
+        weights=WEIGHTS_NAME if official.vit else None,
+        training=facts,
+    )
+    head.check_backbone(plain.describe())
+    save_head(out, head)
+    extractor = load_backbone(str(plain.describe()["name"]), weights=plain.weights_path, device="cpu", head=out)
+    centres = F.normalize(official.centres, dim=1)
+    _save_model(
+        FitResult(centres, centres.clone(), cosine=True, usage=_unknown(centres)), extractor, out, facts, method="baseline"
+    )
+    sizes = f"{plain.dim} -> {extractor.dim} channels, {len(centres)} cluster centres"
+    return (
+        f"Head of kind {official.kind} for {plain.name}: {sizes}.\n"
+        f"Head: {out} (for --head; as --model it stands for its own cluster centres)"
+    )
+
+
+def _import_model(official: OfficialModel, extractor: FeatureExtractor, out: Path, facts: dict[str, Any]) -> str:
+    clusters, channels = official.teacher.shape
+    if channels != extractor.dim:
+        raise CheckpointError(
+            f"Expected prototypes of {extractor.dim} channels for {extractor.name}, but got {channels}. Give the backbone "
+            "or head that they were fitted on."
+        )
+    baseline = official.method == "baseline"
+    fit = FitResult(official.teacher, official.student, cosine=baseline, usage=_unknown(official.teacher))
+    _save_model(fit, extractor, out, facts, method=official.method)
+    return f"Model of PriMaPs ({official.method}) for {extractor.name}: {clusters} classes, {channels} channels.\nModel: {out}"
+
+
+def _save_model(fit: FitResult, extractor: FeatureExtractor, out: Path, facts: dict[str, Any], *, method: str) -> None:
+    size = facts["official"].get("validation_resize")
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 4096:
+        size = round(320 / extractor.patch_size) * extractor.patch_size  # 322 for patches of 14
+    settings = {"preset": "paper", "method": method, "num_clusters": len(fit.teacher), **facts}
+    identity = fingerprint([facts["checkpoint_sha256"], dict(extractor.describe())])
+    model = Model(fit, extractor.describe(), extractor.weights_path, size, settings, identity, head_path(extractor))
+    model.save(out)
+
+
+def _unknown(prototypes: torch.Tensor) -> torch.Tensor:
+    return torch.full((len(prototypes),), -1)

@@ -1,0 +1,142 @@
+"""Official checkpoints to head and model folders, and from there to label maps."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from primaps.errors import BackboneError, CheckpointError, ConfigError
+from primaps.features.backbone import load_backbone
+from primaps.features.heads.files import load_head
+from primaps.model import Model
+from primaps.pipeline.importing import import_checkpoint
+from primaps.segmenter import Segmenter
+
+
+@pytest.fixture
+def on_texture(official, texture):
+    """Checkpoints whose backbone is `texture`, which has no weights to hold."""
+    official.channels = texture.dim
+    return official
+
+
+@pytest.fixture(scope="module")
+def vit():
+    """Random weights of a ViT-S/8 under their official keys."""
+    import timm
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return timm.create_model("vit_small_patch8_224.dino", num_classes=0).state_dict()
+
+
+@pytest.mark.parametrize("kind", ["stego", "hp"])
+def test_a_head_becomes_a_head_folder_and_a_model(kind, on_texture, texture, tmp_path, photograph):
+    content = on_texture.stego_content() if kind == "stego" else on_texture.hp_content()
+    file = on_texture.write(content)
+    out = tmp_path / "out"
+
+    text = import_checkpoint(file, out, backbone="texture")
+
+    assert f"Head of kind {kind} for texture: {texture.dim} -> 7 channels, 4 cluster centres" in text
+    head = load_head(out)
+    assert (head.kind, head.weights, head.size) == (kind, None, 224)
+    assert head.training["checkpoint"] == "official.ckpt"
+    assert head.training["official"]["epoch"] == content["epoch"]
+    segmenter = Segmenter.load(out, device="cpu")
+    labels = segmenter.predict(photograph)
+    codes = load_backbone("texture", device="cpu", head=out).extract(photograph, 320)
+    cosines = torch.cosine_similarity(codes[None].half().float(), head.centres[:, :, None, None], dim=1)
+    expected = torch.nn.functional.interpolate(cosines[None], (60, 80), mode="bilinear")[0].argmax(0).numpy()
+    assert (labels == expected).mean() > 0.999
+    assert len(np.unique(labels)) > 1
+    assert segmenter.model.fit.dead_clusters == ()
+
+
+def test_a_head_with_its_backbone_inside(official, vit, tmp_path, photograph):
+    official.channels = 384
+    file = official.write(official.stego_content(vit))
+    out = tmp_path / "out"
+    assert "for dino_vits8_300ep: 384 -> 7" in import_checkpoint(file, out)
+    assert load_head(out).weights == "backbone.safetensors"
+
+    moved = tmp_path / "moved"
+    out.rename(moved)
+    segmenter = Segmenter.load(moved, device="cpu")
+    assert segmenter.predict(photograph[:32, :32]).shape == (32, 32)
+    headed = load_backbone("dino_vits8_300ep", device="cpu", head=moved)
+    assert headed.weights_path == str(moved / "backbone.safetensors")
+    assert headed.describe() == segmenter.backbone.describe()
+
+
+def test_primaps_becomes_a_model_with_its_backbone(official, vit, tmp_path, photograph):
+    official.channels = 384
+    content = official.primaps_content(vit)
+    text = import_checkpoint(official.write(content), tmp_path / "out")
+    assert "Model of PriMaPs (em) for dino_vits8: 4 classes, 384 channels" in text
+    model = Model.load(tmp_path / "out")
+    assert (model.size, model.fit.cosine, model.backbone["name"]) == (96, False, "dino_vits8")
+    assert json.loads((tmp_path / "out" / "model.json").read_text())["weights"] == "backbone.safetensors"
+    segmenter = Segmenter.load(tmp_path / "out", device="cpu")
+    labels = segmenter.predict(photograph)
+    features = segmenter.backbone.extract(photograph, 96).half().float()
+    scores = torch.einsum("kc,chw->khw", model.prototypes, features)
+    expected = torch.nn.functional.interpolate(scores[None], photograph.shape[:2], mode="bilinear")[0].argmax(0).numpy()
+    assert (labels == expected).mean() > 0.999
+
+
+def test_primaps_on_a_head(on_texture, tmp_path, photograph, texture_head):
+    on_texture.channels = 6
+    file = on_texture.write(on_texture.primaps_content())
+    text = import_checkpoint(file, tmp_path / "out", head=texture_head)
+    assert "for texture with a head of kind stego: 4 classes, 6 channels" in text
+    segmenter = Segmenter.load(tmp_path / "out", device="cpu")
+    assert segmenter.backbone.dim == 6
+    assert segmenter.predict(photograph).shape == (60, 80)
+
+
+def test_primaps_baseline_compares_cosines(on_texture, tmp_path):
+    file = on_texture.write(on_texture.primaps_content(baseline=True))
+    import_checkpoint(file, tmp_path / "out", backbone="texture")
+    model = Model.load(tmp_path / "out")
+    assert model.fit.cosine is True
+    assert model.settings["method"] == "baseline"
+
+
+def test_contradicting_options(on_texture, official, vit, tmp_path, texture_head):
+    stego = on_texture.write(on_texture.stego_content())
+    full = on_texture.write(on_texture.primaps_content({"cls_token": torch.zeros(1, 1, 2)}), "full.ckpt")
+    primaps = on_texture.write(on_texture.primaps_content(), "primaps.ckpt")
+    cases = [
+        (stego, {"kind": "steg"}, ConfigError, "auto or one of stego, hp, primaps, but got 'steg'. Did you mean 'stego'"),
+        (stego, {}, ConfigError, "Expected to be told the backbone, .* Give --backbone NAME"),
+        (primaps, {}, ConfigError, "Give --head DIR with the head it was fitted on"),
+        (stego, {"head": texture_head}, ConfigError, "is a head itself"),
+        (full, {"weights": stego}, ConfigError, "Leave them away"),
+        (full, {}, BackboneError, "does not look like a vision transformer"),
+        (stego, {"backbone": "mini"}, CheckpointError, "dim: .* -> 387"),
+        (stego, {"backbone": "textur"}, BackboneError, "Unknown backbone 'textur'"),
+        (primaps, {"head": texture_head}, CheckpointError, "Expected prototypes of 6 channels"),
+        (stego, {"kind": "primaps"}, CheckpointError, "of kind primaps, but its keys are those of stego"),
+    ]
+    for file, options, error, reason in cases:
+        with pytest.raises(error, match=reason):
+            import_checkpoint(file, tmp_path / "out", **options)
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_weights_of_another_backbone_leave_nothing_behind(official, vit, tmp_path):
+    official.channels = 384
+    file = official.write(official.stego_content({**vit, "norm.weight": torch.zeros(5)}))
+    with pytest.raises(BackboneError, match=r"other shapes \(norm\.weight \(5,\) instead of \(384,\)"):
+        import_checkpoint(file, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_folder_in_use(on_texture, tmp_path):
+    file = on_texture.write(on_texture.stego_content())
+    import_checkpoint(file, tmp_path / "out", backbone="texture")
+    with pytest.raises(ConfigError, match=r"holds head\.json, .*model\.json.* Choose another --out"):
+        import_checkpoint(file, tmp_path / "out", backbone="texture")
+    assert load_head(tmp_path / "out").kind == "stego"
