@@ -21,6 +21,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -109,7 +110,7 @@ def our_step(teacher: Tensor, student: Tensor, images: Sequence[TrainingImage], 
     student.grad = None
     votes = expectation(teacher, images)
     loss = student_loss(student, images, votes, gamma=2.0, pixels_per_image=pixels, generator=torch.Generator())
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
 
@@ -117,7 +118,7 @@ def kmeans_step(prototypes: Tensor, images: Sequence[TrainingImage]) -> Tensor:
     """Loss and gradient of one step of the initialisation."""
     prototypes.grad = None
     loss = kmeans_loss(prototypes, [image.teacher_features for image in images])
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
 
@@ -141,7 +142,7 @@ def official_step(teacher: Tensor, student: Tensor, images: Sequence[TrainingIma
     scores = F.conv2d(features, student[:, :, None, None])
     weights = (1 - scores.detach().softmax(1).mean((0, 2, 3))) ** 2
     loss = F.cross_entropy(scores, labels, weight=weights, ignore_index=IGNORED, reduction="none").mean()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
 
@@ -150,7 +151,7 @@ def enlarge(features: Tensor) -> Tensor:
     return F.interpolate(features, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
 
 
-def vit() -> torch.nn.Module:
+def vit() -> Any:
     """ViT-S/8 for images of SIDE pixels with random weights."""
     import timm
 
@@ -158,7 +159,7 @@ def vit() -> torch.nn.Module:
 
 
 @torch.no_grad()
-def forward(backbone: torch.nn.Module, photographs: Tensor) -> Tensor:
+def forward(backbone: Any, photographs: Tensor) -> Tensor:
     """Tokens of the photographs, one photograph after the other: less memory and no slower on one thread."""
     return torch.cat([backbone.forward_features(photograph[None]) for photograph in photographs])
 

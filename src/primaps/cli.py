@@ -230,9 +230,9 @@ def check(
     """Is a data set complete and readable? What is missing, and where is it to be had? Also counts the pixels per class."""
     console = make_console()
     with reported_errors(console):
+        from primaps.cores import usable_cores
         from primaps.data.check_report import as_record, as_text
         from primaps.data.checking import check_dataset
-        from primaps.pipeline.parallel import usable_cores
         from primaps.store import write_json
 
         progress, workers = TerminalProgress(console), usable_cores()
