@@ -151,7 +151,7 @@ def enlarge(features: Tensor) -> Tensor:
     return F.interpolate(features, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
 
 
-def vit() -> torch.nn.Module:
+def vit() -> Any:
     """ViT-S/8 for images of SIDE pixels with random weights."""
     import timm
 
