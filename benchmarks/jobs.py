@@ -46,7 +46,8 @@ def run_job(command: Sequence[str]) -> Usage:
     path = os.pathsep.join(filter(None, [str(REPOSITORY / "src"), os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         started = time.perf_counter()
-        job = subprocess.Popen(list(command), stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": path})
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": path}  # as the command line does
+        job = subprocess.Popen(list(command), stdout=output, stderr=subprocess.STDOUT, env=environment)
         _, status, usage = os.wait4(job.pid, 0)  # of this child alone: the usage of all children keeps the largest peak
         seconds = time.perf_counter() - started
         job.returncode = os.waitstatus_to_exitcode(status)

@@ -40,7 +40,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The benchmarks and how they are called."""
 
 WORDS_ONLY = frozenset({"em"})
-"""Benchmarks that print words instead of lines of the table: their last line is quoted."""
+"""Benchmarks that print words instead of lines of the table: what they print is quoted."""
 
 QUICK: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -107,7 +107,7 @@ def run_part(name: str, arguments: Sequence[str]) -> list[Row]:
     command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
     if name in WORDS_ONLY:
         usage = run_job(command)
-        rows = [Row(f"`{name}`", usage.output.strip().splitlines()[-1])]
+        rows = [Row(f"`{name}`", " ".join(line.split())) for line in usage.output.splitlines()]
     else:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "rows.json"

@@ -3,22 +3,25 @@
     python benchmarks/scaling.py                  # 100 and 1 000 photographs
     python benchmarks/scaling.py --full           # and 10 000: some minutes, and 2 GB of disk
 
-``primaps segment`` runs as a process of its own on folders of small drawn photographs (64 x 96 pixels, `texture` backbone, 8
+The main job runs in a process of its own on each folder of small drawn photographs (64 x 96 pixels, `texture` backbone, 8
 classes). Processor seconds are compared, because the clock depends on what else the machine does; both are printed. Starting up
-and the fit, whose steps are limited, would hide a growth, so the stages that see every image are compared as well, by the clock.
+and the fit, whose steps are limited, would hide a growth, so the stages that see every image are compared by themselves as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from jobs import Usage, draw_photographs, primaps
+from jobs import Usage, draw_photographs, run_job
 from rows import Row, add_rows_option, at_most, publish
 
 SHORT, FULL = (100, 1_000), (100, 1_000, 10_000)
@@ -31,7 +34,7 @@ class Measured:
 
     Attributes:
         usage: Of the whole process.
-        stages: Seconds by the clock of every stage.
+        stages: Processor seconds of every stage.
     """
 
     usage: Usage
@@ -46,7 +49,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="short side of the backbone's input")
     parser.add_argument("--preset", default="default")
     add_rows_option(parser)
+    parser.add_argument("--job", type=Path, nargs=2, metavar=("PHOTOGRAPHS", "OUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.job:
+        photographs, out = options.job
+        job(photographs, out, options.size, options.preset)
+        return
     counts = options.counts or (FULL if options.full else SHORT)
     with tempfile.TemporaryDirectory(prefix="primaps-scaling-") as folder:
         measured = {count: measure(Path(folder), count, options.size, options.preset) for count in counts}
@@ -57,15 +65,55 @@ def measure(folder: Path, count: int, size: int, preset: str) -> Measured:
     """Segment a folder of so many drawn photographs."""
     photographs, out = folder / f"{count}-photographs", folder / f"{count}-run"
     draw_photographs(photographs, count)
-    arguments = ("--backbone", "texture", "--size", str(size), "--classes", "8", "--preset", preset, "--device", "cpu")
-    usage = primaps("segment", str(photographs), "--out", str(out), *arguments)
-    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    measured = Measured(usage, record["seconds"])
+    usage = run_job([sys.executable, __file__, "--size", str(size), "--preset", preset, "--job", str(photographs), str(out)])
+    stages: dict[str, float] = json.loads(usage.output.splitlines()[-1])
     print(
         f"{count} photographs: {usage.cpu_seconds:.1f} CPU s, {usage.seconds:.1f} s, {usage.peak_mib:.0f} MiB; by stage:", end=" "
     )
-    print(", ".join(f"{name} {seconds:.1f}" for name, seconds in measured.stages.items()), flush=True)
-    return measured
+    print(", ".join(f"{name} {seconds:.1f} CPU s" for name, seconds in stages.items()), flush=True)
+    return Measured(usage, stages)
+
+
+def job(photographs: Path, out: Path, size: int, preset: str) -> None:
+    """What `measure` runs as a process of its own: the main job, and the processor seconds of its stages as JSON."""
+    from primaps import pipeline
+    from primaps.config import preset_config
+    from primaps.features.backbone import load_backbone
+
+    base = preset_config(preset)
+    config = dataclasses.replace(base, num_clusters=8, features=dataclasses.replace(base.features, size=size))
+    stages = StageTimes()
+    run = pipeline.open_run([photographs], out, load_backbone("texture", device="cpu"), config, progress=stages)
+    pipeline.segment(run, inputs=[str(photographs)])
+    if run.failures:
+        raise SystemExit(f"Expected every photograph to be usable, but {len(run.failures)} were not: {run.failures[0]}")
+    print(json.dumps(stages.seconds))
+
+
+class StageTimes:
+    """Receives the progress of a run and adds up the processor seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._stage: str | None = None
+        self._since = 0.0
+
+    def start(self, stage: str, total: int) -> None:  # noqa: ARG002  part of the interface
+        """A stage begins, and the one before it ends; the phases of the fit count as one."""
+        self.finish()
+        self._stage, self._since = stage.partition(":")[0], time.process_time()
+
+    def advance(self, steps: int = 1) -> None:
+        """Nothing to do."""
+
+    def finish(self) -> None:
+        """The present stage, if any, is over."""
+        if self._stage is not None:
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + time.process_time() - self._since
+        self._stage = None
+
+    def note(self, message: str) -> None:
+        """Nothing to do."""
 
 
 def rows(measured: Mapping[int, Measured]) -> list[Row]:
@@ -73,7 +121,7 @@ def rows(measured: Mapping[int, Measured]) -> list[Row]:
     counts = list(measured)
     found = [
         Row(
-            f"`segment`, {count} photographs",
+            f"main job, {count} photographs",
             f"{one.usage.cpu_seconds:.0f} CPU s, {one.usage.seconds:.0f} s, {one.usage.peak_mib:.0f} MiB",
         )
         for count, one in measured.items()
@@ -91,7 +139,7 @@ def rows(measured: Mapping[int, Measured]) -> list[Row]:
 
 
 def _staged(measured: Measured) -> float:
-    """Seconds of the stages whose time is proportional to the number of images."""
+    """Processor seconds of the stages whose time is proportional to the number of images."""
     return measured.stages["proposals"] + measured.stages["label maps"]
 
 

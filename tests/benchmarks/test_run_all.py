@@ -36,7 +36,7 @@ def test_rows_of_a_part_are_collected_with_its_own_cost(tmp_path, monkeypatch):
     row, cost = run_all.run_part("crf", ["3.00 x"])
     assert (row.what, row.measured, row.holds) == ("thing", "3.00 x", False)
     assert "peak memory" in cost.measured
-    assert run_all.run_part("em", [])[0].measured == "4 x as fast"
+    assert [row.measured for row in run_all.run_part("em", [])[:2]] == ["first", "4 x as fast"]
 
 
 def test_sections_are_appended_with_date_and_machine(tmp_path):

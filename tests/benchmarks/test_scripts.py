@@ -1,11 +1,15 @@
 """Every benchmark builds its table, here from tiny inputs or from figures that are made up."""
 
+import dataclasses
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+
+from primaps.config import preset_config
 
 
 def test_crf_compares_implementations(monkeypatch):
@@ -62,6 +66,20 @@ def test_scaling_compares_every_folder_with_the_next_smaller_one():
     assert (time.measured, time.bar, time.holds) == ("10.00 x", "at most 10.5 x", True)
     assert (memory.measured, memory.holds) == ("1.20 x", False)
     assert (stages.measured, stages.holds) == ("11.00 x", False)
+
+
+def test_stages_of_a_run_are_told_apart(tmp_path, capsys):
+    import scaling
+    from jobs import draw_photographs
+
+    draw_photographs(tmp_path / "photographs", 2, 16, 24)
+    config = preset_config("fast")
+    short = dataclasses.replace(config, fit=dataclasses.replace(config.fit, min_steps=1, max_steps=2))
+    with mock.patch("primaps.config.preset_config", return_value=short):
+        scaling.job(tmp_path / "photographs", tmp_path / "run", 16, "fast")
+    seconds = json.loads(capsys.readouterr().out)
+    assert list(seconds) == ["proposals", "fit", "label maps", "report"]
+    assert all(spent > 0 for spent in seconds.values())
 
 
 def test_image_size_has_a_row_per_preset_and_side():
