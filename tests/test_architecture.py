@@ -14,7 +14,8 @@ GROUPS = (
     STAGES,
     ("pipeline",),
     ("segmenter",),
-    ("scores", "demo", "doctor", "terminal", "cli", "__main__", "studio"),
+    ("scores", "benchmark"),
+    ("demo", "doctor", "terminal", "cli", "__main__", "studio"),
 )
 PURE = (
     "proposals/*.py",
