@@ -53,6 +53,15 @@ class _Job:
     inputs: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """What came out of the fits: by seed the selected prototypes and the folder of the model, and all heads."""
+
+    selected: Mapping[int, Selected]
+    folders: Mapping[int, Path]
+    heads: list[Head]
+
+
 def measure_row(
     row: Row,
     root: Path,
@@ -90,11 +99,11 @@ def measure_row(
             tested = measured_store(job.features, row.split)
             images = extract_measured(job.features, job.measured.files, tested)
         job.own.failures += job.features.failures
-        selected, found = _heads(job, tested, images)
-        write_label_maps(job.own, out, images, tested, found)
+        fitted = _fit(job, tested, images)
+        write_label_maps(job.own, out, images, tested, fitted.heads)
         usable = _without_failures(job.own, images)
-        scores = score_label_maps(job.own, out, job.measured, usable, found)
-    metrics = _metrics(job, selected, scores)
+        scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
+    metrics = _metrics(job, fitted, scores)
     _write(out, metrics)
     return metrics, job.own
 
@@ -114,17 +123,16 @@ def _open(
     return _Job(row, fitted, measured, features, own, (str(root),))
 
 
-def _heads(job: _Job, tested: FeatureStore, images: tuple[ImageFile, ...]) -> tuple[dict[int, Selected], list[Head]]:
+def _fit(job: _Job, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fitted:
     """Fit and select per seed, then fit the linear probe."""
     # Features are read where they lie; time and failures count for the row.
     run = dataclasses.replace(job.features, seconds=job.own.seconds, failures=job.own.failures, counts={})
     measured = dataclasses.replace(job.measured, files=images)
     cosine = job.row.method == "baseline"
     selected: dict[int, Selected] = {}
-    fits: dict[int, Path] = {}
+    folders: dict[int, Path] = {}
     for seed in range(job.row.seeds):
-        folder, candidates = fit_seed(run, seed)
-        fits[seed] = folder
+        folders[seed], candidates = fit_seed(run, seed)
         if job.row.select == "agreement":
             selected[seed] = most_stable(run, candidates, cosine=cosine)
         elif job.row.select == "oracle":
@@ -132,7 +140,7 @@ def _heads(job: _Job, tested: FeatureStore, images: tuple[ImageFile, ...]) -> tu
         else:
             selected[seed] = last(candidates)
     probe = linear_probe(run, job.fitted)
-    return selected, heads(selected, probe, cosine=cosine)
+    return _Fitted(selected, folders, heads(selected, probe, cosine=cosine))
 
 
 def _without_failures(run: Run, images: tuple[ImageFile, ...]) -> tuple[ImageFile, ...]:
@@ -140,7 +148,7 @@ def _without_failures(run: Run, images: tuple[ImageFile, ...]) -> tuple[ImageFil
     return tuple(image for image in images if str(image.path) not in failed)
 
 
-def _metrics(job: _Job, selected: Mapping[int, Selected], scores: Mapping[str, Mapping[str, EvaluationResult]]) -> dict[str, Any]:
+def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, EvaluationResult]]) -> dict[str, Any]:
     row, config = job.row, job.own.config
     known = published(row.method, row.backbone, row.dataset)
     return {
@@ -160,7 +168,8 @@ def _metrics(job: _Job, selected: Mapping[int, Selected], scores: Mapping[str, M
             }
             for variant, by_seed in scores.items()
         },
-        "selection": {str(seed): one.record() for seed, one in selected.items()},
+        "selection": {str(seed): one.record() for seed, one in fitted.selected.items()},
+        "models": {str(seed): str(folder) for seed, folder in fitted.folders.items()},
         "settings": to_dict(config),
         "backbone": dict(job.own.backbone.describe()),
         "versions": versions(),
