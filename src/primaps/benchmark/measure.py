@@ -139,7 +139,7 @@ def _fit(job: _Job, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fit
             selected[seed] = best_on_labels(run, candidates, measured, tested)
         else:
             selected[seed] = last(candidates)
-    probe = linear_probe(run, job.fitted)
+    probe = linear_probe(run, job.fitted, job.row.probe_steps)
     return _Fitted(selected, folders, heads(selected, probe, cosine=cosine))
 
 

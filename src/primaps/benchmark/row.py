@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args
 
 from primaps.config import Config, FitConfig, Method, did_you_mean, preset_config
 from primaps.errors import ConfigError
+from primaps.evaluation.probe import STEPS
 from primaps.features.preprocess import input_size
 from primaps.types import FeatureExtractor
 
@@ -37,6 +38,7 @@ class Row:
         select: Which prototypes of a fit are measured: the "last", those that are most stable without labels ("agreement"), or
             those with the best score on the measured labels ("oracle").
         limit: At most this many images of each split, for a trial; None = all.
+        probe_steps: Steps of the linear probe.
         fit: Fields of `FitConfig` that differ from the preset.
     """
 
@@ -51,6 +53,7 @@ class Row:
     seeds: int = 1
     select: Select = "last"
     limit: int | None = None
+    probe_steps: int = STEPS
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
