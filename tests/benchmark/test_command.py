@@ -1,5 +1,6 @@
 """The command line: exit codes, messages, files."""
 
+import dataclasses
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 from primaps.benchmark.command import choose_row
 from primaps.benchmark.row import read_row
 from primaps.cli import app
+from primaps.config import FitConfig, preset_config
 from primaps.errors import ConfigError
 
 
@@ -20,7 +22,9 @@ def text(result):
     return " ".join((result.stdout + result.stderr).split())
 
 
-def test_a_row_and_a_table_from_the_command_line(scenes, tmp_path):
+def test_a_row_and_a_table_from_the_command_line(scenes, tmp_path, monkeypatch):
+    short = dataclasses.replace(preset_config("fast"), fit=FitConfig(min_steps=4, max_steps=4))
+    monkeypatch.setattr("primaps.benchmark.row.preset_config", lambda name: short)
     options = ("--dataset", "folder", "--root", scenes, "--backbone", "texture", "--preset", "fast", "--size", 32, "--limit", 3)
     for method in ("baseline", "em"):
         out = tmp_path / method

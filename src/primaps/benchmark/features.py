@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,8 @@ def extract_measured(run: Run, images: tuple[ImageFile, ...], store: FeatureStor
 
 def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
     status = image.path.stat()
-    values = measured_input(image, run.backbone, run.config)[None]
+    photo = read_photo(image.path, sys.maxsize)
+    values = measured_input(photo.image, run.backbone, run.config)
     plain = run.backbone.forward(values)[0]
     equivariant = getattr(run.backbone, "mirror_equivariant", False)
     mirrored = plain.flip(-1) if equivariant else run.backbone.forward(values.flip(-1))[0]
@@ -70,7 +72,7 @@ def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
     nothing = MaskProposals(np.zeros((side, side), dtype=np.int32), np.zeros(0, dtype=np.float32))
     info = ShardInfo(
         settings=store.settings,
-        sha256=read_photo(image.path, 1).sha256,
+        sha256=photo.sha256,
         file_size=status.st_size,
         mtime_ns=status.st_mtime_ns,
         height=side,

@@ -17,7 +17,7 @@ from primaps.data.dataset import LabelledDataset, load_dataset
 from primaps.data.framing import crop_image, crop_labels, crop_values
 from primaps.data.reading import read_photo
 from primaps.errors import ConfigError, DatasetError
-from primaps.pipeline.extraction import input_as_image
+from primaps.pipeline.extraction import as_image
 from primaps.pipeline.overview import evenly
 from primaps.types import FeatureExtractor, Image, ImageFile
 
@@ -84,17 +84,25 @@ def framed_labels(part: Part, name: str, config: Config, *, measured: bool) -> N
     return crop_labels(labels, config.protocol.interpolation if measured else "pillow", config.features.size)
 
 
-def measured_input(image: ImageFile, backbone: FeatureExtractor, config: Config) -> torch.Tensor:
-    """(3, side, side) float32 normalised input of a test image, on the backbone's device."""
-    photo = read_photo(image.path, sys.maxsize)
+def measured_input(photo: Image, backbone: FeatureExtractor, config: Config) -> torch.Tensor:
+    """A test image as the backbone sees it.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB, whole.
+        backbone: The frozen feature extractor.
+        config: Side and interpolation.
+
+    Returns:
+        (1, 3, side, side) float32, normalised, on the backbone's device.
+    """
     if config.protocol.interpolation == "pillow":
-        return backbone.preprocess(crop_image(photo.image, config.features.size), config.features.size)[0]
-    values = crop_values(photo.image, "tensor", config.features.size).to(backbone.device)
+        return backbone.preprocess(crop_image(photo, config.features.size), config.features.size)
+    values = crop_values(photo, "tensor", config.features.size).to(backbone.device)
     mean, std = (torch.tensor(numbers, device=values.device)[:, None, None] for numbers in (backbone.mean, backbone.std))
-    return (values - mean) / std
+    return ((values - mean) / std)[None]
 
 
 def measured_picture(image: ImageFile, backbone: FeatureExtractor, config: Config) -> Image:
     """(side, side, 3) uint8 RGB of a test image, as the CRF sees it: in the way "tensor" grey levels are rounded down."""
-    values = measured_input(image, backbone, config)
-    return input_as_image(values, backbone, round_down=config.protocol.interpolation == "tensor")
+    values = measured_input(read_photo(image.path, sys.maxsize).image, backbone, config)
+    return as_image(values, backbone, round_down=config.protocol.interpolation == "tensor")
