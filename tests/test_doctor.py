@@ -3,7 +3,7 @@ import importlib.util
 import pytest
 
 from primaps import doctor
-from primaps.benchmark.row import row_names
+from primaps.benchmark.packaged import row_names
 from primaps.config import PRESETS
 from primaps.data.dataset import DATASETS
 from primaps.errors import BackboneError

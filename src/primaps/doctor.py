@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from primaps.benchmark.row import row_names
+from primaps.benchmark.packaged import row_names
 from primaps.config import PRESETS
 from primaps.data.dataset import DATASETS, describe_dataset
 from primaps.errors import PrimapsError

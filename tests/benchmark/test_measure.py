@@ -254,6 +254,7 @@ def test_an_unreadable_image_is_reported_and_skipped(scenes, texture, tmp_path, 
     metrics, run = measure_row(ROW, root, tmp_path / "row", texture)
     assert sorted(failure.path.rsplit("/", 1)[1] for failure in run.failures) == ["scene21.png", "scene3.png"]
     assert metrics["failures"] == 2
+    assert len((tmp_path / "row" / "failures.jsonl").read_text("ascii").splitlines()) == 2
     assert metrics["train_images"] == 6
     assert metrics["variants"]["teacher"]["seeds"]["0"]["n_images"] == 3
 

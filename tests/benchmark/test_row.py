@@ -1,14 +1,14 @@
 import dataclasses
 import re
-from importlib import resources
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from primaps.benchmark.packaged import row_names, row_text
 from primaps.benchmark.published import PUBLISHED, published
-from primaps.benchmark.row import MAX_SNAPSHOTS, Row, parse_row, read_row, row_names, snapshot_distance
+from primaps.benchmark.row import MAX_SNAPSHOTS, Row, parse_row, read_row, snapshot_distance
 from primaps.config import FitConfig
 from primaps.errors import ConfigError
 
@@ -33,7 +33,7 @@ def test_a_row_says_its_command_and_its_published_score(name):
     assert row.name == name
     assert row.preset == "paper"
     assert row.select == "last"
-    text = resources.files("primaps").joinpath("rows", f"{name}.toml").read_text(encoding="utf-8")
+    text = row_text(name)
     accuracy, miou = re.search(r"# published +accuracy ([\d.]+), mIoU ([\d.]+)", text).groups()
     assert (float(accuracy), float(miou)) == published(row.method, row.backbone, row.dataset)
     assert f"primaps benchmark --row {name} --root ROOT" in text

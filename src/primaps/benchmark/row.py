@@ -1,4 +1,4 @@
-"""What makes up a row of the table, and the rows that come with the package."""
+"""What makes up a row of the table."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, Final, Literal, get_args
 
+from primaps.benchmark.packaged import row_text
 from primaps.config import Config, FitConfig, Method, did_you_mean, preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.probe import STEPS
@@ -114,23 +114,13 @@ def snapshot_distance(fit: FitConfig, num_images: int) -> int:
     return max(fit.steps_per_epoch(num_images), math.ceil(fit.main_steps(num_images) / MAX_SNAPSHOTS))
 
 
-def row_names() -> list[str]:
-    """Names of the rows that come with the package."""
-    files = resources.files("primaps").joinpath("rows").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-
-
 def read_row(name: str) -> Row:
     """A row that comes with the package.
 
     Raises:
         ConfigError: If there is none of this name.
     """
-    known = row_names()
-    if name not in known:
-        raise ConfigError(f"Unknown row {name!r}.{did_you_mean(name, known)} `primaps list` shows all rows.")
-    text = resources.files("primaps").joinpath("rows", f"{name}.toml").read_text(encoding="utf-8")
-    return parse_row(text, name)
+    return parse_row(row_text(name), name)
 
 
 def parse_row(text: str, name: str) -> Row:
