@@ -10,14 +10,15 @@ from typing import Any, Final
 
 from primaps.benchmark.features import extract_measured, measured_store
 from primaps.benchmark.fits import fit_seed
+from primaps.benchmark.heads import Head, heads
 from primaps.benchmark.images import Part, open_parts
+from primaps.benchmark.label_maps import aggregate, score_label_maps, write_label_maps
 from primaps.benchmark.oracle import best_on_labels
 from primaps.benchmark.probing import linear_probe
 from primaps.benchmark.published import SOURCE, published
 from primaps.benchmark.row import Row
 from primaps.benchmark.selection import Selected, last, most_stable
 from primaps.benchmark.tables import latex_row, markdown_row
-from primaps.benchmark.variants import Head, aggregate, heads, score_label_maps, write_label_maps
 from primaps.config import to_dict
 from primaps.errors import ConfigError
 from primaps.pipeline import PROPOSAL_STAGES, extract, finishing

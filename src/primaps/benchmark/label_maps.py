@@ -7,121 +7,24 @@ and anybody can compute the scores again.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
 from primaps.benchmark.features import averaged
+from primaps.benchmark.heads import CRF_SUFFIX, Head, variant_label_map
 from primaps.benchmark.images import Part, framed_labels, measured_picture
-from primaps.benchmark.selection import Selected
-from primaps.config import CRFConfig, PredictConfig
+from primaps.config import CRFConfig
 from primaps.evaluation.evaluate import score_table
 from primaps.evaluation.metrics import confusion
-from primaps.evaluation.probe import LinearProbe
 from primaps.outputs.label_files import read_label_image, read_png_info, write_label_map
 from primaps.pipeline.parallel import for_each_image
-from primaps.pipeline.prediction import labels_from_scores
 from primaps.run import ALGORITHM, Run
 from primaps.store import FeatureStore, fingerprint
-from primaps.types import EvaluationResult, Image, ImageFile
-
-CHANNELS_AT_A_TIME: Final = 64
-PLAIN_SUFFIX: Final = ""
-CRF_SUFFIX: Final = "+crf"
-
-
-@dataclass(frozen=True)
-class Head:
-    """Something that gives every token a score per class.
-
-    Attributes:
-        name: "teacher", "student" or "linear".
-        seed: Of the fit; None for the linear probe.
-        weight: (K, C) float32.
-        bias: (K,) float32; None for prototypes.
-        cosine: Scores are cosine similarities.
-    """
-
-    name: str
-    seed: int | None
-    weight: Tensor
-    bias: Tensor | None = None
-    cosine: bool = False
-
-    @property
-    def supervised(self) -> bool:
-        """Whether its ids are classes already."""
-        return self.bias is not None
-
-    def variants(self) -> tuple[str, str]:
-        """Names without and with the CRF."""
-        return self.name + PLAIN_SUFFIX, self.name + CRF_SUFFIX
-
-    def folder(self, root: Path, variant: str) -> Path:
-        """Where the label maps of a variant lie."""
-        return root / "labels" / ("supervised" if self.seed is None else f"seed-{self.seed}") / variant
-
-    def identity(self) -> str:
-        """Changes when the scores change."""
-        digest = hashlib.sha256(f"{self.cosine} {tuple(self.weight.shape)}".encode("ascii"))
-        for tensor in (self.weight, self.bias):
-            digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
-
-
-def heads(selected: Mapping[int, Selected], probe: LinearProbe, *, cosine: bool) -> list[Head]:
-    """All heads of a row.
-
-    Args:
-        selected: Prototypes by seed.
-        probe: The linear probe.
-        cosine: The method is the baseline, which has no student and classifies by cosine similarity.
-    """
-    found = []
-    for seed, one in selected.items():
-        found.append(Head("teacher", seed, one.snapshot.teacher, cosine=cosine))
-        if not cosine:
-            found.append(Head("student", seed, one.snapshot.student))
-    return [*found, Head("linear", None, probe.weight.cpu(), probe.bias.cpu())]
-
-
-def pixel_scores(features: Tensor, head: Head, size: tuple[int, int]) -> Tensor:
-    """Scores of the upsampled features, pixel by pixel, as the CRF takes them.
-
-    Args:
-        features: (C, h, w) float32.
-        head: The head.
-        size: (H, W) in pixels.
-
-    Returns:
-        (K, h, w) for heads that are linear, because these commute with upsampling; (K, H, W) for cosine similarities, whose
-        norm is that of the upsampled feature.
-    """
-    scores = token_scores(features, head)
-    if not head.cosine:
-        return scores
-    squares = features.new_zeros(size)
-    for start in range(0, len(features), CHANNELS_AT_A_TIME):
-        squares += _upsampled(features[start : start + CHANNELS_AT_A_TIME], size).square().sum(0)
-    return _upsampled(scores, size) / squares.sqrt().clamp_min(1e-12)
-
-
-def token_scores(features: Tensor, head: Head) -> Tensor:
-    """(K, h, w) inner products of features (C, h, w) with the head, and its bias."""
-    scores = torch.einsum("kc,chw->khw", head.weight.to(features.device), features)
-    return scores if head.bias is None else scores + head.bias.to(features.device)[:, None, None]
-
-
-def _upsampled(values: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(values[None], size=size, mode="bilinear", align_corners=False)[0]
+from primaps.types import EvaluationResult, ImageFile
 
 
 def write_label_maps(run: Run, root: Path, images: Sequence[ImageFile], store: FeatureStore, found: Sequence[Head]) -> None:
@@ -166,22 +69,7 @@ def write_label_maps(run: Run, root: Path, images: Sequence[ImageFile], store: F
 
 def label_file(root: Path, head: Head, variant: str, name: str) -> Path:
     """Where a label map lies."""
-    return head.folder(root, variant) / f"{name}.png"
-
-
-def variant_label_map(features: Tensor, head: Head, picture: Image | None, side: int) -> NDArray[np.uint8]:
-    """(side, side) uint8 label map, refined with the CRF if there is a picture for it.
-
-    Args:
-        features: (C, h, w) float32.
-        head: The head.
-        picture: (side, side, 3) uint8 RGB, or None.
-        side: In pixels.
-    """
-    size, config = (side, side), PredictConfig(crf=picture is not None)
-    # Which class is best does not depend on the norm of a pixel's feature, but the CRF does.
-    scores = token_scores(features, head) if picture is None else pixel_scores(features, head, size)
-    return labels_from_scores(scores, size, config, picture)
+    return root / "labels" / head.group / variant / f"{name}.png"
 
 
 def _refined(variant: str) -> bool:
@@ -226,7 +114,7 @@ def score_label_maps(
         table: NDArray[np.int64] = np.sum([tables[position] for tables in counted.values()], axis=0)
         known = np.arange(len(head.weight)) if head.supervised else None
         result = score_table(table, names, len(counted), cluster_to_class=known)
-        scores.setdefault(variant, {})["supervised" if head.seed is None else str(head.seed)] = result
+        scores.setdefault(variant, {})[head.group.removeprefix("seed-")] = result
     return scores
 
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from primaps.benchmark.heads import Head, heads, pixel_scores, variant_label_map
 from primaps.benchmark.selection import last
-from primaps.benchmark.variants import Head, heads, moments, pixel_scores, variant_label_map
 from primaps.evaluation.probe import LinearProbe
 from primaps.proposals.crf import dense_crf
 from primaps.prototypes.fit import Snapshot
@@ -86,8 +86,3 @@ def test_heads_of_em_and_of_the_baseline():
 
 def test_the_same_weights_as_cosine_are_another_head():
     assert Head("teacher", 0, random(2, 3)).identity() != Head("teacher", 0, random(2, 3), cosine=True).identity()
-
-
-def test_mean_and_sample_deviation():
-    assert moments([0.2, 0.4]) == {"mean": pytest.approx(0.3), "std": pytest.approx(0.141421356)}
-    assert moments([0.5]) == {"mean": 0.5, "std": None}
