@@ -193,13 +193,7 @@ class Config:
             raise ConfigError(f"Expected seed to be a whole number from 0 on, but got {self.seed}.")
         if not 1 <= self.features.size <= 4096:
             raise ConfigError(f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}.")
-        if self.features.framing not in get_args(Framing):
-            raise ConfigError(f"Expected framing to be one of {', '.join(get_args(Framing))}, but got {self.features.framing!r}.")
-        if self.protocol.interpolation not in get_args(Interpolation):
-            raise ConfigError(
-                f"Expected interpolation to be one of {', '.join(get_args(Interpolation))}, but got "
-                f"{self.protocol.interpolation!r}."
-            )
+        self._check_framing()
         threshold = self.proposals.threshold
         if threshold is not None and not 0.0 < threshold <= 1.0:
             raise ConfigError(f"Expected threshold to be a cosine similarity in (0, 1], but got {threshold}.")
@@ -211,6 +205,15 @@ class Config:
             raise ConfigError(f"Expected crf_scale to be a fraction in (0, 1], but got {self.proposals.crf_scale}.")
         if self.predict.max_pixels < 1024:
             raise ConfigError(f"Expected max_pixels to be 1024 or more, but got {self.predict.max_pixels}.")
+
+    def _check_framing(self) -> None:
+        if self.features.framing not in get_args(Framing):
+            raise ConfigError(f"Expected framing to be one of {', '.join(get_args(Framing))}, but got {self.features.framing!r}.")
+        if self.protocol.interpolation not in get_args(Interpolation):
+            raise ConfigError(
+                f"Expected interpolation to be one of {', '.join(get_args(Interpolation))}, but got "
+                f"{self.protocol.interpolation!r}."
+            )
 
 
 def preset_config(preset: str) -> Config:

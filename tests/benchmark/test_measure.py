@@ -293,3 +293,18 @@ def test_preset_paper_frames_measured_images_without_antialiasing(scenes, textur
     normalised = (values - values.new_tensor(texture.mean)[:, None, None]) / values.new_tensor(texture.std)[:, None, None]
     assert np.allclose(stored[0].float(), texture.forward(normalised[None])[0].half().float(), atol=1e-3)
     assert stored.shape[0] == 2
+
+
+@pytest.mark.parametrize(("name", "num_classes"), [("cityscapes", 27), ("cocostuff", 27), ("potsdam", 3)])
+def test_the_data_sets_of_the_paper(trees, texture, tmp_path, name, num_classes):
+    root = getattr(trees, f"write_{name}")(tmp_path / name)
+    row = dataclasses.replace(ROW, dataset=name, preset="paper", method="baseline", size=40, fit={"baseline_epochs": 2})
+    metrics, run = measure_row(row, root, tmp_path / "row", texture)
+    assert not run.failures
+    assert metrics["num_clusters"] == metrics["num_classes"] == num_classes
+    scores = metrics["variants"]["teacher+crf"]["seeds"]["0"]
+    assert scores["n_images"] == 2
+    assert 0 < scores["accuracy"] <= 1
+    assert len(scores["per_class_iou"]) == num_classes
+    absent = [value for value in scores["per_class_iou"].values() if value is None]
+    assert len(absent) >= num_classes - 15  # of the drawn classes few occur; empty clusters stand for the others
