@@ -243,8 +243,20 @@ def test_damaged_or_missing_label_maps_are_made_again(measured, scenes, texture,
 def test_other_settings_need_another_folder(measured, scenes, texture):
     with pytest.raises(ConfigError, match=r"benchmark.select: 'last' -> 'oracle'"):
         measure_row(dataclasses.replace(ROW, select="oracle"), scenes, measured[0], texture)
+    assert (measured[0] / "metrics.json").exists()
     with pytest.raises(ConfigError, match="--store to be another folder"):
         measure_row(dataclasses.replace(ROW, seeds=2), scenes, measured[0], texture, store=measured[0])
+
+
+def test_a_row_that_is_being_overwritten_is_not_finished(scenes, texture, tmp_path, measured):
+    out = shutil.copytree(measured[0], tmp_path / "row")
+    row = dataclasses.replace(ROW, seeds=2, select="agreement")
+    with pytest.raises(CutShortError):
+        measure_row(row, scenes, out, texture, overwrite=True, progress=Cutting("select: agreement", 1))
+    assert not (out / "metrics.json").exists()
+    metrics, _ = measure_row(row, scenes, out, texture, overwrite=True)
+    assert metrics["selection"]["0"]["select"] == "agreement"
+    assert (out / "metrics.json").exists()
 
 
 def test_an_unreadable_image_is_reported_and_skipped(scenes, texture, tmp_path, measured):

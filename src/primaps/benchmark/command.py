@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from primaps.benchmark.images import open_parts
 from primaps.benchmark.measure import measure_row
 from primaps.benchmark.row import Row, read_row
 from primaps.benchmark.tables import joined_tables, markdown_row, read_metrics
 from primaps.errors import ConfigError
 from primaps.features.backbone import load_backbone
+from primaps.features.registry import find_spec
 from primaps.progress import Progress
 from primaps.run import Run
 from primaps.store import atomic_write
@@ -74,8 +76,12 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
     if places.root is None:
         raise ConfigError(f"Expected --root, the folder of the data set {row.dataset}, but got none.")
     out = Path(f"benchmark-{row.name}") if places.out is None else places.out
+    find_spec(row.backbone)
+    parts = open_parts(row, places.root)  # before weights are downloaded in vain
     backbone = load_backbone(row.backbone, weights=places.weights, device=places.device)
-    metrics, run = measure_row(row, places.root, out, backbone, store=places.store, overwrite=overwrite, progress=progress)
+    metrics, run = measure_row(
+        row, places.root, out, backbone, parts=parts, store=places.store, overwrite=overwrite, progress=progress
+    )
     return f"{markdown_row(metrics)}\nScores: {out / 'metrics.json'}", run
 
 

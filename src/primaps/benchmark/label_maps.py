@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from primaps.benchmark.counting import TableSums
 from primaps.benchmark.features import averaged
 from primaps.benchmark.heads import CRF_SUFFIX, Head, variant_label_map
 from primaps.benchmark.images import Part, framed_labels, measured_picture
@@ -97,23 +97,20 @@ def score_label_maps(
     """
     names, side = part.dataset.class_names, run.config.features.size
     pairs = [(head, variant) for head in found for variant in head.variants()]
-    counted: dict[str, list[NDArray[np.int64]]] = {}
+    sums = TableSums([(len(names), len(head.weight) + 1) for head, _ in pairs])
 
     def count(image: ImageFile) -> None:
         truth = framed_labels(part, image.name, run.config, measured=True)
         maps = [read_label_image(label_file(root, head, variant, image.name), (side, side)) for head, variant in pairs]
-        counted[image.name] = [
-            confusion(truth, labels, len(names), len(head.weight), unassigned_column=True)
-            for (head, _), labels in zip(pairs, maps, strict=True)
-        ]
+        counted = zip(pairs, maps, strict=True)
+        sums.add([confusion(truth, found, len(names), len(head.weight), unassigned_column=True) for (head, _), found in counted])
 
     with run.stage("scores", len(images)):
         for_each_image(run, images, "scores", count)
     scores: dict[str, dict[str, EvaluationResult]] = {}
-    for position, (head, variant) in enumerate(pairs):
-        table: NDArray[np.int64] = np.sum([tables[position] for tables in counted.values()], axis=0)
+    for (head, variant), table in zip(pairs, sums.tables, strict=True):
         known = np.arange(len(head.weight)) if head.supervised else None
-        result = score_table(table, names, len(counted), cluster_to_class=known)
+        result = score_table(table, names, sums.images, cluster_to_class=known)
         scores.setdefault(variant, {})[head.group.removeprefix("seed-")] = result
     return scores
 

@@ -26,7 +26,7 @@ from primaps.pipeline.opening import claim
 from primaps.progress import Progress, Silent
 from primaps.run import Run, RunFolder, versions
 from primaps.scores import as_record
-from primaps.store import FeatureStore, atomic_write, write_json
+from primaps.store import FeatureStore, atomic_write, remove_file, write_json
 from primaps.types import EvaluationResult, FeatureExtractor, ImageFile
 
 FORMAT: Final = 1
@@ -69,6 +69,7 @@ def measure_row(
     out: Path,
     backbone: FeatureExtractor,
     *,
+    parts: tuple[Part, Part] | None = None,
     store: Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -80,6 +81,7 @@ def measure_row(
         root: Folder of the data set.
         out: Folder of the row.
         backbone: The frozen feature extractor that the row names.
+        parts: The images to fit to and to measure on, if `open_parts` has found them already.
         store: Run folder for features and proposals, which rows of the same data set and backbone can share; None = in ``out``.
         overwrite: Redo what other settings made.
         progress: Who is told.
@@ -92,8 +94,13 @@ def measure_row(
         DatasetError: If the data set is incomplete, or no image could be used.
         OutputError: If something cannot be written, or another process is at work in a folder.
     """
-    job = _open(row, root, out, backbone, store, progress or Silent(), overwrite=overwrite)
+    parts = open_parts(row, root) if parts is None else parts
+    job = _open(row, parts, (str(root),), out, backbone, store, progress or Silent())
+    settings = {key: value for key, value in dataclasses.asdict(row).items() if key != "seeds"}
+    job.own.folder.claim({COMMAND: settings, "backbone": dict(backbone.describe())}, overwrite=overwrite)
     with finishing(job.own, COMMAND, job.inputs):
+        if overwrite:
+            remove_file(out / "metrics.json")  # until they are measured anew
         claim(job.features, PROPOSAL_STAGES, overwrite=overwrite)
         with finishing(job.features, COMMAND, job.inputs):
             extract(job.features)
@@ -110,18 +117,22 @@ def measure_row(
 
 
 def _open(
-    row: Row, root: Path, out: Path, backbone: FeatureExtractor, store: Path | None, progress: Progress, *, overwrite: bool
+    row: Row,
+    parts: tuple[Part, Part],
+    inputs: tuple[str, ...],
+    out: Path,
+    backbone: FeatureExtractor,
+    store: Path | None,
+    progress: Progress,
 ) -> _Job:
-    fitted, measured = open_parts(row, root)
+    fitted, measured = parts
     config = row.config(backbone, len(fitted.dataset.class_names), len(fitted.files))
     store = out / "features" if store is None else store
     if store.resolve() == out.resolve():
         raise ConfigError(f"Expected --store to be another folder than --out, but both are {out}.")
     features = Run(RunFolder(store), backbone, config, fitted.files, progress)
     own = Run(RunFolder(out), backbone, config, fitted.files, progress)
-    settings = {key: value for key, value in dataclasses.asdict(row).items() if key != "seeds"}
-    own.folder.claim({COMMAND: settings, "backbone": dict(backbone.describe())}, overwrite=overwrite)
-    return _Job(row, fitted, measured, features, own, (str(root),))
+    return _Job(row, fitted, measured, features, own, inputs)
 
 
 def _fit(job: _Job, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fitted:

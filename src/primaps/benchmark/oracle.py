@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from primaps.benchmark.counting import TableSums
 from primaps.benchmark.features import PLAIN
 from primaps.benchmark.images import Part, framed_labels
 from primaps.benchmark.selection import Selected, best
@@ -38,7 +36,7 @@ def best_on_labels(run: Run, candidates: Sequence[Snapshot], part: Part, store: 
     """
     num_clusters, names = len(candidates[0].teacher), part.dataset.class_names
     device = compute_device(run.backbone.device)
-    tables: dict[str, NDArray[np.int64]] = {}
+    sums = TableSums([(len(names), num_clusters + 1)] * len(candidates))
 
     def count(image: ImageFile) -> None:
         truth = framed_labels(part, image.name, run.config, measured=True)
@@ -49,10 +47,9 @@ def best_on_labels(run: Run, candidates: Sequence[Snapshot], part: Part, store: 
             scores = logits(features, candidate.teacher.to(device))
             labels = label_map_from_logits(scores, (truth.shape[0], truth.shape[1])).cpu().numpy()
             found.append(confusion(truth, labels, len(names), num_clusters, unassigned_column=True))
-        tables[image.name] = np.stack(found)
+        sums.add(found)
 
     with run.stage("select: oracle", len(part.files)):
         for_each_image(run, part.files, "oracle", count)
-    total = np.sum(list(tables.values()), axis=0)
-    criterion = [score_table(table, names, len(tables)).miou for table in total]
+    criterion = [score_table(table, names, sums.images).miou for table in sums.tables]
     return best(candidates, criterion, "oracle")
