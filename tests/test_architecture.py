@@ -14,7 +14,8 @@ GROUPS = (
     STAGES,
     ("pipeline",),
     ("segmenter",),
-    ("scores", "demo", "doctor", "terminal", "cli", "__main__", "studio"),
+    ("scores", "benchmark"),
+    ("demo", "doctor", "terminal", "cli", "__main__", "studio"),
 )
 PURE = (
     "proposals/*.py",
@@ -96,3 +97,12 @@ def test_labels_stay_in_evaluation():
         if room(path) in {"proposals", "prototypes", "features", "pipeline", "model", "store", "run"}:
             assert "evaluation" not in ours(path), path
             assert "primaps.data.labels" not in imported(path), path
+
+
+def test_what_selects_without_labels_sees_none():
+    """In the benchmark, only the modules named here read labels or scores; `oracle` alone selects with them."""
+    seeing = {"images", "oracle", "probing", "heads", "label_maps", "measure", "row"}
+    for path in sorted((SOURCE / "benchmark").glob("*.py")):
+        if path.stem not in seeing:
+            reached = {".".join(name.split(".")[1:3]) for name in imported(path) if name.startswith("primaps.")}
+            assert not [name for name in reached if name.startswith("evaluation") or name == "data.dataset"], path

@@ -28,7 +28,8 @@ def text(result):
 def test_help_lists_the_commands():
     result = run("--help")
     assert result.exit_code == 0
-    for command in ("segment", "proposals", "fit", "predict", "evaluate", "check", "report", "demo", "list", "doctor"):
+    commands = ("segment", "proposals", "fit", "predict", "evaluate", "check", "report", "benchmark", "demo", "list", "doctor")
+    for command in commands:
         assert command in result.stdout
 
 

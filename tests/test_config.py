@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from primaps.config import Config, FitConfig, ProposalConfig, differences, from_dict, preset_config, to_dict
+from primaps.config import PRESETS, Config, FitConfig, ProposalConfig, differences, from_dict, preset_config, to_dict
 from primaps.errors import ConfigError
 
 
@@ -75,3 +75,21 @@ def test_differences_name_every_leaf():
     old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 5}, "e": 4}
     assert differences(old, new) == ["a.c: 2 -> 5", "d: 3 -> None", "e: None -> 4"]
     assert differences(old, old) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("features", {"framing": "square"}, "framing to be one of whole, centre-crop"),
+        ("protocol", {"interpolation": "cubic"}, "interpolation to be one of pillow, tensor"),
+    ],
+)
+def test_framing_is_checked(part, change, message):
+    config = Config()
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(config, **{part: dataclasses.replace(getattr(config, part), **change)})
+
+
+def test_only_preset_paper_interpolates_as_the_official_validation():
+    assert [preset_config(name).protocol.interpolation for name in PRESETS] == ["pillow", "tensor", "pillow"]
+    assert all(preset_config(name).features.framing == "whole" for name in PRESETS)

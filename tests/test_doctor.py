@@ -3,6 +3,7 @@ import importlib.util
 import pytest
 
 from primaps import doctor
+from primaps.benchmark.packaged import row_names
 from primaps.config import PRESETS
 from primaps.data.dataset import DATASETS
 from primaps.errors import BackboneError
@@ -13,7 +14,7 @@ def test_inventory_lists_what_options_accept():
     text = doctor.inventory()
     first_words = {line.split()[0] for line in text.splitlines() if line}
     assert {spec.name for spec in list_backbones()} <= first_words
-    assert {*DATASETS, *PRESETS, "timm:<model>"} <= first_words
+    assert {*DATASETS, *PRESETS, *row_names(), "timm:<model>"} <= first_words
 
 
 def test_inventory_says_where_weights_come_from():

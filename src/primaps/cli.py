@@ -306,6 +306,47 @@ def demo(
         _exit(run)
 
 
+@app.command()
+def benchmark(
+    folders: Annotated[list[Path] | None, typer.Argument(metavar="[DIR...]", help="Finished rows, with --table.")] = None,
+    table: Annotated[bool, typer.Option("--table", help="Join finished rows into the paper's table.")] = False,
+    row: Annotated[str | None, typer.Option("--row", help="A row of the paper; `primaps list` shows them.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Name of a data set.")] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")] = None,
+    backbone: Annotated[str | None, typer.Option("--backbone", help="Name of a backbone.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="em, or baseline (cosine k-means). (default: em)")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the row. (default: benchmark-<row>)")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Fits, with seeds 0, 1, ... (default: 1)")] = None,
+    select: Annotated[str | None, typer.Option("--select", help="last, agreement, oracle (sees labels). (default: last)")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="At most so many images of each split, for a trial.")] = None,
+    clusters: Annotated[int | None, typer.Option("--clusters", help="Overclustering. (default: one per class)")] = None,
+    train_split: Annotated[str | None, typer.Option("--train-split", help="Fitted to, without labels. (default: train)")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Measured. (default: val)")] = None,
+    size: Annotated[int | None, typer.Option("--size", help="Side of the centre crop. (default: 320; 322 for patch 14)")] = None,
+    store: Annotated[Path | None, typer.Option("--store", help="For features; rows can share it. (default: in --out)")] = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure a row of the paper's table on a labelled data set, or join rows: --table DIR... See docs/benchmark.md."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.benchmark.command import Places, choose_row, join, measure
+
+        given = {"dataset": dataset, "backbone": backbone, "method": method, "preset": preset, "seeds": seeds, "select": select}
+        given |= {"limit": limit, "clusters": clusters, "train_split": train_split, "split": split, "size": size}
+        if table:
+            typer.echo(join(folders or [], out, {"row": row, "root": root, "store": store, "weights": weights, **given}))
+            return
+        if folders:
+            raise ConfigError(f"Expected folders after --table only, but got {folders[0]}. The data set's folder is --root.")
+        places = Places(root, out, store, weights, device)
+        text, run = measure(choose_row(row, given), places, overwrite=overwrite, progress=TerminalProgress(console))
+        typer.echo(text)
+        _exit(run)
+
+
 @app.command("list")
 def list_names() -> None:
     """Backbones, data sets and presets."""

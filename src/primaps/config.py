@@ -14,6 +14,8 @@ Preset = Literal["default", "paper", "fast"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 Method = Literal["em", "baseline"]
 Initialise = Literal["pca", "head"]
+Framing = Literal["whole", "centre-crop"]
+Interpolation = Literal["pillow", "tensor"]
 
 MIN_CLASSES, MAX_CLASSES = 2, 254
 
@@ -39,12 +41,14 @@ class FeatureConfig:
         flip: Cache the mirrored image too.
         photometric_views: Number of photometric draws per geometry for the student (0 = student sees the teacher's view).
         clamp_jitter: Colour jitter clamps normalised values to [0, 1] as the official code does.
+        framing: "whole" photographs, or a square "centre-crop" of side ``size``, as benchmarks have it (`primaps.data.framing`).
     """
 
     size: int = 320
     flip: bool = True
     photometric_views: int = 1
     clamp_jitter: bool = False
+    framing: Framing = "whole"
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,17 @@ class PredictConfig:
 
 
 @dataclass(frozen=True)
+class ProtocolConfig:
+    """How a benchmark frames its test images; training images are always framed in the way "pillow".
+
+    Attributes:
+        interpolation: "pillow" or "tensor", see `primaps.data.framing`.
+    """
+
+    interpolation: Interpolation = "pillow"
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings of a run."""
 
@@ -161,6 +176,7 @@ class Config:
     proposals: ProposalConfig = field(default_factory=ProposalConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -177,6 +193,7 @@ class Config:
             raise ConfigError(f"Expected seed to be a whole number from 0 on, but got {self.seed}.")
         if not 1 <= self.features.size <= 4096:
             raise ConfigError(f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}.")
+        self._check_framing()
         threshold = self.proposals.threshold
         if threshold is not None and not 0.0 < threshold <= 1.0:
             raise ConfigError(f"Expected threshold to be a cosine similarity in (0, 1], but got {threshold}.")
@@ -188,6 +205,15 @@ class Config:
             raise ConfigError(f"Expected crf_scale to be a fraction in (0, 1], but got {self.proposals.crf_scale}.")
         if self.predict.max_pixels < 1024:
             raise ConfigError(f"Expected max_pixels to be 1024 or more, but got {self.predict.max_pixels}.")
+
+    def _check_framing(self) -> None:
+        if self.features.framing not in get_args(Framing):
+            raise ConfigError(f"Expected framing to be one of {', '.join(get_args(Framing))}, but got {self.features.framing!r}.")
+        if self.protocol.interpolation not in get_args(Interpolation):
+            raise ConfigError(
+                f"Expected interpolation to be one of {', '.join(get_args(Interpolation))}, but got "
+                f"{self.protocol.interpolation!r}."
+            )
 
 
 def preset_config(preset: str) -> Config:
@@ -216,6 +242,7 @@ def preset_config(preset: str) -> Config:
                 min_agreement=0.0,
                 feature_norm=None,
             ),
+            protocol=ProtocolConfig(interpolation="tensor"),
         )
     if preset == "fast":
         return Config(
@@ -246,6 +273,7 @@ _NESTED: dict[tuple[type, str], type] = {
     (Config, "proposals"): ProposalConfig,
     (Config, "fit"): FitConfig,
     (Config, "predict"): PredictConfig,
+    (Config, "protocol"): ProtocolConfig,
     (ProposalConfig, "crf"): CRFConfig,
 }
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from primaps.benchmark.packaged import row_names
 from primaps.config import PRESETS
 from primaps.data.dataset import DATASETS, describe_dataset
 from primaps.errors import PrimapsError
@@ -26,6 +27,7 @@ def inventory() -> str:
         )
     lines.append("  timm:<model>         any model of the timm library")
     lines += ["", "Data sets", *(_dataset_line(name) for name in DATASETS)]
+    lines += ["", "Rows of the paper (primaps benchmark --row)", *(f"  {name}" for name in row_names())]
     lines += ["", "Presets", *(f"  {name}" for name in PRESETS)]
     return "\n".join(lines)
 

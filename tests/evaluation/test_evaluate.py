@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from primaps.errors import ConfigError, DatasetError
-from primaps.evaluation.evaluate import evaluate_label_maps
+from primaps.evaluation.evaluate import evaluate_label_maps, score_table
 from primaps.types import IGNORE_INDEX
 
 NAMES = ("sky", "road", "car", "tree")
@@ -169,3 +169,21 @@ def test_class_names_that_repeat_or_are_missing(names):
 def test_cluster_out_of_range():
     with pytest.raises(ConfigError, match=r"Expected predicted clusters 0\.\.2, but got ids from 0 to 3"):
         evaluate_label_maps(_pairs(0, num_clusters=4), 3, NAMES)
+
+
+def test_a_known_assignment_is_not_matched_again():
+    table = np.array([[0, 9, 0, 1], [8, 0, 0, 0], [0, 1, 5, 0], [0, 0, 0, 0]])
+    matched = score_table(table, NAMES, 2)
+    assert matched.accuracy == pytest.approx(22 / 24)
+    given_ids = score_table(table, NAMES, 2, cluster_to_class=np.arange(3))
+    assert given_ids.accuracy == pytest.approx(5 / 24)
+    assert given_ids.per_class_iou["road"] == 0.0
+    assert np.isnan(given_ids.per_class_iou["tree"])
+    assert given_ids.num_images == 2
+
+
+def test_a_table_without_images_or_labels():
+    with pytest.raises(DatasetError, match="one or more images"):
+        score_table(np.zeros((4, 5), dtype=np.int64), NAMES, 0)
+    with pytest.raises(DatasetError, match="all pixels of the 3 images are unlabelled"):
+        score_table(np.zeros((4, 5), dtype=np.int64), NAMES, 3)

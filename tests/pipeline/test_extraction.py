@@ -1,13 +1,18 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
+from primaps import pipeline
 from primaps.config import preset_config
-from primaps.data.reading import Photo
+from primaps.data.framing import crop_image
+from primaps.data.reading import Photo, read_image
+from primaps.errors import ConfigError
 from primaps.features.backbone import load_backbone
-from primaps.pipeline.extraction import features_and_proposals
+from primaps.pipeline.extraction import as_image, features_and_proposals
 from primaps.run import cached_views
+from primaps.types import View
 
 RNG = np.random.default_rng(0)
 IMAGE = np.kron(RNG.integers(0, 256, (6, 8, 3)), np.ones((16, 16, 1), np.int64)).astype(np.uint8)
@@ -58,3 +63,40 @@ def test_with_a_head_features_are_codes_and_proposals_those_of_the_plain_backbon
     assert np.array_equal(proposals.scores, same.scores)
     assert codes.shape == (len(views), 6, *plain.shape[2:])
     torch.testing.assert_close(codes, headed.head.network(plain))
+
+
+# ---- centre crops --------------------------------------------------------------------------------------------------------------
+
+
+def cropping(config):
+    return dataclasses.replace(config, features=dataclasses.replace(config.features, framing="centre-crop"))
+
+
+def test_centre_crops_are_what_is_stored(photographs, small_config, texture, tmp_path):
+    config = cropping(small_config)
+    run = pipeline.open_run([photographs], tmp_path / "run", texture, config, stages=pipeline.PROPOSAL_STAGES)
+    pipeline.proposals(run)
+    name = run.images[0].name
+    info = run.store.info(name)
+    assert (info.height, info.width) == (64, 64)
+    crop = crop_image(read_image(run.images[0].path), 64)
+    assert torch.equal(run.store.features(name, View()), texture.extract(crop, 64).half())
+    assert run.store.proposals(name).shape == (64, 64)
+
+
+def test_whole_photographs_and_crops_do_not_share_a_folder(photographs, small_config, texture, tmp_path):
+    pipeline.open_run([photographs], tmp_path / "run", texture, small_config, stages=pipeline.PROPOSAL_STAGES)
+    with pytest.raises(ConfigError, match=r"features.framing: 'whole' -> 'centre-crop'"):
+        pipeline.open_run([photographs], tmp_path / "run", texture, cropping(small_config), stages=pipeline.PROPOSAL_STAGES)
+
+
+def test_label_maps_are_of_whole_photographs_only(photographs, small_config, texture, tmp_path):
+    with pytest.raises(ConfigError, match="Expected framing to be 'whole'"):
+        pipeline.open_run([photographs], tmp_path / "run", texture, cropping(small_config))
+
+
+def test_the_image_behind_an_input(texture):
+    batch = texture.preprocess(IMAGE, 96)
+    assert np.array_equal(as_image(batch, texture), IMAGE)
+    lower = as_image(batch, texture, round_down=True).astype(int)
+    assert set(np.unique(IMAGE - lower)) == {0, 1}  # rounding errors of the normalisation cost a level here and there

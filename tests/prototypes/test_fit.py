@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from primaps import cores
 from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
-from primaps.prototypes.fit import _Fit, _Phase, fit_prototypes
+from primaps.prototypes.fit import _Fit, _Phase, fit_prototypes, snapshot
 from primaps.types import View
 
 SMALL = FitConfig(
@@ -398,3 +398,32 @@ def test_the_baseline_starts_its_kmeans_from_initial_prototypes():
 def test_initial_prototypes_that_do_not_fit(initial):
     with pytest.raises(ConfigError, match="Expected the initial prototypes to be 3 finite directions of 12 channels"):
         fit_prototypes(Scenes(), 3, SMALL, seed=0, initial=initial)
+
+
+# ---- snapshots -----------------------------------------------------------------------------------------------------------------
+
+
+class Snapshots(Memory):
+    """Takes a snapshot of every state that is saved."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, self.taken = config, []
+
+    def save(self, state):
+        super().save(state)
+        self.taken.append(snapshot(state, self.config))
+
+
+@pytest.mark.parametrize("method", ["em", "baseline"])
+@pytest.mark.parametrize("feature_norm", [None, 3.0])
+def test_a_snapshot_is_what_a_fit_of_so_many_steps_gives(method, feature_norm):
+    config = dataclasses.replace(SMALL, method=method, feature_norm=feature_norm, epochs=4, baseline_epochs=4)
+    store = Snapshots(config)
+    fit_prototypes(Scenes(), 3, config, seed=5, checkpoint=store)
+    taken = [one for one in store.taken if one is not None]
+    assert [one.step for one in taken] == [4]  # 8 steps in the main phase; neither the start nor the end is a snapshot
+    short = dataclasses.replace(config, epochs=2, baseline_epochs=2)
+    expected = fit_prototypes(Scenes(), 3, short, seed=5)
+    assert torch.equal(taken[0].teacher, expected.teacher)
+    assert torch.equal(taken[0].student, expected.student)

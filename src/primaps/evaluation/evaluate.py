@@ -37,22 +37,50 @@ def evaluate_label_maps(
         DatasetError: If there are no pairs or no labelled pixels, sizes differ, or a true class is out of range.
         ConfigError: If a cluster is out of range or class names repeat.
     """
-    repeated = [name for name, count in Counter(class_names).items() if count > 1]
-    if repeated or not class_names:
-        raise ConfigError(f"Expected different class names, one or more, but got {len(class_names)} with {repeated} repeated.")
+    _check_names(class_names)
     table, num_images = _count(pairs, len(class_names), num_clusters)
-    assigned = np.ascontiguousarray(table[:, :num_clusters])
-    cluster_to_class = hungarian(assigned)
-    classes = class_table(table, cluster_to_class)
+    return score_table(table, class_names, num_images)
+
+
+def score_table(
+    table: NDArray[np.int64], class_names: tuple[str, ...], num_images: int, *, cluster_to_class: NDArray[np.int64] | None = None
+) -> EvaluationResult:
+    """Scores of a whole data set from its table of pixel counts.
+
+    Args:
+        table: (num_classes, num_clusters + 1) counts, rows = truth, the last column = pixels without a cluster.
+        class_names: Names by class id, all different.
+        num_images: How many images were counted.
+        cluster_to_class: (num_clusters,) class id per cluster, where it is known (a supervised classifier); None = Hungarian
+            matching on the table.
+
+    Raises:
+        DatasetError: If there are no images or no labelled pixels.
+        ConfigError: If class names repeat.
+    """
+    _check_names(class_names)
+    if num_images == 0:
+        raise DatasetError("Expected one or more images to evaluate, but got none.")
+    if not table.any():
+        raise DatasetError(f"Expected labelled pixels, but all pixels of the {num_images} images are unlabelled.")
+    assigned = np.ascontiguousarray(table[:, :-1])
+    assignment = hungarian(assigned) if cluster_to_class is None else cluster_to_class
+    classes = class_table(table, assignment)
     iou = per_class_iou(classes)
     return EvaluationResult(
         accuracy=accuracy(classes),
         miou=mean_iou(iou),
         per_class_iou=dict(zip(class_names, iou.tolist(), strict=True)),
-        assignment=ClusterAssignment(cluster_to_class, tuple(class_names)),
+        assignment=ClusterAssignment(assignment, tuple(class_names)),
         confusion=assigned,
         num_images=num_images,
     )
+
+
+def _check_names(class_names: tuple[str, ...]) -> None:
+    repeated = [name for name, count in Counter(class_names).items() if count > 1]
+    if repeated or not class_names:
+        raise ConfigError(f"Expected different class names, one or more, but got {len(class_names)} with {repeated} repeated.")
 
 
 def _count(
@@ -69,8 +97,4 @@ def _count(
             )
         table += confusion(truth, label_map, num_classes, num_clusters, unassigned_column=True)
         num_images += 1
-    if num_images == 0:
-        raise DatasetError("Expected one or more images to evaluate, but got none.")
-    if not table.any():
-        raise DatasetError(f"Expected labelled pixels, but all pixels of the {num_images} images are unlabelled.")
     return table, num_images

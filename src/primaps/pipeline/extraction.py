@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from primaps.config import Config
+from primaps.data.framing import crop_image
 from primaps.data.reading import Photo, read_photo
 from primaps.errors import DatasetError, ImageError
 from primaps.features.heads.extractor import encode, plain_backbone
@@ -61,7 +63,7 @@ def _stamp(store: FeatureStore, sha256: str) -> dict[str, str]:
 
 def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
     status = image.path.stat()
-    photo = read_photo(image.path, run.config.predict.max_pixels)
+    photo = _framed_photo(image, run.config)
     features, proposals = features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold)
     info = ShardInfo(
         settings=store.settings,
@@ -79,6 +81,15 @@ def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
     at_own_size = enlarge_nearest(torch.from_numpy(proposals.label_image.astype(smallest)), photo.height, photo.width).numpy()
     write_proposals(run.folder.proposals(image.name), at_own_size, _stamp(store, photo.sha256))
     store.write(image.name, features, proposals, info)  # last: its presence says that the image is done
+
+
+def _framed_photo(image: ImageFile, config: Config) -> Photo:
+    """The part of a photograph that is worked on."""
+    if config.features.framing == "whole":
+        return read_photo(image.path, config.predict.max_pixels)
+    side = config.features.size
+    photo = read_photo(image.path, sys.maxsize)
+    return dataclasses.replace(photo, image=crop_image(photo.image, side), height=side, width=side)
 
 
 def features_and_proposals(
@@ -107,10 +118,20 @@ def features_and_proposals(
     return features, proposals
 
 
-def as_image(batch: torch.Tensor, backbone: FeatureExtractor) -> Image:
-    """The (H', W', 3) uint8 image behind a (1, 3, H', W') normalised input."""
-    mean, std = (torch.tensor(values, device=batch.device)[:, None, None] for values in (backbone.mean, backbone.std))
-    levels = ((batch[0] * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+def as_image(batch: torch.Tensor, backbone: FeatureExtractor, *, round_down: bool = False) -> Image:
+    """The 8-bit image behind a normalised input.
+
+    Args:
+        batch: (1, 3, H', W') float32, normalised.
+        backbone: Whose mean and standard deviation it was normalised with.
+        round_down: Round grey levels down, as the official code does before a CRF; otherwise to the nearest.
+
+    Returns:
+        (H', W', 3) uint8 RGB.
+    """
+    mean, std = (torch.tensor(numbers, device=batch.device)[:, None, None] for numbers in (backbone.mean, backbone.std))
+    levels = (batch[0] * std + mean) * 255
+    levels = (levels.floor() if round_down else levels.round()).clamp(0, 255).to(torch.uint8)
     image: Image = levels.permute(1, 2, 0).contiguous().cpu().numpy()
     return image
 

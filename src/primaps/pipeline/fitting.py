@@ -8,22 +8,24 @@ from typing import Any
 
 import torch
 
+from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
 from primaps.features.heads.extractor import head_centres, head_path
 from primaps.model import Model
-from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.fit import Snapshot, fit_prototypes, snapshot
 from primaps.run import Run
 from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
 from primaps.types import ImageFile
 
 
-def fit(run: Run, model_folder: Path | None = None) -> Model:
+def fit(run: Run, model_folder: Path | None = None, *, keep_snapshots: bool = False) -> Model:
     """Fit prototypes to the stored features and proposals, or load them if they are current.
 
     Args:
         run: The run; its proposals stage is done.
         model_folder: Where the model goes; None = the run's own.
+        keep_snapshots: Keep the prototypes of every checkpoint of the main phase beside the model, see `read_snapshots`.
 
     Raises:
         DatasetError: If the store holds no image.
@@ -38,7 +40,7 @@ def fit(run: Run, model_folder: Path | None = None) -> Model:
     with run.stage("fit", steps):
         model = _current_model(run, folder, identity)
         if model is None:
-            model = _fit(run, folder, images, identity)
+            model = _fit(run, folder, images, identity, keep_snapshots=keep_snapshots)
     dead = model.fit.dead_clusters
     run.counts |= {"clusters": model.num_clusters, "dead_clusters": list(dead), "fit_steps": len(model.fit.losses)}
     if dead:
@@ -72,8 +74,42 @@ def _current_model(run: Run, folder: Path, identity: str) -> Model | None:
     return model if model.fingerprint == identity else None
 
 
-def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> Model:
+def read_snapshots(model: Model, folder: Path, steps: Sequence[int]) -> list[Snapshot]:
+    """The snapshots that were kept while a model was fitted.
+
+    Args:
+        model: The fitted model.
+        folder: Its folder.
+        steps: The steps after which they were taken.
+
+    Raises:
+        CheckpointError: If one is missing, damaged, or belongs to another fit.
+    """
+    found = []
+    for step in steps:
+        path = _snapshot_file(folder, step)
+        tensors = read_tensors(path)
+        identity = tensors.get("identity")
+        if identity is None or not torch.equal(identity, _encoded(model.fingerprint)):
+            raise CheckpointError(
+                f"Expected {path} to belong to the model beside it, but it does not. Delete {folder} to fit anew."
+            )
+        found.append(Snapshot(step, tensors["teacher"], tensors["student"]))
+    return found
+
+
+def _snapshot_file(folder: Path, step: int) -> Path:
+    return folder / "snapshots" / f"step-{step:07d}.safetensors"
+
+
+def _encoded(identity: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
+
+
+def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str, *, keep_snapshots: bool) -> Model:
     checkpoint = _DiskCheckpoint(folder / "checkpoint.safetensors", identity, run.progress.note)
+    if keep_snapshots:
+        checkpoint = _SnapshotKeeper(checkpoint.path, identity, run.progress.note, folder, run.config.fit)
     source = run.store.source([image.name for image in images])
     phases: list[str] = []
 
@@ -132,7 +168,7 @@ class _DiskCheckpoint:
     def __init__(self, path: Path, identity: str, note: Callable[[str], None]) -> None:
         self.path = path
         self.note = note
-        self.identity = torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
+        self.identity = _encoded(identity)
 
     def load(self) -> dict[str, torch.Tensor] | None:
         if not self.path.exists():
@@ -147,3 +183,19 @@ class _DiskCheckpoint:
 
     def save(self, state: dict[str, torch.Tensor]) -> None:
         write_tensors(self.path, {**state, "identity": self.identity})
+
+
+class _SnapshotKeeper(_DiskCheckpoint):
+    """Keeps the prototypes of every state that it is given, before the state itself: a resumed fit misses none."""
+
+    def __init__(self, path: Path, identity: str, note: Callable[[str], None], folder: Path, config: FitConfig) -> None:
+        super().__init__(path, identity, note)
+        self.folder = folder
+        self.config = config
+
+    def save(self, state: dict[str, torch.Tensor]) -> None:
+        kept = snapshot(state, self.config)
+        if kept is not None:
+            tensors = {"teacher": kept.teacher.clone(), "student": kept.student.clone(), "identity": self.identity}
+            write_tensors(_snapshot_file(self.folder, kept.step), tensors)
+        super().save(state)

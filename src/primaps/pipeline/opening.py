@@ -74,11 +74,31 @@ def open_run(
         raise DatasetError(all_failed(failures))
     if "fit" in stages:
         initial_prototypes(run)  # a contradiction between head and settings shows before hours of work
-    settings = run.settings()
-    folder.record |= {"config": _merged(folder.record.get("config", {}), config, stages), "weights": backbone.weights_path}
-    folder.record["head"] = head_path(backbone)
-    folder.claim({stage: settings[stage] for stage in stages}, overwrite=overwrite)
+    claim(run, stages, overwrite=overwrite)
     return run
+
+
+def claim(run: Run, stages: Sequence[str], *, overwrite: bool = False) -> None:
+    """Take the folder of a run for its settings.
+
+    Args:
+        run: The run.
+        stages: Whose settings must agree with what the folder holds.
+        overwrite: Redo what other settings made.
+
+    Raises:
+        ConfigError: If the folder was made with other settings, or label maps are wanted of anything but whole photographs.
+        OutputError: If the folder cannot be written, or another process is at work in it.
+    """
+    if "predict" in stages and run.config.features.framing != "whole":
+        raise ConfigError(
+            f"Expected framing to be 'whole', because label maps are made of whole photographs, but got "
+            f"{run.config.features.framing!r}. `primaps benchmark` works on centre crops."
+        )
+    folder, settings = run.folder, run.settings()
+    merged = _merged(folder.record.get("config", {}), run.config, stages)
+    folder.record |= {"config": merged, "weights": run.backbone.weights_path, "head": head_path(run.backbone)}
+    folder.claim({stage: settings[stage] for stage in stages}, overwrite=overwrite)
 
 
 def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> dict[str, Any]:

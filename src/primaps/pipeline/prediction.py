@@ -50,12 +50,31 @@ def label_map(
         ConfigError: If the CRF is asked for without an image.
     """
     prototypes = model.prototypes.to(features.device)
-    scores = logits(features, prototypes, cosine=model.fit.cosine)
+    return labels_from_scores(logits(features, prototypes, cosine=model.fit.cosine), size, config, image)
+
+
+def labels_from_scores(
+    scores: torch.Tensor, size: tuple[int, int], config: PredictConfig, image: Image | None = None
+) -> NDArray[np.uint8]:
+    """Best class of every pixel.
+
+    Args:
+        scores: (K, h, w) float32 logits, upsampled bilinearly.
+        size: (H, W) of the label map.
+        config: Limits, and whether the CRF refines the map.
+        image: (H', W', 3) uint8 RGB, needed by the CRF only.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        ConfigError: If the CRF is asked for without an image.
+    """
     if config.crf:
         if image is None:
             raise ConfigError("Expected the image, which the CRF needs, but got none. Give it, or set crf=False.")
-        limit = min(config.max_pixels, POSTERIOR_LIMIT // model.num_clusters)
-        pixels = shrink(torch.tensor(image, device=features.device), limit)
+        limit = min(config.max_pixels, POSTERIOR_LIMIT // len(scores))
+        pixels = shrink(torch.tensor(image, device=scores.device), limit)
         posterior = dense_crf(pixels, torch.log_softmax(scores, dim=0))
         labels = posterior.max(dim=0).indices  # the first one on ties, as argmax, and ten times as fast
     else:

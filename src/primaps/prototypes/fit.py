@@ -114,6 +114,31 @@ _ROLES = ("student", "teacher")
 _PARAMETERS = ("scale", "direction")
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The prototypes of a fit that is under way, in the form of `FitResult`.
+
+    Attributes:
+        step: Steps of the main phase that are done.
+        teacher: (K, C) float32 effective prototypes.
+        student: (K, C) float32 likewise; equal to the teacher for the baseline.
+    """
+
+    step: int
+    teacher: Tensor
+    student: Tensor
+
+
+def snapshot(state: dict[str, Tensor], config: FitConfig) -> Snapshot | None:
+    """The prototypes in a state that a `CheckpointStore` was given; None if its main phase has made no step or is over."""
+    baseline = config.method == "baseline"
+    if int(state["phase"]) != (_Phase.KMEANS if baseline else _Phase.EM) or int(state["step"]) == 0:
+        return None
+    scale = 1.0 if baseline else float(state["feature_scale"])
+    student, teacher = (Prototypes(*(state[f"{who}.{what}"] for what in _PARAMETERS)).effective() * scale for who in _ROLES)
+    return Snapshot(int(state["step"]), student if baseline else teacher, student)
+
+
 def fit_prototypes(
     source: FeatureSource,
     num_clusters: int,

@@ -1,0 +1,38 @@
+"""The fits of a row, one per seed, and the prototypes that they pass through."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from primaps.pipeline.fitting import fit, fit_fingerprint, read_snapshots
+from primaps.prototypes.fit import Snapshot
+from primaps.run import Run
+from primaps.store import hold, release
+
+
+def fit_seed(run: Run, seed: int) -> tuple[Path, list[Snapshot]]:
+    """Fit prototypes, or load them if there are some with the same settings on the same images.
+
+    Args:
+        run: Its proposals stage is done. Fits lie beside its features, by fingerprint, so that rows can share them.
+        seed: Of the fit.
+
+    Returns:
+        Folder of the model, and the candidates for selection in the order of their steps; the last one is the model's.
+
+    Raises:
+        CheckpointError: If snapshots of the model are missing or belong to another one.
+        OutputError: If something cannot be written, or another process is fitting the same.
+    """
+    seeded = dataclasses.replace(run, config=dataclasses.replace(run.config, seed=seed), counts={})
+    images, settings = seeded.usable_images(), run.config.fit
+    folder = run.folder.root / "fits" / fit_fingerprint(seeded, images)
+    hold(folder)
+    try:
+        model = fit(seeded, folder, keep_snapshots=True)
+    finally:
+        release(folder)
+    total = settings.main_steps(len(images))
+    snapshots = read_snapshots(model, folder, range(settings.checkpoint_every, total, settings.checkpoint_every))
+    return folder, [*snapshots, Snapshot(total, model.fit.teacher, model.fit.student)]

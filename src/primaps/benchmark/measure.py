@@ -1,0 +1,196 @@
+"""One row from images to scores. Every stage skips what is current, so that a killed row resumes and gives the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from primaps.benchmark.features import extract_measured, measured_store
+from primaps.benchmark.fits import fit_seed
+from primaps.benchmark.heads import Head, heads
+from primaps.benchmark.images import Part, open_parts
+from primaps.benchmark.label_maps import aggregate, score_label_maps, write_label_maps
+from primaps.benchmark.oracle import best_on_labels
+from primaps.benchmark.probing import linear_probe
+from primaps.benchmark.published import SOURCE, published
+from primaps.benchmark.row import Row
+from primaps.benchmark.selection import Selected, last, most_stable
+from primaps.benchmark.tables import latex_row, markdown_row
+from primaps.config import to_dict
+from primaps.errors import ConfigError
+from primaps.pipeline import PROPOSAL_STAGES, extract, finishing
+from primaps.pipeline.opening import claim
+from primaps.progress import Progress, Silent
+from primaps.run import Run, RunFolder, versions
+from primaps.scores import as_record
+from primaps.store import FeatureStore, atomic_write, remove_file, write_json
+from primaps.types import EvaluationResult, FeatureExtractor, ImageFile
+
+FORMAT: Final = 1
+COMMAND: Final = "benchmark"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One row at work.
+
+    Attributes:
+        row: What is measured.
+        fitted: Images to fit to.
+        measured: Images to measure on.
+        features: Run folder of the features; rows may share it.
+        own: Run folder of the row.
+        inputs: For the records.
+    """
+
+    row: Row
+    fitted: Part
+    measured: Part
+    features: Run
+    own: Run
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What came out of the fits: by seed the selected prototypes and the folder of the model, and all heads."""
+
+    selected: Mapping[int, Selected]
+    folders: Mapping[int, Path]
+    heads: list[Head]
+
+
+def measure_row(
+    row: Row,
+    root: Path,
+    out: Path,
+    backbone: FeatureExtractor,
+    *,
+    parts: tuple[Part, Part] | None = None,
+    store: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], Run]:
+    """Measure a row of the table. Writes ``metrics.json``, ``row.md`` and ``row.tex``.
+
+    Args:
+        row: What is measured.
+        root: Folder of the data set.
+        out: Folder of the row.
+        backbone: The frozen feature extractor that the row names.
+        parts: The images to fit to and to measure on, if `open_parts` has found them already.
+        store: Run folder for features and proposals, which rows of the same data set and backbone can share; None = in ``out``.
+        overwrite: Redo what other settings made.
+        progress: Who is told.
+
+    Returns:
+        What ``metrics.json`` holds, and the run of the row, which knows the inputs that could not be used.
+
+    Raises:
+        ConfigError: If a setting is out of range, or a folder was made with other settings.
+        DatasetError: If the data set is incomplete, or no image could be used.
+        OutputError: If something cannot be written, or another process is at work in a folder.
+    """
+    parts = open_parts(row, root) if parts is None else parts
+    job = _open(row, parts, (str(root),), out, backbone, store, progress or Silent())
+    settings = {key: value for key, value in dataclasses.asdict(row).items() if key != "seeds"}
+    job.own.folder.claim({COMMAND: settings, "backbone": dict(backbone.describe())}, overwrite=overwrite)
+    with finishing(job.own, COMMAND, job.inputs):
+        if overwrite:
+            remove_file(out / "metrics.json")  # until they are measured anew
+        claim(job.features, PROPOSAL_STAGES, overwrite=overwrite)
+        with finishing(job.features, COMMAND, job.inputs):
+            extract(job.features)
+            tested = measured_store(job.features, row.split)
+            images = extract_measured(job.features, job.measured.files, tested)
+        job.own.failures += job.features.failures
+        fitted = _fit(job, tested, images)
+        write_label_maps(job.own, out, images, tested, fitted.heads)
+        usable = _without_failures(job.own, images)
+        scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
+    metrics = _metrics(job, fitted, scores)
+    _write(out, metrics)
+    return metrics, job.own
+
+
+def _open(
+    row: Row,
+    parts: tuple[Part, Part],
+    inputs: tuple[str, ...],
+    out: Path,
+    backbone: FeatureExtractor,
+    store: Path | None,
+    progress: Progress,
+) -> _Job:
+    fitted, measured = parts
+    config = row.config(backbone, len(fitted.dataset.class_names), len(fitted.files))
+    store = out / "features" if store is None else store
+    if store.resolve() == out.resolve():
+        raise ConfigError(f"Expected --store to be another folder than --out, but both are {out}.")
+    features = Run(RunFolder(store), backbone, config, fitted.files, progress)
+    own = Run(RunFolder(out), backbone, config, fitted.files, progress)
+    return _Job(row, fitted, measured, features, own, inputs)
+
+
+def _fit(job: _Job, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fitted:
+    """Fit and select per seed, then fit the linear probe."""
+    # Features are read where they lie; time and failures count for the row.
+    run = dataclasses.replace(job.features, seconds=job.own.seconds, failures=job.own.failures, counts={})
+    measured = dataclasses.replace(job.measured, files=images)
+    cosine = job.row.method == "baseline"
+    selected: dict[int, Selected] = {}
+    folders: dict[int, Path] = {}
+    for seed in range(job.row.seeds):
+        folders[seed], candidates = fit_seed(run, seed)
+        if job.row.select == "agreement":
+            selected[seed] = most_stable(run, candidates, cosine=cosine)
+        elif job.row.select == "oracle":
+            selected[seed] = best_on_labels(run, candidates, measured, tested)
+        else:
+            selected[seed] = last(candidates)
+    probe = linear_probe(run, job.fitted, job.row.probe_steps)
+    return _Fitted(selected, folders, heads(selected, probe, cosine=cosine))
+
+
+def _without_failures(run: Run, images: tuple[ImageFile, ...]) -> tuple[ImageFile, ...]:
+    failed = {failure.path for failure in run.failures}
+    return tuple(image for image in images if str(image.path) not in failed)
+
+
+def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, EvaluationResult]]) -> dict[str, Any]:
+    row, config = job.row, job.own.config
+    known = published(row.method, row.backbone, row.dataset)
+    return {
+        "format": FORMAT,
+        "row": dataclasses.asdict(row),
+        "oracle": row.select == "oracle",
+        "num_classes": len(job.fitted.dataset.class_names),
+        "num_clusters": config.num_clusters,
+        "size": config.features.size,
+        "train_images": len(job.features.usable_images()),
+        "published": None if known is None else {"accuracy": known[0] / 100, "miou": known[1] / 100, "source": SOURCE},
+        "variants": {
+            variant: {
+                "uses_labels_to_fit": "supervised" in by_seed,
+                **aggregate(by_seed),
+                "seeds": {seed: as_record(result) for seed, result in by_seed.items()},
+            }
+            for variant, by_seed in scores.items()
+        },
+        "selection": {str(seed): one.record() for seed, one in fitted.selected.items()},
+        "models": {str(seed): str(folder) for seed, folder in fitted.folders.items()},
+        "settings": to_dict(config),
+        "backbone": dict(job.own.backbone.describe()),
+        "versions": versions(),
+        "seconds": {**job.features.folder.record["seconds"], **job.own.folder.record["seconds"]},
+        "failures": len(job.own.failures),
+    }
+
+
+def _write(out: Path, metrics: Mapping[str, Any]) -> None:
+    atomic_write(out / "row.md", markdown_row(metrics).encode("utf-8"))
+    atomic_write(out / "row.tex", latex_row(metrics).encode("utf-8"))
+    write_json(out / "metrics.json", dict(metrics))  # last: its presence says that the row is done

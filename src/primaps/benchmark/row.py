@@ -1,0 +1,147 @@
+"""What makes up a row of the table."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+from primaps.benchmark.packaged import row_text
+from primaps.config import Config, FitConfig, Method, did_you_mean, preset_config
+from primaps.errors import ConfigError
+from primaps.evaluation.probe import STEPS
+from primaps.features.preprocess import input_size
+from primaps.types import FeatureExtractor
+
+Select = Literal["last", "agreement", "oracle"]
+SELECTIONS: Final[tuple[Select, ...]] = get_args(Select)
+MAX_SNAPSHOTS: Final = 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: everything that determines its scores, but where the files lie.
+
+    Attributes:
+        dataset: Name of a data set.
+        backbone: Name of a backbone.
+        method: "em" or "baseline".
+        preset: "default", "paper" or "fast".
+        train_split: Split that prototypes are fitted to, without labels.
+        split: Split that is measured.
+        size: Side of the centre crop before rounding to the patch, in pixels; None = the preset's.
+        clusters: Number of clusters; None = as many as classes.
+        seeds: Fits, with seeds 0, 1, ...
+        select: Which prototypes of a fit are measured: the "last", those that are most stable without labels ("agreement"), or
+            those with the best score on the measured labels ("oracle").
+        limit: At most this many images of each split, for a trial; None = all.
+        probe_steps: Steps of the linear probe.
+        fit: Fields of `FitConfig` that differ from the preset.
+    """
+
+    dataset: str
+    backbone: str
+    method: Method = "em"
+    preset: str = "default"
+    train_split: str | None = "train"
+    split: str | None = "val"
+    size: int | None = None
+    clusters: int | None = None
+    seeds: int = 1
+    select: Select = "last"
+    limit: int | None = None
+    probe_steps: int = STEPS
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check ranges and names.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        for name, value, known in (("--method", self.method, get_args(Method)), ("--select", self.select, SELECTIONS)):
+            if value not in known:
+                raise ConfigError(
+                    f"Expected {name} to be one of {', '.join(known)}, but got {value!r}.{did_you_mean(value, list(known))}"
+                )
+        for name, number in (("--seeds", self.seeds), ("--limit", self.limit)):
+            if number is not None and number < 1:
+                raise ConfigError(f"Expected {name} to be 1 or more, but got {number}.")
+        known_fields = [entry.name for entry in dataclasses.fields(FitConfig)]
+        for key in self.fit:
+            if key not in known_fields:
+                raise ConfigError(f"Unknown setting 'fit.{key}'.{did_you_mean(key, known_fields)}")
+
+    @property
+    def name(self) -> str:
+        """Short name: data set, backbone, method."""
+        return f"{self.dataset}-{self.backbone.replace(':', '-').replace('/', '-')}-{self.method}"
+
+    def config(self, backbone: FeatureExtractor, num_classes: int, num_images: int) -> Config:
+        """All settings of the fits.
+
+        Args:
+            backbone: Its patch decides about the side of the crop: 320, or 322 for patches of 14.
+            num_classes: Classes of the data set.
+            num_images: Training images, for the distance of snapshots.
+
+        Raises:
+            ConfigError: If there are fewer clusters than classes, or a setting is out of range.
+        """
+        clusters = num_classes if self.clusters is None else self.clusters
+        if clusters < num_classes:
+            raise ConfigError(
+                f"Expected at least as many clusters as the {num_classes} classes of {self.dataset}, but got {clusters}. "
+                "Leave --clusters out, or give more of them (overclustering)."
+            )
+        base = preset_config(self.preset)
+        size = base.features.size if self.size is None else self.size
+        side = input_size(size, size, size, backbone.patch_size)[0]
+        fit = dataclasses.replace(base.fit, **{**self.fit, "method": self.method})
+        return dataclasses.replace(
+            base,
+            num_clusters=clusters,
+            features=dataclasses.replace(base.features, size=side, framing="centre-crop"),
+            fit=dataclasses.replace(fit, checkpoint_every=snapshot_distance(fit, num_images)),
+        )
+
+
+def snapshot_distance(fit: FitConfig, num_images: int) -> int:
+    """Steps between two snapshots: an epoch, or more if there would be more than `MAX_SNAPSHOTS`."""
+    return max(fit.steps_per_epoch(num_images), math.ceil(fit.main_steps(num_images) / MAX_SNAPSHOTS))
+
+
+def read_row(name: str) -> Row:
+    """A row that comes with the package.
+
+    Raises:
+        ConfigError: If there is none of this name.
+    """
+    return parse_row(row_text(name), name)
+
+
+def parse_row(text: str, name: str) -> Row:
+    """A row from TOML.
+
+    Args:
+        text: Fields of `Row`.
+        name: For messages.
+
+    Raises:
+        ConfigError: If it is no TOML, a key is unknown or missing, or a value is out of range.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"Expected row {name} to be TOML, but got: {error}.") from error
+    fields = [entry.name for entry in dataclasses.fields(Row)]
+    for key in values:
+        if key not in fields:
+            raise ConfigError(f"Unknown setting {key!r} in row {name}.{did_you_mean(key, fields)} Known: {', '.join(fields)}.")
+    missing = {"dataset", "backbone"} - values.keys()
+    if missing:
+        raise ConfigError(f"Expected row {name} to name its {' and '.join(sorted(missing))}, but it does not.")
+    return Row(**values)

@@ -1,0 +1,322 @@
+import dataclasses
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+from scipy.optimize import linear_sum_assignment
+
+from primaps.benchmark.measure import measure_row
+from primaps.benchmark.row import Row
+from primaps.errors import ConfigError, DatasetError
+
+from .conftest import CLASSES, draw_scenes
+
+STEPS = {"batch_size": 3, "epochs": 4, "kmeans_epochs": 2, "baseline_epochs": 4, "min_steps": 1, "pixels_per_image": 64}
+ROW = Row("folder", "texture", preset="fast", size=64, probe_steps=60, fit=STEPS)
+
+
+@pytest.fixture(scope="module")
+def measured(scenes, texture, tmp_path_factory):
+    """One row with two seeds: its folder and its metrics."""
+    out = tmp_path_factory.mktemp("row") / "em"
+    metrics, run = measure_row(dataclasses.replace(ROW, seeds=2), scenes, out, texture)
+    assert not run.failures
+    return out, metrics
+
+
+def framed_truth(root, name):
+    """Labels of a measured image, resized and cropped by Pillow alone."""
+    with Image.open(root / "labels" / "val" / name) as labels:
+        resized = labels.resize((int(64 * 80 / 60), 64), Image.Resampling.NEAREST)
+    left = round((resized.width - 64) / 2)
+    return np.asarray(resized)[:, left : left + 64].astype(int)
+
+
+def plain_scores(pairs, num_clusters, *, matched=True):
+    """Accuracy, mean IoU and IoU per class from label maps pixel by pixel: one matching, further clusters join their majority."""
+    predicted, truth = (np.concatenate([pair[part].ravel() for pair in pairs]) for part in (0, 1))
+    predicted, truth = predicted[truth != 255], truth[truth != 255]
+    names = range(len(CLASSES))
+    hits = np.array([[((predicted == cluster) & (truth == label)).sum() for label in names] for cluster in range(num_clusters)])
+    meaning = hits.argmax(1)
+    if matched:
+        clusters, labels = linear_sum_assignment(-hits)
+        meaning[clusters] = labels
+    else:
+        meaning = np.arange(num_clusters)
+    predicted = meaning[predicted]
+    iou = {}
+    for label, name in enumerate(CLASSES):
+        union = ((predicted == label) | (truth == label)).sum()
+        iou[name] = ((predicted == label) & (truth == label)).sum() / union if union else None
+    present = [value for value in iou.values() if value is not None]
+    return (predicted == truth).mean(), np.mean(present), iou
+
+
+def stored_pairs(out, root, folder):
+    files = sorted((out / "labels" / folder).glob("*.png"))
+    assert len(files) == 4
+    return [(np.asarray(Image.open(file)).astype(int), framed_truth(root, file.stem)) for file in files]
+
+
+def contents(out):
+    """Digest of what a resumed row must reproduce."""
+    files = [
+        *(out / "labels").rglob("*.png"),
+        *(out / "features" / "fits").rglob("*.safetensors"),
+        out / "row.md",
+        out / "row.tex",
+    ]
+    return {file.relative_to(out).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
+
+
+# ---- scores ------------------------------------------------------------------------------------------------------------------
+
+
+def assert_scores_are_those_of_the_label_maps(out, root, metrics, num_clusters):
+    for variant, entry in metrics["variants"].items():
+        for seed, scores in entry["seeds"].items():
+            folder = f"supervised/{variant}" if seed == "supervised" else f"seed-{seed}/{variant}"
+            pairs = stored_pairs(out, root, folder)
+            classes = len(CLASSES) if seed == "supervised" else num_clusters
+            accuracy, miou, iou = plain_scores(pairs, classes, matched=seed != "supervised")
+            assert scores["accuracy"] == pytest.approx(accuracy)
+            assert scores["miou"] == pytest.approx(miou)
+            assert scores["per_class_iou"] == pytest.approx(iou)
+            assert scores["n_images"] == 4
+            assert np.sum(scores["confusion"]) == sum((truth != 255).sum() for _, truth in pairs)  # no pixel is left out
+        values = [scores["miou"] for scores in entry["seeds"].values()]
+        assert entry["miou"]["mean"] == pytest.approx(np.mean(values))
+        assert entry["miou"]["std"] == (pytest.approx(np.std(values, ddof=1)) if len(values) > 1 else None)
+
+
+def test_scores_are_those_of_the_stored_label_maps(measured, scenes):
+    out, metrics = measured
+    assert list(metrics["variants"]) == ["teacher", "teacher+crf", "student", "student+crf", "linear", "linear+crf"]
+    assert_scores_are_those_of_the_label_maps(out, scenes, metrics, 4)
+    assert metrics["variants"]["linear"]["uses_labels_to_fit"]
+    assert not metrics["variants"]["teacher+crf"]["uses_labels_to_fit"]
+    assert metrics["variants"]["linear"]["seeds"]["supervised"]["per_class_iou"]["absent"] is None
+    assert metrics["variants"]["linear"]["accuracy"]["mean"] > 0.8
+
+
+def test_overclustering_drops_no_pixel(scenes, texture, tmp_path, measured):
+    row = dataclasses.replace(ROW, clusters=7, method="baseline")
+    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path))
+    assert list(metrics["variants"]) == ["teacher", "teacher+crf", "linear", "linear+crf"]
+    assert len(metrics["variants"]["teacher"]["seeds"]["0"]["cluster_to_class"]) == 7
+    assert_scores_are_those_of_the_label_maps(tmp_path / "row", scenes, metrics, 7)
+    assert "7 clusters" in (tmp_path / "row" / "row.md").read_text("utf-8")
+
+
+def test_metrics_say_what_was_done(measured):
+    out, metrics = measured
+    assert json.loads((out / "metrics.json").read_text("utf-8")) == json.loads(json.dumps(metrics))
+    assert metrics["row"]["dataset"] == "folder"
+    assert metrics["oracle"] is False
+    assert metrics["published"] is None
+    assert metrics["train_images"] == 7
+    assert metrics["size"] == 64
+    assert metrics["failures"] == 0
+    assert {"torch", "python"} <= metrics["versions"].keys()
+    assert {"proposals", "fit", "label maps", "scores"} <= metrics["seconds"].keys()
+    assert set(metrics["selection"]) == {"0", "1"}
+    assert metrics["selection"]["0"]["step"] == 8
+    assert "PriMaPs-EM, texture, folder" in (out / "row.md").read_text("utf-8")
+
+
+# ---- selection ---------------------------------------------------------------------------------------------------------------
+
+
+def shared_store(measured, tmp_path):
+    """A copy of the features, so that only what is tested is computed."""
+    return shutil.copytree(measured[0] / "features", tmp_path / "store")
+
+
+@pytest.mark.parametrize("select", ["agreement", "oracle"])
+def test_selection_among_the_snapshots(measured, scenes, texture, tmp_path, select):
+    row = dataclasses.replace(ROW, select=select)
+    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path))
+    chosen = metrics["selection"]["0"]
+    assert chosen["candidates"] == [2, 4, 6, 8]
+    best = max(chosen["criterion"])
+    assert chosen["step"] == max(
+        step for step, value in zip(chosen["candidates"], chosen["criterion"], strict=True) if value == best
+    )
+    assert metrics["oracle"] is (select == "oracle")
+    for name in ("row.md", "row.tex"):
+        assert ("oracle" in (tmp_path / "row" / name).read_text("utf-8")) is (select == "oracle")
+    assert "fit" not in metrics["seconds"] or metrics["seconds"]["fit"] < 1  # the fit was found beside the features
+
+
+def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_path):
+    """All labels of the training and measured images are exchanged; every unsupervised label map stays the same."""
+    root = shutil.copytree(scenes, tmp_path / "scenes")
+    for file in (root / "labels").rglob("*.png"):
+        wrong = np.random.default_rng(0).integers(0, 3, (60, 80)).astype(np.uint8)
+        Image.fromarray(wrong).save(file)
+    out = tmp_path / "row"
+    measure_row(dataclasses.replace(ROW, select="agreement"), root, out, texture)
+    scrambled = contents(out)
+    measure_row(dataclasses.replace(ROW, select="agreement"), scenes, tmp_path / "true", texture)
+    true = contents(tmp_path / "true")
+    unsupervised = [name for name in true if name.startswith("labels/seed-0") or "/snapshots/" in name]
+    assert len(unsupervised) > 16
+    assert all(scrambled[name] == true[name] for name in unsupervised)
+    probes = [name for name in true if "linear-probe" in name]
+    assert all(scrambled[name] != true[name] for name in probes)
+
+
+# ---- resuming ----------------------------------------------------------------------------------------------------------------
+
+
+class CutShortError(Exception):
+    pass
+
+
+class Cutting:
+    """Progress that ends the process, so to speak, in a stage."""
+
+    def __init__(self, stage, step):
+        self.stage, self.step, self.present, self.count = stage, step, "", 0
+
+    def start(self, stage, total):
+        self.present, self.count = stage, 0
+
+    def advance(self, steps=1):
+        self.count += steps
+        if self.present == self.stage and self.count >= self.step:
+            raise CutShortError
+
+    def finish(self):
+        pass
+
+    def note(self, message):
+        pass
+
+
+def test_cut_in_every_stage_and_resumed_gives_the_same(measured, scenes, texture, tmp_path):
+    row, out = dataclasses.replace(ROW, seeds=2), tmp_path / "row"
+    for stage, step in (
+        ("proposals", 3),
+        ("measured images", 2),
+        ("fit: kmeans", 3),
+        ("fit: em", 5),
+        ("linear probe", 2),
+        ("label maps", 2),
+        ("scores", 1),
+    ):
+        with pytest.raises(CutShortError):
+            measure_row(row, scenes, out, texture, progress=Cutting(stage, step))
+        assert not (out / "metrics.json").exists()
+        assert json.loads((out / "run.json").read_text("utf-8"))["status"] == "failed"
+    metrics, _ = measure_row(row, scenes, out, texture)
+    assert contents(out) == contents(measured[0])
+    assert metrics["variants"] == measured[1]["variants"]
+
+
+def test_a_finished_row_makes_nothing_anew(measured, scenes, texture):
+    out, before = measured[0], contents(measured[0])
+    times = {file: file.stat().st_mtime_ns for file in (out / "labels").rglob("*.png")}
+    metrics, _ = measure_row(dataclasses.replace(ROW, seeds=2), scenes, out, texture)
+    assert contents(out) == before
+    assert {file: file.stat().st_mtime_ns for file in (out / "labels").rglob("*.png")} == times
+    assert metrics["variants"] == measured[1]["variants"]
+
+
+def test_damaged_or_missing_label_maps_are_made_again(measured, scenes, texture, tmp_path):
+    out = shutil.copytree(measured[0], tmp_path / "row")
+    (out / "labels" / "seed-0" / "teacher" / "scene20.png.png").write_bytes(b"")
+    (out / "labels" / "seed-1" / "student+crf" / "scene21.png.png").unlink()
+    measure_row(dataclasses.replace(ROW, seeds=2), scenes, out, texture)
+    labels = {name: digest for name, digest in contents(measured[0]).items() if name.startswith("labels")}
+    assert labels.items() <= contents(out).items()
+
+
+# ---- what can go wrong -------------------------------------------------------------------------------------------------------
+
+
+def test_other_settings_need_another_folder(measured, scenes, texture):
+    with pytest.raises(ConfigError, match=r"benchmark.select: 'last' -> 'oracle'"):
+        measure_row(dataclasses.replace(ROW, select="oracle"), scenes, measured[0], texture)
+    assert (measured[0] / "metrics.json").exists()
+    with pytest.raises(ConfigError, match="--store to be another folder"):
+        measure_row(dataclasses.replace(ROW, seeds=2), scenes, measured[0], texture, store=measured[0])
+
+
+def test_a_row_that_is_being_overwritten_is_not_finished(scenes, texture, tmp_path, measured):
+    out = shutil.copytree(measured[0], tmp_path / "row")
+    row = dataclasses.replace(ROW, seeds=2, select="agreement")
+    with pytest.raises(CutShortError):
+        measure_row(row, scenes, out, texture, overwrite=True, progress=Cutting("select: agreement", 1))
+    assert not (out / "metrics.json").exists()
+    metrics, _ = measure_row(row, scenes, out, texture, overwrite=True)
+    assert metrics["selection"]["0"]["select"] == "agreement"
+    assert (out / "metrics.json").exists()
+
+
+def test_an_unreadable_image_is_reported_and_skipped(scenes, texture, tmp_path, measured):
+    root = shutil.copytree(scenes, tmp_path / "scenes")
+    for split, name in (("train", "scene3.png"), ("val", "scene21.png")):
+        (root / "images" / split / name).write_bytes(b"no picture")
+    metrics, run = measure_row(ROW, root, tmp_path / "row", texture)
+    assert sorted(failure.path.rsplit("/", 1)[1] for failure in run.failures) == ["scene21.png", "scene3.png"]
+    assert metrics["failures"] == 2
+    assert len((tmp_path / "row" / "failures.jsonl").read_text("ascii").splitlines()) == 2
+    assert metrics["train_images"] == 6
+    assert metrics["variants"]["teacher"]["seeds"]["0"]["n_images"] == 3
+
+
+def test_a_trial_takes_a_part_of_the_images(scenes, texture, tmp_path, measured):
+    row = dataclasses.replace(ROW, limit=2, method="baseline")
+    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path))
+    assert metrics["train_images"] == 2
+    assert metrics["variants"]["teacher"]["seeds"]["0"]["n_images"] == 2
+    assert "trial" in (tmp_path / "row" / "row.md").read_text("utf-8")
+
+
+def test_missing_folder_split_and_classes(scenes, texture, tmp_path):
+    with pytest.raises(ConfigError, match="--root to be the folder"):
+        measure_row(ROW, tmp_path / "nowhere", tmp_path / "row", texture)
+    with pytest.raises(DatasetError, match="no split 'validation'"):
+        measure_row(dataclasses.replace(ROW, split="validation"), scenes, tmp_path / "row", texture)
+    root = draw_scenes(tmp_path / "unnamed", {"train": [0], "val": [20]})
+    (root / "classes.txt").unlink()
+    Image.fromarray(np.zeros((60, 80), dtype=np.uint8)).save(root / "labels" / "train" / "scene0.png")
+    with pytest.raises(DatasetError, match="train has 1 and val has 3"):
+        measure_row(ROW, root, tmp_path / "row", texture)
+    assert not (tmp_path / "row").exists()
+
+
+def test_preset_paper_frames_measured_images_without_antialiasing(scenes, texture, tmp_path):
+    row = dataclasses.replace(ROW, preset="paper", method="baseline", limit=2, fit={**STEPS, "pixels_per_image": None})
+    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture)
+    assert metrics["settings"]["protocol"] == {"interpolation": "tensor"}
+    store = tmp_path / "row" / "features" / "measured" / "val"
+    stored = load_file(store / "scene20.png.safetensors")["features"]
+    from primaps.data.framing import crop_values
+
+    with Image.open(scenes / "images" / "val" / "scene20.png") as image:
+        values = crop_values(np.asarray(image), "tensor", 64)
+    normalised = (values - values.new_tensor(texture.mean)[:, None, None]) / values.new_tensor(texture.std)[:, None, None]
+    assert np.allclose(stored[0].float(), texture.forward(normalised[None])[0].half().float(), atol=1e-3)
+    assert stored.shape[0] == 2
+
+
+@pytest.mark.parametrize(("name", "num_classes"), [("cityscapes", 27), ("cocostuff", 27), ("potsdam", 3)])
+def test_the_data_sets_of_the_paper(trees, texture, tmp_path, name, num_classes):
+    root = getattr(trees, f"write_{name}")(tmp_path / name)
+    row = dataclasses.replace(ROW, dataset=name, preset="paper", method="baseline", size=40, fit={"baseline_epochs": 2})
+    metrics, run = measure_row(row, root, tmp_path / "row", texture)
+    assert not run.failures
+    assert metrics["num_clusters"] == metrics["num_classes"] == num_classes
+    scores = metrics["variants"]["teacher+crf"]["seeds"]["0"]
+    assert scores["n_images"] == 2
+    assert 0 < scores["accuracy"] <= 1
+    assert len(scores["per_class_iou"]) == num_classes
+    absent = [value for value in scores["per_class_iou"].values() if value is None]
+    assert len(absent) >= num_classes - 15  # of the drawn classes few occur; empty clusters stand for the others

@@ -1,0 +1,104 @@
+import dataclasses
+import re
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from primaps.benchmark.packaged import row_names, row_text
+from primaps.benchmark.published import PUBLISHED, published
+from primaps.benchmark.row import MAX_SNAPSHOTS, Row, parse_row, read_row, snapshot_distance
+from primaps.config import FitConfig
+from primaps.errors import ConfigError
+
+ROW = Row("cityscapes", "dino_vits8")
+
+
+def backbone(patch_size):
+    return SimpleNamespace(patch_size=patch_size)
+
+
+# ---- the rows that come with the package -------------------------------------------------------------------------------------
+
+
+def test_there_is_a_row_for_every_published_cell_that_can_be_measured():
+    expected = {f"{dataset}-{model}-{method}" for method, model, dataset in PUBLISHED if method != "sota+em"}
+    assert set(row_names()) == expected
+
+
+@pytest.mark.parametrize("name", row_names())
+def test_a_row_says_its_command_and_its_published_score(name):
+    row = read_row(name)
+    assert row.name == name
+    assert row.preset == "paper"
+    assert row.select == "last"
+    text = row_text(name)
+    accuracy, miou = re.search(r"# published +accuracy ([\d.]+), mIoU ([\d.]+)", text).groups()
+    assert (float(accuracy), float(miou)) == published(row.method, row.backbone, row.dataset)
+    assert f"primaps benchmark --row {name} --root ROOT" in text
+    for statement in ("expected time", "published are", "ours are"):
+        assert f"# {statement}" in text
+
+
+def test_unknown_row():
+    with pytest.raises(ConfigError, match="Did you mean 'potsdam-dino_vits8-em'"):
+        read_row("potsdam-dino_vit8-em")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dataset = ", "to be TOML"),
+        ('dataset = "camvid"', "to name its backbone"),
+        ('dataset = "camvid"\nbackbone = "mini"\nmetod = "em"', "Did you mean 'method'"),
+        ('dataset = "camvid"\nbackbone = "mini"\nfit = { epoch = 3 }', r"'fit.epoch'. Did you mean 'epochs'"),
+        ('dataset = "camvid"\nbackbone = "mini"\nselect = "best"', "--select to be one of last, agreement, oracle"),
+        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "hp"', "--method to be one of em, baseline"),
+        ('dataset = "camvid"\nbackbone = "mini"\nseeds = 0', "--seeds to be 1 or more"),
+        ('dataset = "camvid"\nbackbone = "mini"\nlimit = -1', "--limit to be 1 or more"),
+    ],
+)
+def test_rows_that_cannot_be(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_row(text, "x")
+
+
+# ---- settings of the fits ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("patch_size", "side"), [(8, 320), (14, 322), (16, 320)])
+def test_the_crop_is_a_multiple_of_the_patch(patch_size, side):
+    config = ROW.config(backbone(patch_size), 27, 2975)
+    assert config.features.size == side
+    assert config.features.framing == "centre-crop"
+
+
+def test_preset_paper_is_the_published_schedule():
+    config = dataclasses.replace(ROW, preset="paper").config(backbone(8), 27, 2975)
+    assert config.protocol.interpolation == "tensor"
+    assert config.num_clusters == 27
+    assert config.fit.main_steps(2975) == 50 * 92
+    assert config.fit.checkpoint_every == 92  # a snapshot per epoch
+    assert ROW.config(backbone(8), 27, 2975).protocol.interpolation == "pillow"
+
+
+def test_a_row_changes_single_settings_of_the_fit():
+    row = dataclasses.replace(ROW, method="baseline", fit={"baseline_epochs": 3, "min_steps": 1})
+    config = row.config(backbone(8), 27, 320)
+    assert config.fit.method == "baseline"
+    assert config.fit.main_steps(320) == 30
+
+
+def test_more_clusters_than_classes_but_not_fewer():
+    assert dataclasses.replace(ROW, clusters=30).config(backbone(8), 27, 10).num_clusters == 30
+    with pytest.raises(ConfigError, match="at least as many clusters as the 27 classes of cityscapes, but got 10"):
+        dataclasses.replace(ROW, clusters=10).config(backbone(8), 27, 10)
+
+
+@given(st.integers(1, 60_000), st.integers(1, 60), st.integers(1, 2000))
+def test_never_too_many_snapshots(num_images, epochs, min_steps):
+    fit = FitConfig(epochs=epochs, min_steps=min_steps, max_steps=None)
+    distance = snapshot_distance(fit, num_images)
+    assert distance >= fit.steps_per_epoch(num_images)
+    assert fit.main_steps(num_images) / distance <= MAX_SNAPSHOTS

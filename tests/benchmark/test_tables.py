@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from primaps.benchmark.tables import joined_tables, latex_row, markdown_row, read_metrics
+from primaps.errors import CheckpointError, ConfigError
+
+
+def metrics(dataset="cityscapes", method="em", *, select="last", limit=None, clusters=27, published=(0.812, 0.194), std=0.0123):
+    """What a finished row writes, as far as tables read it."""
+
+    def variant(accuracy, miou, supervised=False):
+        return {
+            "uses_labels_to_fit": supervised,
+            "accuracy": {"mean": accuracy, "std": std},
+            "miou": {"mean": miou, "std": std},
+        }
+
+    return {
+        "format": 1,
+        "row": {
+            "dataset": dataset,
+            "backbone": "dino_vits8",
+            "method": method,
+            "preset": "paper",
+            "select": select,
+            "limit": limit,
+        },
+        "oracle": select == "oracle",
+        "num_classes": 27,
+        "num_clusters": clusters,
+        "published": published and {"accuracy": published[0], "miou": published[1], "source": "x"},
+        "variants": {
+            "teacher": variant(0.7, 0.15),
+            "teacher+crf": variant(0.75, 0.17),
+            "linear": variant(0.9, 0.4, supervised=True),
+        },
+        "selection": {"0": {}, "1": {}},
+    }
+
+
+def test_a_row_with_published_score_beside_the_headline():
+    lines = markdown_row(metrics()).splitlines()
+    assert lines[0] == "PriMaPs-EM, DINO ViT-S/8, Cityscapes, accuracy / mIoU in %"
+    assert "| teacher | 70.0 ± 1.2 / 15.0 ± 1.2 |  |" in lines
+    assert "| teacher+crf | 75.0 ± 1.2 / 17.0 ± 1.2 | 81.2 / 19.4 |" in lines
+    assert "| linear (supervised) | 90.0 ± 1.2 / 40.0 ± 1.2 |  |" in lines
+    assert "oracle" not in "".join(lines)
+    assert latex_row(metrics()).splitlines()[1] == (
+        r"PriMaPs-EM & DINO ViT-S/8 & Cityscapes & paper, last & 75.0 $\pm$ 1.2 / 17.0 $\pm$ 1.2 & 81.2 / 19.4 \\"
+    )
+
+
+def test_one_seed_has_no_deviation_and_unknown_names_are_escaped():
+    row = metrics(dataset="my_set", published=None, std=None)
+    assert "| teacher+crf | 75.0 / 17.0 |  |" in markdown_row(row)
+    assert r"my\_set & paper, last & 75.0 / 17.0 & --" in latex_row(row)
+
+
+@pytest.mark.parametrize(
+    "write", [markdown_row, latex_row, lambda row: joined_tables([row])[0], lambda row: joined_tables([row])[1]]
+)
+def test_oracle_trial_and_overclustering_show_everywhere(write):
+    assert "oracle (labels)" in write(metrics(select="oracle"))
+    assert "trial" in write(metrics(limit=5))
+    assert "30 clusters" in write(metrics(clusters=30))
+    assert not any(word in write(metrics()) for word in ("oracle", "trial", "clusters"))
+
+
+def test_notes_explain_the_marks():
+    assert "not unsupervised" in markdown_row(metrics(select="oracle"))
+    assert "not comparable" in markdown_row(metrics(limit=5))
+    for text in joined_tables([metrics(select="oracle"), metrics()]):
+        assert "not unsupervised" in text
+
+
+def test_join_has_a_line_per_method_and_two_columns_per_data_set():
+    rows = [metrics("potsdam", published=(0.625, 0.389)), metrics(), metrics(method="baseline", published=(0.614, 0.158))]
+    markdown, latex = joined_tables(rows)
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert lines[0] == "| method | backbone | settings | Cityscapes | published | Potsdam-3 | published |"
+    measured = "75.0 ± 1.2 / 17.0 ± 1.2"
+    assert lines[2:] == [
+        f"| PriMaPs-EM | DINO ViT-S/8 | paper, last | {measured} | 81.2 / 19.4 | {measured} | 62.5 / 38.9 |",
+        f"| Baseline | DINO ViT-S/8 | paper, last | {measured} | 61.4 / 15.8 |  |  |",
+    ]
+    assert r"\begin{tabular}{lllcccc}" in latex
+    assert latex.count(r"\\") == 3
+    assert "oracle" not in markdown
+
+
+def test_two_rows_for_one_cell():
+    with pytest.raises(ConfigError, match="two are PriMaPs-EM, DINO ViT-S/8, paper, last on cityscapes"):
+        joined_tables([metrics(), metrics()])
+    assert len(joined_tables([metrics(), metrics(select="oracle")])[0].splitlines()) > 5
+
+
+def test_folders_that_hold_no_row(tmp_path):
+    with pytest.raises(ConfigError, match="got none"):
+        joined_tables([])
+    with pytest.raises(CheckpointError, match=r"finished row \(metrics.json\)"):
+        read_metrics([tmp_path])
+    (tmp_path / "metrics.json").write_text(json.dumps({"format": 7}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="something else"):
+        read_metrics([tmp_path])
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics()), encoding="utf-8")
+    assert read_metrics([tmp_path]) == [metrics()]
