@@ -15,6 +15,7 @@ from primaps.prototypes import pixels as pixels_module
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.em import (
     TrainingImage,
+    count_ballots,
     expectation,
     focal_class_weights,
     kmeans_loss,
@@ -82,33 +83,42 @@ def test_vote_is_the_majority_of_every_proposal(monkeypatch, stride, limit):
 def test_vote_ties_go_to_the_smallest_class():
     values = torch.zeros(1, 3, 1, 2)
     values[0, 2, 0, 0] = values[0, 1, 0, 1] = 1.0
-    assert vote(values, torch.ones(1, 1, 2, dtype=torch.int64)).tolist() == [[IGNORE_INDEX, 1]]
+    ballots = count_ballots(values, torch.ones(1, 1, 2, dtype=torch.int64))
+    assert ballots.tolist() == [[[0, 0, 0], [0, 1, 1]]]
+    assert vote(list(ballots))[0].tolist() == [IGNORE_INDEX, 1]
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 2), (0.75, 2), (0.76, IGNORE_INDEX), (1.0, IGNORE_INDEX)])
 def test_mixed_proposals_give_no_pseudo_label(share, expected):
-    values = torch.zeros(1, 3, 2, 2)
-    values[0, 2] = 1.0
-    values[0, 1, 0, 0] = 2.0  # three of four pixels agree
-    proposals = torch.ones(1, 2, 2, dtype=torch.int64)
-    assert vote(values, proposals, min_agreement=share).tolist() == [[IGNORE_INDEX, expected]]
+    mixed, pure = torch.tensor([[9, 9, 9], [0, 1, 3]]), torch.tensor([[0, 0, 0], [0, 0, 5]])
+    found = vote([mixed, pure], min_agreement=share)
+    assert [votes.tolist() for votes in found] == [[IGNORE_INDEX, expected], [IGNORE_INDEX, 2]]
+
+
+def test_a_class_that_wins_only_mixed_proposals_keeps_its_purest():
+    """Otherwise it would get no pseudo label at all, and the other classes would take its pixels."""
+    first, second = torch.tensor([[0, 0, 0], [0, 4, 6], [8, 0, 0]]), torch.tensor([[0, 0, 0], [0, 3, 7], [1, 0, 0], [0, 0, 0]])
+    found = vote([first, second], min_agreement=0.9)
+    assert [votes.tolist() for votes in found] == [[255, 255, 0], [255, 2, 0, 255]]
 
 
 def test_expectation_passes_the_agreement_on():
     images = [image(seed=1), image(h=6, w=3, seed=2)]
     prototypes = random(7, 6, seed=9)
     found = expectation(prototypes, images, 1, 0.5)
-    for one, votes in zip(images, found, strict=True):
-        values = logits(one.teacher_features, prototypes)[None]
-        assert torch.equal(votes, vote(values, one.proposals[None], 1, 0.5)[0])
+    ballots = [count_ballots(logits(one.teacher_features, prototypes)[None], one.proposals[None])[0] for one in images]
+    for votes, expected in zip(found, vote(ballots, 0.5), strict=True):
+        assert torch.equal(votes, expected)
     assert sum(int((votes == IGNORE_INDEX).sum()) for votes in found) > len(found)
 
 
 def test_proposals_off_the_grid_and_missing_ones_are_ignored():
     proposals = torch.ones(2, 8, 8, dtype=torch.int64)
     proposals[0, 0, 0] = 3
-    assert vote(torch.ones(2, 2, 2, 2), proposals, stride=4).tolist() == [[255, 0, 255, 255]] * 2
-    assert vote(torch.ones(1, 2, 2, 2), torch.zeros(1, 8, 8, dtype=torch.int64)).tolist() == [[255]]
+    found = vote(list(count_ballots(torch.ones(2, 2, 2, 2), proposals, stride=4)))
+    assert [votes.tolist() for votes in found] == [[255, 0, 255, 255]] * 2
+    nothing = count_ballots(torch.ones(1, 2, 2, 2), torch.zeros(1, 8, 8, dtype=torch.int64))
+    assert [votes.tolist() for votes in vote(list(nothing))] == [[255]]
 
 
 def test_pseudo_labels_spread_the_votes():

@@ -59,18 +59,16 @@ class TrainingImage:
 
 
 @torch.no_grad()
-def vote(teacher_logits: Tensor, proposals: Tensor, stride: int = 1, min_agreement: float = 0.0) -> Tensor:
-    """E-step: the class that the teacher gives to most pixels of each mask proposal (paper, section 3.2).
+def count_ballots(teacher_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
+    """How many pixels of each mask proposal the teacher gives to each class.
 
     Args:
         teacher_logits: (N, K, h, w) float32 at token resolution.
         proposals: (N, H, W) int64 proposal ids 0..M, 0 = unassigned.
         stride: Pixel stride of the grid that votes.
-        min_agreement: Share of its pixels that the winning class of a proposal needs, in [0, 1].
 
     Returns:
-        (N, M + 1) int64 class of each proposal id; the smallest class id wins ties; IGNORE_INDEX for id 0, for ids without a
-        pixel on the grid, and for ids that do not agree enough.
+        (N, M + 1, K) int64.
     """
     (count, num_classes, _, _), (_, height, width) = teacher_logits.shape, proposals.shape
     num_ids = int(proposals.max()) + 1
@@ -78,23 +76,28 @@ def vote(teacher_logits: Tensor, proposals: Tensor, stride: int = 1, min_agreeme
     ids = proposals[:, pixel_grid(height, stride), pixel_grid(width, stride)]
     ids = ids + num_ids * torch.arange(count, device=ids.device)[:, None, None]
     ballots = torch.bincount((ids * num_classes + classes).flatten(), minlength=count * num_ids * num_classes)
-    return majority(ballots.view(count, num_ids, num_classes), min_agreement)
+    return ballots.view(count, num_ids, num_classes)
 
 
-def majority(ballots: Tensor, min_agreement: float = 0.0) -> Tensor:
-    """The class with most ballots.
+def vote(ballots: Sequence[Tensor], min_agreement: float = 0.0) -> list[Tensor]:
+    """E-step: the class of most pixels of each mask proposal (paper, section 3.2).
 
     Args:
-        ballots: (..., M + 1, K) int64 number of pixels by proposal id and class.
-        min_agreement: As for `vote`.
+        ballots: Per image of a batch (M + 1, K) int64 number of pixels by proposal id and class.
+        min_agreement: Share of its pixels that the winning class of a proposal needs, in [0, 1]. A class all of whose proposals
+            in the batch have less keeps the one with the largest share, so that no class falls silent.
 
     Returns:
-        (..., M + 1) int64 as from `vote`.
+        Per image (M + 1,) int64 class of each proposal id; the smallest class id wins ties; IGNORE_INDEX for id 0, for ids
+        without a pixel, and for ids that do not agree enough.
     """
-    most, winner = ballots.max(-1)  # the first class on ties
-    winner[(most == 0) | (most < min_agreement * ballots.sum(-1))] = IGNORE_INDEX
-    winner[..., 0] = IGNORE_INDEX
-    return winner
+    counts = torch.cat([each[1:] for each in ballots])
+    most, winner = counts.max(1)  # the first class on ties
+    share = most / counts.sum(1).clamp_min(1)
+    purest = share.new_zeros(counts.shape[1]).scatter_reduce(0, winner, share, "amax")
+    winner[(most == 0) | (share < purest.clamp_max(min_agreement)[winner])] = IGNORE_INDEX
+    parts = torch.split(winner, [len(each) - 1 for each in ballots])
+    return [F.pad(part, (1, 0), value=IGNORE_INDEX) for part in parts]
 
 
 def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
@@ -102,7 +105,7 @@ def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
 
     Args:
         proposals: (N, ...) int64 proposal ids 0..M.
-        votes: (N, M + 1) int64 from `vote`.
+        votes: (N, M + 1) int64 from `vote`, padded with IGNORE_INDEX.
 
     Returns:
         (N, ...) int64 cluster ids, IGNORE_INDEX where unassigned.
@@ -132,13 +135,13 @@ def expectation(
     tokens = _token_logits(teacher.detach(), [image.teacher_features for image in images], workers)
     if (compiled := _compiled_steps(teacher.device)) is not None:
         counts = compiled.ballots(tokens, [image.proposals for image in images], stride, workers or Workers())
-        return [majority(ballots, min_agreement) for ballots in counts]
-    votes: dict[int, Tensor] = {}
+        return vote(counts, min_agreement)
+    ballots: dict[int, Tensor] = {}
     for members in equal_shapes(tokens, [image.size for image in images], stride):
         stacked = torch.stack([tokens[index] for index in members])
         proposals = torch.stack([images[index].proposals for index in members]).long()
-        votes |= zip(members, vote(stacked, proposals, stride, min_agreement), strict=True)
-    return [votes[index] for index in range(len(images))]
+        ballots |= zip(members, count_ballots(stacked, proposals, stride), strict=True)
+    return vote([ballots[index] for index in range(len(images))], min_agreement)
 
 
 def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
