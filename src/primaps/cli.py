@@ -325,6 +325,7 @@ def benchmark(
     split: Annotated[str | None, typer.Option("--split", help="Measured. (default: val)")] = None,
     size: Annotated[int | None, typer.Option("--size", help="Side of the centre crop. (default: 320; 322 for patch 14)")] = None,
     store: Annotated[Path | None, typer.Option("--store", help="For features; rows can share it. (default: in --out)")] = None,
+    head: Head = None,
     weights: Weights = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -337,12 +338,14 @@ def benchmark(
         given = {"dataset": dataset, "backbone": backbone, "method": method, "preset": preset, "seeds": seeds, "select": select}
         given |= {"limit": limit, "clusters": clusters, "train_split": train_split, "split": split, "size": size}
         if table:
-            typer.echo(join(folders or [], out, {"row": row, "root": root, "store": store, "weights": weights, **given}))
+            typer.echo(
+                join(folders or [], out, {"row": row, "root": root, "store": store, "head": head, "weights": weights, **given})
+            )
             return
         if folders:
             raise ConfigError(f"Expected folders after --table only, but got {folders[0]}. The data set's folder is --root.")
-        places = Places(root, out, store, weights, device)
-        text, run = measure(choose_row(row, given), places, overwrite=overwrite, progress=TerminalProgress(console))
+        places = Places(root, out, store, weights, head, device)
+        text, run = measure(choose_row(row, given, head), places, overwrite=overwrite, progress=TerminalProgress(console))
         typer.echo(text)
         _exit(run)
 

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from primaps.benchmark.measure import measure_row
 from primaps.benchmark.row import Row
 from primaps.errors import ConfigError, DatasetError
+from primaps.features.backbone import load_backbone
 
 from .conftest import CLASSES, draw_scenes
 
@@ -320,3 +321,15 @@ def test_the_data_sets_of_the_paper(trees, texture, tmp_path, name, num_classes)
     assert len(scores["per_class_iou"]) == num_classes
     absent = [value for value in scores["per_class_iou"].values() if value is None]
     assert len(absent) >= num_classes - 15  # of the drawn classes few occur; empty clusters stand for the others
+
+
+def test_a_row_on_top_of_a_head(trees, texture_head, tmp_path):
+    backbone = load_backbone("texture", device="cpu", head=texture_head)
+    root = trees.write_potsdam(tmp_path / "potsdam")
+    row = dataclasses.replace(ROW, dataset="potsdam", size=40)
+    metrics, _ = measure_row(row, root, tmp_path / "row", backbone)
+    assert metrics["head"] == "stego"
+    assert metrics["settings"]["fit"]["initialise"] == "head"
+    assert "PriMaPs-EM on STEGO" in (tmp_path / "row" / "row.md").read_text("utf-8")
+    with pytest.raises(ConfigError, match="the head has cluster centres, 3, but got 5"):
+        measure_row(dataclasses.replace(row, clusters=5), root, tmp_path / "other", backbone)

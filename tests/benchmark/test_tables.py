@@ -6,7 +6,9 @@ from primaps.benchmark.tables import joined_tables, latex_row, markdown_row, rea
 from primaps.errors import CheckpointError, ConfigError
 
 
-def metrics(dataset="cityscapes", method="em", *, select="last", limit=None, clusters=27, published=(0.812, 0.194), std=0.0123):
+def metrics(
+    dataset="cityscapes", method="em", *, select="last", limit=None, clusters=27, head=None, published=(0.812, 0.194), std=0.0123
+):
     """What a finished row writes, as far as tables read it."""
 
     def variant(accuracy, miou, supervised=False):
@@ -26,6 +28,7 @@ def metrics(dataset="cityscapes", method="em", *, select="last", limit=None, clu
             "select": select,
             "limit": limit,
         },
+        "head": head,
         "oracle": select == "oracle",
         "num_classes": 27,
         "num_clusters": clusters,
@@ -65,6 +68,11 @@ def test_oracle_trial_and_overclustering_show_everywhere(write):
     assert "trial" in write(metrics(limit=5))
     assert "30 clusters" in write(metrics(clusters=30))
     assert not any(word in write(metrics()) for word in ("oracle", "trial", "clusters"))
+
+
+def test_a_head_shows_in_the_method():
+    assert "PriMaPs-EM on STEGO & DINO ViT-S/8" in latex_row(metrics(head="stego"))
+    assert len(joined_tables([metrics(), metrics(head="hp")])[0].splitlines()) == 6
 
 
 def test_notes_explain_the_marks():

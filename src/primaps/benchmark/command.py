@@ -12,7 +12,7 @@ from primaps.benchmark.measure import measure_row
 from primaps.benchmark.row import Row, read_row
 from primaps.benchmark.tables import joined_tables, markdown_row, read_metrics
 from primaps.errors import ConfigError
-from primaps.features.backbone import load_backbone
+from primaps.features.backbone import backbone_name, load_backbone
 from primaps.features.registry import find_spec
 from primaps.progress import Progress
 from primaps.run import Run
@@ -28,6 +28,7 @@ class Places:
         out: Folder of the row; None = named after it.
         store: Run folder of the features; None = in ``out``.
         weights: Weights file of the backbone; None = bundled or downloaded.
+        head: Folder of a head (STEGO, HP) on top of the backbone; None = none.
         device: Of the backbone and the fit.
     """
 
@@ -35,20 +36,25 @@ class Places:
     out: Path | None
     store: Path | None
     weights: Path | None
+    head: Path | None
     device: str
 
 
-def choose_row(name: str | None, given: Mapping[str, Any]) -> Row:
+def choose_row(name: str | None, given: Mapping[str, Any], head: Path | None = None) -> Row:
     """The row that options describe: one that comes with the package, or the options alone.
 
     Args:
         name: Name of a row; None = options alone.
         given: Fields of `Row`; None where the user gave none.
+        head: Folder of a head, which knows its backbone.
 
     Raises:
         ConfigError: If the row is unknown, an option contradicts its identity, or data set or backbone are missing.
+        CheckpointError: If there is no head in the folder.
     """
     options = {key: value for key, value in given.items() if value is not None}
+    if name is None and head is not None:
+        options["backbone"] = backbone_name(options.get("backbone"), head)
     if name is None:
         missing = [f"--{key}" for key in ("dataset", "backbone") if key not in options]
         if missing:
@@ -75,10 +81,11 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
     """
     if places.root is None:
         raise ConfigError(f"Expected --root, the folder of the data set {row.dataset}, but got none.")
-    out = Path(f"benchmark-{row.name}") if places.out is None else places.out
+    name = row.name if places.head is None else f"{row.name}-{places.head.name}"
+    out = Path(f"benchmark-{name}") if places.out is None else places.out
     find_spec(row.backbone)
     parts = open_parts(row, places.root)  # before weights are downloaded in vain
-    backbone = load_backbone(row.backbone, weights=places.weights, device=places.device)
+    backbone = load_backbone(row.backbone, weights=places.weights, device=places.device, head=places.head)
     metrics, run = measure_row(
         row, places.root, out, backbone, parts=parts, store=places.store, overwrite=overwrite, progress=progress
     )

@@ -162,10 +162,13 @@ def _without_failures(run: Run, images: tuple[ImageFile, ...]) -> tuple[ImageFil
 
 def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, EvaluationResult]]) -> dict[str, Any]:
     row, config = job.row, job.own.config
-    known = published(row.method, row.backbone, row.dataset)
+    description = dict(job.own.backbone.describe())
+    head = description["head"]["kind"] if "head" in description else None
+    known = published(row.method, row.backbone, row.dataset, head)
     return {
         "format": FORMAT,
         "row": dataclasses.asdict(row),
+        "head": head,
         "oracle": row.select == "oracle",
         "num_classes": len(job.fitted.dataset.class_names),
         "num_clusters": config.num_clusters,
@@ -183,7 +186,7 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
         "selection": {str(seed): one.record() for seed, one in fitted.selected.items()},
         "models": {str(seed): str(folder) for seed, folder in fitted.folders.items()},
         "settings": to_dict(config),
-        "backbone": dict(job.own.backbone.describe()),
+        "backbone": description,
         "versions": versions(),
         "seconds": {**job.features.folder.record["seconds"], **job.own.folder.record["seconds"]},
         "failures": len(job.own.failures),

@@ -13,6 +13,7 @@ from primaps.benchmark.packaged import row_text
 from primaps.config import Config, FitConfig, Method, did_you_mean, preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.probe import STEPS
+from primaps.features.heads.extractor import head_centres
 from primaps.features.preprocess import input_size
 from primaps.types import FeatureExtractor
 
@@ -89,7 +90,8 @@ class Row:
             num_images: Training images, for the distance of snapshots.
 
         Raises:
-            ConfigError: If there are fewer clusters than classes, or a setting is out of range.
+            ConfigError: If there are fewer clusters than classes, not as many as the head has cluster centres, or a setting is
+                out of range.
         """
         clusters = num_classes if self.clusters is None else self.clusters
         if clusters < num_classes:
@@ -100,13 +102,26 @@ class Row:
         base = preset_config(self.preset)
         size = base.features.size if self.size is None else self.size
         side = input_size(size, size, size, backbone.patch_size)[0]
-        fit = dataclasses.replace(base.fit, **{**self.fit, "method": self.method})
+        fit = dataclasses.replace(base.fit, **{**_start(backbone, clusters, self.method), **self.fit, "method": self.method})
         return dataclasses.replace(
             base,
             num_clusters=clusters,
             features=dataclasses.replace(base.features, size=side, framing="centre-crop"),
             fit=dataclasses.replace(fit, checkpoint_every=snapshot_distance(fit, num_images)),
         )
+
+
+def _start(backbone: FeatureExtractor, clusters: int, method: Method) -> dict[str, Any]:
+    """EM on a head starts from its cluster centres, as in the publication, if it has some."""
+    centres = head_centres(backbone)
+    if centres is None or method != "em":
+        return {}
+    if len(centres) != clusters:
+        raise ConfigError(
+            f"Expected as many clusters as the head has cluster centres, {len(centres)}, but got {clusters}. "
+            "Take a head that was fitted on this data set, or give --clusters."
+        )
+    return {"initialise": "head"}
 
 
 def snapshot_distance(fit: FitConfig, num_images: int) -> int:

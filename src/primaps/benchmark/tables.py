@@ -22,6 +22,7 @@ _METHODS: Final = {"baseline": "Baseline", "em": "PriMaPs-EM"}
 _TITLES: Final = {"cityscapes": "Cityscapes", "cocostuff": "COCO-Stuff", "potsdam": "Potsdam-3", "camvid": "CamVid"}
 _BACKBONES: Final = {
     "dino_vits8": "DINO ViT-S/8",
+    "dino_vits8_300ep": "DINO ViT-S/8",
     "dino_vitb8": "DINO ViT-B/8",
     "dinov2_vits14": "DINOv2 ViT-S/14",
     "dinov2_vitb14": "DINOv2 ViT-B/14",
@@ -34,6 +35,7 @@ class _Line:
 
     method: str
     backbone: str
+    head: str | None
     preset: str
     select: str
     clusters: str
@@ -43,14 +45,15 @@ class _Line:
     def of(cls, metrics: Mapping[str, Any]) -> _Line:
         row = metrics["row"]
         extra = "" if metrics["num_clusters"] == metrics["num_classes"] else f"{metrics['num_clusters']} clusters"
-        return cls(row["method"], row["backbone"], row["preset"], row["select"], extra, row["limit"] is not None)
+        return cls(row["method"], row["backbone"], metrics["head"], row["preset"], row["select"], extra, row["limit"] is not None)
 
     @property
     def titles(self) -> tuple[str, str, str]:
         """Method, backbone, and the settings that a reader must know."""
         selected = f"{ORACLE_MARK} (labels)" if self.select == "oracle" else self.select
         settings = [self.preset, selected, self.clusters, "trial" if self.trial else ""]
-        return _METHODS[self.method], _BACKBONES.get(self.backbone, self.backbone), ", ".join(filter(None, settings))
+        method = _METHODS[self.method] + (f" on {self.head.upper()}" if self.head else "")
+        return method, _BACKBONES.get(self.backbone, self.backbone), ", ".join(filter(None, settings))
 
 
 def markdown_row(metrics: Mapping[str, Any]) -> str:
