@@ -153,6 +153,18 @@ class FeatureSource(Protocol):
         ...
 
 
+class CheckpointStore(Protocol):
+    """Where a fit keeps its state between two runs. The caller makes sure that it belongs to the same data and settings."""
+
+    def load(self) -> dict[str, torch.Tensor] | None:
+        """The state saved last, or None if there is none."""
+        ...
+
+    def save(self, state: dict[str, torch.Tensor]) -> None:
+        """Replace the saved state by this flat dictionary of CPU tensors."""
+        ...
+
+
 @runtime_checkable
 class FeatureExtractor(Protocol):
     """A frozen backbone, or a backbone with a head: images in, dense features out."""

@@ -7,7 +7,7 @@ comes from an explicit generator.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import torch
@@ -102,20 +102,34 @@ def _generator(seed: int, view: View) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def _uniform(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+def uniform(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+    """One random number."""
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
 def _augment(image: torch.Tensor, generator: torch.Generator, clamp_jitter: bool, mean: Triple, std: Triple) -> torch.Tensor:
-    image = _blur(image, _uniform(generator, *BLUR_SIGMA))
-    jitter = _uniform(generator) < JITTER_BRANCH
-    if _uniform(generator) >= (JITTER_PROBABILITY if jitter else GREY_PROBABILITY):
+    image = _blur(image, uniform(generator, *BLUR_SIGMA))
+    jitter = uniform(generator) < JITTER_BRANCH
+    if uniform(generator) >= (JITTER_PROBABILITY if jitter else GREY_PROBABILITY):
         return image
     if clamp_jitter:
         return _recolour(image, generator, jitter)
+    return on_real_colours(image, mean, std, lambda colours: _recolour(colours, generator, jitter))
+
+
+def on_real_colours(
+    image: torch.Tensor, mean: Triple, std: Triple, change: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """Apply a change of colours in [0, 1] to a normalised image.
+
+    Args:
+        image: (3, H, W) float32, normalised.
+        mean: Per-channel mean of the normalisation.
+        std: Per-channel standard deviation of the normalisation.
+        change: Of a (3, H, W) image in [0, 1].
+    """
     offset, scale = (image.new_tensor(values)[:, None, None] for values in (mean, std))
-    colours = (image * scale + offset).clamp(0.0, 1.0)
-    return (_recolour(colours, generator, jitter) - offset) / scale
+    return (change((image * scale + offset).clamp(0.0, 1.0)) - offset) / scale
 
 
 def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -132,11 +146,25 @@ def _recolour(image: torch.Tensor, generator: torch.Generator, jitter: bool) -> 
     if not jitter:
         grey: torch.Tensor = functional.rgb_to_grayscale(image, num_output_channels=3)
         return grey
+    return jitter_colours(image, generator, JITTER, JITTER)
+
+
+def jitter_colours(image: torch.Tensor, generator: torch.Generator, strength: float, hue: float) -> torch.Tensor:
+    """Change brightness, contrast, saturation and hue in random order.
+
+    Args:
+        image: (3, H, W) float32; values are clamped to [0, 1].
+        generator: CPU generator.
+        strength: Factors of the first three are uniform in [1 - strength, 1 + strength].
+        hue: Shift of the hue, uniform in [-hue, hue], in turns.
+    """
+    from torchvision.transforms import functional
+
     changes = (
-        (functional.adjust_brightness, _uniform(generator, 1.0 - JITTER, 1.0 + JITTER)),
-        (functional.adjust_contrast, _uniform(generator, 1.0 - JITTER, 1.0 + JITTER)),
-        (functional.adjust_saturation, _uniform(generator, 1.0 - JITTER, 1.0 + JITTER)),
-        (functional.adjust_hue, _uniform(generator, -JITTER, JITTER)),
+        (functional.adjust_brightness, uniform(generator, 1.0 - strength, 1.0 + strength)),
+        (functional.adjust_contrast, uniform(generator, 1.0 - strength, 1.0 + strength)),
+        (functional.adjust_saturation, uniform(generator, 1.0 - strength, 1.0 + strength)),
+        (functional.adjust_hue, uniform(generator, -hue, hue)),
     )
     for index in torch.randperm(len(changes), generator=generator).tolist():
         change, amount = changes[index]

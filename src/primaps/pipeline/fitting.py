@@ -107,7 +107,7 @@ def _encoded(identity: str) -> torch.Tensor:
 
 
 def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str, *, keep_snapshots: bool) -> Model:
-    checkpoint = _DiskCheckpoint(folder / "checkpoint.safetensors", identity, run.progress.note)
+    checkpoint = DiskCheckpoint(folder / "checkpoint.safetensors", identity, run.progress.note)
     if keep_snapshots:
         checkpoint = _SnapshotKeeper(checkpoint.path, identity, run.progress.note, folder, run.config.fit)
     source = run.store.source([image.name for image in images])
@@ -162,7 +162,7 @@ def initial_prototypes(run: Run) -> torch.Tensor | None:
     return centres
 
 
-class _DiskCheckpoint:
+class DiskCheckpoint:
     """The state of an unfinished fit, on disk; ignored when it belongs to another fit."""
 
     def __init__(self, path: Path, identity: str, note: Callable[[str], None]) -> None:
@@ -171,6 +171,7 @@ class _DiskCheckpoint:
         self.identity = _encoded(identity)
 
     def load(self) -> dict[str, torch.Tensor] | None:
+        """The saved state of this fit, or None."""
         if not self.path.exists():
             return None
         try:
@@ -182,10 +183,11 @@ class _DiskCheckpoint:
         return state if identity is not None and torch.equal(identity, self.identity) else None
 
     def save(self, state: dict[str, torch.Tensor]) -> None:
+        """Replace the saved state."""
         write_tensors(self.path, {**state, "identity": self.identity})
 
 
-class _SnapshotKeeper(_DiskCheckpoint):
+class _SnapshotKeeper(DiskCheckpoint):
     """Keeps the prototypes of every state that it is given, before the state itself: a resumed fit misses none."""
 
     def __init__(self, path: Path, identity: str, note: Callable[[str], None], folder: Path, config: FitConfig) -> None:

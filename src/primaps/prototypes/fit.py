@@ -13,7 +13,6 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,22 +23,10 @@ from primaps.cores import Workers, workers
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.prototypes.classifier import FeatureMoments, Prototypes, logits, principal_directions
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss, update_teacher
-from primaps.types import FeatureSource, FitResult, View
+from primaps.types import CheckpointStore, FeatureSource, FitResult, View
 
 Progress = Callable[[str, int, int], None]
 """Called with the phase ("pca", "kmeans", "em", "usage"), the number of things done, and their total."""
-
-
-class CheckpointStore(Protocol):
-    """Where a fit keeps its state between two runs. The caller makes sure that it belongs to the same data and settings."""
-
-    def load(self) -> dict[str, Tensor] | None:
-        """The state saved last, or None if there is none."""
-        ...
-
-    def save(self, state: dict[str, Tensor]) -> None:
-        """Replace the saved state by this flat dictionary of CPU tensors."""
-        ...
 
 
 class _Phase(enum.IntEnum):

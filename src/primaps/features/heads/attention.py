@@ -65,8 +65,7 @@ def self_similarity(features: Tensor) -> Tensor:
 
 def _last_attention(backbone: FeatureExtractor) -> Any:
     """The attention module of the last block if it is timm's plain one, else None."""
-    from timm.layers import Attention
-    from timm.models.vision_transformer import VisionTransformer
+    from timm.models.vision_transformer import Attention, VisionTransformer  # type: ignore[attr-defined]
 
     model = getattr(backbone, "model", None)
     if not isinstance(model, VisionTransformer):

@@ -111,7 +111,8 @@ def consistency_loss(embeddings: Tensor, augmented: Tensor) -> Tensor:
     Returns:
         () mean of |z - z' + 1e-6|, the small number as in `torch.nn.PairwiseDistance`.
     """
-    return torch.linalg.vector_norm(embeddings - augmented + CONSISTENCY_EPSILON, dim=1).mean()
+    distances: Tensor = torch.linalg.vector_norm(embeddings - augmented + CONSISTENCY_EPSILON, dim=1)
+    return distances.mean()
 
 
 def specific_weight(step: int, total: int, warmup: int) -> float:
