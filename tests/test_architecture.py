@@ -15,7 +15,7 @@ GROUPS = (
     ("pipeline",),
     ("segmenter",),
     ("scores", "benchmark"),
-    ("demo", "doctor", "terminal", "cli", "__main__", "studio"),
+    ("demo", "doctor", "terminal", "cli", "head_cli", "__main__", "studio"),
 )
 PURE = (
     "proposals/*.py",

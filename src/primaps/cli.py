@@ -15,7 +15,8 @@ import typer
 
 from primaps.config import Config, Initialise, Method, PredictConfig, preset_config
 from primaps.errors import ConfigError
-from primaps.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, make_console, reported_errors
+from primaps.head_cli import hp_app, stego_app
+from primaps.terminal import EXIT_FAILED, TerminalProgress, exit_with, make_console, reported_errors
 
 if TYPE_CHECKING:
     from primaps.run import Run
@@ -32,6 +33,8 @@ app = typer.Typer(
 )
 
 head_app = typer.Typer(no_args_is_help=True, help="Heads on top of a backbone (STEGO, HP), used with --head elsewhere.")
+head_app.add_typer(stego_app, name="stego")
+head_app.add_typer(hp_app, name="hp")
 app.add_typer(head_app, name="head")
 
 Images = Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns.")]
@@ -469,17 +472,8 @@ def _draw_steps(images: list[str], out: Path, extractor: FeatureExtractor, confi
 
     written, failures = draw_steps(images, out, extractor, config, progress=TerminalProgress(make_console()))
     typer.echo(f"Rounds of the extraction: {written[0] if len(written) == 1 else out}")
-    _exit_if_failed(failures)
+    exit_with(failures)
 
 
 def _exit(run: Run) -> None:
-    """Exit code 3 if some inputs failed; they are named."""
-    _exit_if_failed(run.failures, f"; see {run.folder.failures_file}")
-
-
-def _exit_if_failed(failures: Sequence[Failure], where: str = "") -> None:
-    if failures:
-        typer.echo(f"{len(failures)} inputs could not be used{where}:", err=True)
-        for failure in failures[:10]:
-            typer.echo(f"  {failure.path}: {failure.reason}", err=True)
-        raise typer.Exit(EXIT_SOME_FAILED)
+    exit_with(run.failures, f"; see {run.folder.failures_file}")

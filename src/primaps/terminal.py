@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.progress import Task as Bar
 from rich.text import Text
 
 from primaps.errors import BackboneError, CheckpointError, ConfigError, MissingExtraError, PrimapsError
+from primaps.types import Failure
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -92,3 +93,20 @@ def reported_errors(console: Console) -> Iterator[None]:
 def make_console() -> Console:
     """A console on standard error, so that standard output stays free for results."""
     return Console(file=sys.stderr)
+
+
+def exit_with(failures: Sequence[Failure], where: str = "") -> None:
+    """End with exit code 3 if some inputs failed; the first ones are named on standard error.
+
+    Args:
+        failures: Inputs that could not be used.
+        where: Where all of them are listed, as the end of a clause.
+
+    Raises:
+        typer.Exit: If there are failures.
+    """
+    if failures:
+        typer.echo(f"{len(failures)} inputs could not be used{where}:", err=True)
+        for failure in failures[:10]:
+            typer.echo(f"  {failure.path}: {failure.reason}", err=True)
+        raise typer.Exit(EXIT_SOME_FAILED)

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -38,6 +40,15 @@ def test_equals_the_attention_that_timm_computes_unfused(vit):
     assert float(found.sum(2).min()) < 0.95  # the CLS token's part is gone
     assert float(found.std()) > 1e-4
     assert not attention.qkv._forward_hooks  # nothing is left behind
+
+
+def test_threads_do_not_get_each_others_attention(vit):
+    batches = [torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) for seed in range(12)]
+    expected = [features_and_attention(vit, batch)[1] for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda batch: features_and_attention(vit, batch)[1], batches))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_backbone_without_attention_attends_by_its_own_similarity(texture):

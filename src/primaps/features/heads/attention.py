@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -77,9 +78,15 @@ def _last_attention(backbone: FeatureExtractor) -> Any:
 
 @contextmanager
 def _recorded(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect what a layer gives out."""
+    """Collect what a layer gives out to this thread; other threads may use the same backbone at the same time."""
     outputs: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    mine = threading.get_ident()
+
+    def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        if threading.get_ident() == mine:
+            outputs.append(output)
+
+    handle = layer.register_forward_hook(keep)
     try:
         yield outputs
     finally:

@@ -1,0 +1,129 @@
+"""``primaps head stego fit`` and ``primaps head hp fit``: argument parsing only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from primaps.errors import ConfigError
+from primaps.terminal import TerminalProgress, exit_with, make_console, reported_errors
+
+if TYPE_CHECKING:
+    from primaps.features.heads.settings import HPConfig, StegoConfig
+
+stego_app = typer.Typer(no_args_is_help=True, help="STEGO heads (Hamilton et al., ICLR 2022).")
+hp_app = typer.Typer(no_args_is_help=True, help="HP heads (Seong et al., CVPR 2023).")
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the head; used with --head elsewhere.")]
+Classes = Annotated[int, typer.Option("--classes", help="Number of cluster centres, 2..254.")]
+Photographs = Annotated[
+    list[str] | None, typer.Option("--images", help="Files, folders or patterns to train on; may be given several times.")
+]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Train on a data set instead; its labels are not looked at.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")]
+Split = Annotated[str | None, typer.Option("--split", help="Part of the data set, for example train.")]
+BackboneName = Annotated[str, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them.")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+StegoPreset = Annotated[str, typer.Option("--preset", help="default, cityscapes, cocostuff, cocostuff-vits8 or potsdam.")]
+HPPreset = Annotated[str, typer.Option("--preset", help="default, cityscapes, cocostuff or potsdam.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Training steps. [default: by preset]")]
+Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep features in --out, or compute them in every step.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what other settings made in --out.")]
+
+
+@stego_app.command("fit")
+def fit_stego(
+    out: Out,
+    images: Photographs = None,
+    dataset: Dataset = None,
+    root: Root = None,
+    split: Split = None,
+    classes: Classes = 27,
+    backbone: BackboneName = "mini",
+    weights: Weights = None,
+    device: Device = "auto",
+    preset: StegoPreset = "default",
+    steps: Steps = None,
+    seed: Seed = 0,
+    cache: Cache = True,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a STEGO head without labels. Run again to resume."""
+    with reported_errors(make_console()):
+        from primaps.features.heads.settings import stego_preset
+
+        config = stego_preset(preset)
+        config = config if steps is None else config.with_steps(steps)
+        inputs = _inputs(images, dataset, root, split)
+        _fit(config, inputs, out, backbone, weights, device, classes, seed, cache=cache, overwrite=overwrite)
+
+
+@hp_app.command("fit")
+def fit_hp(
+    out: Out,
+    images: Photographs = None,
+    dataset: Dataset = None,
+    root: Root = None,
+    split: Split = None,
+    classes: Classes = 27,
+    backbone: BackboneName = "mini",
+    weights: Weights = None,
+    device: Device = "auto",
+    preset: HPPreset = "default",
+    steps: Steps = None,
+    seed: Seed = 0,
+    cache: Cache = True,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train an HP head without labels. Run again to resume."""
+    with reported_errors(make_console()):
+        from primaps.features.heads.settings import hp_preset
+
+        config = hp_preset(preset)
+        config = config if steps is None else config.with_steps(steps)
+        inputs = _inputs(images, dataset, root, split)
+        _fit(config, inputs, out, backbone, weights, device, classes, seed, cache=cache, overwrite=overwrite)
+
+
+def _inputs(images: list[str] | None, dataset: str | None, root: Path | None, split: str | None) -> list[str]:
+    """The photographs: given ones, or the image files of a data set."""
+    if bool(images) == (dataset is not None):
+        raise ConfigError("Expected either --images or --dataset with --root, but got both or neither.")
+    if images:
+        if root is not None or split is not None:
+            raise ConfigError("Expected --root and --split with --dataset only. Give the photographs with --images alone.")
+        return images
+    if dataset is None or root is None or not root.is_dir():
+        raise ConfigError(f"Expected --root to be the folder of the data set, but got {root}.")
+    from primaps.data.dataset import load_dataset
+
+    return [str(path) for path in load_dataset(dataset, root, split).image_paths]
+
+
+def _fit(
+    config: StegoConfig | HPConfig,
+    inputs: list[str],
+    out: Path,
+    backbone: str,
+    weights: Path | None,
+    device: str,
+    classes: int,
+    seed: int,
+    *,
+    cache: bool,
+    overwrite: bool,
+) -> None:
+    from primaps.features.backbone import load_backbone
+    from primaps.pipeline.head_fitting import HeadJob, fit_head
+
+    if seed < 0:
+        raise ConfigError(f"Expected --seed to be 0 or more, but got {seed}.")
+    extractor = load_backbone(backbone, weights=weights, device=device)
+    job = HeadJob(inputs, out, extractor, config, classes, seed, cache)
+    run = fit_head(job, overwrite=overwrite, progress=TerminalProgress(make_console()))
+    typer.echo(f"Head: {out}")
+    exit_with(run.failures, f"; see {run.folder.failures_file}")

@@ -1,0 +1,225 @@
+"""Train a head on photographs: crops and their features, neighbours, the training itself, and the head's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from primaps.config import Config
+from primaps.errors import CheckpointError, ConfigError
+from primaps.features.heads.attention import has_attention
+from primaps.features.heads.clusters import ClusterCentres
+from primaps.features.heads.files import Head, HeadKind, head_record, save_head
+from primaps.features.heads.hp import HPTask
+from primaps.features.heads.neighbours import nearest_neighbours
+from primaps.features.heads.projection import ProjectionHead
+from primaps.features.heads.settings import HPConfig, StegoConfig
+from primaps.features.heads.stego import StegoTask
+from primaps.features.heads.training import train_head
+from primaps.pipeline.commands import finishing
+from primaps.pipeline.fitting import DiskCheckpoint
+from primaps.pipeline.head_crops import CropNeeds, PreparedCrops
+from primaps.pipeline.opening import open_run
+from primaps.progress import Progress
+from primaps.run import ALGORITHM, Run
+from primaps.store import fingerprint, read_tensors, remove_file, write_json, write_tensors
+from primaps.types import FeatureExtractor
+
+STORED_NEIGHBOURS = 30
+"""Nearest neighbours that are found and kept of every crop, as in the official code."""
+USAGE_CROPS = 500
+"""Crops, evenly spread, in which the use of the cluster centres is counted."""
+
+
+@dataclass(frozen=True)
+class HeadJob:
+    """What is trained on what.
+
+    Attributes:
+        inputs: Image files, folders or patterns.
+        out: Folder of the head.
+        backbone: Frozen.
+        config: Settings of the training; their type says which kind of head.
+        num_clusters: K.
+        seed: Of everything random.
+        cache: Keep features on disk.
+    """
+
+    inputs: Sequence[str | Path]
+    out: Path
+    backbone: FeatureExtractor
+    config: StegoConfig | HPConfig
+    num_clusters: int
+    seed: int = 0
+    cache: bool = True
+
+    @property
+    def kind(self) -> HeadKind:
+        """Which kind of head."""
+        return "stego" if isinstance(self.config, StegoConfig) else "hp"
+
+    def needs(self) -> CropNeeds:
+        """What the training asks of every crop."""
+        config = self.config
+        if isinstance(config, StegoConfig):
+            return CropNeeds(config.crops, cache=self.cache)
+        views = config.photometric_views if config.consistency_weight else 0
+        return CropNeeds(config.crops, local=True, views=views, clamp_jitter=config.clamp_jitter, cache=self.cache)
+
+    def settings(self) -> dict[str, Any]:
+        """What identifies the training, for the record."""
+        settings = dataclasses.asdict(self.config)
+        del settings["checkpoint_every"]  # changes nothing
+        return {"kind": self.kind, "num_clusters": self.num_clusters, "seed": self.seed, "cache": self.cache, **settings}
+
+
+def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None = None) -> Run:
+    """Train a head without labels, or find it trained. Resumable.
+
+    Args:
+        job: What is trained on what.
+        overwrite: Replace a head that was trained with other settings.
+        progress: Who is told.
+
+    Returns:
+        The run, with the inputs that could not be used.
+
+    Raises:
+        ConfigError: If no input exists, or ``out`` was made with other settings or holds a foreign head.
+        DatasetError: If no image could be used, or there are too few.
+        OutputError: If something cannot be written.
+    """
+    _refuse_foreign(job.out, overwrite=overwrite)
+    side = job.config.crops.side(job.backbone.patch_size)
+    config = Config(num_clusters=job.num_clusters, seed=job.seed)
+    config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=side))
+    run = open_run(job.inputs, job.out, job.backbone, config, stages=("backbone",), overwrite=overwrite, progress=progress)
+    run.folder.claim({"head": job.settings()}, overwrite=overwrite)
+    with finishing(run, f"head {job.kind} fit", [str(given) for given in job.inputs]):
+        crops = PreparedCrops(run, job.needs())
+        contents = crops.prepare()
+        identity = fingerprint([ALGORITHM, crops.settings, job.settings(), list(contents.items())])
+        run.counts |= {"images": len(crops.images), "crops": len(crops)}
+        if not _is_trained(job.out, identity):
+            _train(run, job, crops, identity)
+    return run
+
+
+def _refuse_foreign(out: Path, *, overwrite: bool) -> None:
+    if (out / "head.json").exists() and not (out / "run.json").exists() and not overwrite:
+        raise ConfigError(f"{out} holds a head that was not trained there. Choose another --out, or add --overwrite.")
+
+
+def _is_trained(out: Path, identity: str) -> bool:
+    if not (out / "head.json").exists():
+        return False
+    try:
+        return bool(head_record(out)["training"].get("fingerprint") == identity)
+    except CheckpointError:
+        return False  # damaged: it is trained again
+
+
+def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
+    config = job.config
+    task: StegoTask | HPTask
+    if isinstance(config, StegoConfig):
+        neighbours = _neighbours(run, crops, identity)
+        task = StegoTask(crops, neighbours, job.num_clusters, config, job.seed, crops.device)
+    else:
+        if not has_attention(job.backbone):
+            run.progress.note(
+                f"{job.backbone.name} has no attention to read: local hidden positives go by the similarity of its features."
+            )
+        task = HPTask(crops, job.num_clusters, config, job.seed, crops.device)
+    steps = config.num_steps(len(crops))
+    checkpoint = DiskCheckpoint(job.out / "checkpoint.safetensors", identity, run.progress.note)
+    with run.stage(f"{job.kind} head", steps):
+        history = train_head(
+            task,
+            steps,
+            seed=job.seed,
+            checkpoint=checkpoint,
+            checkpoint_every=config.checkpoint_every,
+            progress=_advance(run.progress),
+        )
+    usage = cluster_usage(task.head, task.clusters, crops)
+    _note_dead(run, usage)
+    training = {
+        "settings": job.settings(),
+        "images": len(crops.images),
+        "crops": len(crops),
+        "steps": steps,
+        "usage": usage.tolist(),
+        "mixing": None if job.kind == "stego" else ("attention" if has_attention(job.backbone) else "self-similarity"),
+        "fingerprint": identity,
+    }
+    side = config.crops.side(job.backbone.patch_size)
+    head = Head(
+        job.kind, task.head.cpu(), dict(job.backbone.describe()), side, task.clusters.centres.detach().cpu(), training=training
+    )
+    write_json(job.out / "losses.json", {name: [round(value, 6) for value in values] for name, values in history.items()})
+    save_head(job.out, head)
+    remove_file(checkpoint.path)
+
+
+def _advance(progress: Progress) -> Callable[[int], None]:
+    """Turns numbers of steps that are done into progress."""
+    before = 0
+
+    def report(done: int) -> None:
+        nonlocal before
+        progress.advance(done - before)
+        before = done
+
+    return report
+
+
+def _neighbours(run: Run, crops: PreparedCrops, identity: str) -> Tensor:
+    """Nearest neighbours of all crops, found once and stored."""
+    path = run.folder.root / "neighbours.safetensors"
+    key = fingerprint([identity, STORED_NEIGHBOURS])
+    mark = torch.frombuffer(bytearray(key.encode("ascii")), dtype=torch.uint8)
+    if path.exists():
+        try:
+            stored = read_tensors(path)
+        except CheckpointError as error:
+            run.progress.note(f"The stored neighbours are of no use and are found anew: {error}")
+        else:
+            if torch.equal(stored["key"], mark):
+                return stored["neighbours"].long()
+    neighbours = nearest_neighbours(crops.descriptors().to(crops.device), STORED_NEIGHBOURS)
+    write_tensors(path, {"neighbours": neighbours.int(), "key": mark})
+    return neighbours
+
+
+@torch.no_grad()
+def cluster_usage(head: ProjectionHead, clusters: ClusterCentres, crops: PreparedCrops) -> Tensor:
+    """Tokens per cluster centre, in up to `USAGE_CROPS` crops.
+
+    Args:
+        head: Trained, in evaluation mode.
+        clusters: Its cluster centres.
+        crops: The training crops.
+
+    Returns:
+        (K,) int64 on the CPU.
+    """
+    usage = torch.zeros(len(clusters.centres), dtype=torch.int64)
+    for index in range(0, len(crops), -(-len(crops) // USAGE_CROPS)):
+        winners = clusters(head(crops.features([index]))).max(1).indices
+        usage += torch.bincount(winners.flatten(), minlength=len(usage)).cpu()
+    return usage
+
+
+def _note_dead(run: Run, usage: Tensor) -> None:
+    dead = (usage == 0).nonzero().flatten().tolist()
+    run.counts |= {"clusters": len(usage), "dead_clusters": dead}
+    if dead:
+        listed = ", ".join(map(str, dead))
+        run.progress.note(f"{len(dead)} of {len(usage)} cluster centres own no part of the crops (ids {listed}).")
