@@ -12,7 +12,6 @@ from primaps.features.heads.hp_loss import (
     consistency_loss,
     contrastive_loss,
     hidden_positives,
-    own_places,
     reference_similarity,
     specific_weight,
 )
@@ -152,10 +151,6 @@ def test_hidden_positives_are_symmetric_and_exceed_a_bar():
     assert not found.diagonal().any()
     for i, j in itertools.permutations(range(8), 2):
         assert bool(found[i, j]) == bool(tokens[i] @ tokens[j] > min(bars[i], bars[j]))
-
-
-def test_own_places():
-    assert own_places(slice(1, 3), 4, torch.device("cpu")).tolist() == [[False, True, False, False], [False, False, True, False]]
 
 
 def test_consistency_is_the_pairwise_distance_of_torch():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from primaps.features.heads.clusters import ClusterCentres
 from primaps.features.heads.crops import TrainingCrops
@@ -23,7 +25,9 @@ from primaps.features.heads.projection import ProjectionHead
 from primaps.features.heads.settings import HPConfig
 from primaps.features.heads.training import Draw, HeadTask, batch_of, generator, seeded
 
-_POOL_BATCH = 64
+RECOMPUTE_FROM: Final = 2**27
+"""Pairs of tokens in a batch from which on similarities are computed twice instead of kept, which would take some 3 GB and more."""
+_POOL_BATCH: Final = 64
 
 
 class Pools(nn.Module):
@@ -139,19 +143,19 @@ class HPTask(HeadTask):
         count, per_image = len(features), len(plain) // len(features)
         kept = torch.rand(per_image, len(plain), device=plain.device) < config.kept
         weight = specific_weight(step, self.total, config.warmup)
-        total = plain.new_zeros(())
-        for image in range(count):
+
+        def of_image(image: int, *views: Tensor) -> Tensor:
             anchors = slice(image * per_image, (image + 1) * per_image)
-            pairs = Pairs(
-                anchors,
-                agnostic=hidden_positives(plain, plain_bars, anchors),
-                specific=hidden_positives(momentum, momentum_bars, anchors),
-                kept=kept,
-                specific_weight=weight,
-            )
-            for embeddings in views:
-                total = total + contrastive_loss(embeddings, pairs, temperature=config.temperature)
-        return total / (len(views) * count)
+            agnostic = hidden_positives(plain, plain_bars, anchors)
+            specific = hidden_positives(momentum, momentum_bars, anchors)
+            pairs = Pairs(anchors, agnostic, specific, kept, weight)
+            return torch.stack([contrastive_loss(view, pairs, temperature=config.temperature) for view in views]).mean()
+
+        if count * kept.numel() > RECOMPUTE_FROM:  # else all images' similarities stay in memory until the gradient is computed
+            parts = [checkpoint(of_image, image, *views, use_reentrant=False) for image in range(count)]
+        else:
+            parts = [of_image(image, *views) for image in range(count)]
+        return torch.stack(parts).mean()
 
 
 @torch.no_grad()

@@ -42,14 +42,11 @@ def hidden_positives(tokens: Tensor, bars: Tensor, anchors: slice) -> Tensor:
         (A, N) bool; symmetric; an anchor is never a positive of its own.
     """
     similarity = tokens[anchors] @ tokens.T
-    found = (similarity > bars[anchors, None]) | (similarity > bars)
-    return found & ~own_places(anchors, len(tokens), tokens.device)
-
-
-def own_places(anchors: slice, total: int, device: torch.device) -> Tensor:
-    """(A, total) bool: where an anchor meets itself."""
-    numbers = torch.arange(total, device=device)
-    return numbers[anchors, None] == numbers
+    # Greater than one of two bars is greater than the lower one.
+    found = similarity > torch.minimum(bars[anchors, None], bars)
+    numbers = torch.arange(len(tokens), device=tokens.device)[anchors]
+    found[numbers - numbers[0], numbers] = False
+    return found
 
 
 @dataclass(frozen=True)
@@ -86,16 +83,20 @@ def contrastive_loss(embeddings: Tensor, pairs: Pairs, *, temperature: float, re
     Returns:
         () float32.
     """
-    chosen = pairs.agnostic.any(1)
-    if not bool(chosen.any()):
+    chosen = pairs.agnostic.any(1).nonzero().flatten()
+    if not len(chosen):
         return embeddings.sum() * 0.0
-    scores = embeddings[pairs.anchors][chosen].float() @ embeddings.T.float() / temperature
-    others = ~own_places(pairs.anchors, len(embeddings), embeddings.device)[chosen]
-    compared = (pairs.agnostic[chosen] | pairs.kept[chosen]) & others
-    log_probabilities = scores - scores.masked_fill(~compared, -torch.inf).logsumexp(1, keepdim=True)
-    weights = pairs.agnostic[chosen].float() + pairs.specific_weight * pairs.specific[chosen].float()
+    numbers = torch.arange(len(embeddings), device=embeddings.device)[pairs.anchors][chosen]
+    agnostic = pairs.agnostic[chosen]
+    compared = agnostic | pairs.kept[chosen]
+    compared[torch.arange(len(chosen), device=chosen.device), numbers] = False
+    weights = agnostic.float()
+    if pairs.specific_weight:
+        weights = weights.add_(pairs.specific[chosen], alpha=pairs.specific_weight)
     number = weights.sum(1)
-    per_anchor = (weights * log_probabilities).sum(1) / number
+    scores = embeddings[numbers].float() @ (embeddings.T.float() / temperature)
+    # Log-probabilities are the scores less a number per anchor, which their weighted mean only shifts.
+    per_anchor = (weights * scores).sum(1) / number - scores.masked_fill(~compared, -torch.inf).logsumexp(1)
     if reweight:
         per_anchor = per_anchor * number / number.mean()
     return -(temperature / BASE_TEMPERATURE) * per_anchor.mean()

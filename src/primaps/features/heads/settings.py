@@ -187,7 +187,7 @@ HP_PRESETS: dict[str, Callable[[], HPConfig]] = {
         steps=300,
         clamp_jitter=False,
         photometric_views=1,
-        crops=SMALL,
+        crops=dataclasses.replace(SMALL, resolution=128),
     ),
     "cityscapes": HPConfig,
     "cocostuff": lambda: HPConfig(temperature=0.8, momentum=0.99, warmup=1000, renew_every=100, epochs=3),
