@@ -163,7 +163,8 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
     head = Head(
         job.kind, task.head.cpu(), dict(job.backbone.describe()), side, task.clusters.centres.detach().cpu(), training=training
     )
-    write_json(job.out / "losses.json", {name: [round(value, 6) for value in values] for name, values in history.items()})
+    losses = {name: [round(value, 6) for value in history[name]] for name in sorted(history)}
+    write_json(job.out / "losses.json", losses)
     save_head(job.out, head)
     remove_file(checkpoint.path)
 

@@ -1,0 +1,190 @@
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from primaps.errors import ConfigError, DatasetError
+from primaps.features.backbone import load_backbone
+from primaps.features.heads.crops import CropConfig
+from primaps.features.heads.files import load_head
+from primaps.features.heads.settings import hp_preset, stego_preset
+from primaps.pipeline.head_fitting import HeadJob, fit_head
+from primaps.progress import Silent
+
+SMALL = CropConfig(resolution=32, resample="bilinear")
+CONFIGS = {
+    "stego": dataclasses.replace(
+        stego_preset("default"), dim=5, samples=4, batch_size=6, steps=9, crops=SMALL, checkpoint_every=2
+    ),
+    "hp": dataclasses.replace(
+        hp_preset("default"), dim=5, pool_size=12, batch_size=6, steps=9, warmup=2, renew_every=4, crops=SMALL, checkpoint_every=2
+    ),
+}
+kinds = pytest.mark.parametrize("kind", CONFIGS)
+
+
+@pytest.fixture
+def job(photographs, texture, tmp_path):
+    def make(kind, out="head", **changes):
+        options = {"num_clusters": 3, "config": CONFIGS[kind], "inputs": [str(photographs)], **changes}
+        return HeadJob(out=tmp_path / out, backbone=texture, **options)
+
+    return make
+
+
+class InterruptAfter(Silent):
+    """A user who loses patience in the middle of the training."""
+
+    def __init__(self, stage, steps):
+        self.stage, self.steps, self.now = stage, steps, None
+
+    def start(self, stage, total):
+        self.now = stage
+
+    def advance(self, steps=1):
+        if self.now == self.stage:
+            self.steps -= steps
+            if self.steps < 0:
+                raise KeyboardInterrupt
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def contents(out):
+    return {name: (out / name).read_bytes() for name in ("head.safetensors", "head.json", "losses.json")}
+
+
+@kinds
+def test_a_head_is_trained_and_can_be_used(job, kind, tmp_path, photograph, texture):
+    run = fit_head(job(kind))
+    head = load_head(tmp_path / "head")
+    assert head.kind == kind
+    assert head.size == 32
+    assert head.centres.shape == (3, 5)
+    assert head.backbone == json.loads(json.dumps(texture.describe()))
+    assert not run.failures
+    training = head.training
+    assert (training["images"], training["crops"], training["steps"]) == (5, 25, 9)
+    assert sum(training["usage"]) == 25 * 16
+    assert training["settings"]["seed"] == 0
+    assert training["mixing"] == {"stego": None, "hp": "self-similarity"}[kind]
+    losses = json.loads((tmp_path / "head" / "losses.json").read_text())
+    assert all(len(values) == 9 for values in losses.values())
+    assert not (tmp_path / "head" / "checkpoint.safetensors").exists()
+    codes = load_backbone("texture", device="cpu", head=tmp_path / "head").extract(photograph, size=64)
+    assert codes.shape[0] == 5
+    assert torch.isfinite(codes).all()
+
+
+@kinds
+@pytest.mark.parametrize("steps", [0, 5])
+def test_interrupted_and_started_again_it_ends_with_the_same_bytes(job, kind, tmp_path, steps):
+    fit_head(job(kind))
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(job(kind, "again"), progress=InterruptAfter(f"{kind} head", steps))
+    assert (tmp_path / "again" / "checkpoint.safetensors").exists() == (steps > 0)
+    assert json.loads((tmp_path / "again" / "run.json").read_text())["status"] == "interrupted"
+    fit_head(job(kind, "again"))
+    assert contents(tmp_path / "again") == contents(tmp_path / "head")
+
+
+@kinds
+def test_another_seed_gives_another_head(job, kind, tmp_path):
+    fit_head(job(kind))
+    fit_head(job(kind, "other", seed=1))
+    first, second = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "other"))
+    assert not torch.equal(first["centres"], second["centres"])
+
+
+def test_a_trained_head_is_left_alone(job, tmp_path):
+    fit_head(job("stego"))
+    time = (tmp_path / "head" / "head.safetensors").stat().st_mtime_ns
+    fit_head(job("stego"))
+    assert (tmp_path / "head" / "head.safetensors").stat().st_mtime_ns == time
+
+
+def test_a_changed_photograph_trains_anew(job, tmp_path, photographs):
+    fit_head(job("stego"))
+    before = contents(tmp_path / "head")
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(photographs / "p0.png")
+    fit_head(job("stego"))
+    assert contents(tmp_path / "head") != before
+
+
+def test_a_touched_photograph_does_not(job, tmp_path, photographs):
+    fit_head(job("stego"))
+    before = (tmp_path / "head" / "head.safetensors").stat().st_mtime_ns
+    os.utime(photographs / "p0.png")
+    fit_head(job("stego"))
+    assert (tmp_path / "head" / "head.safetensors").stat().st_mtime_ns == before
+
+
+def test_damaged_leftovers_are_made_again(job, tmp_path):
+    fit_head(job("stego"))
+    before = contents(tmp_path / "head")
+    (tmp_path / "head" / "head.json").write_text("{}")
+    (tmp_path / "head" / "neighbours.safetensors").write_bytes(b"no tensors")
+    (tmp_path / "head" / "checkpoint.safetensors").write_bytes(b"no tensors")
+    told = Notes()
+    fit_head(job("stego"), progress=told)
+    assert contents(tmp_path / "head") == before
+    assert any("neighbours" in note for note in told.notes)
+    assert any("unfinished fit" in note for note in told.notes)
+
+
+def test_other_settings_are_refused_by_name_unless_overwritten(job, tmp_path):
+    fit_head(job("stego"))
+    before = contents(tmp_path / "head")
+    longer = job("stego", config=CONFIGS["stego"].with_steps(11))
+    with pytest.raises(ConfigError, match=r"head\.steps: 9 -> 11"):
+        fit_head(longer)
+    assert contents(tmp_path / "head") == before
+    fit_head(longer, overwrite=True)
+    assert load_head(tmp_path / "head").training["steps"] == 11
+
+
+def test_a_head_from_elsewhere_is_not_replaced(job, tmp_path):
+    fit_head(job("stego"))
+    (tmp_path / "head" / "run.json").unlink()
+    with pytest.raises(ConfigError, match="not trained there"):
+        fit_head(job("stego"))
+
+
+def test_a_bad_photograph_is_reported(job, photographs, tmp_path):
+    (photographs / "bad.png").write_bytes(b"no image")
+    run = fit_head(job("stego"))
+    assert [failure.stage for failure in run.failures] == ["read"]
+    assert (tmp_path / "head" / "failures.jsonl").exists()
+    assert load_head(tmp_path / "head").training["images"] == 5
+
+
+def test_stego_needs_a_second_photograph(job, photographs):
+    whole = dataclasses.replace(CONFIGS["stego"], crops=dataclasses.replace(SMALL, mode="whole"))
+    with pytest.raises(DatasetError, match="two or more"):
+        fit_head(job("stego", config=whole, inputs=[str(photographs / "p0.png")]))
+
+
+def test_without_a_cache_the_head_is_nearly_the_same(job, tmp_path):
+    fit_head(job("hp"))
+    fit_head(job("hp", "fresh", cache=False))
+    kept, fresh = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "fresh"))
+    torch.testing.assert_close(kept["centres"], fresh["centres"], atol=1e-2, rtol=0.1)
+
+
+def test_unused_centres_are_noted(job):
+    told = Notes()
+    run = fit_head(job("stego", num_clusters=200), progress=told)
+    assert run.counts["clusters"] == 200
+    assert run.counts["dead_clusters"]
+    assert any("of 200 cluster centres own no part" in note for note in told.notes)
