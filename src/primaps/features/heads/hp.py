@@ -26,7 +26,7 @@ from primaps.features.heads.settings import HPConfig
 from primaps.features.heads.training import Draw, HeadTask, batch_of, generator, seeded
 
 RECOMPUTE_FROM: Final = 2**27
-"""Pairs of tokens in a batch from which on similarities are computed twice instead of kept, which would take some 3 GB and more."""
+"""Pairs of tokens in a batch from which on similarities are computed twice: keeping them would take 3 GB and more."""
 _POOL_BATCH: Final = 64
 
 

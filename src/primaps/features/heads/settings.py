@@ -57,7 +57,7 @@ class StegoConfig:
     learning_rate: float = 5e-4
     cluster_learning_rate: float = 5e-3
     crops: CropConfig = dataclasses.field(default_factory=CropConfig)
-    checkpoint_every: int = 50
+    checkpoint_every: int = 20
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -128,7 +128,7 @@ class HPConfig:
     clamp_jitter: bool = True
     photometric_views: int | None = None
     crops: CropConfig = dataclasses.field(default_factory=CropConfig)
-    checkpoint_every: int = 50
+    checkpoint_every: int = 20
 
     def __post_init__(self) -> None:
         """Check ranges.
