@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +15,11 @@ import typer
 from primaps.config import Config, Initialise, Method, PredictConfig, preset_config
 from primaps.errors import ConfigError
 from primaps.head_cli import hp_app, stego_app
-from primaps.terminal import EXIT_FAILED, TerminalProgress, exit_with, make_console, reported_errors
+from primaps.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, exit_with, make_console, reported_errors
 
 if TYPE_CHECKING:
     from primaps.run import Run
-    from primaps.types import Failure, FeatureExtractor
+    from primaps.types import FeatureExtractor
 
 app = typer.Typer(
     name="primaps",
