@@ -15,6 +15,7 @@ from primaps.features.heads.files import load_head
 from primaps.features.heads.settings import hp_preset, stego_preset
 from primaps.pipeline.head_fitting import HeadJob, fit_head
 from primaps.progress import Silent
+from primaps.segmenter import Segmenter
 
 SMALL = CropConfig(resolution=32, resample="bilinear")
 CONFIGS = {
@@ -62,7 +63,9 @@ class Notes(Silent):
 
 
 def contents(out):
-    return {name: (out / name).read_bytes() for name in ("head.safetensors", "head.json", "losses.json")}
+    return {
+        name: (out / name).read_bytes() for name in ("head.safetensors", "head.json", "losses.json", "prototypes.safetensors")
+    }
 
 
 @kinds
@@ -85,6 +88,19 @@ def test_a_head_is_trained_and_can_be_used(job, kind, tmp_path, photograph, text
     codes = load_backbone("texture", device="cpu", head=tmp_path / "head").extract(photograph, size=64)
     assert codes.shape[0] == 5
     assert torch.isfinite(codes).all()
+
+
+@kinds
+def test_its_own_clusters_are_a_model(job, kind, tmp_path, photograph):
+    fit_head(job(kind))
+    segmenter = Segmenter.load(tmp_path / "head", device="cpu")
+    labels = segmenter.predict(photograph)
+    codes = torch.nn.functional.normalize(segmenter.backbone.extract(photograph, size=320), dim=0)
+    centres = torch.nn.functional.normalize(load_head(tmp_path / "head").centres, dim=1)
+    cosines = torch.einsum("kd,dhw->khw", centres, codes)
+    size = tuple(photograph.shape[:2])
+    expected = torch.nn.functional.interpolate(cosines[None], size, mode="bilinear")[0].argmax(0)
+    assert (torch.from_numpy(labels).long() == expected).float().mean() > 0.99
 
 
 @kinds

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from primaps.config import Config
+from primaps.config import Config, FeatureConfig
 from primaps.errors import CheckpointError, ConfigError
 from primaps.features.heads.attention import has_attention
 from primaps.features.heads.clusters import ClusterCentres
+from primaps.features.heads.crops import CropConfig
+from primaps.features.heads.extractor import BackboneWithHead
 from primaps.features.heads.files import Head, HeadKind, head_record, save_head
 from primaps.features.heads.hp import HPTask
 from primaps.features.heads.neighbours import nearest_neighbours
@@ -22,6 +24,7 @@ from primaps.features.heads.projection import ProjectionHead
 from primaps.features.heads.settings import HPConfig, StegoConfig
 from primaps.features.heads.stego import StegoTask
 from primaps.features.heads.training import train_head
+from primaps.model import Model
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.fitting import DiskCheckpoint
 from primaps.pipeline.head_crops import CropNeeds, PreparedCrops
@@ -29,7 +32,7 @@ from primaps.pipeline.opening import open_run
 from primaps.progress import Progress
 from primaps.run import ALGORITHM, Run
 from primaps.store import fingerprint, read_tensors, remove_file, write_json, write_tensors
-from primaps.types import FeatureExtractor
+from primaps.types import FeatureExtractor, FitResult
 
 STORED_NEIGHBOURS = 30
 """Nearest neighbours that are found and kept of every crop, as in the official code."""
@@ -117,12 +120,13 @@ def _refuse_foreign(out: Path, *, overwrite: bool) -> None:
 
 
 def _is_trained(out: Path, identity: str) -> bool:
-    if not (out / "head.json").exists():
+    if not (out / "head.json").exists() or not (out / "model.json").exists():
         return False
     try:
-        return bool(head_record(out)["training"].get("fingerprint") == identity)
+        trained = [head_record(out)["training"].get("fingerprint"), Model.load(out).fingerprint]
     except CheckpointError:
         return False  # damaged: it is trained again
+    return trained == [identity, identity]
 
 
 def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
@@ -166,7 +170,19 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
     losses = {name: [round(value, 6) for value in history[name]] for name in sorted(history)}
     write_json(job.out / "losses.json", losses)
     save_head(job.out, head)
+    _save_model(job, head, usage, identity)
     remove_file(checkpoint.path)
+
+
+def _save_model(job: HeadJob, head: Head, usage: Tensor, identity: str) -> None:
+    """The head's own cluster centres as a model, so that the head by itself can predict and be measured."""
+    if head.centres is None:
+        raise CheckpointError("Expected a trained head to have cluster centres, but it has none.")
+    extractor = BackboneWithHead(job.backbone, job.out)
+    size = CropConfig(resolution=FeatureConfig().size).side(job.backbone.patch_size)
+    fit = FitResult(head.centres, head.centres.clone(), cosine=True, usage=usage)
+    settings = {"preset": "default", "method": "baseline", **job.settings()}
+    Model(fit, extractor.describe(), extractor.weights_path, size, settings, identity, extractor.head_path).save(job.out)
 
 
 def _advance(progress: Progress) -> Callable[[int], None]:
