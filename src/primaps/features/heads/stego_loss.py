@@ -44,7 +44,7 @@ class Switches:
         shift_random: b of pairs with a random image.
         pointwise: Feature correlations are centred at every place first ("spatial centering").
         zero_clamp: Negative code correlations count 0 ("zero clamping").
-        stabilize: Code correlations above 0.8 count 0.8; includes the zero clamp.
+        stabilize: Code correlations above 0.8 count 0.8.
     """
 
     shift_self: float
