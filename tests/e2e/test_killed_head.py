@@ -1,4 +1,7 @@
-"""Training of a head, killed at a random moment and started again: as if nothing had happened."""
+"""Training of a head, killed at a random moment and started again: as if nothing had happened.
+
+HP resumes by the same loop; `tests/pipeline/test_head_fitting.py` interrupts both kinds.
+"""
 
 import os
 import random
@@ -11,7 +14,7 @@ from PIL import Image
 
 SEED = int(os.environ.get("PRIMAPS_KILL_SEED", "0"))
 """Another seed gives other moments."""
-OPTIONS = ("--backbone", "texture", "--classes", "3", "--steps", "45", "--device", "cpu")
+OPTIONS = ("--backbone", "texture", "--classes", "3", "--steps", "32", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +46,15 @@ def kill_after(process, wanted, longest, generator):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["stego", "hp"])
-def test_killed_while_cutting_and_while_training(kind, photos, primaps, start_primaps, tmp_path):
+def test_killed_while_cutting_and_while_training(photos, primaps, start_primaps, tmp_path):
     def command(name):
-        return ("head", kind, "fit", "--images", photos, "--out", tmp_path / name, *OPTIONS)
+        return ("head", "stego", "fit", "--images", photos, "--out", tmp_path / name, *OPTIONS)
 
     result = primaps(*command("undisturbed"))
     assert result.returncode == 0, result.stderr
     generator, out = random.Random(SEED), tmp_path / "killed"
     kill_after(start_primaps(*command("killed")), lambda: any((out / "crops").glob("*.safetensors")), 0.2, generator)
-    kill_after(start_primaps(*command("killed")), (out / "checkpoint.safetensors").exists, 1.0, generator)
+    kill_after(start_primaps(*command("killed")), (out / "checkpoint.safetensors").exists, 0.5, generator)
     assert not (out / "head.json").exists()
     result = primaps(*command("killed"))
     assert result.returncode == 0, result.stderr
