@@ -15,7 +15,8 @@ from primaps.errors import (
     OutputError,
     PrimapsError,
 )
-from primaps.terminal import TerminalProgress, make_console, reported_errors
+from primaps.terminal import TerminalProgress, exit_with, make_console, reported_errors
+from primaps.types import Failure
 
 
 @pytest.fixture
@@ -168,3 +169,19 @@ def test_the_console_writes_to_standard_error(capsys):
     make_console().print("words")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "words\n")
+
+
+def test_failures_end_with_exit_code_3_and_the_first_ones_are_named(capsys):
+    failures = [Failure(f"{number}.png", "read", f"reason {number}") for number in range(12)]
+    with pytest.raises(typer.Exit) as ended:
+        exit_with(failures, "; see failures.jsonl")
+    assert ended.value.exit_code == 3
+    printed = capsys.readouterr().err
+    assert printed.startswith("12 inputs could not be used; see failures.jsonl:")
+    assert "9.png: reason 9" in printed
+    assert "10.png" not in printed
+
+
+def test_no_failure_no_exit(capsys):
+    exit_with([])
+    assert capsys.readouterr().err == ""
