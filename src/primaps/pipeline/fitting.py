@@ -90,7 +90,7 @@ def read_snapshots(model: Model, folder: Path, steps: Sequence[int]) -> list[Sna
         path = _snapshot_file(folder, step)
         tensors = read_tensors(path)
         identity = tensors.get("identity")
-        if identity is None or not torch.equal(identity, _encoded(model.fingerprint)):
+        if identity is None or not torch.equal(identity, encoded(model.fingerprint)):
             raise CheckpointError(
                 f"Expected {path} to belong to the model beside it, but it does not. Delete {folder} to fit anew."
             )
@@ -102,7 +102,8 @@ def _snapshot_file(folder: Path, step: int) -> Path:
     return folder / "snapshots" / f"step-{step:07d}.safetensors"
 
 
-def _encoded(identity: str) -> torch.Tensor:
+def encoded(identity: str) -> torch.Tensor:
+    """A fingerprint as a tensor, to stand among the tensors that it belongs to."""
     return torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
 
 
@@ -168,7 +169,7 @@ class DiskCheckpoint:
     def __init__(self, path: Path, identity: str, note: Callable[[str], None]) -> None:
         self.path = path
         self.note = note
-        self.identity = _encoded(identity)
+        self.identity = encoded(identity)
 
     def load(self) -> dict[str, torch.Tensor] | None:
         """The saved state of this fit, or None."""

@@ -26,7 +26,7 @@ from primaps.features.heads.stego import StegoTask
 from primaps.features.heads.training import train_head
 from primaps.model import Model
 from primaps.pipeline.commands import finishing
-from primaps.pipeline.fitting import DiskCheckpoint
+from primaps.pipeline.fitting import DiskCheckpoint, encoded
 from primaps.pipeline.head_crops import CropNeeds, PreparedCrops
 from primaps.pipeline.opening import open_run
 from primaps.progress import Progress
@@ -201,14 +201,14 @@ def _neighbours(run: Run, crops: PreparedCrops, identity: str) -> Tensor:
     """Nearest neighbours of all crops, found once and stored."""
     path = run.folder.root / "neighbours.safetensors"
     key = fingerprint([identity, STORED_NEIGHBOURS])
-    mark = torch.frombuffer(bytearray(key.encode("ascii")), dtype=torch.uint8)
+    mark = encoded(key)
     if path.exists():
         try:
             stored = read_tensors(path)
         except CheckpointError as error:
             run.progress.note(f"The stored neighbours are of no use and are found anew: {error}")
         else:
-            if torch.equal(stored["key"], mark):
+            if {"key", "neighbours"} <= stored.keys() and torch.equal(stored["key"], mark):
                 return stored["neighbours"].long()
     neighbours = nearest_neighbours(crops.descriptors().to(crops.device), STORED_NEIGHBOURS)
     write_tensors(path, {"neighbours": neighbours.int(), "key": mark})
