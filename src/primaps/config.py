@@ -96,7 +96,8 @@ class FitConfig:
         teacher_every: Steps between two teacher updates.
         pixels_per_image: Random pixels per image in the loss; None = all pixels.
         vote_stride: Pixel stride of the grid on which the teacher votes and mean probabilities are taken; 1 = all pixels.
-        min_agreement: Proposals of which the winning class holds a smaller share of the pixels give no pseudo label; 0 = all do.
+        min_agreement: Proposals of which the winning class holds a smaller share of the pixels give no pseudo label, unless in
+            the purer half of those of the batch that their class wins; 0 = all do.
         feature_norm: Features are scaled to this root mean square norm, which sets how soft the class probabilities are; None =
             taken as the backbone gives them.
         pca_images: Images that the PCA initialisation sees at most.

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -95,11 +97,29 @@ def test_mixed_proposals_give_no_pseudo_label(share, expected):
     assert [votes.tolist() for votes in found] == [[IGNORE_INDEX, expected], [IGNORE_INDEX, 2]]
 
 
-def test_a_class_that_wins_only_mixed_proposals_keeps_its_purest():
-    """Otherwise it would get no pseudo label at all, and the other classes would take its pixels."""
-    first, second = torch.tensor([[0, 0, 0], [0, 4, 6], [8, 0, 0]]), torch.tensor([[0, 0, 0], [0, 3, 7], [1, 0, 0], [0, 0, 0]])
+def test_every_class_keeps_the_purer_half_of_its_proposals():
+    """Otherwise a class that wins mixed ones only would get no pseudo label, and the others would take its pixels."""
+    first, second = torch.tensor([[0, 0, 0], [0, 4, 6], [8, 0, 0]]), torch.tensor([[0, 0, 0], [0, 3, 7], [0, 2, 8], [0, 0, 0]])
     found = vote([first, second], min_agreement=0.9)
-    assert [votes.tolist() for votes in found] == [[255, 255, 0], [255, 2, 0, 255]]
+    assert [votes.tolist() for votes in found] == [[255, 255, 0], [255, 2, 2, 255]]
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1))
+def test_vote_equals_a_loop_over_proposals(seed, share):
+    generator = np.random.default_rng(seed)
+    ballots = [generator.integers(0, 4, (generator.integers(1, 6), 3)) for _ in range(3)]
+    found = vote([torch.from_numpy(each) for each in ballots], share)
+    rows = [row for each in ballots for row in each[1:]]
+    shares = [row.max() / max(1, row.sum()) for row in rows]
+    labels = torch.cat([votes[1:] for votes in found]).tolist()
+    for row, own, label in zip(rows, shares, labels, strict=True):
+        rivals = [other for each, other in zip(rows, shares, strict=True) if each.any() and each.argmax() == row.argmax()]
+        if not row.any() or (own < share and sum(other > own for other in rivals) * 2 >= len(rivals)):
+            assert label == IGNORE_INDEX
+        elif own >= share or sum(other >= own for other in rivals) * 2 <= len(rivals) + 1:
+            assert label == row.argmax()
+        else:
+            assert label in {IGNORE_INDEX, row.argmax()}  # as many of equal shares as make up the half
 
 
 def test_expectation_passes_the_agreement_on():

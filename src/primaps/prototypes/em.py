@@ -84,8 +84,8 @@ def vote(ballots: Sequence[Tensor], min_agreement: float = 0.0) -> list[Tensor]:
 
     Args:
         ballots: Per image of a batch (M + 1, K) int64 number of pixels by proposal id and class.
-        min_agreement: Share of its pixels that the winning class of a proposal needs, in [0, 1]. A class all of whose proposals
-            in the batch have less keeps the one with the largest share, so that no class falls silent.
+        min_agreement: Share of its pixels that the winning class of a proposal needs, in [0, 1], unless the proposal is in the
+            purer half of those of the batch that its class wins: no class falls silent.
 
     Returns:
         Per image (M + 1,) int64 class of each proposal id; the smallest class id wins ties; IGNORE_INDEX for id 0, for ids
@@ -93,9 +93,14 @@ def vote(ballots: Sequence[Tensor], min_agreement: float = 0.0) -> list[Tensor]:
     """
     counts = torch.cat([each[1:] for each in ballots])
     most, winner = counts.max(1)  # the first class on ties
-    share = most / counts.sum(1).clamp_min(1)
-    purest = share.new_zeros(counts.shape[1]).scatter_reduce(0, winner, share, "amax")
-    winner[(most == 0) | (share < purest.clamp_max(min_agreement)[winner])] = IGNORE_INDEX
+    winner[most == 0] = IGNORE_INDEX
+    share = most.double() / counts.sum(1).clamp_min(1)
+    by_class = torch.argsort(2 * winner - share, stable=True)  # the purest first within each class
+    won = torch.bincount(winner, minlength=IGNORE_INDEX + 1)
+    first = won.cumsum(0) - won
+    rank = torch.empty_like(winner)
+    rank[by_class] = torch.arange(len(winner), device=winner.device) - first[winner[by_class]]
+    winner[(share < min_agreement) & (2 * rank >= won[winner])] = IGNORE_INDEX
     parts = torch.split(winner, [len(each) - 1 for each in ballots])
     return [F.pad(part, (1, 0), value=IGNORE_INDEX) for part in parts]
 
