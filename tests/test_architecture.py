@@ -26,6 +26,7 @@ PURE = (
     "prototypes/token_kernel.py",
     "prototypes/tokens.py",
     "prototypes/compiled_steps.py",
+    "prototypes/plain_steps.py",
     "evaluation/matching.py",
     "evaluation/metrics.py",
 )

@@ -12,17 +12,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from primaps.prototypes import em
+from primaps.prototypes import em, plain_steps
 from primaps.prototypes import pixels as pixels_module
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.em import (
     TrainingImage,
-    count_ballots,
     expectation,
     focal_class_weights,
     kmeans_loss,
-    mean_probabilities,
-    pseudo_labels,
     student_loss,
     teacher_momentum,
     update_teacher,
@@ -38,9 +35,9 @@ GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "em_trajectory
 def path(request, monkeypatch):
     """Everything here holds for the compiled loops and for plain torch."""
     if request.param == "torch":
-        monkeypatch.setattr(em, "_load_compiled_steps", lambda: None)
+        monkeypatch.setattr(em, "_compiled_steps", lambda: None)
     else:
-        assert em._load_compiled_steps() is not None
+        assert em._compiled_steps() is not None
     return request.param
 
 
@@ -85,9 +82,9 @@ def test_vote_is_the_majority_of_every_proposal(monkeypatch, stride, limit):
 def test_vote_ties_go_to_the_smallest_class():
     values = torch.zeros(1, 3, 1, 2)
     values[0, 2, 0, 0] = values[0, 1, 0, 1] = 1.0
-    ballots = count_ballots(values, torch.ones(1, 1, 2, dtype=torch.int64))
-    assert ballots.tolist() == [[[0, 0, 0], [0, 1, 1]]]
-    assert vote(list(ballots))[0].tolist() == [IGNORE_INDEX, 1]
+    ballots = plain_steps.ballots(values, torch.ones(1, 1, 2, dtype=torch.int64))
+    assert [counts.tolist() for counts in ballots] == [[[0, 0, 0], [0, 1, 1]]]
+    assert vote(ballots)[0].tolist() == [IGNORE_INDEX, 1]
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 2), (0.75, 2), (0.76, IGNORE_INDEX), (1.0, IGNORE_INDEX)])
@@ -126,7 +123,8 @@ def test_expectation_passes_the_agreement_on():
     images = [image(seed=1), image(h=6, w=3, seed=2)]
     prototypes = random(7, 6, seed=9)
     found = expectation(prototypes, images, 1, 0.5)
-    ballots = [count_ballots(logits(one.teacher_features, prototypes)[None], one.proposals[None])[0] for one in images]
+    tokens = [logits(one.teacher_features, prototypes) for one in images]
+    ballots = plain_steps.ballots(tokens, [one.proposals for one in images])
     for votes, expected in zip(found, vote(ballots, 0.5), strict=True):
         assert torch.equal(votes, expected)
     assert sum(int((votes == IGNORE_INDEX).sum()) for votes in found) > len(found)
@@ -135,15 +133,15 @@ def test_expectation_passes_the_agreement_on():
 def test_proposals_off_the_grid_and_missing_ones_are_ignored():
     proposals = torch.ones(2, 8, 8, dtype=torch.int64)
     proposals[0, 0, 0] = 3
-    found = vote(list(count_ballots(torch.ones(2, 2, 2, 2), proposals, stride=4)))
+    found = vote(plain_steps.ballots(torch.ones(2, 2, 2, 2), proposals, stride=4))
     assert [votes.tolist() for votes in found] == [[255, 0, 255, 255]] * 2
-    nothing = count_ballots(torch.ones(1, 2, 2, 2), torch.zeros(1, 8, 8, dtype=torch.int64))
-    assert [votes.tolist() for votes in vote(list(nothing))] == [[255]]
+    nothing = plain_steps.ballots(torch.ones(1, 2, 2, 2), torch.zeros(1, 8, 8, dtype=torch.int64))
+    assert [votes.tolist() for votes in vote(nothing)] == [[255]]
 
 
 def test_pseudo_labels_spread_the_votes():
     proposals, votes = torch.tensor([[[0, 1], [2, 1]], [[1, 1], [0, 2]]]), torch.tensor([[255, 7, 4], [255, 3, 255]])
-    assert pseudo_labels(proposals, votes).tolist() == [[[255, 7], [4, 7]], [[3, 3], [255, 255]]]
+    assert plain_steps.pseudo_labels(proposals, votes).tolist() == [[[255, 7], [4, 7]], [[3, 3], [255, 255]]]
 
 
 # --- M-step --------------------------------------------------------------------------------------------------------------
@@ -199,7 +197,7 @@ def test_loss_is_weighted_cross_entropy_over_all_pixels():
     one, student = image(seed=7), random(5, 6)
     votes = expectation(random(5, 6, seed=8), [one])
     full = interpolate(logits(one.student_features, student), one.size)[None]
-    labels = pseudo_labels(one.proposals[None], votes[0][None])
+    labels = plain_steps.pseudo_labels(one.proposals[None], votes[0][None])
     assert (labels == IGNORE_INDEX).any()
     weights = (1 - full.softmax(1).mean((0, 2, 3))) ** 2
     plain = F.cross_entropy(full, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="sum") / labels.numel()
@@ -216,7 +214,7 @@ def test_class_weights_do_not_carry_a_gradient():
 def test_mean_probabilities_count_pixels_of_images_of_different_size():
     tokens, sizes = [random(4, 3, 3), random(4, 2, 5, seed=1)], [(9, 9), (4, 10)]
     full = torch.cat([interpolate(value, size).flatten(1).softmax(0) for value, size in zip(tokens, sizes, strict=True)], dim=1)
-    torch.testing.assert_close(mean_probabilities(tokens, sizes), full.mean(1))
+    torch.testing.assert_close(plain_steps.mean_probabilities(tokens, sizes), full.mean(1))
 
 
 def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(monkeypatch):
@@ -251,7 +249,7 @@ def test_loops_and_torch_agree_on_a_step(monkeypatch, path):
     for pixels in (None, 100):
         found = step(pixels)
         with monkeypatch.context() as patch:
-            patch.setattr(em, "_load_compiled_steps", lambda: None)
+            patch.setattr(em, "_compiled_steps", lambda: None)
             plain = step(pixels)
         for votes, expected in zip(found[0], plain[0], strict=True):
             assert torch.equal(votes, expected[: len(votes)])

@@ -1,6 +1,6 @@
 """What a step of EM does with every pixel of a batch, by compiled loops on the CPU, one image per thread.
 
-Equal to the functions in plain torch of `primaps.prototypes.em` up to rounding. Sums over images are in the order of the
+Equal to `primaps.prototypes.plain_steps` up to rounding. Sums over images are in the order of the
 images, so that they do not depend on the number of threads.
 """
 
@@ -39,7 +39,7 @@ def ballots(token_logits: Sequence[Tensor], proposals: Sequence[Tensor], stride:
 
 
 def mean_probabilities(token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int, workers: Workers) -> Tensor:
-    """(K,) float32 mean class probabilities over all pixels of a batch, see `primaps.prototypes.em.mean_probabilities`."""
+    """(K,) float32 mean class probabilities over all pixels of a batch, see `primaps.prototypes.plain_steps`."""
 
     def total(pair: tuple[Tensor, tuple[int, int]]) -> tuple[Tensor, int]:
         return pixel_kernel.probability_sum(pair[0].detach(), pair[1], stride)

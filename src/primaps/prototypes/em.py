@@ -3,7 +3,7 @@
 Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals" (TMLR 2024), section 3.2. One step:
 
 1. E-step: the momentum teacher classifies every pixel; each mask proposal takes the class of most of its pixels (`vote`).
-   Its pixels get that class as pseudo label; pixels without a proposal are ignored (`pseudo_labels`).
+   Its pixels get that class as pseudo label; pixels without a proposal are ignored.
 2. M-step: the student, which may see an augmented view, minimises the focal cross-entropy to the pseudo labels
    (`student_loss`). A class is weighted by (1 - mean probability)^gamma, so that rare classes are not swallowed
    (`focal_class_weights`).
@@ -14,7 +14,7 @@ expectation is the loss of all pixels. `vote_stride` thins the pixel grid on whi
 proposals that the teacher finds mixed give no pseudo label, so that frequent classes do not swallow rare ones. None is used by
 the publication; without them every pixel counts. Images of one batch may differ in size: means are over all pixels of the batch.
 
-The method is written here in plain torch. On a CPU compiled loops do the same (`primaps.prototypes.compiled_steps`).
+Sums over pixels are in `primaps.prototypes.plain_steps`, and on a CPU in loops that do the same (`compiled_steps`).
 """
 
 from __future__ import annotations
@@ -27,13 +27,11 @@ from types import ModuleType
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.checkpoint import checkpoint
 
 from primaps.compiling.loading import compiled_module
 from primaps.cores import Workers
-from primaps.prototypes.classifier import Prototypes, logits
-from primaps.prototypes.pixels import equal_shapes, pixel_grid, sample, upsample
+from primaps.prototypes import plain_steps
+from primaps.prototypes.classifier import Prototypes
 from primaps.types import IGNORE_INDEX
 
 
@@ -56,27 +54,6 @@ class TrainingImage:
         """(H, W) in pixels."""
         height, width = self.proposals.shape
         return height, width
-
-
-@torch.no_grad()
-def count_ballots(teacher_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
-    """How many pixels of each mask proposal the teacher gives to each class.
-
-    Args:
-        teacher_logits: (N, K, h, w) float32 at token resolution.
-        proposals: (N, H, W) int64 proposal ids 0..M, 0 = unassigned.
-        stride: Pixel stride of the grid that votes.
-
-    Returns:
-        (N, M + 1, K) int64.
-    """
-    (count, num_classes, _, _), (_, height, width) = teacher_logits.shape, proposals.shape
-    num_ids = int(proposals.max()) + 1
-    classes = upsample(teacher_logits, (height, width), stride).max(1).indices
-    ids = proposals[:, pixel_grid(height, stride), pixel_grid(width, stride)]
-    ids = ids + num_ids * torch.arange(count, device=ids.device)[:, None, None]
-    ballots = torch.bincount((ids * num_classes + classes).flatten(), minlength=count * num_ids * num_classes)
-    return ballots.view(count, num_ids, num_classes)
 
 
 def vote(ballots: Sequence[Tensor], min_agreement: float = 0.0) -> list[Tensor]:
@@ -105,19 +82,6 @@ def vote(ballots: Sequence[Tensor], min_agreement: float = 0.0) -> list[Tensor]:
     return [F.pad(part, (1, 0), value=IGNORE_INDEX) for part in parts]
 
 
-def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
-    """Spread the class of each proposal over its pixels.
-
-    Args:
-        proposals: (N, ...) int64 proposal ids 0..M.
-        votes: (N, M + 1) int64 from `vote`, padded with IGNORE_INDEX.
-
-    Returns:
-        (N, ...) int64 cluster ids, IGNORE_INDEX where unassigned.
-    """
-    return votes.gather(1, proposals.flatten(1)).view_as(proposals)
-
-
 def expectation(
     teacher: Tensor,
     images: Sequence[TrainingImage],
@@ -137,16 +101,9 @@ def expectation(
     Returns:
         Per image (M + 1,) int64 as from `vote`; M is at least the number of its proposals.
     """
-    tokens = _token_logits(teacher.detach(), [image.teacher_features for image in images], workers)
-    if (compiled := _compiled_steps(teacher.device)) is not None:
-        counts = compiled.ballots(tokens, [image.proposals for image in images], stride, workers or Workers())
-        return vote(counts, min_agreement)
-    ballots: dict[int, Tensor] = {}
-    for members in equal_shapes(tokens, [image.size for image in images], stride):
-        stacked = torch.stack([tokens[index] for index in members])
-        proposals = torch.stack([images[index].proposals for index in members]).long()
-        ballots |= zip(members, count_ballots(stacked, proposals, stride), strict=True)
-    return vote([ballots[index] for index in range(len(images))], min_agreement)
+    steps, workers = _steps(teacher.device), workers or Workers()
+    tokens = steps.token_logits(teacher.detach(), [image.teacher_features for image in images], workers)
+    return vote(steps.ballots(tokens, [image.proposals for image in images], stride, workers), min_agreement)
 
 
 def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
@@ -160,27 +117,6 @@ def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
         (K,) float32 in [0, 1], detached.
     """
     return (1.0 - mean_probabilities.detach()).clamp(0.0, 1.0) ** gamma
-
-
-@torch.no_grad()
-def mean_probabilities(token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int = 1) -> Tensor:
-    """Mean class probabilities over all pixels of a batch, ignored ones included.
-
-    Args:
-        token_logits: Per image (K, h, w) float32.
-        sizes: Per image (H, W) in pixels.
-        stride: Pixel stride of the grid that counts.
-
-    Returns:
-        (K,) float32, sums to 1.
-    """
-    total, pixels = torch.zeros(len(token_logits[0]), device=token_logits[0].device), 0
-    for members in equal_shapes(token_logits, sizes, stride):
-        stacked = torch.stack([token_logits[index] for index in members])
-        probabilities = upsample(stacked, sizes[members[0]], stride).softmax(1)
-        total += probabilities.sum((0, 2, 3))
-        pixels += probabilities[:, 0].numel()
-    return total / pixels
 
 
 def student_loss(
@@ -211,19 +147,13 @@ def student_loss(
     Returns:
         () float32.
     """
-    tokens, sizes = (
-        _token_logits(student, [image.student_features for image in images], workers),
-        [image.size for image in images],
-    )
-    proposals, total = [image.proposals for image in images], sum(height * width for height, width in sizes)
+    steps, workers = _steps(student.device), workers or Workers()
+    tokens = steps.token_logits(student, [image.student_features for image in images], workers)
+    sizes, proposals = [image.size for image in images], [image.proposals for image in images]
+    weights = focal_class_weights(steps.mean_probabilities(tokens, sizes, vote_stride, workers), gamma)
     pixels = [_draw_pixels(size, pixels_per_image, generator) for size in sizes]
-    if (compiled := _compiled_steps(student.device)) is not None:
-        workers = workers or Workers()
-        weights = focal_class_weights(compiled.mean_probabilities(tokens, sizes, vote_stride, workers), gamma)
-        loss: Tensor = compiled.cross_entropy(tokens, proposals, votes, weights, pixels, workers)
-        return loss / total
-    weights = focal_class_weights(mean_probabilities(tokens, sizes, vote_stride), gamma)
-    return cross_entropy(tokens, proposals, votes, weights, pixels) / total
+    total: Tensor = steps.cross_entropy(tokens, proposals, votes, weights, pixels, workers)
+    return total / sum(height * width for height, width in sizes)
 
 
 def _draw_pixels(size: tuple[int, int], pixels_per_image: int | None, generator: torch.Generator | None) -> Tensor | None:
@@ -231,54 +161,6 @@ def _draw_pixels(size: tuple[int, int], pixels_per_image: int | None, generator:
     if pixels_per_image is None or pixels_per_image >= count:
         return None
     return torch.randint(count, (pixels_per_image,), generator=generator)
-
-
-def cross_entropy(
-    token_logits: Sequence[Tensor],
-    proposals: Sequence[Tensor],
-    votes: Sequence[Tensor],
-    weights: Tensor,
-    pixels: Sequence[Tensor | None],
-) -> Tensor:
-    """Class-weighted cross-entropy to the pseudo labels, summed over the pixels of a batch.
-
-    Args:
-        token_logits: Per image (K, h, w) float32; the result is differentiable in them.
-        proposals: Per image (H, W) integer proposal ids 0..M.
-        votes: Per image (M + 1,) int64 class of each proposal.
-        weights: (K,) float32 weight of each class.
-        pixels: Per image (P,) int64 random flat pixel indices, each of which stands for H * W / P pixels; None = all pixels.
-            Images of the same shapes must have the same number.
-
-    Returns:
-        () float32.
-    """
-    loss, sizes = weights.new_zeros(()), [(ids.shape[0], ids.shape[1]) for ids in proposals]
-    for members in equal_shapes(token_logits, sizes, stride=1):
-        values = torch.stack([token_logits[index] for index in members])
-        ids = torch.stack([proposals[index] for index in members]).long()
-        classes = pad_sequence([votes[index] for index in members], batch_first=True, padding_value=IGNORE_INDEX)
-        drawn = [drawn for index in members if (drawn := pixels[index]) is not None]
-        if not drawn:
-            # Checkpointed: the full-size logits of one group at a time, computed anew for the gradient.
-            labels = pseudo_labels(ids, classes)
-            loss = loss + checkpoint(_all_pixels_loss, values, labels, weights, use_reentrant=False, preserve_rng_state=False)
-        else:
-            chosen = torch.stack(drawn).to(values.device)
-            labels = pseudo_labels(ids.flatten(1).gather(1, chosen), classes)
-            loss = loss + _sampled_loss(values, sizes[members[0]], chosen, labels, weights) * (ids[0].numel() / chosen.shape[1])
-    return loss
-
-
-def _all_pixels_loss(token_logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    values = upsample(token_logits, (labels.shape[1], labels.shape[2]))
-    return F.cross_entropy(values, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="none").sum()
-
-
-def _sampled_loss(token_logits: Tensor, size: tuple[int, int], pixels: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    images, position = (labels != IGNORE_INDEX).nonzero(as_tuple=True)
-    values = sample(token_logits, size, images, pixels[images, position])
-    return F.cross_entropy(values, labels[images, position], weight=weights, reduction="none").sum()
 
 
 def kmeans_loss(prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None = None) -> Tensor:
@@ -292,26 +174,19 @@ def kmeans_loss(prototypes: Tensor, features: Sequence[Tensor], workers: Workers
     Returns:
         () float32 in [-1, 1].
     """
-    if (compiled := _compiled_steps(prototypes.device)) is not None:
-        total: Tensor = compiled.closest_cosines(F.normalize(prototypes, dim=1), features, workers or Workers())
-        return -total / sum(values[0].numel() for values in features)
-    closest = [logits(values, prototypes, cosine=True).amax(0).flatten() for values in features]
-    return -torch.cat(closest).mean()
+    steps, directions = _steps(prototypes.device), F.normalize(prototypes, dim=1)
+    total: Tensor = steps.closest_cosines(directions, features, workers or Workers())
+    return -total / sum(values[0].numel() for values in features)
 
 
-def _token_logits(prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None) -> list[Tensor]:
-    if (compiled := _compiled_steps(prototypes.device)) is not None:
-        tokens: list[Tensor] = compiled.token_logits(prototypes, features, workers or Workers())
-        return tokens
-    return [logits(values, prototypes) for values in features]
-
-
-def _compiled_steps(device: torch.device) -> ModuleType | None:
-    return _load_compiled_steps() if device.type == "cpu" else None
+def _steps(device: torch.device) -> ModuleType:
+    """Where the sums over pixels are: compiled loops on the CPU if they can be had, plain torch otherwise."""
+    compiled = _compiled_steps() if device.type == "cpu" else None
+    return plain_steps if compiled is None else compiled
 
 
 @cache
-def _load_compiled_steps() -> ModuleType | None:
+def _compiled_steps() -> ModuleType | None:
     return compiled_module("primaps.prototypes.compiled_steps", "Prototypes are fitted")[0]
 
 
