@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from primaps import pipeline
 from primaps.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from primaps.model import Model
+from primaps.pipeline import fitting
 from primaps.pipeline.labelling import predict_stored
 from primaps.run import cached_views
 from primaps.types import View
@@ -115,6 +116,17 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, photographs, 
     assert contents(out) == contents(tmp_path / "whole")
     assert {name: stamp for name, stamp in stamps(out, "proposals", "labels").items() if name in finished} == finished
     assert not (out / "model" / "checkpoint.safetensors").exists()
+
+
+def test_a_fit_of_an_older_algorithm_is_made_anew(photographs, tmp_path, texture, small_config, monkeypatch):
+    out = tmp_path / "run"
+    segment(photographs, out, texture, small_config)
+    fitted = (out / "model" / "prototypes.safetensors").stat().st_mtime_ns
+    segment(photographs, out, texture, small_config)
+    assert (out / "model" / "prototypes.safetensors").stat().st_mtime_ns == fitted
+    monkeypatch.setattr(fitting, "FIT_ALGORITHM", fitting.FIT_ALGORITHM + 1)
+    segment(photographs, out, texture, small_config)
+    assert (out / "model" / "prototypes.safetensors").stat().st_mtime_ns != fitted
 
 
 def test_a_changed_and_a_new_image_are_done_anew(photographs, tmp_path, texture, small_config):

@@ -18,6 +18,9 @@ from primaps.run import Run
 from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
 from primaps.types import ImageFile
 
+FIT_ALGORITHM = 2
+"""Raised when a change of the code changes prototypes, so that stored ones, and fits half done, are made anew."""
+
 
 def fit(run: Run, model_folder: Path | None = None, *, keep_snapshots: bool = False) -> Model:
     """Fit prototypes to the stored features and proposals, or load them if they are current.
@@ -52,10 +55,10 @@ def fit(run: Run, model_folder: Path | None = None, *, keep_snapshots: bool = Fa
 
 
 def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
-    """Changes when any photograph or setting that determines the prototypes changes."""
+    """Changes when any photograph, setting or algorithm that determines the prototypes changes."""
     store = run.store
     contents = [[image.name, info.sha256] for image in images if (info := store.info(image.name)) is not None]
-    return fingerprint([store.settings, run.settings()["fit"], contents])
+    return fingerprint([FIT_ALGORITHM, store.settings, run.settings()["fit"], contents])
 
 
 def fit_settings(run: Run, num_images: int) -> dict[str, Any]:
