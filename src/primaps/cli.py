@@ -168,6 +168,7 @@ def fit(
     head: MovedHead = None,
     device: Device = "auto",
     model: Annotated[Path | None, typer.Option("--model", help="Folder for the model. [default: RUN/model]")] = None,
+    tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="Write TensorBoard events of the fit there.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
@@ -177,7 +178,7 @@ def fit(
 
         changes = {"num_clusters": classes, "seed": seed, "method": _method(method), "initialise": _initial(init)}
         run = pipeline.reopen(run_folder, changes, weights=weights, head=head, device=device, progress=TerminalProgress(console))
-        pipeline.fit_again(run, model, overwrite=overwrite)
+        pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard)
         typer.echo(f"Model: {model or run_folder / 'model'}")
         _exit(run)
 
@@ -327,6 +328,9 @@ def benchmark(
     split: Annotated[str | None, typer.Option("--split", help="Measured. (default: val)")] = None,
     size: Annotated[int | None, typer.Option("--size", help="Side of the centre crop. (default: 320; 322 for patch 14)")] = None,
     store: Annotated[Path | None, typer.Option("--store", help="For features; rows can share it. (default: in --out)")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard events into OUT/tensorboard.")
+    ] = False,
     head: Head = None,
     weights: Weights = None,
     device: Device = "auto",
@@ -341,12 +345,24 @@ def benchmark(
         given |= {"limit": limit, "clusters": clusters, "train_split": train_split, "split": split, "size": size}
         if table:
             typer.echo(
-                join(folders or [], out, {"row": row, "root": root, "store": store, "head": head, "weights": weights, **given})
+                join(
+                    folders or [],
+                    out,
+                    {
+                        "row": row,
+                        "root": root,
+                        "store": store,
+                        "head": head,
+                        "weights": weights,
+                        **given,
+                        "tensorboard": tensorboard or None,
+                    },
+                )
             )
             return
         if folders:
             raise ConfigError(f"Expected folders after --table only, but got {folders[0]}. The data set's folder is --root.")
-        places = Places(root, out, store, weights, head, device)
+        places = Places(root, out, store, weights, head, device, events=tensorboard)
         text, run = measure(choose_row(row, given, head), places, overwrite=overwrite, progress=TerminalProgress(console))
         typer.echo(text)
         _exit(run)

@@ -225,6 +225,24 @@ class FitResult:
 
 
 @dataclass(frozen=True)
+class FitCurves:
+    """What changes over the main phase of a fit.
+
+    Attributes:
+        losses: (steps,) float64 loss of every step.
+        steps: (n,) int64 steps that are done at each of the n snapshots, increasing.
+        usage: (n, K) float64 share of the tokens that the teacher gives to each cluster; rows sum to 1.
+        agreement: (n,) float64 share of the tokens that student and teacher classify alike; 1 for the baseline, which has one
+            set of prototypes only.
+    """
+
+    losses: NDArray[np.float64]
+    steps: NDArray[np.int64]
+    usage: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class ClusterAssignment:
     """Which class each cluster stands for.
 

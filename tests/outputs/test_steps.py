@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from primaps.errors import OutputError
-from primaps.outputs.steps import COLUMNS, steps_figure, steps_png
+from primaps.outputs.steps import COLUMNS, steps_figure
 from primaps.types import ExtractionStep, MaskProposals
 
 
@@ -62,8 +62,3 @@ def test_how_many_rounds_are_left_out_is_said(image, proposals):
 def test_no_round_is_an_error(image, proposals):
     with pytest.raises(OutputError, match="at least one round"):
         steps_figure(image, [], proposals)
-
-
-def test_png(image, proposals):
-    data = steps_png(steps_figure(image, [make_step(0)], proposals), dpi=40)
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"

@@ -34,7 +34,7 @@ def test_every_image_gets_a_picture_and_the_bad_one_a_reason(photographs, config
 def test_what_is_drawn_are_the_masks_of_the_method(photographs, config, tmp_path, monkeypatch):
     drawn = {}
     monkeypatch.setattr(module, "steps_figure", lambda image, steps, proposals: drawn.update(steps=steps, image=image))
-    monkeypatch.setattr(module, "steps_png", lambda _: b"")
+    monkeypatch.setattr(module, "figure_png", lambda _: b"")
     backbone = load_backbone("texture")
     draw_steps([photographs / "p0.png"], tmp_path, backbone, config)
     pixels = read_image(photographs / "p0.png")

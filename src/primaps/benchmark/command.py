@@ -14,6 +14,7 @@ from primaps.benchmark.tables import joined_tables, markdown_row, read_metrics
 from primaps.errors import ConfigError
 from primaps.features.backbone import backbone_name, load_backbone
 from primaps.features.registry import find_spec
+from primaps.outputs.events import require_tensorboard
 from primaps.progress import Progress
 from primaps.run import Run
 from primaps.store import atomic_write
@@ -30,6 +31,7 @@ class Places:
         weights: Weights file of the backbone; None = bundled or downloaded.
         head: Folder of a head (STEGO, HP) on top of the backbone; None = none.
         device: Of the backbone and the fit.
+        events: Also write TensorBoard events into ``out``.
     """
 
     root: Path | None
@@ -38,6 +40,7 @@ class Places:
     weights: Path | None
     head: Path | None
     device: str
+    events: bool = False
 
 
 def choose_row(name: str | None, given: Mapping[str, Any], head: Path | None = None) -> Row:
@@ -77,17 +80,28 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
 
     Raises:
         ConfigError: If there is no root, or a setting is out of range.
+        MissingExtraError: If events are wanted and tensorboard is not installed.
         PrimapsError: Whatever else keeps the row from being measured.
     """
     if places.root is None:
         raise ConfigError(f"Expected --root, the folder of the data set {row.dataset}, but got none.")
+    if places.events:
+        require_tensorboard()
     name = row.name if places.head is None else f"{row.name}-{places.head.name}"
     out = Path(f"benchmark-{name}") if places.out is None else places.out
     find_spec(row.backbone)
     parts = open_parts(row, places.root)  # before weights are downloaded in vain
     backbone = load_backbone(row.backbone, weights=places.weights, device=places.device, head=places.head)
     metrics, run = measure_row(
-        row, places.root, out, backbone, parts=parts, store=places.store, overwrite=overwrite, progress=progress
+        row,
+        places.root,
+        out,
+        backbone,
+        parts=parts,
+        store=places.store,
+        events=places.events,
+        overwrite=overwrite,
+        progress=progress,
     )
     return f"{markdown_row(metrics)}\nScores: {out / 'metrics.json'}", run
 

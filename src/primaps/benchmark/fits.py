@@ -26,13 +26,10 @@ def fit_seed(run: Run, seed: int) -> tuple[Path, list[Snapshot]]:
         OutputError: If something cannot be written, or another process is fitting the same.
     """
     seeded = dataclasses.replace(run, config=dataclasses.replace(run.config, seed=seed), counts={})
-    images, settings = seeded.usable_images(), run.config.fit
-    folder = run.folder.root / "fits" / fit_fingerprint(seeded, images)
+    folder = run.folder.root / "fits" / fit_fingerprint(seeded, seeded.usable_images())
     hold(folder)
     try:
-        model = fit(seeded, folder, keep_snapshots=True)
+        model = fit(seeded, folder)
     finally:
         release(folder)
-    total = settings.main_steps(len(images))
-    snapshots = read_snapshots(model, folder, range(settings.checkpoint_every, total, settings.checkpoint_every))
-    return folder, [*snapshots, Snapshot(total, model.fit.teacher, model.fit.student)]
+    return folder, read_snapshots(model, folder)

@@ -16,9 +16,10 @@ from primaps.benchmark.label_maps import aggregate, score_label_maps, write_labe
 from primaps.benchmark.oracle import best_on_labels
 from primaps.benchmark.probing import linear_probe
 from primaps.benchmark.published import SOURCE, published
+from primaps.benchmark.record import write_records
 from primaps.benchmark.row import Row
 from primaps.benchmark.selection import Selected, last, most_stable
-from primaps.benchmark.tables import latex_row, markdown_row
+from primaps.benchmark.tables import HEADLINE, latex_row, markdown_row
 from primaps.config import to_dict
 from primaps.errors import ConfigError
 from primaps.pipeline import PROPOSAL_STAGES, extract, finishing
@@ -71,10 +72,11 @@ def measure_row(
     *,
     parts: tuple[Part, Part] | None = None,
     store: Path | None = None,
+    events: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Run]:
-    """Measure a row of the table. Writes ``metrics.json``, ``row.md`` and ``row.tex``.
+    """Measure a row of the table. Writes ``metrics.json``, ``row.md``, ``row.tex`` and ``record/``.
 
     Args:
         row: What is measured.
@@ -83,6 +85,7 @@ def measure_row(
         backbone: The frozen feature extractor that the row names.
         parts: The images to fit to and to measure on, if `open_parts` has found them already.
         store: Run folder for features and proposals, which rows of the same data set and backbone can share; None = in ``out``.
+        events: Write TensorBoard events into ``out/tensorboard``, too.
         overwrite: Redo what other settings made.
         progress: Who is told.
 
@@ -93,6 +96,7 @@ def measure_row(
         ConfigError: If a setting is out of range, or a folder was made with other settings.
         DatasetError: If the data set is incomplete, or no image could be used.
         OutputError: If something cannot be written, or another process is at work in a folder.
+        MissingExtraError: If events are wanted and tensorboard is not installed.
     """
     parts = open_parts(row, root) if parts is None else parts
     job = _open(row, parts, (str(root),), out, backbone, store, progress or Silent())
@@ -107,11 +111,14 @@ def measure_row(
             tested = measured_store(job.features, row.split)
             images = extract_measured(job.features, job.measured.files, tested)
         job.own.failures += job.features.failures
-        fitted = _fit(job, tested, images)
+        # Features are read where they lie; time and failures count for the row.
+        shared = dataclasses.replace(job.features, seconds=job.own.seconds, failures=job.own.failures, counts={})
+        fitted = _fit(job, shared, tested, images)
         write_label_maps(job.own, out, images, tested, fitted.heads)
         usable = _without_failures(job.own, images)
         scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
-    metrics = _metrics(job, fitted, scores)
+        record = write_records(shared, out, job.fitted, fitted.heads, fitted.folders, scores[HEADLINE], events=events)
+    metrics = {**_metrics(job, fitted, scores), "record": record}
     _write(out, metrics)
     return metrics, job.own
 
@@ -135,10 +142,8 @@ def _open(
     return _Job(row, fitted, measured, features, own, inputs)
 
 
-def _fit(job: _Job, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fitted:
+def _fit(job: _Job, run: Run, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fitted:
     """Fit and select per seed, then fit the linear probe."""
-    # Features are read where they lie; time and failures count for the row.
-    run = dataclasses.replace(job.features, seconds=job.own.seconds, failures=job.own.failures, counts={})
     measured = dataclasses.replace(job.measured, files=images)
     cosine = job.row.method == "baseline"
     selected: dict[int, Selected] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,14 +18,11 @@ from torch import Tensor
 from primaps.benchmark.row import Select
 from primaps.errors import ConfigError
 from primaps.features.device import compute_device
-from primaps.pipeline.overview import evenly
-from primaps.prototypes.classifier import logits
+from primaps.pipeline.curves import sampled_names
+from primaps.prototypes.curves import token_classes
 from primaps.prototypes.fit import Snapshot
 from primaps.run import Run
 from primaps.types import FeatureSource, View
-
-IMAGES: Final = 512
-"""Training images that stability is measured on at most, evenly spread."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,7 @@ def most_stable(run: Run, candidates: Sequence[Snapshot], *, cosine: bool) -> Se
     Raises:
         ConfigError: If the run caches no view but the plain one.
     """
-    images = run.usable_images()
-    chosen = [images[index].name for index in evenly(len(images), IMAGES)]
+    chosen = sampled_names(run)
     device = compute_device(run.backbone.device)
     teachers = torch.stack([candidate.teacher for candidate in candidates]).to(device)
     with run.stage("select: agreement", len(chosen)):
@@ -121,10 +117,7 @@ def view_tables(source: FeatureSource, teachers: Tensor, *, cosine: bool, advanc
 
 def _classes(source: FeatureSource, index: int, view: View, teachers: Tensor, *, cosine: bool) -> Tensor:
     """(n, h * w) class of every token, mirrored back."""
-    features = source.features(index, view).to(teachers.device, torch.float32)
-    count, num_clusters, _ = teachers.shape
-    scores = logits(features, teachers.flatten(0, 1), cosine=cosine)
-    classes: Tensor = scores.view(count, num_clusters, *features.shape[1:]).max(1).indices
+    classes = token_classes(source.features(index, view).to(teachers.device), teachers, cosine=cosine)
     return (classes.flip(-1) if view.flip else classes).flatten(1)
 
 

@@ -73,7 +73,13 @@ def markdown_row(metrics: Mapping[str, Any]) -> str:
             beside = _published(published) if variant == HEADLINE else ""
             title = f"{variant} (supervised)" if metrics["variants"][variant]["uses_labels_to_fit"] else variant
             lines.append(f"| {title} | {_cell(metrics['variants'][variant], '±')} | {beside} |")
-    return "\n".join([*lines, *_notes([line])]) + "\n"
+    return "\n".join([*lines, *_notes([line]), *_figures(metrics.get("record", {}))]) + "\n"
+
+
+def _figures(record: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Images of the record, as paths below the folder of the row."""
+    lines = [f"![{name}, seed {seed}]({path})" for seed, figures in record.items() for name, path in figures.items()]
+    return ["", *lines] if lines else []
 
 
 def latex_row(metrics: Mapping[str, Any]) -> str:

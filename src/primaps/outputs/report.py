@@ -18,9 +18,11 @@ from PIL import Image as PILImage
 
 from primaps.config import MAX_CLASSES, MIN_CLASSES, Method
 from primaps.errors import OutputError
+from primaps.outputs.curves import curves_figure
+from primaps.outputs.png import figure_png
 from primaps.outputs.visualize import MAX_COLOURS, boundaries, overlay, palette, resize_labels, thumbnail
 from primaps.store import atomic_write
-from primaps.types import IGNORE_INDEX, Failure, Image
+from primaps.types import IGNORE_INDEX, Failure, FitCurves, Image
 
 PICTURE_SIDE: Final = 320
 EXAMPLE_SIDE: Final = 240
@@ -98,6 +100,7 @@ class Report:
         backbone: Name of the backbone; None leaves it out.
         method: How prototypes were fitted; None leaves it out.
         inputs: What the user gave as IMAGES; quoted in the suggested command lines.
+        curves: What changed over the fit; None leaves it out.
     """
 
     title: str
@@ -112,6 +115,7 @@ class Report:
     backbone: str | None = None
     method: Method | None = None
     inputs: Sequence[str] = ()
+    curves: FitCurves | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def write_report(path: Path, report: Report) -> None:
             failures_shown=_FAILURES_SHOWN,
             classes_listed=_CLASSES_LISTED,
             advice=list(_advice(report)),
+            curves=None if report.curves is None else _png_uri(figure_png(curves_figure(report.curves))),
         )
     )
     # File names that are not UTF-8 reach Python as lone surrogates: shown escaped, as they cannot be encoded.
@@ -332,6 +337,10 @@ def _data_uri(picture: Image) -> str:
     # Full colour resolution: the painted regions have sharp coloured edges.
     PILImage.fromarray(picture).save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _png_uri(data: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 
 def _percent(fraction: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,16 +62,6 @@ def steps_figure(image: Image, steps: Sequence[ExtractionStep], proposals: MaskP
     if len(steps) > len(shown):
         figure.text(0.99, 0.003, f"{len(steps) - len(shown)} more rounds are not drawn", ha="right", fontsize=8)
     return figure
-
-
-def steps_png(figure: Figure, dpi: int = 110) -> bytes:
-    """The figure as the bytes of a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
 
 
 def _draw_round(axes: NDArray[Any], image: Image, step: ExtractionStep, number: int) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from primaps.config import Config, differences, to_dict
 from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.model import Model
+from primaps.outputs.events import require_tensorboard, write_events
+from primaps.pipeline.curves import fit_curves
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.fitting import fit, fit_fingerprint, fit_settings
 from primaps.pipeline.labelling import predict_new, predict_stored
@@ -50,7 +52,7 @@ def segment(run: Run, *, command: str = "segment", inputs: Sequence[str] = ()) -
         extract(run)
         model = fit(run)
         predict_stored(run, model)
-        write_run_report(run, model, inputs)
+        write_run_report(run, model, inputs, fit_curves(run, model, run.folder.model))
 
 
 def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:
@@ -64,31 +66,42 @@ def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:
         extract(run)
 
 
-def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False) -> Model:
+def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False, events: Path | None = None) -> Model:
     """Fit prototypes to what a run has stored.
 
     Args:
         run: From `reopen`.
         model_folder: Where the model goes; None = the run's own, whose settings must then agree.
         overwrite: Replace a model that was fitted with other settings.
+        events: Where TensorBoard events of the fit go; None = nowhere.
 
     Raises:
         ConfigError: If there is a model that was fitted with other settings.
         OutputError: If the model cannot be written.
+        MissingExtraError: If events are wanted and tensorboard is not installed.
     """
+    if events is not None:
+        require_tensorboard()
     if model_folder is None:
         run.failures += read_failures(run.folder)  # a fit does not mend them
         run.folder.record["config"] = to_dict(run.config)
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
-            return fit(run)
+            return _fit_with_events(run, run.folder.model, events)
     hold(model_folder)
     try:
         if not overwrite:
             _refuse_other_model(run, model_folder)
-        return fit(run, model_folder)
+        return _fit_with_events(run, model_folder, events)
     finally:
         release(model_folder)
+
+
+def _fit_with_events(run: Run, folder: Path, events: Path | None) -> Model:
+    model = fit(run, folder)
+    if events is not None:
+        write_events(events, fit_curves(run, model, folder))
+    return model
 
 
 def _refuse_other_model(run: Run, folder: Path) -> None:
@@ -118,7 +131,8 @@ def report_again(run: Run) -> None:
     run.failures += read_failures(run.folder)
     run.counts |= run.folder.record.get("counts", {})
     run.seconds |= run.folder.record.get("seconds", {})
-    write_run_report(run, Model.load(run.folder.model), run.folder.record.get("inputs", ()))
+    model = Model.load(run.folder.model)
+    write_run_report(run, model, run.folder.record.get("inputs", ()), fit_curves(run, model, run.folder.model))
 
 
 def predict_images(

@@ -22,13 +22,14 @@ FIT_ALGORITHM = 2
 """Raised when a change of the code changes prototypes, so that stored ones, and fits half done, are made anew."""
 
 
-def fit(run: Run, model_folder: Path | None = None, *, keep_snapshots: bool = False) -> Model:
+def fit(run: Run, model_folder: Path | None = None) -> Model:
     """Fit prototypes to the stored features and proposals, or load them if they are current.
+
+    The prototypes of every checkpoint of the main phase are kept beside the model, see `read_snapshots`.
 
     Args:
         run: The run; its proposals stage is done.
         model_folder: Where the model goes; None = the run's own.
-        keep_snapshots: Keep the prototypes of every checkpoint of the main phase beside the model, see `read_snapshots`.
 
     Raises:
         DatasetError: If the store holds no image.
@@ -43,7 +44,7 @@ def fit(run: Run, model_folder: Path | None = None, *, keep_snapshots: bool = Fa
     with run.stage("fit", steps):
         model = _current_model(run, folder, identity)
         if model is None:
-            model = _fit(run, folder, images, identity, keep_snapshots=keep_snapshots)
+            model = _fit(run, folder, images, identity)
     dead = model.fit.dead_clusters
     run.counts |= {"clusters": model.num_clusters, "dead_clusters": list(dead), "fit_steps": len(model.fit.losses)}
     if dead:
@@ -77,19 +78,19 @@ def _current_model(run: Run, folder: Path, identity: str) -> Model | None:
     return model if model.fingerprint == identity else None
 
 
-def read_snapshots(model: Model, folder: Path, steps: Sequence[int]) -> list[Snapshot]:
-    """The snapshots that were kept while a model was fitted.
+def read_snapshots(model: Model, folder: Path) -> list[Snapshot]:
+    """The snapshots that were kept while a model was fitted, and last the model's own prototypes.
 
     Args:
         model: The fitted model.
         folder: Its folder.
-        steps: The steps after which they were taken.
 
     Raises:
         CheckpointError: If one is missing, damaged, or belongs to another fit.
     """
+    total, distance = len(model.fit.losses), int(model.settings["checkpoint_every"])
     found = []
-    for step in steps:
+    for step in range(distance, total, distance):
         path = _snapshot_file(folder, step)
         tensors = read_tensors(path)
         identity = tensors.get("identity")
@@ -98,11 +99,16 @@ def read_snapshots(model: Model, folder: Path, steps: Sequence[int]) -> list[Sna
                 f"Expected {path} to belong to the model beside it, but it does not. Delete {folder} to fit anew."
             )
         found.append(Snapshot(step, tensors["teacher"], tensors["student"]))
-    return found
+    return [*found, Snapshot(total, model.fit.teacher, model.fit.student)]
+
+
+def snapshot_folder(folder: Path) -> Path:
+    """Where the snapshots of a model lie; models of earlier versions and imported ones have none."""
+    return folder / "snapshots"
 
 
 def _snapshot_file(folder: Path, step: int) -> Path:
-    return folder / "snapshots" / f"step-{step:07d}.safetensors"
+    return snapshot_folder(folder) / f"step-{step:07d}.safetensors"
 
 
 def encoded(identity: str) -> torch.Tensor:
@@ -110,10 +116,8 @@ def encoded(identity: str) -> torch.Tensor:
     return torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
 
 
-def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str, *, keep_snapshots: bool) -> Model:
-    checkpoint = DiskCheckpoint(folder / "checkpoint.safetensors", identity, run.progress.note)
-    if keep_snapshots:
-        checkpoint = _SnapshotKeeper(checkpoint.path, identity, run.progress.note, folder, run.config.fit)
+def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> Model:
+    checkpoint = _SnapshotKeeper(folder, identity, run.config.fit, run.progress.note)
     source = run.store.source([image.name for image in images])
     phases: list[str] = []
 
@@ -194,10 +198,17 @@ class DiskCheckpoint:
 class _SnapshotKeeper(DiskCheckpoint):
     """Keeps the prototypes of every state that it is given, before the state itself: a resumed fit misses none."""
 
-    def __init__(self, path: Path, identity: str, note: Callable[[str], None], folder: Path, config: FitConfig) -> None:
-        super().__init__(path, identity, note)
+    def __init__(self, folder: Path, identity: str, config: FitConfig, note: Callable[[str], None]) -> None:
+        super().__init__(folder / "checkpoint.safetensors", identity, note)
         self.folder = folder
         self.config = config
+
+    def load(self) -> dict[str, torch.Tensor] | None:
+        state = super().load()
+        if state is None:  # the fit starts: snapshots are those of another one
+            for path in snapshot_folder(self.folder).glob("step-*.safetensors"):
+                remove_file(path)
+        return state
 
     def save(self, state: dict[str, torch.Tensor]) -> None:
         kept = snapshot(state, self.config)

@@ -17,15 +17,21 @@ from primaps.model import Model
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.outputs.report import ClassSummary, ImagePanel, Report, class_example, image_panel, write_report
 from primaps.run import Run, versions
-from primaps.types import Failure, Image, ImageFile
+from primaps.types import Failure, FitCurves, Image, ImageFile
 
 MAX_PANELS = 40
 EXAMPLES_PER_CLASS = 3
 PICTURE_PIXELS = 250_000
 
 
-def write_run_report(run: Run, model: Model, inputs: Sequence[str]) -> None:
+def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitCurves | None = None) -> None:
     """Write ``report.html`` for the label maps in the run folder.
+
+    Args:
+        run: The run.
+        model: Its model.
+        inputs: What the user gave as IMAGES.
+        curves: What changed over the fit; None leaves it out.
 
     Raises:
         OutputError: If it cannot be written.
@@ -55,6 +61,7 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str]) -> None:
             backbone=run.backbone.name,
             method=run.config.fit.method,
             inputs=inputs,
+            curves=curves,
         ),
     )
 

@@ -13,7 +13,8 @@ from primaps.data.reading import read_photo
 from primaps.data.scanning import scan
 from primaps.errors import DatasetError, ImageError
 from primaps.features.heads.extractor import plain_backbone
-from primaps.outputs.steps import steps_figure, steps_png
+from primaps.outputs.png import figure_png
+from primaps.outputs.steps import steps_figure
 from primaps.pipeline.extraction import as_image
 from primaps.pipeline.failures import all_failed, reported
 from primaps.progress import Progress, Silent
@@ -80,7 +81,7 @@ def picture_of_steps(image: ImageFile, backbone: FeatureExtractor, config: Confi
         raise ImageError(f"Expected features that differ from zero, but those of {image.path} do not. Leave it out.")
     seen = as_image(batch, backbone)
     proposals = extract_proposals(seen, features, threshold, config.proposals, config.predict.max_pixels)
-    return steps_png(steps_figure(seen, steps, proposals))
+    return figure_png(steps_figure(seen, steps, proposals))
 
 
 def _step(features: torch.Tensor, each: Round) -> ExtractionStep:
