@@ -51,5 +51,7 @@ def test_what_does_not_work_is_told(monkeypatch):
 def test_optional_parts(spec, word, monkeypatch):
     monkeypatch.setattr(doctor, "_small_run", lambda: "skipped")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
-    lines = [line.split(None, 1)[1] for line in doctor.examine()[1].splitlines() if line.startswith(("skimage", "sklearn"))]
-    assert lines == [f"{word}: demo photographs (extra: demo)"] * 2
+    lines = [
+        line.split(None, 1)[1] for line in doctor.examine()[1].splitlines() if line.startswith(("skimage", "sklearn", "tensorb"))
+    ]
+    assert lines == [f"{word}: demo photographs (extra: demo)"] * 2 + [f"{word}: --tensorboard (extra: tensorboard)"]

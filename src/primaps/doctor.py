@@ -14,7 +14,11 @@ from primaps.errors import PrimapsError
 from primaps.features.registry import list_backbones
 from primaps.run import versions
 
-_OPTIONAL = {"skimage": "demo photographs (extra: demo)", "sklearn": "demo photographs (extra: demo)"}
+_OPTIONAL = {
+    "skimage": "demo photographs (extra: demo)",
+    "sklearn": "demo photographs (extra: demo)",
+    "tensorboard": "--tensorboard (extra: tensorboard)",
+}
 
 
 def inventory() -> str:

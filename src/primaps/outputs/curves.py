@@ -1,4 +1,4 @@
-"""Figure of what changes over a fit: loss, usage of each cluster, agreement of student and teacher."""
+"""Figure of what changes over a fit: loss, usage of each prototype, agreement of student and teacher."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND_CLUSTERS: Final = 30
-"""Up to so many clusters are named beside their curves."""
+"""Up to so many prototypes are named beside their curves."""
 
 
 def curves_figure(curves: FitCurves) -> Figure:
-    """Draw the curves of a fit side by side; clusters have the colours of the label maps.
+    """Draw the curves of a fit side by side; a prototype has the colour of its id.
 
     Args:
         curves: What to draw. Without snapshots the loss alone is drawn.
@@ -49,9 +49,14 @@ def _draw_usage(ax: Axes, curves: FitCurves) -> None:
         )
     if num_clusters <= LEGEND_CLUSTERS:
         ax.legend(
-            fontsize=6, ncols=1 + num_clusters // 16, title="class", title_fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5)
+            fontsize=6,
+            ncols=1 + num_clusters // 16,
+            title="prototype",
+            title_fontsize=6,
+            loc="center left",
+            bbox_to_anchor=(1, 0.5),
         )
-    _label(ax, "tokens per class, %", len(curves.losses))
+    _label(ax, "tokens per prototype, %", len(curves.losses))
 
 
 def _label(ax: Axes, title: str, steps: int) -> None:

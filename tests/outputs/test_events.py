@@ -1,0 +1,66 @@
+"""Events are read back with TensorBoard's own reader."""
+
+import importlib.util
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from primaps.errors import MissingExtraError, OutputError
+from primaps.outputs.events import require_tensorboard, write_events
+from primaps.types import FitCurves
+
+CURVES = FitCurves(np.array([0.9, 0.5, 0.25]), np.array([2, 3]), np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([0.5, 1.0]))
+
+
+def read(folder):
+    """What lies in a log directory; everything of it is kept in memory."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    return found.Reload()
+
+
+def scalars(found, tag):
+    return [(event.step, event.value) for event in found.Scalars(tag)]
+
+
+def test_events_hold_the_curves_and_pictures(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
+    picture = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    write_events(tmp_path / "logs", CURVES, {"confusion": picture})
+    found = read(tmp_path / "logs")
+    assert scalars(found, "loss") == [(1, pytest.approx(0.9)), (2, 0.5), (3, 0.25)]
+    assert scalars(found, "usage/000") == [(2, 0.5), (3, 0.75)]
+    assert scalars(found, "usage/001") == [(2, 0.5), (3, 0.25)]
+    assert scalars(found, "agreement") == [(2, 0.5), (3, 1.0)]
+    (image,) = found.Images("confusion")
+    assert image.step == 3
+    with Image.open(io.BytesIO(image.encoded_image_string)) as stored:
+        assert np.array_equal(np.asarray(stored), picture)
+
+
+def test_written_twice_there_is_one_file(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
+    for _ in range(2):
+        write_events(tmp_path, CURVES)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert len(scalars(read(tmp_path), "loss")) == 3
+
+
+def test_a_folder_that_is_a_file_is_an_error(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
+    (tmp_path / "logs").write_text("not a folder")
+    with pytest.raises(OutputError, match="Choose another folder"):
+        write_events(tmp_path / "logs", CURVES)
+
+
+def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'primaps\[tensorboard\]'"):
+        require_tensorboard()
+    with pytest.raises(MissingExtraError):
+        write_events(tmp_path / "logs", CURVES)
+    assert not (tmp_path / "logs").exists()
