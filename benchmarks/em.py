@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from rows import Row, add_rows_option, at_least, publish
 from torch import Tensor
 
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss
@@ -32,15 +33,20 @@ from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, stude
 CHANNELS, TOKENS, SIDE, REGIONS = 384, 40, 320, 12
 PIXELS = 4096
 IGNORED = 255
+BARS = {"all pixels": 25.0, "sampled": 50.0}
+"""Times as fast as the official step."""
+SAME = 1e-5
+"""Largest relative difference of gradients."""
 
 
 def main() -> None:
-    """Print seconds per image and ratios."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, default=27)
     parser.add_argument("--images", type=int, default=16, help="images of our step")
     parser.add_argument("--official-images", type=int, default=2, help="images of the official step")
     parser.add_argument("--rounds", type=int, default=3)
+    add_rows_option(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     images = make_images(options.images)
@@ -59,12 +65,18 @@ def main() -> None:
     our_step(teacher, student, few, PIXELS)  # compiles, as the line above and the next one
     kmeans_step(student, few)
     rounds = [{name: clocked(step) / count for name, (count, step) in sides.items()} for _ in range(options.rounds)]
-    print(f"{options.classes} classes; gradients of the two sides differ by {difference:.1e}; CPU ms per image:")
-    print(", ".join(f"{name} {1000 * median(seconds[name] for seconds in rounds):.1f}" for name in sides))
-    for name in ("all pixels", "sampled"):
+    what = f"EM step, {options.classes} classes, {SIDE} x {SIDE}"
+    milliseconds = ", ".join(f"{name} {1000 * median(seconds[name] for seconds in rounds):.1f}" for name in sides)
+    rows = [
+        Row(f"{what}: CPU ms per image", milliseconds),
+        Row(f"{what}: gradients of the two sides differ by", f"{difference:.1e}", f"at most {SAME:g}", difference <= SAME),
+    ]
+    for name, bar in BARS.items():
         without = median(seconds["official"] / seconds[name] for seconds in rounds)
         including = median((seconds["official"] + seconds["backbone"]) / seconds[name] for seconds in rounds)
-        print(f"{name:10} {without:6.0f} x as fast as the official step, {including:6.0f} x with its two backbone passes")
+        more = f"; {without:.0f} x without the two backbone passes"
+        rows.append(at_least(f"{what}, {name}: against the official step with its backbone passes", including, bar, more))
+    publish(rows, options.rows)
 
 
 def clocked(step: Callable[[], Tensor]) -> float:

@@ -39,9 +39,6 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The benchmarks and how they are called."""
 
-WORDS_ONLY = frozenset({"em"})
-"""Benchmarks that print words instead of lines of the table: what they print is quoted."""
-
 QUICK: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "crf": ("--turns", "1", "--labels", "4"),
@@ -105,14 +102,10 @@ def run_part(name: str, arguments: Sequence[str]) -> list[Row]:
     """
     print(f"== {name} {' '.join(arguments)}", flush=True)
     command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
-    if name in WORDS_ONLY:
-        usage = run_job(command)
-        rows = [Row(f"`{name}`", " ".join(line.split())) for line in usage.output.splitlines()]
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "rows.json"
-            usage = run_job([*command, "--rows", str(file)])
-            rows = read_rows(file)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.json"
+        usage = run_job([*command, "--rows", str(file)])
+        rows = read_rows(file)
     print(usage.output, flush=True)
     return [*rows, _own_cost(name, usage)]
 
@@ -124,7 +117,7 @@ def _own_cost(name: str, usage: Usage) -> Row:
 def entry(rows: Sequence[Row], names: Sequence[str], minutes: float, where: str, now: dt.datetime) -> str:
     """One dated section of the results."""
     missed = [row for row in rows if row.holds is False]
-    verdict = f"{len(missed)} bars missed." if missed else "All bars held."
+    verdict = f"{len(missed)} bars missed." if missed else "All bars of these parts held."
     return (
         f"## {now:%Y-%m-%d %H:%M} UTC\n\n"
         f"`python benchmarks/run_all.py --only {','.join(names)}` in {minutes:.1f} minutes on {where} (at the end). {verdict}\n\n"
