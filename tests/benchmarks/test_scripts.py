@@ -78,7 +78,7 @@ def test_stages_of_a_run_are_told_apart(tmp_path, capsys):
     with mock.patch("primaps.config.preset_config", return_value=short):
         scaling.job(tmp_path / "photographs", tmp_path / "run", 16, "fast")
     seconds = json.loads(capsys.readouterr().out)
-    assert list(seconds) == ["proposals", "fit", "label maps", "report"]
+    assert list(seconds) == ["proposals", "fit", "label maps", "curves", "report"]
     assert all(spent > 0 for spent in seconds.values())
 
 
