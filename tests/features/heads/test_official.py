@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from primaps.errors import CheckpointError
+from primaps.features.heads import official as official_module
 from primaps.features.heads.official import OfficialHead, OfficialModel, read_official
 
 VIT = {"cls_token": torch.randn(1, 1, 20), "patch_embed.proj.weight": torch.randn(20, 3, 8, 8)}
@@ -138,6 +139,32 @@ def test_missing_and_wrong_tensors_are_named(key, value, reason, official):
         read_official(official.write(content))
 
 
+@pytest.mark.parametrize("key", ["\ud800", "__metadata__", "a b", "", "x" * 201], ids=ascii)
+def test_odd_names_of_weights_are_refused(key, official):
+    with pytest.raises(CheckpointError, match=r"Expected names of weights in .* but got 'net\.model\."):
+        read_official(official.write(official.stego_content({key: torch.zeros(2)})))
+
+
+def test_only_weights_of_the_backbone_are_read(official):
+    found = read_official(official.write(official.stego_content({**VIT, "count": torch.tensor(3)})))
+    assert set(found.vit) == set(VIT)
+
+
+def test_weights_that_share_their_values_many_times_are_refused(official):
+    base = torch.zeros(20_000)
+    with pytest.raises(CheckpointError, match="share their values"):
+        read_official(official.write(official.stego_content({f"w{number}": base for number in range(40)})))
+
+
+def test_one_dictionary_of_settings_many_times_is_read_a_few_times_only(official, monkeypatch):
+    asked, plain = [], official_module._plain
+    monkeypatch.setattr(official_module, "_plain", lambda values: asked.append(1) or plain(values))
+    shared = {"lr": 0.5}
+    content = official.stego_content() | {"hyper_parameters": {f"group{number}": shared for number in range(1000)}}
+    assert read_official(official.write(content)).settings["lr"] == 0.5
+    assert len(asked) < 100
+
+
 def test_student_and_teacher_of_different_shape(official):
     content = official.primaps_content()
     content["state_dict"]["seghead.weight_v"] = torch.zeros(5, 20, 1, 1)
@@ -151,7 +178,8 @@ def test_student_and_teacher_of_different_shape(official):
     [
         ({"state_dict": {"layer1.0.weight": torch.zeros(1)}}, "of STEGO, HP or PriMaPs, but it holds 'state_dict'"),
         ({}, "but it holds nothing"),
-        ({10**5000: 1, "a": 2}, "but it holds 'a'"),
+        ({10**18: 1, "a": 2}, "but it holds 'a'"),
+        ({10**5000: 1, "a": 2}, "a key is a number"),
         ([1, 2], "but it holds list"),
         ({"net_model_state_dict": None}, "tensors by name under 'net_model_state_dict'"),
         ({"net_model_state_dict": {}, "linear_model_state_dict": {3: 4}}, "tensors by name under 'linear_model_state_dict'"),

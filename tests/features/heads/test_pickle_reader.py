@@ -9,16 +9,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from primaps.errors import CheckpointError
+from primaps.features.heads import pickle_reader
 from primaps.features.heads.pickle_reader import Name, Record, read_pickle
 
+NUMBERS = st.integers(2 - 2**61, 2**61 - 2)  # as keys
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(max_size=300),
     lambda inner: (
         st.lists(inner)
         | st.lists(inner).map(tuple)
-        | st.dictionaries(st.text() | st.integers(), inner)
+        | st.dictionaries(st.text() | NUMBERS, inner)
         | st.frozensets(st.text())
-        | st.sets(st.integers())
+        | st.sets(NUMBERS)
     ),
     max_leaves=12,
 )
@@ -77,12 +79,32 @@ def test_damaged_pickles_fail_in_one_way_only(data):
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(2, len(content) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(1, len(content)))
-    reason = "the file was read"
     try:
-        read(bytes(content[:cut]))
+        found = read(bytes(content[:cut]))
     except CheckpointError as error:
         reason = str(error)
-    assert "the file" in reason
+    else:
+        reason = "Refused to read the file: it "
+        assert types_in(found) <= {dict, list, tuple, set, frozenset, str, bytes, int, float, bool, type(None), Name, Record}
+    assert reason.startswith(("Refused to read the file: it ", "Expected the file to be a complete checkpoint, but"))
+
+
+def types_in(value):
+    """Of everything that lies in a value."""
+    types, seen, waiting = set(), set(), [value]
+    while waiting:
+        value = waiting.pop()
+        types.add(type(value))
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            waiting += value
+        elif isinstance(value, Record):
+            waiting += [value.arguments, value.state, value.entries, value.elements]
+    return types
 
 
 def test_shared_and_recursive_lists():
@@ -192,6 +214,52 @@ def test_tricks_are_refused(data, reason):
 def test_damage_is_named(data, reason):
     with pytest.raises(CheckpointError, match=f"its pickle is damaged: .*{reason}"):
         read(data)
+
+
+def long_integer(value):
+    raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(raw)]) + raw
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        long_integer(2**61 - 1),
+        long_integer(-(2**61 - 1)),
+        long_integer(3 * (2**61 - 1)) + b"\x85",
+        b"(" + b"K\x01" * 17 + b"t",
+    ],
+    ids=["multiple of the modulus", "negative", "in a tuple", "long tuple"],
+)
+def test_keys_that_are_made_to_collide_are_refused(key):
+    for data in (b"\x80\x04}" + key + b"Ns.", b"\x80\x04\x8f(" + key + b"\x90.", b"\x80\x04(" + key + b"\x91."):
+        with pytest.raises(CheckpointError, match="a key is a"):
+            read(data)
+
+
+@pytest.mark.parametrize("key", [b"K\x01\x85", b"G" + bytes(8)], ids=["tuple", "fraction"])
+def test_only_so_many_keys_can_collide(key):
+    assert read(b"\x80\x02}(" + (key + b"N") * 1000 + b"u.") in ({(1,): None}, {0.0: None})
+    with pytest.raises(CheckpointError, match="more than 1000 keys that are tuples or fractions"):
+        read(b"\x80\x02}(" + (key + b"N") * 1001 + b"u.")
+
+
+@pytest.mark.parametrize("instruction", [b"\x8f", b"(", b"]", b"}", b"h\x00)\x81"], ids=["set", "mark", "list", "dict", "object"])
+def test_memory_is_bounded_however_long_the_pickle_is(instruction, monkeypatch):
+    monkeypatch.setattr(pickle_reader, "MOST_VALUES", 1000)
+    with pytest.raises(CheckpointError, match="Refused to read the file: it holds more than 1000 values"):
+        read(b"\x80\x04cknown\nThing\nq\x000" + instruction * 1001 + b".")
+
+
+def test_copies_in_calls_are_counted(monkeypatch):
+    monkeypatch.setattr(pickle_reader, "MOST_VALUES", 5000)
+    items = b"K\x01" * 500
+    make_set = b"\x80\x04cbuiltins\nset\nq\x000(](" + items + b"et"  # the list, in a tuple of one
+    with pytest.raises(CheckpointError, match="holds more than 5000 values"):
+        read(make_set + b"q\x010" + b"h\x00h\x01R0" * 10 + b"N.")
+    keywords = b"\x80\x04cknown\nThing\nq\x000}K\x01K\x02sq\x020(" + items + b"tq\x010"
+    with pytest.raises(CheckpointError, match="holds more than 5000 values"):
+        read(keywords + b"h\x00h\x01h\x02\x920" * 10 + b"N.")
 
 
 def test_deep_nesting_does_no_harm():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from primaps.errors import CheckpointError
+from primaps.features.heads import torch_file
 from primaps.features.heads.torch_file import StoredTensor, read_stored, read_torch_file
 
 
@@ -196,14 +197,54 @@ def test_damaged_files_fail_in_one_way_only(data, tmp_path):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "x.pt"
     path.write_bytes(content)
-    reason = str(path)
     try:
         found = read_torch_file(path)
-        if isinstance(found, dict) and isinstance(found.get("a"), StoredTensor):
-            read_stored(path, {"a": found["a"]})
+        stored = found.get("a") if isinstance(found, dict) else None
+        read = read_stored(path, {"a": stored}) if isinstance(stored, StoredTensor) else {}
     except CheckpointError as error:
         reason = str(error)
+    else:
+        reason = str(path)
+        assert all((tuple(value.shape), value.dtype) == (stored.shape, stored.storage.dtype) for value in read.values())
     assert str(path) in reason
+
+
+def test_tensors_that_share_a_storage_must_not_outgrow_the_file(tmp_path):
+    base = torch.zeros(10_000)
+    path = tmp_path / "bomb.pt"
+    torch.save({str(number): base for number in range(50)}, path)
+    stored = read_torch_file(path)
+    assert torch.equal(read_stored(path, {"0": stored["0"]})["0"], base)
+    with pytest.raises(
+        CheckpointError, match=r"Refused to read .*bomb\.pt: its tensors share their values and would take 2000000"
+    ):
+        read_stored(path, stored)
+
+
+def test_a_shared_storage_is_read_once(tmp_path, monkeypatch):
+    base = torch.arange(1000.0)
+    path = tmp_path / "x.pt"
+    torch.save({"a": base[:10], "b": torch.zeros(3), "c": base[990:]}, path)
+    stored = read_torch_file(path)
+    entries, read = [], zipfile.ZipFile.read
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda self, entry: entries.append(entry.filename) or read(self, entry))
+    found = read_stored(path, stored)
+    assert list(found) == ["a", "b", "c"]
+    assert torch.equal(found["c"], base[990:])
+    assert len([name for name in entries if "/data/" in name]) == 2
+
+
+def test_a_huge_pickle_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_file, "_LARGEST_PICKLE", 1000)
+    assert read_torch_file(write_zip(tmp_path / "x.pt", pickle.dumps("x" * 900, 2))) == "x" * 900
+    with pytest.raises(CheckpointError, match=r"data\.pkl of .*x\.pt to have at most 1000 bytes, but it has 10"):
+        read_torch_file(write_zip(tmp_path / "x.pt", pickle.dumps("x" * 1000, 2)))
+
+
+def test_a_set_of_colliding_numbers_is_refused(tmp_path):
+    path = write_zip(tmp_path / "x.pt", pickle.dumps({2**61 - 1}, 2))
+    with pytest.raises(CheckpointError, match="a key is a number"):
+        read_torch_file(path)
 
 
 def test_other_files(tmp_path):

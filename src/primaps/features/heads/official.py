@@ -6,8 +6,10 @@ state dicts. What they call ``cluster1`` and ``cluster2`` are the linear and the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -24,8 +26,10 @@ from primaps.features.weights import State
 CheckpointKind = Literal["stego", "hp", "primaps"]
 CHECKPOINT_KINDS: Final[tuple[CheckpointKind, ...]] = get_args(CheckpointKind)
 
+_MOST_GROUPS: Final = 64  # of settings: the values of a damaged file may all be one large dictionary
 _EMA: Final = "cluster_probe.ema_model"
 _CENTRES: Final = "cluster_probe.cluster_centers"
+_WEIGHT_KEY: Final = re.compile(r"(?!__)[A-Za-z0-9_.]{1,200}")  # of a backbone; names that start with __ mean something in files
 _FEATURES_OF: Final = {"stego": "net.", "hp": ""}  # what the keys of backbone and head start with
 
 
@@ -151,8 +155,18 @@ class _State:
         return {key: value.float() for key, value in read.items()}
 
     def below(self, prefix: str) -> State:
-        """All tensors whose key starts with a prefix, by the rest of the key."""
-        stored = {key: value for key, value in self.tensors.items() if key.startswith(prefix) and isinstance(value, StoredTensor)}
+        """All floating-point tensors whose key starts with a prefix, by the rest of the key."""
+        stored = {
+            key: value
+            for key, value in self.tensors.items()
+            if key.startswith(prefix) and isinstance(value, StoredTensor) and value.storage.dtype.is_floating_point
+        }
+        for key in stored:
+            if not _WEIGHT_KEY.fullmatch(key.removeprefix(prefix)):
+                raise CheckpointError(
+                    f"Expected names of weights in {self.path} to be letters, digits, points and underscores, "
+                    f"but got {ascii(key)[:80]}. Get the file from its official source."
+                )
         return {key.removeprefix(prefix): value for key, value in read_stored(self.path, stored).items()}
 
 
@@ -214,7 +228,8 @@ def _settings(content: dict[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     parameters = content.get("hyper_parameters")
     entries = parameters.entries if isinstance(parameters, Record) else parameters
-    for values in (content, entries, *(entries.values() if isinstance(entries, dict) else ())):
+    inner = islice(entries.values(), _MOST_GROUPS) if isinstance(entries, dict) else ()
+    for values in (content, entries, *inner):
         found |= _plain(values)
     return found
 

@@ -23,6 +23,11 @@ _LITERALS: Final = frozenset(
 _CONSTANTS: Final = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _EMPTY: Final[Mapping[str, Callable[[], Any]]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": set}
 _HEADERS: Final = frozenset({"PROTO", "FRAME"})
+MOST_VALUES: Final = 1_000_000
+"""Instructions, plus values that are copied in calls: several times what an official checkpoint has."""
+_LONGEST_KEY: Final = 16  # items of a tuple that is a key
+_MOST_ODD_KEYS: Final = 1000  # keys of which many with one hash can be made: tuples and floating-point numbers
+_HASH_MODULUS: Final = 2**61 - 1  # integers below it have hashes of their own (Python's documentation of numeric types)
 _PYTHON_2: Final = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # protocol 2 spells module names the old way
 
 
@@ -76,7 +81,7 @@ def read_pickle(
         Plain values and containers, what the builders made, `Name` and `Record`.
 
     Raises:
-        CheckpointError: If the pickle is damaged, or names anything else.
+        CheckpointError: If the pickle is damaged, names anything else, or holds far more values than a checkpoint does.
     """
     machine = _Machine(builders, is_inert, persistent, source)
     try:
@@ -106,6 +111,8 @@ class _Machine:
         self.source = source
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # what lies under each mark
+        self.spent = 0
+        self.odd_keys = 0
         self.memo: dict[int, Any] = {}
         self.actions: dict[str, Callable[[Any], None]] = {
             "MARK": self._mark,
@@ -115,7 +122,7 @@ class _Machine:
             "TUPLE1": lambda _: self._tuple(1),
             "TUPLE2": lambda _: self._tuple(2),
             "TUPLE3": lambda _: self._tuple(3),
-            "FROZENSET": lambda _: self.push(frozenset(map(_key, self._since_mark()))),
+            "FROZENSET": lambda _: self.push(frozenset(map(self._key, self._since_mark()))),
             "APPEND": lambda _: self._extend([self.pop()]),
             "APPENDS": lambda _: self._extend(self._since_mark()),
             "SETITEM": lambda _: self._set_items([self.stack.pop(-2), self.pop()]),
@@ -136,6 +143,7 @@ class _Machine:
         }
 
     def step(self, opcode: str, argument: Any) -> None:
+        self._spend(1)
         if opcode in _LITERALS:
             self.push(argument)
         elif opcode in _CONSTANTS:
@@ -158,6 +166,11 @@ class _Machine:
             f"Refused to read {self.source}: it {what}, which a checkpoint of tensors and settings has no need of. Nothing in it "
             "was run. Get the file from its official source."
         )
+
+    def _spend(self, values: int) -> None:
+        self.spent += values
+        if self.spent > MOST_VALUES:
+            raise self._refusal(f"holds more than {MOST_VALUES} values")
 
     def _drop(self) -> None:
         self.stack.pop()
@@ -195,13 +208,21 @@ class _Machine:
         entries = target.entries if isinstance(target, Record) else target
         if not isinstance(entries, dict):
             raise self._refusal(f"sets items of {_describe(target)}")
-        entries.update(zip(map(_key, flat[::2]), flat[1::2], strict=True))
+        entries.update(zip(map(self._key, flat[::2]), flat[1::2], strict=True))
 
     def _add_items(self, values: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, set):
             raise self._refusal(f"adds items to {_describe(target)}")
-        target.update(map(_key, values))
+        target.update(map(self._key, values))
+
+    def _key(self, value: Any) -> Any:
+        key = plain_key(value)
+        if isinstance(key, tuple | float):
+            self.odd_keys += 1
+            if self.odd_keys > _MOST_ODD_KEYS:
+                raise self._refusal(f"has more than {_MOST_ODD_KEYS} keys that are tuples or fractions")
+        return key
 
     def _name(self, module: Any, name: Any) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
@@ -217,6 +238,8 @@ class _Machine:
             raise self._refusal(f"calls {_describe(target)}")
         if not isinstance(arguments, tuple):
             raise self._refusal(f"calls {target.qualified!r} with {_describe(arguments)} instead of arguments")
+        # One list or tuple may be given to many calls, and each of them may copy it.
+        self._spend(len(arguments) + sum(len(item) for item in arguments if isinstance(item, list | tuple)))
         builder = self.builders.get(target.qualified)
         if builder is None:
             self.push(Record(target.qualified, arguments))
@@ -232,6 +255,7 @@ class _Machine:
             raise self._refusal(f"calls with {_describe(keywords)} as keywords")
         arguments = self.pop()
         if keywords and isinstance(arguments, tuple):
+            self._spend(len(arguments))
             arguments = (*arguments, keywords)  # of a record, since no builder takes keywords
         self._call(self.pop(), arguments)
 
@@ -243,12 +267,21 @@ class _Machine:
             raise self._refusal(f"sets attributes of {_describe(target)}")
 
 
-def _key(value: Any) -> Any:
-    """A value that may be a key: comparing and hashing it must not run deep."""
-    plain = (str, int, float, bytes, Name, Record, type(None))
-    if isinstance(value, plain) or (isinstance(value, tuple) and all(isinstance(item, plain) for item in value)):
-        return value
-    raise ValueError(f"a key is {_describe(value)}")
+def plain_key(value: Any) -> Any:
+    """A value that may be a key: comparing and hashing it neither runs deep nor long.
+
+    Args:
+        value: From a pickle.
+
+    Raises:
+        ValueError: If it may not.
+    """
+    items = value if isinstance(value, tuple) and len(value) <= _LONGEST_KEY else (value,)
+    if not all(isinstance(item, str | int | float | bytes | Name | Record | None) for item in items):
+        raise ValueError(f"a key is {_describe(value)}")
+    if any(isinstance(item, int) and abs(item) >= _HASH_MODULUS for item in items):
+        raise ValueError("a key is a number of 2**61 - 1 or more")
+    return value
 
 
 def _describe(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import torch
 
 from primaps.errors import CheckpointError
-from primaps.features.heads.pickle_reader import Builder, Name, read_pickle
+from primaps.features.heads.pickle_reader import Builder, Name, plain_key, read_pickle
 
 _DTYPES: Final = {
     "torch.DoubleStorage": torch.float64,
@@ -30,6 +30,7 @@ _DTYPES: Final = {
 # How damaged zip files fail: no entry, bad names, bad numbers, encryption, ...
 _DAMAGE: Final = (OSError, EOFError, LookupError, ValueError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile)
 _LARGEST: Final = 2**40  # values of a tensor
+_LARGEST_PICKLE: Final = 32 * 2**20  # bytes; tensors lie outside of it
 # Classes whose objects, and types whose names, lie in the settings of official checkpoints.
 _INERT_PACKAGES: Final = ("omegaconf", "pytorch_lightning")
 _INERT_NAMES: Final = frozenset(
@@ -72,6 +73,11 @@ class StoredTensor:
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
+    @property
+    def num_bytes(self) -> int:
+        """Of the tensor when it is read."""
+        return math.prod(self.shape) * self.storage.dtype.itemsize
+
 
 def read_torch_file(path: Path) -> Any:
     """What a checkpoint holds, with `StoredTensor` in place of tensors; no code of it is run, no tensor is read.
@@ -108,10 +114,23 @@ def read_stored(path: Path, tensors: Mapping[str, StoredTensor]) -> dict[str, to
         The tensors by name, contiguous, on the CPU.
 
     Raises:
-        CheckpointError: If the file is damaged.
+        CheckpointError: If the file is damaged, or the tensors take more memory than the file has bytes.
     """
     with _Archive(path) as archive:
-        return {name: archive.tensor(stored) for name, stored in tensors.items()}
+        needed, present = sum(stored.num_bytes for stored in tensors.values()), path.stat().st_size
+        if needed > present:
+            raise CheckpointError(
+                f"Refused to read {path}: its tensors share their values and would take {needed} bytes, but it has {present}. "
+                "Get the file from its official source."
+            )
+        by_storage: dict[StoredStorage, list[str]] = {}
+        for name, stored in tensors.items():
+            by_storage.setdefault(stored.storage, []).append(name)
+        read: dict[str, torch.Tensor] = {}
+        for storage, names in by_storage.items():  # each storage is read once, however many tensors lie in it
+            values = archive.values(storage)
+            read |= {name: _part(values, tensors[name]) for name in names}
+    return {name: read[name] for name in tensors}
 
 
 class _Archive:
@@ -158,6 +177,11 @@ class _Archive:
             entry = self._zip.getinfo(self._folder + name)
             if entry.compress_type != zipfile.ZIP_STORED:
                 raise CheckpointError(f"Expected {self.path} to be a checkpoint of PyTorch, but its entry {name} is compressed.")
+            if name == "data.pkl" and entry.file_size > _LARGEST_PICKLE:
+                raise CheckpointError(
+                    f"Expected {name} of {self.path} to have at most {_LARGEST_PICKLE} bytes, but it has {entry.file_size}. "
+                    "A checkpoint keeps its tensors elsewhere; get the file from its official source."
+                )
             return self._zip.read(entry)
         except _DAMAGE as error:
             raise CheckpointError(f"Expected {self.path} to hold {name}, but got: {error}. Download it again.") from error
@@ -172,18 +196,20 @@ class _Archive:
             raise ValueError("it refers to a storage of tensors in a way that is unknown")
         return StoredStorage(key, dtype, length)
 
-    def tensor(self, stored: StoredTensor) -> torch.Tensor:
-        storage = stored.storage
+    def values(self, storage: StoredStorage) -> torch.Tensor:
         data = self.read(f"data/{storage.key}")
         if len(data) != storage.length * storage.dtype.itemsize:
             raise CheckpointError(
                 f"Expected data/{storage.key} of {self.path} to hold {storage.length} values, but got {len(data)} bytes. "
                 "Download the file again."
             )
-        if 0 in stored.shape:
-            return torch.empty(stored.shape, dtype=storage.dtype)
-        values = torch.frombuffer(bytearray(data), dtype=storage.dtype)
-        return values.as_strided(stored.shape, stored.stride, stored.offset).clone(memory_format=torch.contiguous_format)
+        return torch.frombuffer(bytearray(data), dtype=storage.dtype) if data else torch.empty(0, dtype=storage.dtype)
+
+
+def _part(values: torch.Tensor, stored: StoredTensor) -> torch.Tensor:
+    if 0 in stored.shape:
+        return torch.empty(stored.shape, dtype=values.dtype)
+    return values.as_strided(stored.shape, stored.stride, stored.offset).clone(memory_format=torch.contiguous_format)
 
 
 def _is_inert(qualified: str) -> bool:
@@ -239,4 +265,4 @@ def _empty_dictionary(arguments: tuple[Any, ...]) -> dict[Any, Any]:
 def _set(arguments: tuple[Any, ...]) -> set[Any]:
     if len(arguments) != 1 or not isinstance(arguments[0], list) or not all(isinstance(item, str | int) for item in arguments[0]):
         raise ValueError("no list of texts or numbers")
-    return set(arguments[0])
+    return {plain_key(item) for item in arguments[0]}
