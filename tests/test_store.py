@@ -145,6 +145,9 @@ def test_json_round_trip_and_errors(tmp_path):
     (tmp_path / "c.json").write_text("[1]")
     with pytest.raises(CheckpointError, match="JSON object"):
         read_json(tmp_path / "c.json")
+    (tmp_path / "d.json").write_text('{"a": ' + "[" * 200_000 + "]" * 200_000 + "}")
+    with pytest.raises(CheckpointError, match="to be readable JSON"):
+        read_json(tmp_path / "d.json")
     with pytest.raises(CheckpointError, match="there is none"):
         read_tensors(Path(tmp_path / "none.safetensors"))
 

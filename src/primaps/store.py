@@ -145,7 +145,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError as error:
         raise CheckpointError(f"Expected a file {path}, but there is none.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"Expected {path} to be readable JSON, but got: {error}.") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"Expected {path} to hold a JSON object, but got {type(value).__name__}.")

@@ -138,6 +138,24 @@ def test_dinov3_layout(bias):
     assert same(to_timm_layout(state), expected)
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"cls_token": torch.zeros(4)}, r"cls_token \(1, 1, C\) and pos_embed \(1, N, C\) .* but got \(\(4,\), \(1, 5, 4\)\)"),
+        ({"pos_embed": torch.zeros(4)}, "cls_token"),
+        ({"pos_embed": torch.zeros(2, 5, 4)}, "cls_token"),
+        ({"pos_embed": torch.zeros(1, 1, 4)}, "N of 2 or more"),
+        ({"cls_token": torch.zeros(1, 1, 5)}, "as many channels"),
+        ({"storage_tokens": torch.zeros(1, 4, 4), "a.qkv.bias": torch.tensor(1.0)}, r"a\.qkv\.bias to have shape \(3 \* C,\)"),
+        ({"storage_tokens": torch.zeros(1, 4, 4), "a.qkv.bias": torch.zeros(7)}, r"but got \(7,\)"),
+    ],
+)
+def test_shapes_that_cannot_be_are_named(changes, reason):
+    state = {"cls_token": torch.zeros(1, 1, 4), "pos_embed": torch.zeros(1, 5, 4), "register_tokens": torch.zeros(1, 4, 4)}
+    with pytest.raises(BackboneError, match=reason):
+        to_timm_layout(state | changes)
+
+
 def test_load_into_is_strict_and_leaves_heads_out(tmp_path):
     model = nn.Sequential(nn.Linear(2, 3))
     state = {"0.weight": torch.ones(3, 2), "0.bias": torch.zeros(3), "head.mlp.0.weight": torch.ones(1), "fc.bias": torch.ones(1)}

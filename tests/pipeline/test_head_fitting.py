@@ -8,11 +8,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from primaps.errors import ConfigError, DatasetError
+from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.backbone import load_backbone
 from primaps.features.heads.crops import CropConfig
 from primaps.features.heads.files import load_head
 from primaps.features.heads.settings import hp_preset, stego_preset
+from primaps.model import Model
+from primaps.pipeline import head_fitting
 from primaps.pipeline.head_fitting import HeadJob, fit_head
 from primaps.progress import Silent
 from primaps.segmenter import Segmenter
@@ -157,6 +159,44 @@ def test_damaged_leftovers_are_made_again(job, tmp_path):
     assert contents(tmp_path / "head") == before
     assert any("neighbours" in note for note in told.notes)
     assert any("unfinished fit" in note for note in told.notes)
+
+
+@kinds
+def test_a_damaged_head_is_trained_again(job, kind, tmp_path):
+    fit_head(job(kind))
+    before = contents(tmp_path / "head")
+    path = tmp_path / "head" / "head.safetensors"
+    path.write_bytes(before["head.safetensors"][:-8] + bytes(8))
+    fit_head(job(kind))
+    assert contents(tmp_path / "head") == before
+
+
+@pytest.mark.parametrize("damage", ["prototypes", "model", "absent"])
+def test_a_damaged_model_is_written_again_without_training(job, tmp_path, damage, monkeypatch):
+    fit_head(job("stego"))
+    out = tmp_path / "head"
+    before = {**contents(out), "model.json": (out / "model.json").read_bytes()}
+    if damage == "prototypes":
+        (out / "prototypes.safetensors").write_bytes(before["prototypes.safetensors"][:-30] + bytes(30))
+    elif damage == "model":
+        (out / "model.json").write_text("{}")
+    else:
+        (out / "model.json").unlink()
+    monkeypatch.setattr(head_fitting, "_train", None)
+    fit_head(job("stego"))
+    assert {**contents(out), "model.json": (out / "model.json").read_bytes()} == before
+
+
+def test_a_killed_retraining_does_not_leave_the_old_head_in_use(job, tmp_path):
+    fit_head(job("stego"))
+    longer = job("stego", config=CONFIGS["stego"].with_steps(11))
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(longer, overwrite=True, progress=InterruptAfter("stego head", 0))
+    for load in (load_head, Model.load):
+        with pytest.raises(CheckpointError, match="found none"):
+            load(tmp_path / "head")
+    fit_head(longer)
+    assert load_head(tmp_path / "head").training["steps"] == 11
 
 
 def test_other_settings_are_refused_by_name_unless_overwritten(job, tmp_path):

@@ -10,6 +10,7 @@ from primaps.errors import BackboneError, CheckpointError, ConfigError
 from primaps.features.backbone import load_backbone
 from primaps.features.heads.files import load_head
 from primaps.model import Model
+from primaps.pipeline import importing
 from primaps.pipeline.importing import import_checkpoint
 from primaps.segmenter import Segmenter
 
@@ -132,6 +133,85 @@ def test_weights_of_another_backbone_leave_nothing_behind(official, vit, tmp_pat
     with pytest.raises(BackboneError, match=r"other shapes \(norm\.weight \(5,\) instead of \(384,\)"):
         import_checkpoint(file, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "reason"),
+    [
+        (
+            "dinov2_vits14_reg",
+            {"register_tokens": torch.zeros(1, 4, 384), "cls_token": torch.zeros(1, 1, 5), "pos_embed": torch.zeros(1, 3, 7)},
+            "cls_token and pos_embed",
+        ),
+        ("dinov3_vits16", {"storage_tokens": torch.zeros(1, 4, 384), "blocks.0.attn.qkv.bias": torch.tensor(1.0)}, r"qkv\.bias"),
+    ],
+)
+def test_impossible_weights_leave_nothing_behind(name, weights, reason, official, tmp_path):
+    official.channels = 384
+    file = official.write(official.stego_content(weights))
+    with pytest.raises(BackboneError, match=reason):
+        import_checkpoint(file, tmp_path / "out", backbone=name)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_interrupted_import_leaves_nothing_behind(official, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    file = official.write(official.stego_content({"cls_token": torch.zeros(1, 1, 2)}))
+    monkeypatch.setattr(importing, "load_backbone", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        import_checkpoint(file, tmp_path / "out", backbone="texture")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("left", ["backbone", "head", "prototypes"])
+def test_a_killed_import_can_be_run_again(left, on_texture, tmp_path):
+    file = on_texture.write(on_texture.stego_content())
+    import_checkpoint(file, tmp_path / "whole", backbone="texture")
+    out = tmp_path / "out"
+    if left == "backbone":
+        out.mkdir()
+        (out / "backbone.safetensors").write_bytes(b"x")
+    else:
+        import_checkpoint(file, out, backbone="texture")
+        (out / "model.json").unlink()
+        if left == "head":
+            (out / "prototypes.safetensors").unlink()
+    import_checkpoint(file, out, backbone="texture")
+    for path in (tmp_path / "whole").iterdir():
+        assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_head_from_elsewhere_is_not_replaced(damaged, on_texture, tmp_path, texture_head):
+    file = on_texture.write(on_texture.stego_content())
+    if damaged:
+        (texture_head / "head.json").write_text("{}")
+    before = {path.name: path.read_bytes() for path in texture_head.iterdir()}
+    with pytest.raises(ConfigError, match=r"holds head\.json"):
+        import_checkpoint(file, texture_head, backbone="texture")
+    assert {path.name: path.read_bytes() for path in texture_head.iterdir()} == before
+
+
+def test_weights_of_the_user_in_the_new_folder_stay(on_texture, tmp_path):
+    file = on_texture.write(on_texture.stego_content())
+    (tmp_path / "out").mkdir()
+    own = tmp_path / "out" / "backbone.safetensors"
+    own.write_bytes(b"x")
+    with pytest.raises(BackboneError):
+        import_checkpoint(file, tmp_path / "out", backbone="dino_vits8", weights=own)
+    assert own.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("clusters", [1, 255])
+@pytest.mark.parametrize("kind", ["stego", "primaps"])
+def test_numbers_of_clusters_that_label_maps_cannot_hold(kind, clusters, on_texture, tmp_path):
+    on_texture.clusters = clusters
+    content = on_texture.stego_content() if kind == "stego" else on_texture.primaps_content()
+    with pytest.raises(CheckpointError, match=f"to have 2 to 254 clusters.* but it has {clusters}"):
+        import_checkpoint(on_texture.write(content), tmp_path / "out", backbone="texture")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_in_use(on_texture, tmp_path):

@@ -20,6 +20,7 @@ State = dict[str, torch.Tensor]
 _WRAPPERS: Final = ("teacher", "student", "state_dict", "model")  # the teacher is the published network
 _HEADS: Final = ("head.", "dino_head.", "ibot_head.")
 _SHOWN: Final = 3
+_DAMAGED: Final = "The file is damaged; download it again from its official source."
 
 
 def file_sha256(path: Path) -> str:
@@ -94,13 +95,27 @@ def to_timm_layout(state: State) -> State:
 
     Args:
         state: Tensors by key as `read_weights` returns them.
+
+    Raises:
+        BackboneError: If tensors that are merged or split have shapes that cannot be.
     """
     result = {key: value for key, value in state.items() if key != "mask_token"}
     if "register_tokens" in result and "pos_embed" in result and "cls_token" in result:
+        _check_positions(result["cls_token"], result["pos_embed"])
         result["reg_token"] = result.pop("register_tokens")
         result["cls_token"] = result["cls_token"] + result["pos_embed"][:, :1]
         result["pos_embed"] = result["pos_embed"][:, 1:]
     return _from_dinov3(result) if "storage_tokens" in result else result
+
+
+def _check_positions(token: torch.Tensor, positions: torch.Tensor) -> None:
+    found = (tuple(token.shape), tuple(positions.shape))
+    if token.ndim != 3 or token.shape[:2] != (1, 1) or positions.ndim != 3 or positions.shape[0] != 1 or positions.shape[1] < 2:
+        raise BackboneError(
+            f"Expected cls_token (1, 1, C) and pos_embed (1, N, C) with N of 2 or more, but got {found}. {_DAMAGED}"
+        )
+    if token.shape[2] != positions.shape[2]:
+        raise BackboneError(f"Expected cls_token and pos_embed to have as many channels, but got {found}. {_DAMAGED}")
 
 
 def _from_dinov3(state: State) -> State:
@@ -109,6 +124,8 @@ def _from_dinov3(state: State) -> State:
         if key.endswith((".periods", ".bias_mask")):
             continue
         if key.endswith("qkv.bias"):
+            if value.ndim != 1 or not len(value) or len(value) % 3:
+                raise BackboneError(f"Expected {key} to have shape (3 * C,), but got {tuple(value.shape)}. {_DAMAGED}")
             query, _, values = value.chunk(3)
             result[key.replace("qkv.bias", "q_bias")] = query
             result[key.replace("qkv.bias", "v_bias")] = values

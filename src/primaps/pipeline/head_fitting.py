@@ -17,7 +17,7 @@ from primaps.features.heads.attention import has_attention
 from primaps.features.heads.clusters import ClusterCentres
 from primaps.features.heads.crops import CropConfig
 from primaps.features.heads.extractor import BackboneWithHead
-from primaps.features.heads.files import Head, HeadKind, head_record, save_head
+from primaps.features.heads.files import Head, HeadKind, load_head, save_head
 from primaps.features.heads.hp import HPTask
 from primaps.features.heads.neighbours import nearest_neighbours
 from primaps.features.heads.projection import ProjectionHead
@@ -109,8 +109,12 @@ def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None
         contents = crops.prepare()
         identity = fingerprint([ALGORITHM, crops.settings, job.settings(), list(contents.items())])
         run.counts |= {"images": len(crops.images), "crops": len(crops)}
-        if not _is_trained(job.out, identity):
+        head = _trained(job.out, identity)
+        if head is None:
+            _discard(job.out)
             _train(run, job, crops, identity)
+        else:
+            _complete(job, head, identity)
     return run
 
 
@@ -119,14 +123,34 @@ def _refuse_foreign(out: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"{out} holds a head that was not trained there. Choose another --out, or add --overwrite.")
 
 
-def _is_trained(out: Path, identity: str) -> bool:
-    if not (out / "head.json").exists() or not (out / "model.json").exists():
-        return False
+def _trained(out: Path, identity: str) -> Head | None:
+    """The head, if it is there, undamaged, and the one that was asked for."""
     try:
-        trained = [head_record(out)["training"].get("fingerprint"), Model.load(out).fingerprint]
+        head = load_head(out)
     except CheckpointError:
-        return False  # damaged: it is trained again
-    return trained == [identity, identity]
+        return None  # absent or damaged: it is trained again
+    usage = head.training.get("usage")
+    complete = head.centres is not None and isinstance(usage, list) and len(usage) == len(head.centres)
+    return head if complete and head.training.get("fingerprint") == identity else None
+
+
+def _discard(out: Path) -> None:
+    """What other settings or photographs gave must not be taken for the result of these, should the training be killed."""
+    for name in ("head.json", "model.json"):
+        remove_file(out / name)
+
+
+def _complete(job: HeadJob, head: Head, identity: str) -> None:
+    """Write the model of a trained head, unless it is there and undamaged."""
+    usage = torch.tensor(head.training["usage"])
+    try:
+        model = Model.load(job.out)
+    except CheckpointError:
+        _save_model(job, head, usage, identity)
+        return
+    same = zip((model.fit.teacher, model.fit.student, model.fit.usage), (head.centres, head.centres, usage), strict=True)
+    if model.fingerprint != identity or not all(torch.equal(found, wanted) for found, wanted in same if wanted is not None):
+        _save_model(job, head, usage, identity)
 
 
 def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:

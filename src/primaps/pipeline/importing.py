@@ -8,11 +8,11 @@ from typing import Any, Final
 import torch
 from torch.nn import functional as F
 
-from primaps.config import did_you_mean
-from primaps.errors import BackboneError, CheckpointError, ConfigError, PrimapsError
+from primaps.config import MAX_CLASSES, MIN_CLASSES, did_you_mean
+from primaps.errors import BackboneError, CheckpointError, ConfigError
 from primaps.features.backbone import backbone_name, load_backbone
 from primaps.features.heads.extractor import head_path
-from primaps.features.heads.files import Head, save_head
+from primaps.features.heads.files import Head, head_record, save_head
 from primaps.features.heads.official import CHECKPOINT_KINDS, OfficialHead, OfficialModel, read_official
 from primaps.features.weights import file_sha256, guess_model, matching_backbones
 from primaps.model import Model
@@ -22,7 +22,7 @@ from primaps.types import FeatureExtractor, FitResult
 WEIGHTS_NAME: Final = "backbone.safetensors"
 TRAINED_AT: Final = 224
 """Short side of the crops that STEGO and HP are trained on."""
-_OURS: Final = ("head.json", "head.safetensors", "model.json", "prototypes.safetensors", WEIGHTS_NAME)
+_OURS: Final = ("head.json", "head.safetensors", "model.json", "prototypes.safetensors")
 _TRAINED_ON: Final = {"dino_vits8": "dino_vits8_300ep"}  # STEGO and HP take the ViT-S/8 of 300 epochs, of the same shapes
 
 
@@ -42,7 +42,7 @@ def import_checkpoint(
 
     Args:
         file: The checkpoint.
-        out: New folder.
+        out: New folder, or one that an import which was killed has left.
         kind: "auto", "stego", "hp" or "primaps".
         backbone: Name of the backbone; None = told by the shapes of the weights in the checkpoint.
         weights: Weights of the backbone, if the checkpoint holds none.
@@ -52,7 +52,8 @@ def import_checkpoint(
         What was found and written, in words.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be read safely, is incomplete, or belongs to another backbone.
+        CheckpointError: If the checkpoint cannot be read safely, is incomplete, belongs to another backbone, or has more clusters
+            than label maps can hold.
         BackboneError: If its backbone is unknown or cannot be loaded.
         ConfigError: If an option contradicts the checkpoint, or ``out`` holds a head or model already.
         OutputError: If ``out`` cannot be written.
@@ -60,28 +61,54 @@ def import_checkpoint(
     if kind not in {"auto", *CHECKPOINT_KINDS}:
         hint = did_you_mean(kind, CHECKPOINT_KINDS)
         raise ConfigError(f"Expected --kind to be auto or one of {', '.join(CHECKPOINT_KINDS)}, but got {kind!r}.{hint}")
-    taken = [name for name in _OURS if (out / name).exists()]
-    if taken:
-        raise ConfigError(f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. Choose another --out.")
+    _refuse_taken(out)
     official = read_official(file, kind)  # type: ignore[arg-type]  # checked above
+    _check_clusters(official, file)
     if official.vit and (weights is not None or head is not None):
         raise ConfigError(f"Expected neither --weights nor --head, since {file} holds its backbone. Leave them away.")
     if isinstance(official, OfficialHead) and head is not None:
         raise ConfigError(f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints.")
     name = _name(official, file, backbone, head)
     beside = out / WEIGHTS_NAME if official.vit else None
-    if beside is not None:
-        write_tensors(beside, official.vit)
     try:
+        for left_over in _OURS:
+            remove_file(out / left_over)
+        if beside is not None:
+            write_tensors(beside, official.vit)
         extractor = load_backbone(name, weights=beside or weights, device="cpu", head=head)
         facts = {"checkpoint": file.name, "checkpoint_sha256": file_sha256(file), "official": dict(official.settings)}
         if isinstance(official, OfficialModel):
             return _import_model(official, extractor, out, facts)
         return _import_head(official, extractor, out, facts)
-    except PrimapsError:
-        for made in _OURS:
+    except BaseException:
+        for made in (*_OURS, *((WEIGHTS_NAME,) if official.vit else ())):  # else the weights there are the user's own
             remove_file(out / made)
         raise
+
+
+def _refuse_taken(out: Path) -> None:
+    """A folder is taken if it holds a head or model that is complete, or not from here; what a killed import left is not."""
+    taken = [name for name in (*_OURS, "run.json") if (out / name).exists()]
+    if not taken or not ({"model.json", "run.json"} & set(taken) or _is_foreign_head(out)):
+        return
+    raise ConfigError(f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. Choose another --out.")
+
+
+def _is_foreign_head(out: Path) -> bool:
+    if not (out / "head.json").exists():
+        return False
+    try:
+        return "checkpoint_sha256" not in head_record(out)["training"]
+    except CheckpointError:
+        return True  # whoever wrote it
+
+
+def _check_clusters(official: OfficialHead | OfficialModel, file: Path) -> None:
+    clusters = len(official.centres if isinstance(official, OfficialHead) else official.teacher)
+    if not MIN_CLASSES <= clusters <= MAX_CLASSES:
+        raise CheckpointError(
+            f"Expected {file} to have {MIN_CLASSES} to {MAX_CLASSES} clusters, which label maps can hold, but it has {clusters}."
+        )
 
 
 def _name(official: OfficialHead | OfficialModel, file: Path, given: str | None, head: Path | None) -> str:

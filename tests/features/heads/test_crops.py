@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from torchvision.transforms import functional
 
+from primaps.features.heads import crops
 from primaps.features.heads.crops import Box, CropConfig, crop_boxes, cut
 
 
@@ -35,6 +36,29 @@ def test_tiny_photographs_still_give_crops(size):
     boxes = crop_boxes(*size, CropConfig())
     assert len(boxes) == 5
     assert all(cut(image, box, 8, "nearest").shape == (8, 8, 3) for box in boxes)
+
+
+@pytest.mark.parametrize("size", [(10, 95), (130, 16)])
+@pytest.mark.parametrize("resample", ["nearest", "bilinear"])
+def test_strips_are_cut_as_any_photograph(size, resample, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    found = cut(image, Box(0, 0, *size), 16, resample)
+    monkeypatch.setattr(crops, "MAX_ASPECT", 1000)
+    expected = cut(image, Box(0, 0, *size), 16, resample)
+    difference = np.abs(found.astype(int) - expected)
+    assert difference.max() <= (1 if resample == "bilinear" else 0)
+
+
+def test_a_very_long_strip_takes_little_memory(monkeypatch):
+    from PIL import Image
+
+    asked, resize = [], Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda self, size, *a, **k: asked.append(size) or resize(self, size, *a, **k))
+    image = np.zeros((1, 5_000, 3), np.uint8)
+    for mode in ("five", "whole"):
+        for box in crop_boxes(1, 5_000, CropConfig(mode=mode)):
+            assert cut(image, box, 32, "nearest").shape == (32, 32, 3)
+    assert set(asked) == {(32, 32)}
 
 
 def test_the_whole_photograph():

@@ -100,6 +100,10 @@ def test_tensors_that_do_not_fit_are_named(change, line, head, tmp_path):
     ("key", "value"),
     [
         ("in_channels", 0),
+        ("in_channels", 10**30),
+        ("dim", 10**18),
+        ("dropout", 1.5),
+        ("dropout", float("nan")),
         ("dim", "3"),
         ("dim", True),
         ("nonlinear", 1),
@@ -131,6 +135,9 @@ def test_damaged_descriptions_are_named(key, value, head, tmp_path):
         ({"layer": "keys"}, "layer 'keys'"),
         ({"backbone": {}}, "the name of its backbone"),
         ({"weights": "../other.safetensors"}, "a file beside it"),
+        ({"weights": ".."}, "a file beside it"),
+        ({"weights": ""}, "a file beside it"),
+        ({"weights": "a\0b"}, "a file beside it"),
     ],
 )
 def test_other_descriptions_are_refused(change, reason, head, tmp_path):

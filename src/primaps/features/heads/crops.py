@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from primaps.errors import ConfigError
+from primaps.features.preprocess import MAX_ASPECT
 from primaps.types import Image
 
 _FILTERS: Final = ("nearest", "bilinear")
@@ -126,4 +127,9 @@ def cut(image: Image, box: Box, side: int, resample: str) -> Image:
     size = (max(side, side * box.width // short), max(side, side * box.height // short))
     filter_ = PILImage.Resampling.NEAREST if resample == "nearest" else PILImage.Resampling.BILINEAR
     left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
-    return np.asarray(part.resize(size, filter_).crop((left, top, left + side, top + side)))
+    if max(box.height, box.width) <= MAX_ASPECT * short:
+        return np.asarray(part.resize(size, filter_).crop((left, top, left + side, top + side)))
+    # A long strip: only what is kept of it is resized, the same but for rounding, since all of it may not fit the memory.
+    across, down = box.width / size[0], box.height / size[1]
+    kept = (left * across, top * down, (left + side) * across, (top + side) * down)
+    return np.asarray(part.resize((side, side), filter_, box=kept))

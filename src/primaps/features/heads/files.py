@@ -185,35 +185,40 @@ def head_record(folder: Path) -> dict[str, Any]:
             f"Expected {path} to describe a head of format {_FORMAT}, but got {record.get('format')!r}. Import or train it "
             "again, or use the version of primaps that wrote it."
         )
-    for key, (kind, minimum) in _FIELDS.items():
+    for key, (kind, limits) in _FIELDS.items():
         value = record.get(key, _MISSING)
         # A truth value is a number in Python, but not in a description.
         fits = isinstance(value, kind) and (bool in kind or not isinstance(value, bool))
-        if not fits or (minimum is not None and isinstance(value, int | float) and value < minimum):
-            found = "nothing" if value is _MISSING else repr(value)
+        if not fits or (limits is not None and isinstance(value, int | float) and not limits[0] <= value <= limits[1]):
+            found = "nothing" if value is _MISSING else repr(value)[:80]
             raise CheckpointError(f"Expected {path} to give a usable {key!r}, but got {found}. Import or train the head again.")
     if record["kind"] not in KINDS or record["layer"] != LAYER or not isinstance(record["backbone"].get("name"), str):
         raise CheckpointError(
             f"Expected {path} to describe a head of kind {' or '.join(KINDS)} on features of the {LAYER}, with the name of its "
             f"backbone, but got kind {record['kind']!r}, layer {record['layer']!r}, backbone {record['backbone']!r}."
         )
-    if record["weights"] is not None and Path(record["weights"]).name != record["weights"]:
+    if record["weights"] is not None and not _is_file_name(record["weights"]):
         raise CheckpointError(f"Expected 'weights' in {path} to name a file beside it, but got {record['weights']!r}.")
     return record
 
 
+def _is_file_name(text: str) -> bool:
+    return Path(text).name == text and text not in {"", ".."} and text.isprintable()
+
+
 _MISSING: Final = object()
-_FIELDS: Final[Mapping[str, tuple[tuple[type, ...], float | None]]] = {
+_COUNT: Final = (1, 2**20)  # far above any network's, so that shapes can be made of them
+_FIELDS: Final[Mapping[str, tuple[tuple[type, ...], tuple[float, float] | None]]] = {  # types, smallest and largest value
     "kind": ((str,), None),
-    "in_channels": ((int,), 1),
-    "dim": ((int,), 1),
+    "in_channels": ((int,), _COUNT),
+    "dim": ((int,), _COUNT),
     "nonlinear": ((bool,), None),
-    "dropout": ((int, float), 0.0),
-    "num_clusters": ((int, type(None)), 1),
-    "probe_classes": ((int, type(None)), 1),
+    "dropout": ((int, float), (0.0, 1.0)),
+    "num_clusters": ((int, type(None)), _COUNT),
+    "probe_classes": ((int, type(None)), _COUNT),
     "backbone": ((dict,), None),
     "layer": ((str,), None),
-    "size": ((int,), 1),
+    "size": ((int,), _COUNT),
     "weights": ((str, type(None)), None),
     "sha256": ((str,), None),
     "training": ((dict,), None),
