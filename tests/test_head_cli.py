@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from primaps.cli import app
@@ -40,6 +41,20 @@ def test_a_data_set_gives_its_images_and_its_labels_are_not_read(photographs, tm
     result = run("stego", "fit", "--dataset", "camvid", "--root", camvid, "--split", "train", "--out", tmp_path / "head", *SMALL)
     assert result.exit_code == 0, text(result)
     assert json.loads((tmp_path / "head" / "head.json").read_text())["training"]["images"] == 4
+
+
+def test_a_data_set_without_label_files_is_refused_and_the_help_says_so(photographs, tmp_path):
+    (tmp_path / "camvid" / "train").mkdir(parents=True)
+    (tmp_path / "camvid" / "trainannot").mkdir()
+    (photographs / "p0.png").rename(tmp_path / "camvid" / "train" / "p0.png")
+    given = ["--dataset", "camvid", "--root", tmp_path / "camvid", "--split", "train", "--out", tmp_path / "head", *SMALL]
+    result = run("stego", "fit", *given)
+    assert result.exit_code == 1
+    assert "Expected the label image of" in text(result)
+    (option,) = (
+        one for one in get_command(app).commands["head"].commands["stego"].commands["fit"].params if one.name == "dataset"
+    )
+    assert "label files have to be there" in option.help
 
 
 def test_failures_give_exit_code_3(photographs, tmp_path):

@@ -21,7 +21,10 @@ Classes = Annotated[int, typer.Option("--classes", help="Number of cluster centr
 Photographs = Annotated[
     list[str] | None, typer.Option("--images", help="Files, folders or patterns to train on; may be given several times.")
 ]
-Dataset = Annotated[str | None, typer.Option("--dataset", help="Train on a data set instead; its labels are not looked at.")]
+Dataset = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Train on a data set instead; its label files have to be there, but train nothing."),
+]
 Root = Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")]
 Split = Annotated[str | None, typer.Option("--split", help="Part of the data set, for example train.")]
 BackboneName = Annotated[str, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them.")]

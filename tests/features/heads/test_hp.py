@@ -1,13 +1,17 @@
+import copy
 import dataclasses
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
+from torch.nn import functional as F
 
 from primaps.features.heads import hp
 from primaps.features.heads.hp import HPTask, Pools, draw_pool, update_momentum
+from primaps.features.heads.hp_loss import Pairs, contrastive_loss
 from primaps.features.heads.settings import hp_preset
-from primaps.features.heads.training import train_head
+from primaps.features.heads.training import Draw, batch_of, generator, train_head
 
 CPU = torch.device("cpu")
 
@@ -25,6 +29,79 @@ def test_losses_fall(crops, config):
     assert history.keys() == {"contrastive", "clusters", "consistency"}
     for name in ("contrastive", "clusters"):
         assert sum(history[name][-30:]) < sum(history[name][:30]), name
+
+
+class Fixed(nn.Module):
+    """A head without parameters whose codes are given."""
+
+    def __init__(self, code):
+        super().__init__()
+        self.code = code
+
+    def forward(self, features):
+        return self.code
+
+
+def as_maps(rows, images):
+    """(N, C) tokens of images as (images, C, 1, N / images)."""
+    return rows.reshape(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize(("rho", "weight"), [("0.1", "0.0"), ("0.1", "0.5"), ("1.0", "0.0"), ("1.0", "0.5")])
+def test_a_step_agrees_with_recorded_official_values(crops, config, shared, monkeypatch, rho, weight):
+    path = shared / "golden" / "hp_loss.safetensors"
+    if not path.exists():
+        pytest.skip(f"{path} is not on this machine")
+    golden = load_file(path)
+    task = HPTask(crops, 3, dataclasses.replace(config, dropout=0.0, warmup=0, steps=10, kept=0.3, temperature=0.6), 0, CPU)
+    task.momentum_head = Fixed(as_maps(golden["s_ema"], 3) * 2)
+    task.pools.agnostic, task.pools.specific = golden["pool_agnostic"], golden["pool_specific"]
+    kept = golden[f"kept_rho{rho}"].bool()
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.where(kept, 0.2999, 0.3).reshape(shape))
+    step = {"0.0": 0, "0.5": 5}[weight]
+    found = task._contrastive(step, as_maps(golden["f"], 3) * 3, (golden["z"], golden["z_mix"]))
+    assert float(found) == pytest.approx(float(golden[f"loss_rho{rho}_lambda{weight}_reweight1"]), rel=1e-5)
+
+
+def test_a_step_is_put_together_from_the_losses(crops, config):
+    """Without dropout, with all tokens compared and uniform local weights, which make mixed codes means of 3 x 3."""
+    config = dataclasses.replace(config, dropout=0.0, kept=1.0, momentum=0.6, consistency_weight=0.3)
+    task = HPTask(crops, 3, config, 5, CPU)
+    with torch.no_grad():
+        task.head.linear.weight += torch.randn(task.head.linear.weight.shape)
+        task.pools.specific.copy_(F.normalize(torch.randn(20, 6), dim=1))
+    momentum_head = copy.deepcopy(task.momentum_head)
+    hp.update_momentum(momentum_head, task.head, 0.6)
+    step = 7  # the pools are not renewed
+
+    found = task.losses(step)
+
+    def tokens(maps):
+        return F.normalize(maps.movedim(1, -1).reshape(-1, maps.shape[1]), dim=1)
+
+    def embedded(code):
+        return tokens(F.conv2d(code, task.embedding.weight[:, :, None, None], task.embedding.bias))
+
+    batch = batch_of(step, 12, 4, 4, 5)
+    features = crops.all[batch]
+    code = task.head(features)
+    views = [embedded(code), embedded(F.avg_pool2d(code, 3, 1, 1))]
+    kinds = []
+    for values, pool in ((tokens(features), task.pools.agnostic), (tokens(momentum_head(features)), task.pools.specific)):
+        bars = (values @ pool.T).max(1).values
+        similarity = values @ values.T
+        kinds.append(((similarity > bars[:, None]) | (similarity > bars)).fill_diagonal_(fill_value=False))
+    assert all(0.02 < float(kind.float().mean()) < 0.98 for kind in kinds)
+    terms = []
+    for image in range(4):
+        rows = slice(30 * image, 30 * image + 30)
+        pairs = Pairs(rows, kinds[0][rows], kinds[1][rows], torch.ones(30, 120, dtype=torch.bool), 4 / 37)
+        terms += [contrastive_loss(view, pairs, temperature=config.temperature) for view in views]
+    torch.testing.assert_close(found["contrastive"], torch.stack(terms).mean())
+    augmented = crops.augmented(batch, generator(5, Draw.STEP, step))
+    distance = nn.PairwiseDistance()(views[0], embedded(task.head(augmented)))
+    torch.testing.assert_close(found["consistency"], 0.3 * distance.mean())
+    torch.testing.assert_close(found["clusters"], task.clusters.loss(code))
 
 
 def test_the_momentum_head_follows_before_the_step(crops, config):

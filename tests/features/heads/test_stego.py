@@ -2,12 +2,12 @@ import dataclasses
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from primaps.features.heads.neighbours import nearest_neighbours
 from primaps.features.heads.settings import stego_preset
 from primaps.features.heads.stego import StegoTask
-from primaps.features.heads.training import batch_of, train_head
+from primaps.features.heads.stego_loss import Switches, correspondence_terms, draw_permutation
+from primaps.features.heads.training import Draw, batch_of, generator, train_head
 
 CPU = torch.device("cpu")
 
@@ -65,14 +65,42 @@ def test_the_terms_are_the_weighted_ones_of_the_correspondence_loss(crops, confi
         assert float(double.detach()) == pytest.approx(2 * float(single.detach()))
 
 
+@pytest.mark.parametrize("step", [0, 5])
+def test_a_step_is_the_correspondence_loss_of_what_was_drawn(crops, config, step):
+    """Without dropout, with coordinates, permutations and partners drawn here."""
+    switches = Switches(0.2, 0.1, 0.4, pointwise=True, zero_clamp=True)
+    weights = {"weight_self": 0.7, "weight_neighbour": 0.3, "weight_random": 0.6}
+    config = dataclasses.replace(config, dropout=0.0, negatives=2, switches=switches, **weights)
+    task = make(crops, config, seed=3)
+
+    found = task.losses(step)
+
+    draws = generator(3, Draw.STEP, step)
+    batch = batch_of(step, 12, 5, 2, 3)
+    ranks = torch.randint(3, (len(batch),), generator=draws).tolist()
+    nearest = nearest_neighbours(crops.descriptors(), 3)
+    partners = [int(nearest[index, rank]) for index, rank in zip(batch, ranks, strict=True)]
+    here, there = (torch.rand(len(batch), 4, 4, 2, generator=draws) * 2 - 1 for _ in range(2))
+    orders = torch.stack([draw_permutation(len(batch), draws) for _ in range(2)])
+    plain, positive = ((crops.all[indices], task.head(crops.all[indices])) for indices in (batch, partners))
+    terms = correspondence_terms(plain, positive, (here, there), orders, switches)
+    torch.testing.assert_close(found["self"], 0.7 * terms.itself)
+    torch.testing.assert_close(found["neighbour"], 0.3 * terms.neighbour)
+    torch.testing.assert_close(found["random"], 0.6 * terms.random)
+    torch.testing.assert_close(found["clusters"], task.clusters.loss(plain[1]))
+    assert len({round(float(value.detach()), 6) for value in (terms.itself, terms.neighbour, terms.random)}) == 3
+
+
 def test_cluster_centres_do_not_move_the_head(crops, config):
     task = make(crops, config)
     loss = task.clusters.loss(task.head(crops.all))
     loss.backward()
     assert task.head.linear.weight.grad is None
     assert task.clusters.centres.grad.any()
-    cosines = F.normalize(task.clusters.centres, dim=1) @ F.normalize(torch.randn(2, 6, 3, 4), dim=1).flatten(2)
-    assert cosines.shape == (2, 3, 12)
+    code = torch.randn(2, 6, 3, 4)
+    cosines = torch.cosine_similarity(task.clusters.centres[None, :, :, None], code.flatten(2)[:, None], dim=2)
+    torch.testing.assert_close(task.clusters(code).flatten(2), cosines)
+    torch.testing.assert_close(task.clusters.loss(code), -cosines.max(1).values.mean())
 
 
 def test_resumes_with_the_same_bytes(crops, config, memory_checkpoint):

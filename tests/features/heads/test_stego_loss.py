@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 
 from primaps.errors import ConfigError
 from primaps.features.heads.stego_loss import (
-    CorrespondenceTerms,
     Switches,
     correlation,
     correspondence_loss,
@@ -179,7 +178,3 @@ def test_coordinates_fill_the_square():
     assert places.shape == (4, 11, 11, 2)
     assert -1 <= float(places.min()) < -0.95
     assert 0.95 < float(places.max()) <= 1
-
-
-def test_terms_are_named():
-    assert list(CorrespondenceTerms.__dataclass_fields__) == ["itself", "neighbour", "random"]

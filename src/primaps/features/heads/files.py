@@ -213,7 +213,7 @@ _FIELDS: Final[Mapping[str, tuple[tuple[type, ...], tuple[float, float] | None]]
     "in_channels": ((int,), _COUNT),
     "dim": ((int,), _COUNT),
     "nonlinear": ((bool,), None),
-    "dropout": ((int, float), (0.0, 1.0)),
+    "dropout": ((int, float), (0.0, 1.0 - 2**-53)),
     "num_clusters": ((int, type(None)), _COUNT),
     "probe_classes": ((int, type(None)), _COUNT),
     "backbone": ((dict,), None),
