@@ -332,6 +332,7 @@ def benchmark(
         bool, typer.Option("--tensorboard", help="Also write TensorBoard events into OUT/tensorboard.")
     ] = False,
     head: Head = None,
+    head_dropout: HeadDropout = False,
     weights: Weights = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -344,25 +345,19 @@ def benchmark(
         given = {"dataset": dataset, "backbone": backbone, "method": method, "preset": preset, "seeds": seeds, "select": select}
         given |= {"limit": limit, "clusters": clusters, "train_split": train_split, "split": split, "size": size}
         if table:
-            typer.echo(
-                join(
-                    folders or [],
-                    out,
-                    {
-                        "row": row,
-                        "root": root,
-                        "store": store,
-                        "head": head,
-                        "weights": weights,
-                        **given,
-                        "tensorboard": tensorboard or None,
-                    },
-                )
-            )
+            others: dict[str, object] = {
+                "row": row,
+                "root": root,
+                "store": store,
+                "head": head,
+                "head_dropout": head_dropout or None,
+            }
+            others |= {"weights": weights, **given, "tensorboard": tensorboard or None}
+            typer.echo(join(folders or [], out, others))
             return
         if folders:
             raise ConfigError(f"Expected folders after --table only, but got {folders[0]}. The data set's folder is --root.")
-        places = Places(root, out, store, weights, head, device, events=tensorboard)
+        places = Places(root, out, store, weights, head, device, events=tensorboard, head_dropout=head_dropout)
         text, run = measure(choose_row(row, given, head), places, overwrite=overwrite, progress=TerminalProgress(console))
         typer.echo(text)
         _exit(run)

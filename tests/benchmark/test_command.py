@@ -56,6 +56,11 @@ def test_a_row_and_a_table_from_the_command_line(scenes, tmp_path, monkeypatch):
         (("--dataset", "camvid", "--backbone", "texture", "--root", ".", "--seeds", "0"), "--seeds to be 1 or more"),
         (("--row", "cityscapes-dino_vits8"), "Unknown row 'cityscapes-dino_vits8'"),
         (("--row", "cityscapes-dino_vits8-em", "--method", "baseline"), "no other --method than that of row"),
+        (
+            ("--dataset", "camvid", "--backbone", "texture", "--root", ".", "--head-dropout"),
+            "--head-dropout with --head DIR only",
+        ),
+        (("--table", "x", "--head-dropout"), "but got --head-dropout"),
         (("--table",), "folders of finished rows, but got none"),
         (("--table", "nowhere"), "to hold a finished row"),
         (("--table", "nowhere", "--seeds", "3"), "--out after --table, but got --seeds"),
@@ -95,3 +100,20 @@ def test_options_refine_a_row_of_the_package():
     )
     with pytest.raises(ConfigError, match="no other --dataset"):
         choose_row("potsdam-dinov2_vitb14-em", {"dataset": "cityscapes"})
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_dropout_of_the_head_is_part_of_what_identifies_a_row(dropout, texture_head, tmp_path, monkeypatch):
+    asked = {}
+
+    def measured(row, root, out, backbone, **_):
+        asked.update(out=out, head=backbone.describe()["head"])
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr("primaps.benchmark.command.measure_row", measured)
+    monkeypatch.setattr("primaps.benchmark.command.open_parts", lambda *_: None)
+    options = ["--head-dropout"] if dropout else []
+    result = run("--dataset", "camvid", "--root", tmp_path, "--head", texture_head, "--device", "cpu", *options)
+    assert "far enough" in text(result)
+    assert asked["head"]["inference_dropout"] is dropout
+    assert str(asked["out"]).endswith(f"{texture_head.name}-dropout") is dropout

@@ -32,6 +32,7 @@ class Places:
         head: Folder of a head (STEGO, HP) on top of the backbone; None = none.
         device: Of the backbone and the fit.
         events: Also write TensorBoard events into ``out``.
+        head_dropout: The head drops channels in inference too.
     """
 
     root: Path | None
@@ -41,6 +42,7 @@ class Places:
     head: Path | None
     device: str
     events: bool = False
+    head_dropout: bool = False
 
 
 def choose_row(name: str | None, given: Mapping[str, Any], head: Path | None = None) -> Row:
@@ -79,19 +81,23 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
         The text to print, and the run of the row.
 
     Raises:
-        ConfigError: If there is no root, or a setting is out of range.
+        ConfigError: If there is no root, a setting is out of range, or channels of a head are to be dropped without a head.
         MissingExtraError: If events are wanted and tensorboard is not installed.
         PrimapsError: Whatever else keeps the row from being measured.
     """
     if places.root is None:
         raise ConfigError(f"Expected --root, the folder of the data set {row.dataset}, but got none.")
+    if places.head_dropout and places.head is None:
+        raise ConfigError("Expected --head-dropout with --head DIR only, but got no head. Give one, or leave the option out.")
     if places.events:
         require_tensorboard()
-    name = row.name if places.head is None else f"{row.name}-{places.head.name}"
+    name = row.name if places.head is None else f"{row.name}-{places.head.name}{'-dropout' if places.head_dropout else ''}"
     out = Path(f"benchmark-{name}") if places.out is None else places.out
     find_spec(row.backbone)
     parts = open_parts(row, places.root)  # before weights are downloaded in vain
-    backbone = load_backbone(row.backbone, weights=places.weights, device=places.device, head=places.head)
+    backbone = load_backbone(
+        row.backbone, weights=places.weights, device=places.device, head=places.head, head_dropout=places.head_dropout
+    )
     metrics, run = measure_row(
         row,
         places.root,
