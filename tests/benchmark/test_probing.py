@@ -21,6 +21,7 @@ def opened(root, out, texture):
     """A run with features, and the training images with labels."""
     part, _ = open_parts(ROW, root)
     run = Run(RunFolder(out), texture, ROW.config(texture, 4, len(part.files)), part.files)
+    run.folder.root.mkdir()
     extract(run)
     return run, part
 
