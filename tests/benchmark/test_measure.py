@@ -375,15 +375,15 @@ def test_the_store_is_held_for_the_whole_row(scenes, texture, tmp_path, measured
     assert intruding.answers == {"fit": True, "linear probe": True, "label maps": True}
 
 
-@pytest.mark.parametrize("changes", [{"limit": 4}, {"split": "train"}, {"train_split": "val"}, {"size": 56}, {"clusters": 5}])
-def test_published_scores_stand_beside_the_same_protocol_only(scenes, texture, tmp_path, measured, monkeypatch, changes):
+def test_published_scores_stand_beside_the_same_protocol_only(scenes, texture, tmp_path, measured, monkeypatch):
     monkeypatch.setattr(protocol, "SIZES", (64,))
     monkeypatch.setattr(measure, "published", lambda *cell: (50.0, 25.0))
-    row = dataclasses.replace(ROW, method="baseline")
-    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path))
+    row, store = dataclasses.replace(ROW, method="baseline"), shared_store(measured, tmp_path)
+    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=store)
     assert metrics["published"]["miou"] == 0.25
-    metrics, _ = measure_row(dataclasses.replace(row, **changes), scenes, tmp_path / "other", texture)
+    metrics, _ = measure_row(dataclasses.replace(row, split="train"), scenes, tmp_path / "other", texture, store=store)
     assert metrics["published"] is None
+    assert "measured on train" in (tmp_path / "other" / "row.md").read_text("utf-8")
 
 
 def test_a_trial_takes_a_part_of_the_images(scenes, texture, tmp_path, measured):
