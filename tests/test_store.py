@@ -11,6 +11,8 @@ import torch
 
 from primaps.errors import CheckpointError, OutputError
 from primaps.store import (
+    LOCK_NAME,
+    TEMPORARY_SUFFIX,
     FeatureStore,
     ShardInfo,
     atomic_write,
@@ -124,6 +126,20 @@ def test_a_file_in_the_way_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="part of this path is something else"):
         atomic_write(tmp_path / "file" / "inner", b"")
+
+
+def test_temporaries_below_another_lock_are_left_to_its_holder(tmp_path):
+    below = tmp_path / "features"
+    (below / "fits").mkdir(parents=True)
+    for folder in (tmp_path, below):
+        (folder / LOCK_NAME).touch()
+    files = [folder / f".00{TEMPORARY_SUFFIX}" for folder in (tmp_path, below, below / "fits")]
+    for file in files:
+        file.touch()
+    remove_temporaries(tmp_path)
+    assert [file.exists() for file in files] == [False, True, True]
+    remove_temporaries(below)
+    assert not any(file.exists() for file in files)
 
 
 def test_temporaries_of_killed_writers_are_removed(tmp_path):

@@ -80,10 +80,16 @@ def remove_file(path: Path) -> None:
 
 
 def remove_temporaries(root: Path) -> None:
-    """Delete what killed writers left behind below ``root``."""
-    for path in root.rglob(f".*{TEMPORARY_SUFFIX}"):
-        with contextlib.suppress(OSError):  # a left-over that cannot be deleted does no harm
-            path.unlink()
+    """Delete what killed writers left behind below ``root``, but not in folders below it that have a lock of their own.
+
+    Another process may be writing there; whoever holds such a folder tidies it up.
+    """
+    for folder, below, files in os.walk(root):
+        below[:] = [name for name in below if not (Path(folder) / name / LOCK_NAME).exists()]
+        for name in files:
+            if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
+                with contextlib.suppress(OSError):  # a left-over that cannot be deleted does no harm
+                    (Path(folder) / name).unlink()
 
 
 def hold(root: Path) -> None:

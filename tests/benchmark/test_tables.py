@@ -1,15 +1,28 @@
+import dataclasses
 import json
 
 import pytest
 
+from primaps.benchmark.row import Row
 from primaps.benchmark.tables import joined_tables, latex_row, markdown_row, read_metrics
 from primaps.errors import CheckpointError, ConfigError
 
 
 def metrics(
-    dataset="cityscapes", method="em", *, select="last", limit=None, clusters=27, head=None, published=(0.812, 0.194), std=0.0123
+    dataset="cityscapes",
+    method="em",
+    *,
+    clusters=27,
+    head=None,
+    size=320,
+    weights=None,
+    published=(0.812, 0.194),
+    std=0.0123,
+    backbone="dino_vits8",
+    **settings,
 ):
     """What a finished row writes, as far as tables read it."""
+    row = Row(dataset, backbone, method, **{"preset": "paper", **settings})
 
     def variant(accuracy, miou, supervised=False):
         return {
@@ -20,18 +33,13 @@ def metrics(
 
     return {
         "format": 1,
-        "row": {
-            "dataset": dataset,
-            "backbone": "dino_vits8",
-            "method": method,
-            "preset": "paper",
-            "select": select,
-            "limit": limit,
-        },
+        "row": dataclasses.asdict(row),
         "head": head,
-        "oracle": select == "oracle",
+        "weights": weights,
+        "oracle": row.select == "oracle",
         "num_classes": 27,
         "num_clusters": clusters,
+        "size": size,
         "published": published and {"accuracy": published[0], "miou": published[1], "source": "x"},
         "variants": {
             "teacher": variant(0.7, 0.15),
@@ -68,6 +76,33 @@ def test_oracle_trial_and_overclustering_show_everywhere(write):
     assert "trial" in write(metrics(limit=5))
     assert "30 clusters" in write(metrics(clusters=30))
     assert not any(word in write(metrics()) for word in ("oracle", "trial", "clusters"))
+
+
+DEVIATIONS = {
+    "measured on test": {"split": "test"},
+    "measured on all images": {"split": None},
+    "fitted to train_large": {"train_split": "train_large"},
+    "224 pixels": {"size": 224},
+    "weights own.pth 0a1b2c3d": {"weights": "own.pth 0a1b2c3d"},
+    "trial of 5 images": {"limit": 5},
+}
+
+
+@pytest.mark.parametrize(("words", "settings"), DEVIATIONS.items())
+def test_deviations_from_the_protocol_show_everywhere_and_tell_rows_apart(words, settings):
+    usual, other = metrics(), metrics(**settings)
+    for write in (markdown_row, lambda row: joined_tables([row])[0]):
+        assert words in write(other)
+        assert words not in write(usual)
+    for write in (latex_row, lambda row: joined_tables([row])[1]):
+        assert words.replace("_", r"\_") in write(other)
+    lines = [line for line in joined_tables([usual, other])[0].splitlines() if line.startswith("| PriMaPs-EM")]
+    assert len(lines) == len(set(lines)) == 2
+
+
+def test_the_backbone_of_300_epochs_is_named_unless_it_carries_a_head():
+    assert "DINO ViT-S/8 (300 epochs)," in markdown_row(metrics(backbone="dino_vits8_300ep"))
+    assert "DINO ViT-S/8," in markdown_row(metrics(backbone="dino_vits8_300ep", head="stego"))
 
 
 def test_a_head_shows_in_the_method():
@@ -111,5 +146,21 @@ def test_folders_that_hold_no_row(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"format": 7}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="something else"):
         read_metrics([tmp_path])
+    (tmp_path / "metrics.json").write_text(json.dumps({"format": 1, "variants": {}}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"metrics.json to be complete, but .*KeyError: 'row'"):
+        read_metrics([tmp_path])
     (tmp_path / "metrics.json").write_text(json.dumps(metrics()), encoding="utf-8")
     assert read_metrics([tmp_path]) == [metrics()]
+
+
+@pytest.mark.parametrize(
+    "key", ["row", "head", "weights", "num_classes", "num_clusters", "size", "published", "variants", "selection"]
+)
+def test_every_part_that_tables_read_is_checked(tmp_path, key):
+    broken = metrics()
+    broken[key] = 0 if key in ("row", "variants", "selection") else broken[key]
+    if broken[key] != 0:
+        del broken[key]
+    (tmp_path / "metrics.json").write_text(json.dumps(broken), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"metrics\.json"):
+        read_metrics([tmp_path])

@@ -13,6 +13,7 @@ from primaps.benchmark.images import measured_input
 from primaps.data.reading import read_photo
 from primaps.errors import DatasetError
 from primaps.features.device import compute_device
+from primaps.pipeline.extraction import check_finite
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
 from primaps.run import ALGORITHM, Run
@@ -68,6 +69,8 @@ def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
     plain = run.backbone.forward(values)[0]
     equivariant = getattr(run.backbone, "mirror_equivariant", False)
     mirrored = plain.flip(-1) if equivariant else run.backbone.forward(values.flip(-1))[0]
+    features = torch.stack([plain, mirrored])
+    check_finite(features)
     side = run.config.features.size
     nothing = MaskProposals(np.zeros((side, side), dtype=np.int32), np.zeros(0, dtype=np.float32))
     info = ShardInfo(
@@ -82,7 +85,7 @@ def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
         scores=(),
         guards=(),
     )
-    store.write(image.name, torch.stack([plain, mirrored]), nothing, info)
+    store.write(image.name, features, nothing, info)
 
 
 def averaged(run: Run, store: FeatureStore, name: str) -> torch.Tensor:

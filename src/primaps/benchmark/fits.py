@@ -8,7 +8,6 @@ from pathlib import Path
 from primaps.pipeline.fitting import fit, fit_fingerprint, read_snapshots
 from primaps.prototypes.fit import Snapshot
 from primaps.run import Run
-from primaps.store import hold, release
 
 
 def fit_seed(run: Run, seed: int) -> tuple[Path, list[Snapshot]]:
@@ -23,13 +22,9 @@ def fit_seed(run: Run, seed: int) -> tuple[Path, list[Snapshot]]:
 
     Raises:
         CheckpointError: If snapshots of the model are missing or belong to another one.
-        OutputError: If something cannot be written, or another process is fitting the same.
+        OutputError: If something cannot be written.
     """
     seeded = dataclasses.replace(run, config=dataclasses.replace(run.config, seed=seed), counts={})
     folder = run.folder.root / "fits" / fit_fingerprint(seeded, seeded.usable_images())
-    hold(folder)
-    try:
-        model = fit(seeded, folder)
-    finally:
-        release(folder)
+    model = fit(seeded, folder)
     return folder, read_snapshots(model, folder)

@@ -16,7 +16,7 @@ from primaps.config import Config
 from primaps.data.dataset import LabelledDataset, load_dataset
 from primaps.data.framing import crop_image, crop_labels, crop_values
 from primaps.data.reading import read_photo
-from primaps.errors import ConfigError, DatasetError
+from primaps.errors import ConfigError, DatasetError, ImageError
 from primaps.pipeline.extraction import as_image
 from primaps.pipeline.overview import evenly
 from primaps.types import FeatureExtractor, Image, ImageFile
@@ -75,12 +75,16 @@ def framed_labels(part: Part, name: str, config: Config, *, measured: bool) -> N
         name: Its name.
         config: Side, and interpolation of test images.
         measured: Framed as a test image; otherwise as a training image.
-        measured: Framed as a test image; otherwise as a training image.
 
     Raises:
-        DatasetError: If a file cannot be read or does not fit the data set.
+        ImageError: If a file cannot be read, sizes differ, or an id is unknown; the message names the file.
     """
-    labels = part.dataset[part.indices[name]].labels
+    try:
+        labels = part.dataset[part.indices[name]].labels
+    except ImageError:
+        raise
+    except DatasetError as error:
+        raise ImageError(str(error)) from error  # of one image among many: reported and skipped
     return crop_labels(labels, config.protocol.interpolation if measured else "pillow", config.features.size)
 
 

@@ -18,9 +18,11 @@ from primaps.benchmark.features import averaged
 from primaps.benchmark.heads import CRF_SUFFIX, Head, variant_label_map
 from primaps.benchmark.images import Part, framed_labels, measured_picture
 from primaps.config import CRFConfig
+from primaps.errors import DatasetError
 from primaps.evaluation.evaluate import score_table
 from primaps.evaluation.metrics import confusion
 from primaps.outputs.label_files import read_label_image, read_png_info, write_label_map
+from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
 from primaps.run import ALGORITHM, Run
 from primaps.store import FeatureStore, fingerprint
@@ -82,7 +84,8 @@ def score_label_maps(
     """Scores of every variant, from the stored label maps and the labels of the data set.
 
     Args:
-        run: Whose settings are used and whose progress advances.
+        run: Whose settings are used and whose progress advances; images whose labels or label maps cannot be used are added to
+            its failures and left out.
         root: Folder of the row.
         part: The measured images with their labels.
         images: Those of them that have label maps.
@@ -92,8 +95,7 @@ def score_label_maps(
         By variant and seed ("0", "1", ...; "supervised" for the linear probe).
 
     Raises:
-        DatasetError: If labels cannot be read.
-        ImageError: If a label map cannot be read.
+        DatasetError: If no labels can be used.
     """
     names, side = part.dataset.class_names, run.config.features.size
     pairs = [(head, variant) for head in found for variant in head.variants()]
@@ -107,6 +109,8 @@ def score_label_maps(
 
     with run.stage("scores", len(images)):
         for_each_image(run, images, "scores", count)
+    if not sums.images:
+        raise DatasetError(all_failed(run.failures))
     scores: dict[str, dict[str, EvaluationResult]] = {}
     for (head, variant), table in zip(pairs, sums.tables, strict=True):
         known = np.arange(len(head.weight)) if head.supervised else None

@@ -15,6 +15,7 @@ from primaps.benchmark.images import Part, open_parts
 from primaps.benchmark.label_maps import aggregate, score_label_maps, write_label_maps
 from primaps.benchmark.oracle import best_on_labels
 from primaps.benchmark.probing import linear_probe
+from primaps.benchmark.protocol import deviations
 from primaps.benchmark.published import SOURCE, published
 from primaps.benchmark.record import write_records
 from primaps.benchmark.row import Row
@@ -106,18 +107,18 @@ def measure_row(
         if overwrite:
             remove_file(out / "metrics.json")  # until they are measured anew
         claim(job.features, PROPOSAL_STAGES, overwrite=overwrite)
-        with finishing(job.features, COMMAND, job.inputs):
+        with finishing(job.features, COMMAND, job.inputs):  # held to the end, because fits and probe are written there, too
             extract(job.features)
             tested = measured_store(job.features, row.split)
             images = extract_measured(job.features, job.measured.files, tested)
-        job.own.failures += job.features.failures
-        # Features are read where they lie; time and failures count for the row.
-        shared = dataclasses.replace(job.features, seconds=job.own.seconds, failures=job.own.failures, counts={})
-        fitted = _fit(job, shared, tested, images)
-        write_label_maps(job.own, out, images, tested, fitted.heads)
-        usable = _without_failures(job.own, images)
-        scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
-        record = write_records(shared, out, job.fitted, fitted.heads, fitted.folders, scores[HEADLINE], events=events)
+            job.own.failures += job.features.failures
+            # Features are read where they lie; failures count for the row.
+            shared = dataclasses.replace(job.features, failures=job.own.failures, counts={})
+            fitted = _fit(job, shared, tested, images)
+            write_label_maps(job.own, out, images, tested, fitted.heads)
+            usable = _without_failures(job.own, images)
+            scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
+            record = write_records(shared, out, job.fitted, fitted.heads, fitted.folders, scores[HEADLINE], events=events)
     metrics = {**_metrics(job, fitted, scores), "record": record}
     _write(out, metrics)
     return metrics, job.own
@@ -137,26 +138,27 @@ def _open(
     store = out / "features" if store is None else store
     if store.resolve() == out.resolve():
         raise ConfigError(f"Expected --store to be another folder than --out, but both are {out}.")
-    features = Run(RunFolder(store), backbone, config, fitted.files, progress)
     own = Run(RunFolder(out), backbone, config, fitted.files, progress)
+    # One account of time: what this row spends on features counts for it, what earlier rows spent does not.
+    features = Run(RunFolder(store), backbone, config, fitted.files, progress, seconds=own.seconds)
     return _Job(row, fitted, measured, features, own, inputs)
 
 
 def _fit(job: _Job, run: Run, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fitted:
-    """Fit and select per seed, then fit the linear probe."""
-    measured = dataclasses.replace(job.measured, files=images)
+    """Fit all seeds before any label is read, so that a bad one changes no fit; select per seed; fit the linear probe."""
     cosine = job.row.method == "baseline"
+    fits = {seed: fit_seed(run, seed) for seed in range(job.row.seeds)}
     selected: dict[int, Selected] = {}
-    folders: dict[int, Path] = {}
-    for seed in range(job.row.seeds):
-        folders[seed], candidates = fit_seed(run, seed)
+    for seed, (_, candidates) in fits.items():
         if job.row.select == "agreement":
             selected[seed] = most_stable(run, candidates, cosine=cosine)
         elif job.row.select == "oracle":
+            measured = dataclasses.replace(job.measured, files=_without_failures(run, images))
             selected[seed] = best_on_labels(run, candidates, measured, tested)
         else:
             selected[seed] = last(candidates)
     probe = linear_probe(run, job.fitted, job.row.probe_steps)
+    folders = {seed: folder for seed, (folder, _) in fits.items()}
     return _Fitted(selected, folders, heads(selected, probe, cosine=cosine))
 
 
@@ -169,15 +171,19 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
     row, config = job.row, job.own.config
     description = dict(job.own.backbone.describe())
     head = description["head"]["kind"] if "head" in description else None
-    known = published(row.method, row.backbone, row.dataset, head)
-    return {
-        "format": FORMAT,
+    what = {
         "row": dataclasses.asdict(row),
-        "head": head,
-        "oracle": row.select == "oracle",
         "num_classes": len(job.fitted.dataset.class_names),
         "num_clusters": config.num_clusters,
         "size": config.features.size,
+    }
+    known = None if deviations(what) else published(row.method, row.backbone, row.dataset, head)
+    return {
+        "format": FORMAT,
+        **what,
+        "head": head,
+        "weights": _given_weights(job.own.backbone.weights_path, description),
+        "oracle": row.select == "oracle",
         "train_images": len(job.features.usable_images()),
         "published": None if known is None else {"accuracy": known[0] / 100, "miou": known[1] / 100, "source": SOURCE},
         "variants": {
@@ -193,9 +199,14 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
         "settings": to_dict(config),
         "backbone": description,
         "versions": versions(),
-        "seconds": {**job.features.folder.record["seconds"], **job.own.folder.record["seconds"]},
+        "seconds": job.own.folder.record["seconds"],
         "failures": len(job.own.failures),
     }
+
+
+def _given_weights(path: str | None, description: Mapping[str, Any]) -> str | None:
+    """File and hash of weights that the user gave; None = those that are bundled or downloaded."""
+    return None if path is None else f"{Path(path).name} {description.get('weights_sha256', '')[:8]}".strip()
 
 
 def _write(out: Path, metrics: Mapping[str, Any]) -> None:

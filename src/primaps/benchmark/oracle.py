@@ -11,9 +11,11 @@ from primaps.benchmark.counting import TableSums
 from primaps.benchmark.features import PLAIN
 from primaps.benchmark.images import Part, framed_labels
 from primaps.benchmark.selection import Selected, best
+from primaps.errors import DatasetError
 from primaps.evaluation.evaluate import score_table
 from primaps.evaluation.metrics import confusion
 from primaps.features.device import compute_device
+from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
 from primaps.prototypes.classifier import label_map_from_logits, logits
 from primaps.prototypes.fit import Snapshot
@@ -26,13 +28,13 @@ def best_on_labels(run: Run, candidates: Sequence[Snapshot], part: Part, store: 
     """The candidate whose teacher has the best mean IoU on the measured images, without mirroring and CRF.
 
     Args:
-        run: Whose progress advances.
+        run: Whose progress advances; images whose labels cannot be used are added to its failures and left out.
         candidates: Prototypes of one fit.
         part: The measured images.
         store: Their features.
 
     Raises:
-        DatasetError: If labels cannot be read.
+        DatasetError: If no labels can be used.
     """
     num_clusters, names = len(candidates[0].teacher), part.dataset.class_names
     device = compute_device(run.backbone.device)
@@ -51,5 +53,7 @@ def best_on_labels(run: Run, candidates: Sequence[Snapshot], part: Part, store: 
 
     with run.stage("select: oracle", len(part.files)):
         for_each_image(run, part.files, "oracle", count)
+    if not sums.images:
+        raise DatasetError(all_failed(run.failures))
     criterion = [score_table(table, names, sums.images).miou for table in sums.tables]
     return best(candidates, criterion, "oracle")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from primaps.benchmark.protocol import deviations
 from primaps.errors import CheckpointError, ConfigError
 from primaps.store import read_json
 
@@ -22,7 +23,7 @@ _METHODS: Final = {"baseline": "Baseline", "em": "PriMaPs-EM"}
 _TITLES: Final = {"cityscapes": "Cityscapes", "cocostuff": "COCO-Stuff", "potsdam": "Potsdam-3", "camvid": "CamVid"}
 _BACKBONES: Final = {
     "dino_vits8": "DINO ViT-S/8",
-    "dino_vits8_300ep": "DINO ViT-S/8",
+    "dino_vits8_300ep": "DINO ViT-S/8 (300 epochs)",
     "dino_vitb8": "DINO ViT-B/8",
     "dinov2_vits14": "DINOv2 ViT-S/14",
     "dinov2_vitb14": "DINOv2 ViT-B/14",
@@ -38,22 +39,25 @@ class _Line:
     head: str | None
     preset: str
     select: str
-    clusters: str
+    differences: tuple[str, ...]
+    weights: str | None
     trial: bool
 
     @classmethod
     def of(cls, metrics: Mapping[str, Any]) -> _Line:
         row = metrics["row"]
-        extra = "" if metrics["num_clusters"] == metrics["num_classes"] else f"{metrics['num_clusters']} clusters"
-        return cls(row["method"], row["backbone"], metrics["head"], row["preset"], row["select"], extra, row["limit"] is not None)
+        names = (row["method"], row["backbone"], metrics["head"], row["preset"], row["select"])
+        return cls(*names, deviations(metrics), metrics["weights"], row["limit"] is not None)
 
     @property
     def titles(self) -> tuple[str, str, str]:
         """Method, backbone, and the settings that a reader must know."""
         selected = f"{ORACLE_MARK} (labels)" if self.select == "oracle" else self.select
-        settings = [self.preset, selected, self.clusters, "trial" if self.trial else ""]
+        settings = [self.preset, selected, *self.differences, f"weights {self.weights}" if self.weights else ""]
         method = _METHODS[self.method] + (f" on {self.head.upper()}" if self.head else "")
-        return method, _BACKBONES.get(self.backbone, self.backbone), ", ".join(filter(None, settings))
+        # With a head, the published table calls this backbone by the name of the usual one.
+        backbone = self.backbone.removesuffix("_300ep") if self.head else self.backbone
+        return method, _BACKBONES.get(backbone, backbone), ", ".join(filter(None, settings))
 
 
 def markdown_row(metrics: Mapping[str, Any]) -> str:
@@ -95,7 +99,7 @@ def read_metrics(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """The metrics of finished rows.
 
     Raises:
-        CheckpointError: If a folder holds no finished row.
+        CheckpointError: If a folder holds no finished row, or its metrics are incomplete.
     """
     found = []
     for folder in folders:
@@ -108,8 +112,21 @@ def read_metrics(folders: Sequence[Path]) -> list[dict[str, Any]]:
         metrics = read_json(file)
         if metrics.get("format") != 1 or "variants" not in metrics:
             raise CheckpointError(f"Expected {file} to be written by `primaps benchmark`, but it is something else.")
+        _check(metrics, file)
         found.append(metrics)
     return found
+
+
+def _check(metrics: Mapping[str, Any], file: Path) -> None:
+    """Everything that tables read is there."""
+    try:
+        markdown_row(metrics)
+        latex_row(metrics)
+    except (KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise CheckpointError(
+            f"Expected {file} to be complete, but something is missing or of another kind ({type(error).__name__}: {error}). "
+            "Run `primaps benchmark` with this folder as --out again."
+        ) from error
 
 
 def joined_tables(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

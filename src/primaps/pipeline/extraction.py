@@ -109,13 +109,25 @@ def features_and_proposals(
     made = {view: tokens_of.forward(image[None]) for view, image in zip(seen, batch, strict=True)}
     made |= {View(flip=True, photometric=view.photometric): made[view].flip(-1) for view in seen if mirror}
     features = torch.cat([encode(backbone, made[view]) for view in views])
+    check_finite(features)
+    resized = as_image(plain, backbone)
+    proposals = extract_proposals(resized, made[views[0]][0], threshold, config.proposals, config.predict.max_pixels)
+    return features, proposals
+
+
+def check_finite(features: torch.Tensor) -> None:
+    """Check that features can be stored.
+
+    Args:
+        features: Any shape, floating point.
+
+    Raises:
+        ImageError: If there is NaN, infinity, or what float16 cannot hold.
+    """
     if not torch.isfinite(features.half()).all():
         raise ImageError(
             "Expected finite features below 65504, but this image gives others. Leave it out, or take another backbone."
         )
-    resized = as_image(plain, backbone)
-    proposals = extract_proposals(resized, made[views[0]][0], threshold, config.proposals, config.predict.max_pixels)
-    return features, proposals
 
 
 def as_image(batch: torch.Tensor, backbone: FeatureExtractor, *, round_down: bool = False) -> Image:

@@ -1,0 +1,28 @@
+"""In what a row differs from the published protocol: shown wherever its scores are, and never beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+SPLIT: Final = "val"
+TRAIN_SPLIT: Final = "train"
+SIZES: Final = (320, 322)
+"""Side of the crop in pixels: 320, or 322 for patches of 14 (Hahn et al., TMLR 2024, and its code)."""
+
+
+def deviations(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """What differs from the published protocol, in words; nothing if scores can be compared with published ones.
+
+    Args:
+        metrics: Of a row, as far as known: ``row``, ``size``, ``num_clusters`` and ``num_classes``.
+    """
+    row, clusters = metrics["row"], metrics["num_clusters"]
+    differences = {
+        f"{clusters} clusters": clusters != metrics["num_classes"],
+        f"measured on {row['split'] or 'all images'}": row["split"] != SPLIT,
+        f"fitted to {row['train_split'] or 'all images'}": row["train_split"] != TRAIN_SPLIT,
+        f"{metrics['size']} pixels": metrics["size"] not in SIZES,
+        f"trial of {row['limit']} images": row["limit"] is not None,
+    }
+    return tuple(text for text, differs in differences.items() if differs)
