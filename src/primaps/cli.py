@@ -41,7 +41,7 @@ Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is writ
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")]
 Classes = Annotated[int, typer.Option("--classes", help="Number of classes to find, 2..254.")]
 BackboneName = Annotated[
-    str | None, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them. [default: mini, or the head's]")
+    str | None, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them. (default: mini, or the head's)")
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -51,18 +51,18 @@ HeadDropout = Annotated[
     bool, typer.Option("--head-dropout", help="The head drops channels in inference too, as in the official code with STEGO.")
 ]
 PresetName = Annotated[str, typer.Option("--preset", help="default, paper or fast.")]
-Size = Annotated[int | None, typer.Option("--size", help="Short side of the backbone's input in pixels. [default: 320]")]
+Size = Annotated[int | None, typer.Option("--size", help="Short side of the backbone's input in pixels. (default: 320)")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the fit.")]
 MethodName = Annotated[str, typer.Option("--method", help="em, or baseline (cosine k-means).")]
 Initial = Annotated[
     str, typer.Option("--init", help="Where prototypes start: pca, or head (the cluster centres of --head; EM without k-means).")
 ]
 Threshold = Annotated[
-    float | None, typer.Option("--threshold", help="Cosine similarity to the anchor. [default: the backbone's]")
+    float | None, typer.Option("--threshold", help="Cosine similarity to the anchor. (default: the backbone's)")
 ]
 MinArea = Annotated[int, typer.Option("--min-area", help="Drop proposals with fewer pixels (at working size).")]
 MaxMasks = Annotated[int | None, typer.Option("--max-masks", help="At most this many proposals per image.")]
-Crf = Annotated[bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. [default: by preset]")]
+Crf = Annotated[bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. (default: by preset)")]
 MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="Label maps and CRF work at up to so many pixels.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")]
 
@@ -136,7 +136,7 @@ def proposals(
     max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
     steps: Annotated[
-        bool, typer.Option("--steps", help="Only draw the iterative extraction, one picture per image. [--out: steps]")
+        bool, typer.Option("--steps", help="Only draw the iterative extraction, one picture per image. (--out: steps)")
     ] = False,
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
@@ -167,7 +167,7 @@ def fit(
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
-    model: Annotated[Path | None, typer.Option("--model", help="Folder for the model. [default: RUN/model]")] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="Folder for the model. (default: RUN/model)")] = None,
     tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="Write TensorBoard events of the fit there.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -248,7 +248,7 @@ def evaluate(
 def check(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a data set; `primaps list` shows them.")],
     root: Annotated[Path, typer.Option("--root", help="Where the data set lies, or should lie.")],
-    split: Annotated[str | None, typer.Option("--split", help="Only this part, for example val. [default: all]")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Only this part, for example val. (default: all)")] = None,
     make_lists: Annotated[
         bool, typer.Option("--make-lists", help="cocostuff: make missing curated lists from the label images.")
     ] = False,
@@ -389,7 +389,7 @@ def import_official(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Official checkpoint of STEGO, HP or PriMaPs.")],
     out: Annotated[Path, typer.Option("--out", help="New folder for the head, or for the model of a PriMaPs checkpoint.")],
     kind: Annotated[str, typer.Option("--kind", help="auto, stego, hp or primaps.")] = "auto",
-    backbone: Annotated[str | None, typer.Option("--backbone", help="Name of its backbone. [default: told by shapes]")] = None,
+    backbone: Annotated[str | None, typer.Option("--backbone", help="Name of its backbone. (default: told by shapes)")] = None,
     weights: Annotated[Path | None, typer.Option("--weights", help="Weights of the backbone, if FILE holds none.")] = None,
     head: Annotated[Path | None, typer.Option("--head", help="Head that a PriMaPs checkpoint was fitted on.")] = None,
 ) -> None:

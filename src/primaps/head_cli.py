@@ -32,7 +32,7 @@ Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 StegoPreset = Annotated[str, typer.Option("--preset", help="default, cityscapes, cocostuff, cocostuff-vits8 or potsdam.")]
 HPPreset = Annotated[str, typer.Option("--preset", help="default, cityscapes, cocostuff or potsdam.")]
-Steps = Annotated[int | None, typer.Option("--steps", help="Training steps. [default: by preset]")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Training steps. (default: by preset)")]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep features in --out, or compute them in every step.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what other settings made in --out.")]
