@@ -46,6 +46,9 @@ BackboneName = Annotated[
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Head = Annotated[Path | None, typer.Option("--head", help="Folder of a head (STEGO, HP): classes are fitted to its codes.")]
+Heads = Annotated[
+    list[Path] | None, typer.Option("--head", help="Folder of a head (STEGO, HP). Several: one fit on each, mean over heads.")
+]
 MovedHead = Annotated[Path | None, typer.Option("--head", help="Folder of the head, if it has moved.")]
 HeadDropout = Annotated[
     bool, typer.Option("--head-dropout", help="The head drops channels in inference too, as in the official code with STEGO.")
@@ -317,7 +320,7 @@ def benchmark(
     dataset: Annotated[str | None, typer.Option("--dataset", help="Name of a data set.")] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="Name of a backbone.")] = None,
-    method: Annotated[str | None, typer.Option("--method", help="em, or baseline (cosine k-means). (default: em)")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="em, baseline (k-means), head (no fit). (default: em)")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the row. (default: benchmark-<row>)")] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", help="Fits, with seeds 0, 1, ... (default: 1)")] = None,
@@ -331,7 +334,7 @@ def benchmark(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard events into OUT/tensorboard.")
     ] = False,
-    head: Head = None,
+    head: Heads = None,
     head_dropout: HeadDropout = False,
     weights: Weights = None,
     device: Device = "auto",
@@ -349,7 +352,7 @@ def benchmark(
                 "row": row,
                 "root": root,
                 "store": store,
-                "head": head,
+                "head": head or None,
                 "head_dropout": head_dropout or None,
             }
             others |= {"weights": weights, **given, "tensorboard": tensorboard or None}
@@ -357,8 +360,9 @@ def benchmark(
             return
         if folders:
             raise ConfigError(f"Expected folders after --table only, but got {folders[0]}. The data set's folder is --root.")
-        places = Places(root, out, store, weights, head, device, events=tensorboard, head_dropout=head_dropout)
-        text, run = measure(choose_row(row, given, head), places, overwrite=overwrite, progress=TerminalProgress(console))
+        heads = tuple(head or ())
+        places = Places(root, out, store, weights, heads, device, events=tensorboard, head_dropout=head_dropout)
+        text, run = measure(choose_row(row, given, heads), places, overwrite=overwrite, progress=TerminalProgress(console))
         typer.echo(text)
         _exit(run)
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from primaps.benchmark.command import choose_row
@@ -11,6 +12,8 @@ from primaps.benchmark.row import read_row
 from primaps.cli import app
 from primaps.config import FitConfig, preset_config
 from primaps.errors import ConfigError
+from primaps.features.heads.files import Head, load_head, save_head
+from primaps.features.heads.projection import ProjectionHead
 
 
 def run(*arguments):
@@ -60,6 +63,13 @@ def test_a_row_and_a_table_from_the_command_line(scenes, tmp_path, monkeypatch):
             ("--dataset", "camvid", "--backbone", "texture", "--root", ".", "--head-dropout"),
             "--head-dropout with --head DIR only",
         ),
+        (
+            ("--row", "cityscapes-dino_vitb8-stego-em"),
+            "--head DIR with row cityscapes-dino_vitb8-stego-em, the folder of a head of kind",
+        ),
+        (("--dataset", "camvid", "--backbone", "texture", "--method", "head"), "Expected --head DIR with --method head"),
+        (("--row", "cityscapes-dino_vitb8-stego-em", "--head", "nowhere"), "Expected a head (head.json and head.safetensors) in"),
+        (("--table", "x", "--head", "y"), "but got --head"),
         (("--table", "x", "--head-dropout"), "but got --head-dropout"),
         (("--table",), "folders of finished rows, but got none"),
         (("--table", "nowhere"), "to hold a finished row"),
@@ -117,3 +127,67 @@ def test_dropout_of_the_head_is_part_of_what_identifies_a_row(dropout, texture_h
     assert "far enough" in text(result)
     assert asked["head"]["inference_dropout"] is dropout
     assert str(asked["out"]).endswith(f"{texture_head.name}-dropout") is dropout
+
+
+def described(folder, kind, backbone, centres=1):
+    """A head whose description alone matters."""
+    head = Head(kind, ProjectionHead(4, 2), {"name": backbone}, centres=torch.full((3, 2), float(centres)))
+    save_head(folder, head)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "backbone", "message"),
+    [
+        (
+            "potsdam-dino_vitb8-hp-em",
+            "stego",
+            "dino_vitb8",
+            "kind hp on dino_vitb8 with row potsdam-dino_vitb8-hp-em, but got one",
+        ),
+        ("potsdam-dino_vitb8-hp-em", "hp", "dino_vits8_300ep", "but got one of kind hp on dino_vits8_300ep"),
+        ("potsdam-dino_vitb8-em", "hp", "dino_vitb8", "Expected no --head with row potsdam-dino_vitb8-em"),
+    ],
+)
+def test_a_row_refuses_another_head(row, kind, backbone, message, tmp_path):
+    result = run("--row", row, "--root", tmp_path, "--head", described(tmp_path / "head", kind, backbone))
+    assert result.exit_code == 2
+    assert message in text(result)
+
+
+def test_the_head_of_a_row_is_taken():
+    with pytest.raises(ConfigError, match="Expected --head DIR with row"):
+        choose_row("potsdam-dino_vitb8-hp-em", {})
+
+
+def test_heads_say_what_they_are(tmp_path):
+    heads = [described(tmp_path / f"h{number}", "hp", "dino_vitb8", number) for number in range(2)]
+    row = choose_row("potsdam-dino_vitb8-hp-em", {"limit": 3}, heads)
+    assert (row.head, row.limit) == ("hp", 3)
+    row = choose_row(None, {"dataset": "camvid", "method": "head"}, heads)
+    assert (row.name, row.head, row.backbone) == ("camvid-dino_vitb8-hp-head", "hp", "dino_vitb8")
+    with pytest.raises(ConfigError, match="kind hp on texture with --backbone texture, but got one of kind hp on dino_vitb8"):
+        choose_row(None, {"dataset": "camvid", "backbone": "texture"}, heads)
+    other = described(tmp_path / "other", "stego", "dino_vitb8")
+    with pytest.raises(
+        ConfigError, match=r"heads of one kind on one backbone, but .*h0 is hp on dino_vitb8 and .*other is stego on"
+    ):
+        choose_row(None, {"dataset": "camvid"}, [*heads, other])
+
+
+def test_several_heads_from_the_command_line(trees, texture_head, tmp_path, monkeypatch):
+    short = dataclasses.replace(preset_config("fast"), fit=FitConfig(min_steps=2, max_steps=2))
+    monkeypatch.setattr("primaps.benchmark.row.preset_config", lambda name: short)
+    root = trees.write_potsdam(tmp_path / "potsdam")
+    second = load_head(texture_head)
+    save_head(tmp_path / "second", dataclasses.replace(second, centres=second.centres.flip(1)))
+    heads = ("--head", texture_head, "--head", tmp_path / "second", "--size", 32, "--device", "cpu")
+    for method in ("head", "em"):
+        options = ("--dataset", "potsdam", "--root", root, *heads, "--method", method, "--store", tmp_path / "store")
+        result = run(*options, "--out", tmp_path / method)
+        assert result.exit_code == 0, text(result)
+        assert "heads: 2)" in result.stdout
+    assert len(list((tmp_path / "store").iterdir())) == 2  # shared by both rows
+    result = run("--table", tmp_path / "head", tmp_path / "em")
+    assert "| STEGO alone | texture |" in result.stdout
+    assert "| PriMaPs-EM on STEGO | texture |" in result.stdout

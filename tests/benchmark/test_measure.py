@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 from scipy.optimize import linear_sum_assignment
 
 from primaps.benchmark import measure, protocol
+from primaps.benchmark.fits import head_alone
+from primaps.benchmark.heads import Head, pixel_scores
 from primaps.benchmark.measure import measure_row
 from primaps.benchmark.row import Row
 from primaps.errors import ConfigError, DatasetError
@@ -450,3 +453,42 @@ def test_a_row_on_top_of_a_head(trees, texture_head, tmp_path):
     assert "PriMaPs-EM on STEGO" in (tmp_path / "row" / "row.md").read_text("utf-8")
     with pytest.raises(ConfigError, match="the head has cluster centres, 3, but got 5"):
         measure_row(dataclasses.replace(row, clusters=5), root, tmp_path / "other", backbone)
+
+
+def test_a_head_alone_is_measured_by_its_cluster_centres(trees, texture_head, tmp_path):
+    """Against twice the cosines of upsampled codes, computed here; beside EM from the same store."""
+    backbone = load_backbone("texture", device="cpu", head=texture_head)
+    root = trees.write_potsdam(tmp_path / "potsdam")
+    row = dataclasses.replace(ROW, dataset="potsdam", size=40, method="head", head="stego")
+    out = tmp_path / "alone"
+    metrics, _ = measure_row(row, root, out, backbone, store=tmp_path / "store")
+    assert list(metrics["variants"]) == ["teacher", "teacher+crf", "linear", "linear+crf"]
+    assert metrics["models"] == {}
+    assert metrics["selection"]["0"]["step"] == 0
+    assert not list((tmp_path / "store").rglob("model.json"))
+    assert set(metrics["record"]["0"]) == {"confusion", "panels"}
+    assert "STEGO alone, texture, Potsdam-3" in (out / "row.md").read_text("utf-8")
+    files = sorted((tmp_path / "store" / "measured" / "val").glob("*.safetensors"))
+    assert len(files) == 2
+    centres = torch.nn.functional.normalize(backbone.head.centres, dim=1)
+    for file in files:
+        plain, mirrored = load_file(file)["features"].float()
+        codes = torch.nn.functional.interpolate(((plain + mirrored.flip(-1)) / 2)[None], size=(40, 40), mode="bilinear")[0]
+        scores = 2 * torch.einsum("kd,dhw->khw", centres, torch.nn.functional.normalize(codes, dim=0))
+        found = np.asarray(Image.open(out / "labels" / "seed-0" / "teacher" / f"{file.name.removesuffix('.safetensors')}.png"))
+        assert (found == scores.argmax(0).numpy()).mean() > 0.999
+        torch.testing.assert_close(pixel_scores((plain + mirrored.flip(-1)) / 2, alone(centres), (40, 40)), scores)
+    em, _ = measure_row(dataclasses.replace(row, method="em"), root, tmp_path / "em", backbone, store=tmp_path / "store")
+    assert "proposals" not in em["seconds"]
+    assert em["variants"]["linear"] == metrics["variants"]["linear"]
+
+
+def alone(centres):
+    return Head("teacher", 0, head_alone(centres * 7).snapshot.teacher, cosine=True)
+
+
+def test_a_backbone_without_the_head_of_the_row_is_refused(trees, texture, tmp_path):
+    root = trees.write_potsdam(tmp_path / "potsdam")
+    with pytest.raises(ConfigError, match="but it carries no head"):
+        measure_row(dataclasses.replace(ROW, dataset="potsdam", size=40, head="hp"), root, tmp_path / "row", texture)
+    assert not (tmp_path / "row").exists()

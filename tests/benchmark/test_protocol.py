@@ -7,8 +7,10 @@ from primaps.benchmark.protocol import deviations
 from primaps.benchmark.row import read_row
 
 
-def of(row, *, size=320, clusters=27):
-    return deviations({"row": dataclasses.asdict(row), "size": size, "num_clusters": clusters, "num_classes": 27})
+def of(row, *, size=320, clusters=27, dropout=None):
+    backbone = {} if dropout is None else {"head": {"inference_dropout": dropout}}
+    measured = {"row": dataclasses.asdict(row), "head": row.head, "backbone": backbone}
+    return deviations({**measured, "size": size, "num_clusters": clusters, "num_classes": 27})
 
 
 @pytest.mark.parametrize("name", row_names())
@@ -26,3 +28,9 @@ def test_every_difference_is_named():
         "224 pixels",
         "trial of 9 images",
     )
+
+
+def test_dropout_of_the_head_is_the_published_protocol_with_stego_only():
+    for name, expected in (("potsdam-dino_vits8_300ep-stego-em", ()), ("potsdam-dino_vitb8-hp-em", ("head dropout",))):
+        assert of(read_row(name), dropout=False) == ()
+        assert of(read_row(name), dropout=True) == expected

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from primaps.benchmark.packaged import row_names, row_text
-from primaps.benchmark.published import PUBLISHED, published
+from primaps.benchmark.published import PUBLISHED, SOTA_HEADS, published
 from primaps.benchmark.row import MAX_SNAPSHOTS, Row, parse_row, read_row, snapshot_distance
 from primaps.config import FitConfig
 from primaps.errors import ConfigError
+from primaps.features.backbone import load_backbone
+from primaps.features.heads.files import load_head, save_head
 
 ROW = Row("cityscapes", "dino_vits8")
 
@@ -23,8 +25,10 @@ def backbone(patch_size):
 
 
 def test_there_is_a_row_for_every_published_cell_that_can_be_measured():
-    expected = {f"{dataset}-{model}-{method}" for method, model, dataset in PUBLISHED if method != "sota+em"}
-    assert set(row_names()) == expected
+    plain = {f"{dataset}-{model}-{method}" for method, model, dataset in PUBLISHED if method != "sota+em"}
+    models = {"dino_vits8": "dino_vits8_300ep", "dino_vitb8": "dino_vitb8"}  # what STEGO and HP are trained on
+    headed = {f"{dataset}-{models[model]}-{kind}-em" for (model, dataset), kind in SOTA_HEADS.items()}
+    assert set(row_names()) == plain | headed
 
 
 @pytest.mark.parametrize("name", row_names())
@@ -35,8 +39,8 @@ def test_a_row_says_its_command_and_its_published_score(name):
     assert row.select == "last"
     text = row_text(name)
     accuracy, miou = re.search(r"# published +accuracy ([\d.]+), mIoU ([\d.]+)", text).groups()
-    assert (float(accuracy), float(miou)) == published(row.method, row.backbone, row.dataset)
-    assert f"primaps benchmark --row {name} --root ROOT" in text
+    assert (float(accuracy), float(miou)) == published(row.method, row.backbone, row.dataset, row.head)
+    assert f"primaps benchmark --row {name} --root ROOT{'' if row.head is None else ' --head DIR'} --out OUT" in text
     for statement in ("expected time", "published are", "ours are"):
         assert f"# {statement}" in text
 
@@ -54,7 +58,13 @@ def test_unknown_row():
         ('dataset = "camvid"\nbackbone = "mini"\nmetod = "em"', "Did you mean 'method'"),
         ('dataset = "camvid"\nbackbone = "mini"\nfit = { epoch = 3 }', r"'fit.epoch'. Did you mean 'epochs'"),
         ('dataset = "camvid"\nbackbone = "mini"\nselect = "best"', "--select to be one of last, agreement, oracle"),
-        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "hp"', "--method to be one of em, baseline"),
+        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "hp"', "--method to be one of em, baseline, head"),
+        (
+            'dataset = "camvid"\nbackbone = "mini"\nhead = "steg"',
+            r"kind of the head to be one of stego, hp.*Did you mean 'stego'",
+        ),
+        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "head"\nseeds = 2', "--seeds 1 and --select last with --method head"),
+        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "head"\nselect = "oracle"', "fits nothing, but got .*--select oracle"),
         ('dataset = "camvid"\nbackbone = "mini"\nseeds = 0', "--seeds to be 1 or more"),
         ('dataset = "camvid"\nbackbone = "mini"\nlimit = -1', "--limit to be 1 or more"),
     ],
@@ -102,3 +112,20 @@ def test_never_too_many_snapshots(num_images, epochs, min_steps):
     distance = snapshot_distance(fit, num_images)
     assert distance >= fit.steps_per_epoch(num_images)
     assert fit.main_steps(num_images) / distance <= MAX_SNAPSHOTS
+
+
+def test_the_backbone_carries_the_head_of_the_row(texture, texture_head):
+    headed = load_backbone("texture", device="cpu", head=texture_head)
+    row = Row("potsdam", "texture", head="stego")
+    assert row.config(headed, 3, 10).fit.initialise == "head"
+    with pytest.raises(ConfigError, match="head of kind stego for row potsdam-texture-stego-em, but it carries no head"):
+        row.config(texture, 3, 10)
+    with pytest.raises(ConfigError, match=r"head of kind hp for row .*but it carries a head of kind stego"):
+        dataclasses.replace(row, head="hp").config(headed, 3, 10)
+    alone = dataclasses.replace(row, method="head")
+    with pytest.raises(ConfigError, match="the head has cluster centres, 3, but got 4"):
+        alone.config(headed, 4, 10)
+    without = load_head(texture_head)
+    save_head(texture_head, dataclasses.replace(without, centres=None))
+    with pytest.raises(ConfigError, match="a head with cluster centres, which --method head measures"):
+        alone.config(load_backbone("texture", device="cpu", head=texture_head), 3, 10)

@@ -19,6 +19,7 @@ def metrics(
     published=(0.812, 0.194),
     std=0.0123,
     backbone="dino_vits8",
+    dropout=False,
     **settings,
 ):
     """What a finished row writes, as far as tables read it."""
@@ -35,6 +36,7 @@ def metrics(
         "format": 1,
         "row": dataclasses.asdict(row),
         "head": head,
+        "backbone": {"head": {"kind": head, "inference_dropout": dropout}} if head else {},
         "weights": weights,
         "oracle": row.select == "oracle",
         "num_classes": 27,
@@ -110,6 +112,32 @@ def test_a_head_shows_in_the_method():
     assert len(joined_tables([metrics(), metrics(head="hp")])[0].splitlines()) == 6
 
 
+@pytest.mark.parametrize("head", ["stego", "hp"])
+@pytest.mark.parametrize("method", ["em", "head"])
+def test_dropout_of_a_head_shows_wherever_a_row_is_printed(head, method):
+    usual, dropping = (metrics(method=method, head=head, dropout=dropout) for dropout in (False, True))
+    for write in (markdown_row, latex_row, lambda row: joined_tables([row])[0], lambda row: joined_tables([row])[1]):
+        assert write(dropping).count("head dropout") == 1
+        assert "dropout" not in write(usual)
+    lines = [line for line in joined_tables([usual, dropping])[0].splitlines() if line.startswith("| ")][1:]
+    assert len(set(lines)) == 2
+
+
+def test_a_head_alone_and_with_em_stand_in_lines_of_their_own():
+    rows = [
+        metrics(method="head", head="hp", published=None, backbone="dino_vits8_300ep"),
+        metrics(head="hp", published=(0.766, 0.192), backbone="dino_vits8_300ep"),
+        metrics("potsdam", head="stego", published=(0.784, 0.642), backbone="dino_vits8_300ep"),
+    ]
+    lines = [line for line in joined_tables(rows)[0].splitlines() if line.startswith("| ")][1:]
+    measured = "75.0 ± 1.2 / 17.0 ± 1.2"
+    assert lines == [
+        f"| HP alone | DINO ViT-S/8 | paper | {measured} |  |  |  |",
+        f"| PriMaPs-EM on HP | DINO ViT-S/8 | paper, last | {measured} | 76.6 / 19.2 |  |  |",
+        f"| PriMaPs-EM on STEGO | DINO ViT-S/8 | paper, last |  |  | {measured} | 78.4 / 64.2 |",
+    ]
+
+
 def test_notes_explain_the_marks():
     assert "not unsupervised" in markdown_row(metrics(select="oracle"))
     assert "not comparable" in markdown_row(metrics(limit=5))
@@ -154,7 +182,7 @@ def test_folders_that_hold_no_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key", ["row", "head", "weights", "num_classes", "num_clusters", "size", "published", "variants", "selection"]
+    "key", ["row", "head", "backbone", "weights", "num_classes", "num_clusters", "size", "published", "variants", "selection"]
 )
 def test_every_part_that_tables_read_is_checked(tmp_path, key):
     broken = metrics()

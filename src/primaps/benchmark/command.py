@@ -10,14 +10,17 @@ from typing import Any
 from primaps.benchmark.images import open_parts
 from primaps.benchmark.measure import measure_row
 from primaps.benchmark.row import Row, read_row
+from primaps.benchmark.several_heads import measure_heads
 from primaps.benchmark.tables import joined_tables, markdown_row, read_metrics
 from primaps.errors import ConfigError
-from primaps.features.backbone import backbone_name, load_backbone
+from primaps.features.backbone import load_backbone
+from primaps.features.heads.files import head_record
 from primaps.features.registry import find_spec
 from primaps.outputs.events import require_tensorboard
 from primaps.progress import Progress
 from primaps.run import Run
 from primaps.store import atomic_write
+from primaps.types import FeatureExtractor
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Places:
         out: Folder of the row; None = named after it.
         store: Run folder of the features; None = in ``out``.
         weights: Weights file of the backbone; None = bundled or downloaded.
-        head: Folder of a head (STEGO, HP) on top of the backbone; None = none.
+        heads: Folders of heads (STEGO, HP) on top of the backbone: the row is measured on each.
         device: Of the backbone and the fit.
         events: Also write TensorBoard events into ``out``.
         head_dropout: The head drops channels in inference too.
@@ -39,39 +42,86 @@ class Places:
     out: Path | None
     store: Path | None
     weights: Path | None
-    head: Path | None
+    heads: tuple[Path, ...]
     device: str
     events: bool = False
     head_dropout: bool = False
 
 
-def choose_row(name: str | None, given: Mapping[str, Any], head: Path | None = None) -> Row:
+def choose_row(name: str | None, given: Mapping[str, Any], heads: Sequence[Path] = ()) -> Row:
     """The row that options describe: one that comes with the package, or the options alone.
 
     Args:
         name: Name of a row; None = options alone.
         given: Fields of `Row`; None where the user gave none.
-        head: Folder of a head, which knows its backbone.
+        heads: Folders of heads, which know their kind and backbone.
 
     Raises:
-        ConfigError: If the row is unknown, an option contradicts its identity, or data set or backbone are missing.
-        CheckpointError: If there is no head in the folder.
+        ConfigError: If the row is unknown, an option contradicts its identity, the heads are not those that it asks for, or data
+            set or backbone are missing.
+        CheckpointError: If there is no head in a folder.
     """
     options = {key: value for key, value in given.items() if value is not None}
-    if name is None and head is not None:
-        options["backbone"] = backbone_name(options.get("backbone"), head)
+    carried = _carried(heads)
     if name is None:
-        missing = [f"--{key}" for key in ("dataset", "backbone") if key not in options]
-        if missing:
-            raise ConfigError(f"Expected --row, or --dataset and --backbone, but {' and '.join(missing)} is missing.")
-        return Row(**options)
-    row = read_row(name)
-    for key in ("dataset", "backbone", "method"):
-        if options.get(key, getattr(row, key)) != getattr(row, key):
+        row = Row(**_complete({**carried, **options}))
+    else:
+        known = read_row(name)
+        for key in ("dataset", "backbone", "method"):
+            if options.get(key, getattr(known, key)) != getattr(known, key):
+                raise ConfigError(
+                    f"Expected no other --{key} than that of row {name}, {getattr(known, key)}, but got {options[key]}. "
+                    "Leave it out."
+                )
+        row = Row(**{**vars(known), **options})
+    _check_heads(row, name, carried)
+    return row
+
+
+def _complete(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    missing = [f"--{key}" for key in ("dataset", "backbone") if key not in options]
+    if missing:
+        raise ConfigError(f"Expected --row, or --dataset and --backbone, but {' and '.join(missing)} is missing.")
+    return options
+
+
+def _carried(heads: Sequence[Path]) -> dict[str, str]:
+    """Kind and backbone of the heads; nothing without any."""
+    found = {}
+    for folder in heads:
+        record = head_record(folder)
+        found[folder] = {"head": record["kind"], "backbone": record["backbone"]["name"]}
+        if found[folder] != found[heads[0]]:
+            one, other = (f"{found[path]['head']} on {found[path]['backbone']}" for path in (heads[0], folder))
             raise ConfigError(
-                f"Expected no other --{key} than that of row {name}, {getattr(row, key)}, but got {options[key]}. Leave it out."
+                f"Expected heads of one kind on one backbone, but {heads[0]} is {one} and {folder} is {other}. "
+                "Measure them apart."
             )
-    return Row(**{**vars(row), **options})
+    return found[heads[0]] if heads else {}
+
+
+def _check_heads(row: Row, name: str | None, carried: Mapping[str, str]) -> None:
+    """The heads are those that the row asks for."""
+    title = f"row {name}" if name is not None else f"--backbone {row.backbone}" if carried else "--method head"
+    if not carried:
+        if row.head is not None or row.method == "head":
+            kind = "stego or hp" if row.head is None else row.head
+            on = f" on {row.backbone}" if row.head is not None else ""
+            raise ConfigError(
+                f"Expected --head DIR with {title}, the folder of a head of kind {kind}{on}, but got none. Import one with "
+                "`primaps head import`, or train one with `primaps head`."
+            )
+        return
+    if row.head is None:
+        raise ConfigError(
+            f"Expected no --head with {title}, which is measured without one. Leave it out, take a row with a head "
+            "(`primaps list`), or give --dataset and --method instead of --row."
+        )
+    if (row.head, row.backbone) != (carried["head"], carried["backbone"]):
+        raise ConfigError(
+            f"Expected a head of kind {row.head} on {row.backbone} with {title}, but got one of kind {carried['head']} on "
+            f"{carried['backbone']}."
+        )
 
 
 def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) -> tuple[str, Run]:
@@ -87,29 +137,32 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
     """
     if places.root is None:
         raise ConfigError(f"Expected --root, the folder of the data set {row.dataset}, but got none.")
-    if places.head_dropout and places.head is None:
+    if places.head_dropout and not places.heads:
         raise ConfigError("Expected --head-dropout with --head DIR only, but got no head. Give one, or leave the option out.")
     if places.events:
         require_tensorboard()
-    name = row.name if places.head is None else f"{row.name}-{places.head.name}{'-dropout' if places.head_dropout else ''}"
-    out = Path(f"benchmark-{name}") if places.out is None else places.out
+    out = Path(f"benchmark-{_title(row, places)}") if places.out is None else places.out
     find_spec(row.backbone)
     parts = open_parts(row, places.root)  # before weights are downloaded in vain
-    backbone = load_backbone(
-        row.backbone, weights=places.weights, device=places.device, head=places.head, head_dropout=places.head_dropout
-    )
-    metrics, run = measure_row(
-        row,
-        places.root,
-        out,
-        backbone,
-        parts=parts,
-        store=places.store,
-        events=places.events,
-        overwrite=overwrite,
-        progress=progress,
-    )
+
+    def load(head: Path | None) -> FeatureExtractor:
+        options: dict[str, Any] = {"weights": places.weights, "device": places.device, "head_dropout": places.head_dropout}
+        return load_backbone(row.backbone, head=head, **options)
+
+    options: dict[str, Any] = {"parts": parts, "store": places.store, "events": places.events}
+    options |= {"overwrite": overwrite, "progress": progress}
+    if len(places.heads) > 1:
+        metrics, run = measure_heads(row, places.root, out, places.heads, load, **options)
+    else:
+        backbone = load(places.heads[0] if places.heads else None)
+        metrics, run = measure_row(row, places.root, out, backbone, **options)
     return f"{markdown_row(metrics)}\nScores: {out / 'metrics.json'}", run
+
+
+def _title(row: Row, places: Places) -> str:
+    """What the folder of a row is named after by default."""
+    heads = [f"{len(places.heads)}-heads"] if len(places.heads) > 1 else [folder.name for folder in places.heads]
+    return "-".join([row.name, *heads, *(["dropout"] if places.head_dropout else [])])
 
 
 def join(folders: Sequence[Path], out: Path | None, others: Mapping[str, Any]) -> str:

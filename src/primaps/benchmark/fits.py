@@ -1,13 +1,21 @@
-"""The fits of a row, one per seed, and the prototypes that they pass through."""
+"""The fits of a row, one per seed, and the prototypes that they pass through; or, without any fit, those of a head."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Final
 
+import torch
+
+from primaps.benchmark.selection import Selected, last
 from primaps.pipeline.fitting import fit, fit_fingerprint, read_snapshots
 from primaps.prototypes.fit import Snapshot
 from primaps.run import Run
+
+HEAD_FACTOR: Final = 2.0
+"""The evaluation of STEGO and HP takes twice the cosines as scores (Hamilton et al., ICLR 2022, and its code), which only the CRF
+notices."""
 
 
 def fit_seed(run: Run, seed: int) -> tuple[Path, list[Snapshot]]:
@@ -28,3 +36,16 @@ def fit_seed(run: Run, seed: int) -> tuple[Path, list[Snapshot]]:
     folder = run.folder.root / "fits" / fit_fingerprint(seeded, seeded.usable_images())
     model = fit(seeded, folder)
     return folder, read_snapshots(model, folder)
+
+
+def head_alone(centres: torch.Tensor) -> Selected:
+    """What is measured of a head by itself: its cluster centres, which classify by cosine similarity.
+
+    Args:
+        centres: (K, D) float32, of any norm.
+
+    Returns:
+        Prototypes of norm `HEAD_FACTOR` after no step.
+    """
+    prototypes = torch.nn.functional.normalize(centres, dim=1) * HEAD_FACTOR
+    return last([Snapshot(0, prototypes, prototypes)])

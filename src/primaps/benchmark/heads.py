@@ -33,7 +33,7 @@ class Head:
         seed: Of the fit; None for the linear probe.
         weight: (K, C) float32.
         bias: (K,) float32; None for prototypes.
-        cosine: Scores are cosine similarities.
+        cosine: Scores are cosine similarities, times the norm of the prototype.
     """
 
     name: str
@@ -70,7 +70,7 @@ def heads(selected: Mapping[int, Selected], probe: LinearProbe, *, cosine: bool)
     Args:
         selected: Prototypes by seed.
         probe: The linear probe.
-        cosine: The method is the baseline, which has no student and classifies by cosine similarity.
+        cosine: The method is not EM: it has no student and classifies by cosine similarity.
     """
     found = []
     for seed, one in selected.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.benchmark.features import extract_measured, measured_store
-from primaps.benchmark.fits import fit_seed
+from primaps.benchmark.fits import fit_seed, head_alone
 from primaps.benchmark.heads import Head, heads
 from primaps.benchmark.images import Part, open_parts
 from primaps.benchmark.label_maps import aggregate, score_label_maps, write_label_maps
@@ -23,6 +23,7 @@ from primaps.benchmark.selection import Selected, last, most_stable
 from primaps.benchmark.tables import HEADLINE, latex_row, markdown_row
 from primaps.config import to_dict
 from primaps.errors import ConfigError
+from primaps.features.heads.extractor import head_centres, head_kind
 from primaps.pipeline import PROPOSAL_STAGES, extract, finishing
 from primaps.pipeline.opening import claim
 from primaps.progress import Progress, Silent
@@ -58,7 +59,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """What came out of the fits: by seed the selected prototypes and the folder of the model, and all heads."""
+    """What came out of the fits: by seed the selected prototypes and the folder of the model, if any, and all heads."""
 
     selected: Mapping[int, Selected]
     folders: Mapping[int, Path]
@@ -101,8 +102,7 @@ def measure_row(
     """
     parts = open_parts(row, root) if parts is None else parts
     job = _open(row, parts, (str(root),), out, backbone, store, progress or Silent())
-    settings = {key: value for key, value in dataclasses.asdict(row).items() if key != "seeds"}
-    job.own.folder.claim({COMMAND: settings, "backbone": dict(backbone.describe())}, overwrite=overwrite)
+    job.own.folder.claim({COMMAND: row_settings(row), "backbone": dict(backbone.describe())}, overwrite=overwrite)
     with finishing(job.own, COMMAND, job.inputs):
         if overwrite:
             remove_file(out / "metrics.json")  # until they are measured anew
@@ -120,8 +120,13 @@ def measure_row(
             scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
             record = write_records(shared, out, job.fitted, fitted.heads, fitted.folders, scores[HEADLINE], events=events)
     metrics = {**_metrics(job, fitted, scores), "record": record}
-    _write(out, metrics)
+    write_row(out, metrics)
     return metrics, job.own
+
+
+def row_settings(row: Row) -> dict[str, Any]:
+    """What the folder of a row must agree on; more seeds may be added, and the backbone's description knows the head."""
+    return {key: value for key, value in dataclasses.asdict(row).items() if key not in {"seeds", "head"}}
 
 
 def _open(
@@ -146,9 +151,10 @@ def _open(
 
 def _fit(job: _Job, run: Run, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fitted:
     """Fit all seeds before any label is read, so that a bad one changes no fit; select per seed; fit the linear probe."""
-    cosine = job.row.method == "baseline"
-    fits = {seed: fit_seed(run, seed) for seed in range(job.row.seeds)}
-    selected: dict[int, Selected] = {}
+    centres = head_centres(run.backbone) if job.row.method == "head" else None
+    cosine = job.row.method != "em"
+    fits = {} if centres is not None else {seed: fit_seed(run, seed) for seed in range(job.row.seeds)}
+    selected = {} if centres is None else {0: head_alone(centres)}
     for seed, (_, candidates) in fits.items():
         if job.row.select == "agreement":
             selected[seed] = most_stable(run, candidates, cosine=cosine)
@@ -170,18 +176,19 @@ def _without_failures(run: Run, images: tuple[ImageFile, ...]) -> tuple[ImageFil
 def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, EvaluationResult]]) -> dict[str, Any]:
     row, config = job.row, job.own.config
     description = dict(job.own.backbone.describe())
-    head = description["head"]["kind"] if "head" in description else None
+    head = head_kind(job.own.backbone)
     what = {
         "row": dataclasses.asdict(row),
         "num_classes": len(job.fitted.dataset.class_names),
         "num_clusters": config.num_clusters,
         "size": config.features.size,
+        "head": head,
+        "backbone": description,
     }
     known = None if deviations(what) else published(row.method, row.backbone, row.dataset, head)
     return {
         "format": FORMAT,
         **what,
-        "head": head,
         "weights": _given_weights(job.own.backbone.weights_path, description),
         "oracle": row.select == "oracle",
         "train_images": len(job.features.usable_images()),
@@ -197,7 +204,6 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
         "selection": {str(seed): one.record() for seed, one in fitted.selected.items()},
         "models": {str(seed): str(folder) for seed, folder in fitted.folders.items()},
         "settings": to_dict(config),
-        "backbone": description,
         "versions": versions(),
         "seconds": job.own.folder.record["seconds"],
         "failures": len(job.own.failures),
@@ -209,7 +215,12 @@ def _given_weights(path: str | None, description: Mapping[str, Any]) -> str | No
     return None if path is None else f"{Path(path).name} {description.get('weights_sha256', '')[:8]}".strip()
 
 
-def _write(out: Path, metrics: Mapping[str, Any]) -> None:
+def write_row(out: Path, metrics: Mapping[str, Any]) -> None:
+    """Write ``row.md``, ``row.tex`` and ``metrics.json`` of a row.
+
+    Raises:
+        OutputError: If something cannot be written.
+    """
     atomic_write(out / "row.md", markdown_row(metrics).encode("utf-8"))
     atomic_write(out / "row.tex", latex_row(metrics).encode("utf-8"))
     write_json(out / "metrics.json", dict(metrics))  # last: its presence says that the row is done

@@ -59,7 +59,7 @@ def write_records(
         root: Folder of the row; figures lie in ``record/seed-0``, ..., events in ``tensorboard/seed-0``, ...
         part: The training images with their labels.
         found: The heads of the row; the teachers are drawn.
-        models: Folder of the fitted model by seed.
+        models: Folder of the fitted model by seed; none for prototypes that were not fitted, which have no curves.
         scores: By seed, of the teacher with the CRF on the measured images.
         events: Write events, too.
 
@@ -75,8 +75,8 @@ def write_records(
     written: dict[str, dict[str, str]] = {}
     for head in found:
         if head.name == "teacher" and head.seed is not None:
-            folder, seed = models[head.seed], str(head.seed)
-            curves = fit_curves(run, Model.load(folder), folder)
+            folder, seed = models.get(head.seed), str(head.seed)
+            curves = None if folder is None else fit_curves(run, Model.load(folder), folder)
             pictures = {name: figure_png(figure) for name, figure in _figures(run, part, head, curves, scores[seed]).items()}
             written[seed] = {name: f"record/{head.group}/{name}.png" for name in pictures}
             for name, data in pictures.items():

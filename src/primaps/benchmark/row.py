@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from primaps.benchmark.packaged import row_text
-from primaps.config import Config, FitConfig, Method, did_you_mean, preset_config
+from primaps.config import Config, FitConfig, did_you_mean, preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.probe import STEPS
-from primaps.features.heads.extractor import head_centres
+from primaps.features.heads.extractor import head_centres, head_kind
+from primaps.features.heads.files import KINDS, HeadKind
 from primaps.features.preprocess import input_size
 from primaps.types import FeatureExtractor
 
+RowMethod = Literal["em", "baseline", "head"]
 Select = Literal["last", "agreement", "oracle"]
 SELECTIONS: Final[tuple[Select, ...]] = get_args(Select)
 MAX_SNAPSHOTS: Final = 50
@@ -29,7 +31,8 @@ class Row:
     Attributes:
         dataset: Name of a data set.
         backbone: Name of a backbone.
-        method: "em" or "baseline".
+        method: "em", "baseline", or "head": the cluster centres of a head alone, without any fit.
+        head: Kind of the head that the backbone carries, "stego" or "hp"; None = not said.
         preset: "default", "paper" or "fast".
         train_split: Split that prototypes are fitted to, without labels.
         split: Split that is measured.
@@ -45,7 +48,8 @@ class Row:
 
     dataset: str
     backbone: str
-    method: Method = "em"
+    method: RowMethod = "em"
+    head: HeadKind | None = None
     preset: str = "default"
     train_split: str | None = "train"
     split: str | None = "val"
@@ -63,11 +67,21 @@ class Row:
         Raises:
             ConfigError: If a value is out of range.
         """
-        for name, value, known in (("--method", self.method, get_args(Method)), ("--select", self.select, SELECTIONS)):
+        names: list[tuple[str, str, tuple[str, ...]]] = [
+            ("--method", self.method, get_args(RowMethod)),
+            ("--select", self.select, SELECTIONS),
+        ]
+        names += [] if self.head is None else [("the kind of the head", self.head, KINDS)]
+        for name, value, known in names:
             if value not in known:
                 raise ConfigError(
                     f"Expected {name} to be one of {', '.join(known)}, but got {value!r}.{did_you_mean(value, list(known))}"
                 )
+        if self.method == "head" and (self.seeds != 1 or self.select != "last"):
+            raise ConfigError(
+                "Expected --seeds 1 and --select last with --method head, which fits nothing, but got "
+                f"--seeds {self.seeds} and --select {self.select}. Leave them out."
+            )
         for name, number in (("--seeds", self.seeds), ("--limit", self.limit)):
             if number is not None and number < 1:
                 raise ConfigError(f"Expected {name} to be 1 or more, but got {number}.")
@@ -78,8 +92,9 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Short name: data set, backbone, method."""
-        return f"{self.dataset}-{self.backbone.replace(':', '-').replace('/', '-')}-{self.method}"
+        """Short name: data set, backbone, kind of the head if it is said, method."""
+        backbone = self.backbone.replace(":", "-").replace("/", "-")
+        return "-".join(filter(None, (self.dataset, backbone, self.head, self.method)))
 
     def config(self, backbone: FeatureExtractor, num_classes: int, num_images: int) -> Config:
         """All settings of the fits.
@@ -90,9 +105,10 @@ class Row:
             num_images: Training images, for the distance of snapshots.
 
         Raises:
-            ConfigError: If there are fewer clusters than classes, not as many as the head has cluster centres, or a setting is
-                out of range.
+            ConfigError: If there are fewer clusters than classes, not as many as the head has cluster centres, the head is of
+                another kind or has no cluster centres to be measured, or a setting is out of range.
         """
+        self._check_head(backbone)
         clusters = num_classes if self.clusters is None else self.clusters
         if clusters < num_classes:
             raise ConfigError(
@@ -102,7 +118,8 @@ class Row:
         base = preset_config(self.preset)
         size = base.features.size if self.size is None else self.size
         side = input_size(size, size, size, backbone.patch_size)[0]
-        fit = dataclasses.replace(base.fit, **{**_start(backbone, clusters, self.method), **self.fit, "method": self.method})
+        method = "em" if self.method == "em" else "baseline"
+        fit = dataclasses.replace(base.fit, **{**_start(backbone, clusters, self.method), **self.fit, "method": method})
         return dataclasses.replace(
             base,
             num_clusters=clusters,
@@ -110,18 +127,32 @@ class Row:
             fit=dataclasses.replace(fit, checkpoint_every=snapshot_distance(fit, num_images)),
         )
 
+    def _check_head(self, backbone: FeatureExtractor) -> None:
+        """The backbone carries the head that the row is about."""
+        kind = head_kind(backbone)
+        if self.head is not None and kind != self.head:
+            carried = "no head" if kind is None else f"a head of kind {kind}"
+            raise ConfigError(
+                f"Expected a backbone with a head of kind {self.head} for row {self.name}, but it carries {carried}."
+            )
+        if self.method == "head" and head_centres(backbone) is None:
+            raise ConfigError(
+                "Expected a head with cluster centres, which --method head measures, but there is none. Give --head DIR with a "
+                "head that was trained or imported with its cluster centres."
+            )
 
-def _start(backbone: FeatureExtractor, clusters: int, method: Method) -> dict[str, Any]:
+
+def _start(backbone: FeatureExtractor, clusters: int, method: RowMethod) -> dict[str, Any]:
     """EM on a head starts from its cluster centres, as in the publication, if it has some."""
     centres = head_centres(backbone)
-    if centres is None or method != "em":
+    if centres is None or method == "baseline":
         return {}
     if len(centres) != clusters:
         raise ConfigError(
             f"Expected as many clusters as the head has cluster centres, {len(centres)}, but got {clusters}. "
             "Take a head that was fitted on this data set, or give --clusters."
         )
-    return {"initialise": "head"}
+    return {"initialise": "head"} if method == "em" else {}
 
 
 def snapshot_distance(fit: FitConfig, num_images: int) -> int:

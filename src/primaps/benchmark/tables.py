@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from primaps.benchmark.protocol import deviations
+from primaps.benchmark.protocol import HEAD_DROPOUT, deviations, head_dropout
 from primaps.errors import CheckpointError, ConfigError
 from primaps.store import read_json
 
@@ -39,6 +39,7 @@ class _Line:
     head: str | None
     preset: str
     select: str
+    dropout: bool
     differences: tuple[str, ...]
     weights: str | None
     trial: bool
@@ -47,14 +48,17 @@ class _Line:
     def of(cls, metrics: Mapping[str, Any]) -> _Line:
         row = metrics["row"]
         names = (row["method"], row["backbone"], metrics["head"], row["preset"], row["select"])
-        return cls(*names, deviations(metrics), metrics["weights"], row["limit"] is not None)
+        return cls(*names, head_dropout(metrics), deviations(metrics), metrics["weights"], row["limit"] is not None)
 
     @property
     def titles(self) -> tuple[str, str, str]:
         """Method, backbone, and the settings that a reader must know."""
         selected = f"{ORACLE_MARK} (labels)" if self.select == "oracle" else self.select
-        settings = [self.preset, selected, *self.differences, f"weights {self.weights}" if self.weights else ""]
-        method = _METHODS[self.method] + (f" on {self.head.upper()}" if self.head else "")
+        selected = "" if self.method == "head" else selected  # of one there is no choice
+        marks = [HEAD_DROPOUT] if self.dropout and HEAD_DROPOUT not in self.differences else []
+        settings = [self.preset, selected, *marks, *self.differences, f"weights {self.weights}" if self.weights else ""]
+        head = self.head.upper() if self.head else ""
+        method = f"{head} alone" if self.method == "head" else _METHODS[self.method] + (f" on {head}" if head else "")
         # With a head, the published table calls this backbone by the name of the usual one.
         backbone = self.backbone.removesuffix("_300ep") if self.head else self.backbone
         return method, _BACKBONES.get(backbone, backbone), ", ".join(filter(None, settings))
@@ -67,7 +71,7 @@ def markdown_row(metrics: Mapping[str, Any]) -> str:
     dataset = metrics["row"]["dataset"]
     lines = [
         f"{method}, {backbone}, {_TITLES.get(dataset, dataset)}, accuracy / mIoU in %",
-        f"({settings}; seeds: {len(metrics['selection'])})",
+        f"({settings}; {'heads' if 'heads' in metrics else 'seeds'}: {len(metrics['selection'])})",
         "",
         "| variant | measured | published |",
         "|---|---|---|",

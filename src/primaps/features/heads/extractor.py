@@ -14,7 +14,7 @@ import torch
 
 from primaps.errors import BackboneError
 from primaps.features.device import compute_device
-from primaps.features.heads.files import Head, head_record, load_head
+from primaps.features.heads.files import Head, HeadKind, head_record, load_head
 from primaps.types import FeatureExtractor, Image
 
 
@@ -129,6 +129,11 @@ def encode(extractor: FeatureExtractor, features: torch.Tensor) -> torch.Tensor:
 def head_path(extractor: FeatureExtractor) -> str | None:
     """Folder of the extractor's head; None without a head."""
     return extractor.head_path if isinstance(extractor, BackboneWithHead) else None
+
+
+def head_kind(extractor: FeatureExtractor) -> HeadKind | None:
+    """Kind of the extractor's head; None without a head."""
+    return extractor.head.kind if isinstance(extractor, BackboneWithHead) else None
 
 
 def head_centres(extractor: FeatureExtractor) -> torch.Tensor | None:
