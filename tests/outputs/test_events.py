@@ -1,5 +1,6 @@
 """Events are read back with TensorBoard's own reader."""
 
+import dataclasses
 import importlib.util
 import io
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from primaps.errors import MissingExtraError, OutputError
-from primaps.outputs.events import require_tensorboard, write_events
+from primaps.outputs.events import LiveEvents, require_tensorboard, write_events
 from primaps.types import FitCurves
 
 CURVES = FitCurves(np.array([0.9, 0.5, 0.25]), np.array([2, 3]), np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([0.5, 1.0]))
@@ -42,12 +43,29 @@ def test_events_hold_the_curves_and_pictures(tmp_path):
         assert np.array_equal(np.asarray(stored), picture)
 
 
-def test_written_twice_there_is_one_file(tmp_path):
+def test_written_several_times_one_file_holds_all(tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
-    for _ in range(2):
+    for _ in range(4):
         write_events(tmp_path, CURVES)
-    assert len(list(tmp_path.iterdir())) == 1
+    sizes = sorted(file.stat().st_size for file in tmp_path.iterdir())
+    assert len(sizes) == 2
+    assert sizes[0] == 0  # what a TensorBoard may still be reading from
     assert len(scalars(read(tmp_path), "loss")) == 3
+
+
+def test_a_board_that_is_open_follows(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
+    LiveEvents(tmp_path, dataclasses.replace(CURVES, losses=CURVES.losses[:2])).close()
+    board = read(tmp_path)
+    assert len(scalars(board, "loss")) == 2
+    live = LiveEvents(tmp_path, CURVES)
+    live.add_loss(4, 0.125)
+    live.close()
+    assert [step for step, _ in scalars(board.Reload(), "loss")] == [1, 2, 3, 4]
+    write_events(tmp_path, CURVES)
+    board.Reload()
+    assert [step for step, _ in scalars(board, "loss")] == [1, 2, 3]
+    assert [step for step, _ in scalars(board, "agreement")] == [2, 3]
 
 
 def test_a_folder_that_is_a_file_is_an_error(tmp_path):
@@ -55,6 +73,8 @@ def test_a_folder_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / "logs").write_text("not a folder")
     with pytest.raises(OutputError, match="Choose another folder"):
         write_events(tmp_path / "logs", CURVES)
+    with pytest.raises(OutputError, match="Choose another folder"):
+        LiveEvents(tmp_path / "logs", CURVES)
 
 
 def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch):

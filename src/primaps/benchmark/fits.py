@@ -18,12 +18,13 @@ HEAD_FACTOR: Final = 2.0
 notices."""
 
 
-def fit_seed(run: Run, seed: int) -> tuple[Path, list[Snapshot]]:
+def fit_seed(run: Run, seed: int, *, events: Path | None = None) -> tuple[Path, list[Snapshot]]:
     """Fit prototypes, or load them if there are some with the same settings on the same images.
 
     Args:
         run: Its proposals stage is done. Fits lie beside its features, by fingerprint, so that rows can share them.
         seed: Of the fit.
+        events: Where TensorBoard events go while it runs; None = nowhere.
 
     Returns:
         Folder of the model, and the candidates for selection in the order of their steps; the last one is the model's.
@@ -31,10 +32,11 @@ def fit_seed(run: Run, seed: int) -> tuple[Path, list[Snapshot]]:
     Raises:
         CheckpointError: If snapshots of the model are missing or belong to another one.
         OutputError: If something cannot be written.
+        MissingExtraError: If events are wanted and tensorboard is not installed.
     """
     seeded = dataclasses.replace(run, config=dataclasses.replace(run.config, seed=seed), counts={})
     folder = run.folder.root / "fits" / fit_fingerprint(seeded, seeded.usable_images())
-    model = fit(seeded, folder)
+    model = fit(seeded, folder, events=events)
     return folder, read_snapshots(model, folder)
 
 

@@ -17,7 +17,7 @@ from primaps.benchmark.oracle import best_on_labels
 from primaps.benchmark.probing import linear_probe
 from primaps.benchmark.protocol import deviations
 from primaps.benchmark.published import SOURCE, published
-from primaps.benchmark.record import write_records
+from primaps.benchmark.record import events_folder, write_records
 from primaps.benchmark.row import Row
 from primaps.benchmark.selection import Selected, last, most_stable
 from primaps.benchmark.tables import HEADLINE, latex_row, markdown_row
@@ -114,7 +114,7 @@ def measure_row(
             job.own.failures += job.features.failures
             # Features are read where they lie; failures count for the row.
             shared = dataclasses.replace(job.features, failures=job.own.failures, counts={})
-            fitted = _fit(job, shared, tested, images)
+            fitted = _fit(job, shared, tested, images, events=events)
             write_label_maps(job.own, out, images, tested, fitted.heads)
             usable = _without_failures(job.own, images)
             scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
@@ -149,11 +149,12 @@ def _open(
     return _Job(row, fitted, measured, features, own, inputs)
 
 
-def _fit(job: _Job, run: Run, tested: FeatureStore, images: tuple[ImageFile, ...]) -> _Fitted:
+def _fit(job: _Job, run: Run, tested: FeatureStore, images: tuple[ImageFile, ...], *, events: bool) -> _Fitted:
     """Fit all seeds before any label is read, so that a bad one changes no fit; select per seed; fit the linear probe."""
     centres = head_centres(run.backbone) if job.row.method == "head" else None
     cosine = job.row.method != "em"
-    fits = {} if centres is not None else {seed: fit_seed(run, seed) for seed in range(job.row.seeds)}
+    logs = {seed: events_folder(job.own.folder.root, seed) if events else None for seed in range(job.row.seeds)}
+    fits = {} if centres is not None else {seed: fit_seed(run, seed, events=log) for seed, log in logs.items()}
     selected = {} if centres is None else {0: head_alone(centres)}
     for seed, (_, candidates) in fits.items():
         if job.row.select == "agreement":

@@ -83,8 +83,13 @@ def write_records(
                 atomic_write(root / written[seed][name], data)
             if events:
                 shown = {name: png_picture(data) for name, data in pictures.items() if name != "curves"}
-                write_events(root / "tensorboard" / head.group, curves, shown)
+                write_events(events_folder(root, head.seed), curves, shown)
     return written
+
+
+def events_folder(root: Path, seed: int) -> Path:
+    """Where the TensorBoard events of a seed lie in the folder of a row."""
+    return root / "tensorboard" / f"seed-{seed}"
 
 
 def _figures(run: Run, part: Part, teacher: Head, curves: FitCurves | None, result: EvaluationResult) -> dict[str, Figure]:

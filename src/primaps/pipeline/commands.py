@@ -73,7 +73,7 @@ def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False, e
         run: From `reopen`.
         model_folder: Where the model goes; None = the run's own, whose settings must then agree.
         overwrite: Replace a model that was fitted with other settings.
-        events: Where TensorBoard events of the fit go; None = nowhere.
+        events: Where TensorBoard events of the fit go, while it runs and after it; None = nowhere.
 
     Raises:
         ConfigError: If there is a model that was fitted with other settings.
@@ -98,7 +98,7 @@ def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False, e
 
 
 def _fit_with_events(run: Run, folder: Path, events: Path | None) -> Model:
-    model = fit(run, folder)
+    model = fit(run, folder, events=events)
     if events is not None:
         write_events(events, fit_curves(run, model, folder))
     return model

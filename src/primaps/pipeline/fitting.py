@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
 from primaps.features.heads.extractor import head_centres, head_path
 from primaps.model import Model
+from primaps.pipeline.live import LiveFit
 from primaps.prototypes.fit import Snapshot, fit_prototypes, snapshot
 from primaps.run import Run
 from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
@@ -22,7 +24,7 @@ FIT_ALGORITHM = 2
 """Raised when a change of the code changes prototypes, so that stored ones, and fits half done, are made anew."""
 
 
-def fit(run: Run, model_folder: Path | None = None) -> Model:
+def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = None) -> Model:
     """Fit prototypes to the stored features and proposals, or load them if they are current.
 
     The prototypes of every checkpoint of the main phase are kept beside the model, see `read_snapshots`.
@@ -30,10 +32,12 @@ def fit(run: Run, model_folder: Path | None = None) -> Model:
     Args:
         run: The run; its proposals stage is done.
         model_folder: Where the model goes; None = the run's own.
+        events: Where TensorBoard events go while the fit runs; None = nowhere.
 
     Raises:
         DatasetError: If the store holds no image.
-        OutputError: If the model cannot be written.
+        OutputError: If the model or events cannot be written.
+        MissingExtraError: If events are wanted and tensorboard is not installed.
     """
     folder = run.folder.model if model_folder is None else model_folder
     images = run.usable_images()
@@ -44,7 +48,7 @@ def fit(run: Run, model_folder: Path | None = None) -> Model:
     with run.stage("fit", steps):
         model = _current_model(run, folder, identity)
         if model is None:
-            model = _fit(run, folder, images, identity)
+            model = _fit(run, folder, images, identity, events)
     dead = model.fit.dead_clusters
     run.counts |= {"clusters": model.num_clusters, "dead_clusters": list(dead), "fit_steps": len(model.fit.losses)}
     if dead:
@@ -89,17 +93,19 @@ def read_snapshots(model: Model, folder: Path) -> list[Snapshot]:
         CheckpointError: If one is missing, damaged, or belongs to another fit.
     """
     total, distance = len(model.fit.losses), int(model.settings["checkpoint_every"])
-    found = []
-    for step in range(distance, total, distance):
-        path = _snapshot_file(folder, step)
-        tensors = read_tensors(path)
-        identity = tensors.get("identity")
-        if identity is None or not torch.equal(identity, encoded(model.fingerprint)):
-            raise CheckpointError(
-                f"Expected {path} to belong to the model beside it, but it does not. Delete {folder} to fit anew."
-            )
-        found.append(Snapshot(step, tensors["teacher"], tensors["student"]))
+    identity = encoded(model.fingerprint)
+    found = [_read_snapshot(_snapshot_file(folder, step), step, identity) for step in range(distance, total, distance)]
     return [*found, Snapshot(total, model.fit.teacher, model.fit.student)]
+
+
+def _read_snapshot(path: Path, step: int, identity: torch.Tensor) -> Snapshot:
+    tensors = read_tensors(path)
+    known = tensors.get("identity")
+    if known is None or not torch.equal(known, identity):
+        raise CheckpointError(
+            f"Expected {path} to belong to the fit that it lies beside, but it does not. Delete {path.parents[1]} to fit anew."
+        )
+    return Snapshot(step, tensors["teacher"], tensors["student"])
 
 
 def snapshot_folder(folder: Path) -> Path:
@@ -116,9 +122,10 @@ def encoded(identity: str) -> torch.Tensor:
     return torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
 
 
-def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> Model:
-    checkpoint = _SnapshotKeeper(folder, identity, run.config.fit, run.progress.note)
+def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str, events: Path | None) -> Model:
     source = run.store.source([image.name for image in images])
+    live = None if events is None else LiveFit(events, run, images)
+    checkpoint = _SnapshotKeeper(folder, identity, run.config.fit, run.progress.note, live)
     phases: list[str] = []
 
     def progress(phase: str, step: int, total: int) -> None:
@@ -129,16 +136,18 @@ def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str) -> 
             return
         run.progress.advance()
 
-    result = fit_prototypes(
-        source,
-        run.config.num_clusters,
-        run.config.fit,
-        seed=run.config.seed,
-        initial=initial_prototypes(run),
-        device=compute_device(run.backbone.device),
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    with contextlib.nullcontext() if live is None else live:
+        result = fit_prototypes(
+            source,
+            run.config.num_clusters,
+            run.config.fit,
+            seed=run.config.seed,
+            initial=initial_prototypes(run),
+            device=compute_device(run.backbone.device),
+            checkpoint=checkpoint,
+            progress=progress,
+            watch=None if live is None else live.step,
+        )
     settings = fit_settings(run, len(images))
     backbone = run.backbone
     model = Model(
@@ -198,17 +207,29 @@ class DiskCheckpoint:
 class _SnapshotKeeper(DiskCheckpoint):
     """Keeps the prototypes of every state that it is given, before the state itself: a resumed fit misses none."""
 
-    def __init__(self, folder: Path, identity: str, config: FitConfig, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, identity: str, config: FitConfig, note: Callable[[str], None], live: LiveFit | None = None
+    ) -> None:
         super().__init__(folder / "checkpoint.safetensors", identity, note)
         self.folder = folder
         self.config = config
+        self.live = live
 
     def load(self) -> dict[str, torch.Tensor] | None:
         state = super().load()
         if state is None:  # the fit starts: snapshots are those of another one
             for path in snapshot_folder(self.folder).glob("step-*.safetensors"):
                 remove_file(path)
+        if self.live is not None:
+            present = None if state is None else snapshot(state, self.config)
+            known = [] if present is None else self._kept_until(present.step)
+            self.live.begin(known, [] if state is None or present is None else state["losses"].tolist())
         return state
+
+    def _kept_until(self, step: int) -> list[Snapshot]:
+        """The snapshots of the fit that goes on; a later one than its state is made again."""
+        steps = range(self.config.checkpoint_every, step + 1, self.config.checkpoint_every)
+        return [_read_snapshot(_snapshot_file(self.folder, kept), kept, self.identity) for kept in steps]
 
     def save(self, state: dict[str, torch.Tensor]) -> None:
         kept = snapshot(state, self.config)
@@ -216,3 +237,5 @@ class _SnapshotKeeper(DiskCheckpoint):
             tensors = {"teacher": kept.teacher.clone(), "student": kept.student.clone(), "identity": self.identity}
             write_tensors(_snapshot_file(self.folder, kept.step), tensors)
         super().save(state)
+        if kept is not None and self.live is not None:
+            self.live.keep(kept)

@@ -28,6 +28,9 @@ from primaps.types import CheckpointStore, FeatureSource, FitResult, View
 Progress = Callable[[str, int, int], None]
 """Called with the phase ("pca", "kmeans", "em", "usage"), the number of things done, and their total."""
 
+Watch = Callable[[int, float], None]
+"""Called after every step of the main phase with the number of its steps that are done and the loss of the last one."""
+
 
 class _Phase(enum.IntEnum):
     PCA = 0
@@ -136,6 +139,7 @@ def fit_prototypes(
     device: torch.device | str = "cpu",
     checkpoint: CheckpointStore | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> FitResult:
     """Fit class prototypes without labels.
 
@@ -149,6 +153,7 @@ def fit_prototypes(
         device: Where the steps are computed. The initialisation is computed on the CPU on every device.
         checkpoint: Where to resume from and to save to; None = neither.
         progress: Called after every step.
+        watch: Called with the loss of every step of the main phase.
 
     Returns:
         The fitted prototypes, on the CPU.
@@ -161,7 +166,7 @@ def fit_prototypes(
     _check_settings(len(source), num_clusters, config, seed)
     device = torch.device(device)
     with workers(device.type == "cpu") as threads:
-        return _Fit(source, num_clusters, config, seed, device, checkpoint, progress, initial, threads).run()
+        return _Fit(source, num_clusters, config, seed, device, checkpoint, progress, initial, threads, watch).run()
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,7 @@ class _Fit:
     progress: Progress | None
     initial: Tensor | None = None
     workers: Workers = field(default_factory=Workers)
+    watch: Watch | None = None
 
     def run(self) -> FitResult:
         """All phases in order, from the checkpoint on if there is one."""
@@ -239,6 +245,7 @@ class _Fit:
     ) -> None:
         """Adam on one phase's loss; `step_loss` gives the loss of the current step for a batch of image indices."""
         rate = self.config.em_learning_rate if state.phase is _Phase.EM else self.config.learning_rate
+        watch = self.watch if state.phase is _Phase.EM or self.config.method == "baseline" else None
         optimizer = torch.optim.Adam([value.requires_grad_() for value in parameters.values()], lr=rate)
         for name, value in parameters.items():
             moments = {key: state.adam[f"{name}.{key}"] for key in _ADAM_KEYS if f"{name}.{key}" in state.adam}
@@ -262,6 +269,8 @@ class _Fit:
                     f"{name}.{key}": optimizer.state[value][key] for name, value in parameters.items() for key in _ADAM_KEYS
                 }
                 self._save(state)
+            if watch is not None:
+                watch(state.step, state.losses[-1])
             self._report(state.phase.name.lower(), state.step, steps)
 
     def _kmeans_step(self, state: _State, batch: list[int]) -> Tensor:

@@ -1,0 +1,145 @@
+"""Events of a fit while it runs, read with TensorBoard's own reader."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from primaps import pipeline
+from primaps.model import Model
+from primaps.outputs.events import LiveEvents
+from primaps.pipeline.curves import fit_curves
+from primaps.pipeline.live import LiveFit
+from primaps.prototypes.fit import Snapshot
+from primaps.types import FitCurves
+
+pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
+
+
+def reader(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+
+
+def scalars(found, tag):
+    return [(event.step, event.value) for event in found.Scalars(tag)] if tag in found.Tags()["scalars"] else []
+
+
+class CutShortError(Exception):
+    pass
+
+
+class Cutting:
+    """Ends the process, so to speak, at the given step of a phase."""
+
+    def __init__(self, phase, step):
+        self.phase, self.step, self.present, self.count = phase, step, "", 0
+
+    def start(self, stage, total):
+        self.present, self.count = stage, 0
+
+    def advance(self, steps=1):
+        self.count += steps
+        if self.present == self.phase and self.count >= self.step:
+            raise CutShortError
+
+    def finish(self):
+        pass
+
+    def note(self, message):
+        pass
+
+
+def opened(photographs, out, backbone, config, progress=None):
+    run = pipeline.open_run([str(photographs)], out, backbone, config, progress=progress)
+    pipeline.extract(run)
+    return run
+
+
+def test_a_killed_fit_shows_what_it_did_and_goes_on_without_repeating(photographs, tmp_path, texture, small_config):
+    """10 steps of EM, snapshots after 4 and 8; killed in step 2 of k-means, after 3, 6 and 9 steps of EM."""
+    logs = tmp_path / "logs"
+    expected = pipeline.fit(opened(photographs, tmp_path / "whole", texture, small_config))
+    losses = list(expected.fit.losses)
+    for phase, step, shown, kept in (("kmeans", 2, 0, []), ("em", 3, 3, []), ("em", 6, 6, [4]), ("em", 9, 9, [4, 8])):
+        run = opened(photographs, tmp_path / "run", texture, small_config, Cutting(f"fit: {phase}", step))
+        with pytest.raises(CutShortError):
+            pipeline.fit(run, events=logs)
+        found = reader(logs)
+        assert scalars(found, "loss") == [(number + 1, pytest.approx(losses[number])) for number in range(shown)]
+        assert [step for step, _ in scalars(found, "agreement")] == kept
+        assert [step for step, _ in scalars(found, "usage/002")] == kept
+    run = opened(photographs, tmp_path / "run", texture, small_config)
+    model = pipeline.fit(run, events=logs)
+    assert list(model.fit.losses) == losses
+    found = reader(logs)
+    assert [step for step, _ in scalars(found, "loss")] == list(range(1, 11))
+    curves = fit_curves(run, model, run.folder.model)
+    measured = dict(zip(curves.steps.tolist(), curves.usage[:, 2].tolist(), strict=True))
+    assert scalars(found, "usage/002") == [(step, pytest.approx(measured[step])) for step in (4, 8)]  # of all five images
+
+
+def test_a_fit_that_is_watched_is_the_same(photographs, tmp_path, texture, small_config):
+    for name, events in (("plain", None), ("watched", tmp_path / "logs")):
+        pipeline.fit(opened(photographs, tmp_path / name, texture, small_config), events=events)
+    for file in ("model/prototypes.safetensors", "model/snapshots/step-0000004.safetensors"):
+        assert (tmp_path / "plain" / file).read_bytes() == (tmp_path / "watched" / file).read_bytes()
+
+
+def test_the_baseline_is_shown_while_its_k_means_runs(photographs, tmp_path, texture, small_config):
+    config = dataclasses.replace(small_config, fit=dataclasses.replace(small_config.fit, method="baseline"))
+    with pytest.raises(CutShortError):
+        pipeline.fit(opened(photographs, tmp_path / "run", texture, config, Cutting("fit: kmeans", 7)), events=tmp_path / "logs")
+    found = reader(tmp_path / "logs")
+    assert [step for step, _ in scalars(found, "loss")] == list(range(1, 8))
+    assert scalars(found, "agreement") == [(4, 1.0)]
+
+
+def test_a_board_that_watches_all_the_time_sees_nothing_twice(photographs, tmp_path, texture, small_config):
+    """Live events, those of the fit that went on, and those of the finished fit, through one reader."""
+    logs, model = tmp_path / "logs", tmp_path / "model"
+    found = None
+    for step in (6, 9):
+        run = opened(photographs, tmp_path / "run", texture, small_config, Cutting("fit: em", step))
+        with pytest.raises(CutShortError):
+            pipeline.fit_again(run, model, events=logs)
+        found = reader(logs) if found is None else found.Reload()
+        assert [step for step, _ in scalars(found, "loss")] == list(range(1, step + 1))
+    run = opened(photographs, tmp_path / "run", texture, small_config)
+    pipeline.fit_again(run, model, events=logs)
+    found.Reload()
+    curves = fit_curves(run, Model.load(model), model)
+    losses = enumerate(curves.losses.tolist(), start=1)
+    assert scalars(found, "loss") == [(step, pytest.approx(loss, rel=1e-4)) for step, loss in losses]
+    assert [step for step, _ in scalars(found, "agreement")] == curves.steps.tolist() == [4, 8, 10]
+    assert len([file for file in logs.iterdir() if file.stat().st_size]) == 1
+
+
+def test_events_are_flushed_while_the_writer_is_open(tmp_path, monkeypatch):
+    monkeypatch.setattr("primaps.outputs.events.FLUSH_SECONDS", 0)
+    nothing = FitCurves(np.zeros(0), np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros(0))
+    events = LiveEvents(tmp_path, nothing)
+    for step in range(1, 50):
+        events.add_loss(step, 1 / step)
+    events._writer._get_file_writer().event_writer._async_writer._byte_queue.join()
+    assert len(scalars(reader(tmp_path), "loss")) > 0
+    events.close()
+    assert len(scalars(reader(tmp_path), "loss")) == 49
+
+
+def test_usage_is_measured_on_a_part_of_the_images(photographs, tmp_path, texture, small_config, monkeypatch):
+    monkeypatch.setattr("primaps.pipeline.live.IMAGES", 2)
+    run = opened(photographs, tmp_path / "run", texture, small_config)
+    teacher = torch.randn(3, texture.dim, generator=torch.Generator().manual_seed(0))
+    with LiveFit(tmp_path / "logs", run, run.usable_images()) as live:
+        live.begin([], [])
+        live.keep(Snapshot(4, teacher, teacher))
+    counts = torch.zeros(3)
+    for image in (run.usable_images()[0], run.usable_images()[-1]):
+        features = run.store.source([image.name]).features(0, run.store.source([image.name]).views[0]).float()
+        counts += torch.bincount((teacher @ features.flatten(1)).argmax(0), minlength=3)
+    found = reader(tmp_path / "logs")
+    for cluster, share in enumerate((counts / counts.sum()).tolist()):
+        assert scalars(found, f"usage/{cluster:03d}") == [(4, pytest.approx(share))]
