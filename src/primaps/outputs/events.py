@@ -1,7 +1,7 @@
 """TensorBoard events of a fit, while it runs and when it is done.
 
 Every file says that it starts anew, so that a TensorBoard which has read an earlier one of the folder drops what it knew from
-it. The earlier one is emptied and stays until the next is written: a TensorBoard that reads from a file which is gone gets stuck.
+it. The earlier one is emptied and stays for a while: a TensorBoard that reads from a file which is gone gets stuck.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 FLUSH_SECONDS: Final = 5
+EMPTY_SECONDS: Final = 600
+"""So long an emptied file stays at least; a TensorBoard looks for news every few seconds."""
 _EVENT_FILES: Final = "events.out.tfevents.*"
 
 
@@ -125,9 +128,10 @@ def _problem(folder: Path, error: OSError) -> str:
 
 def _forget(files: Iterable[Path]) -> None:
     for file in files:
-        if file.stat().st_size:
+        known = file.stat()
+        if known.st_size:
             os.truncate(file, 0)
-        else:
+        elif time.time() - known.st_mtime > EMPTY_SECONDS:
             file.unlink()
 
 
