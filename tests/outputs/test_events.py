@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import io
 import os
+import time
 
 import numpy as np
 import pytest
@@ -62,10 +63,12 @@ def test_a_board_that_is_open_follows(tmp_path):
     LiveEvents(tmp_path, dataclasses.replace(CURVES, losses=CURVES.losses[:2])).close()
     board = read(tmp_path)
     assert len(scalars(board, "loss")) == 2
+    time.sleep(1.1)  # files are ordered by their names, which hold the second
     live = LiveEvents(tmp_path, CURVES)
     live.add_loss(4, 0.125)
     live.close()
     assert [step for step, _ in scalars(board.Reload(), "loss")] == [1, 2, 3, 4]
+    time.sleep(1.1)
     write_events(tmp_path, CURVES)
     board.Reload()
     assert [step for step, _ in scalars(board, "loss")] == [1, 2, 3]

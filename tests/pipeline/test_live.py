@@ -1,6 +1,7 @@
 """Events of a fit while it runs, read with TensorBoard's own reader."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -107,6 +108,7 @@ def test_a_board_that_watches_all_the_time_sees_nothing_twice(photographs, tmp_p
             pipeline.fit_again(run, model, events=logs)
         found = reader(logs) if found is None else found.Reload()
         assert [step for step, _ in scalars(found, "loss")] == list(range(1, step + 1))
+        time.sleep(1.1)  # files are ordered by their names, which hold the second
     run = opened(photographs, tmp_path / "run", texture, small_config)
     pipeline.fit_again(run, model, events=logs)
     found.Reload()
