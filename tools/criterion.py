@@ -37,6 +37,7 @@ from primaps.errors import ConfigError, DatasetError, PrimapsError
 from primaps.features.backbone import load_backbone
 from primaps.model import Model
 from primaps.pipeline import fit
+from primaps.pipeline.curves import LOSS_DIGITS
 from primaps.pipeline.fitting import read_snapshots
 from primaps.pipeline.overview import evenly
 from primaps.prototypes.fit import Snapshot
@@ -136,7 +137,8 @@ def measured_fit(run: Run, part: Part, store: FeatureStore, one: Fit, out: Path)
     if path.exists() and (record := read_json(path)).get("identity") == identity:
         return record
     failures = len(run.failures)
-    criteria = measure_criteria(run, one.snapshots, one.model.fit.losses, cosine=one.model.fit.cosine)
+    losses = [round(loss, LOSS_DIGITS) for loss in one.model.fit.losses]  # as a model that is read knows them
+    criteria = measure_criteria(run, one.snapshots, losses, cosine=one.model.fit.cosine)
     miou = best_on_labels(run, one.snapshots, part, store).criterion
     if len(run.failures) > failures:
         raise DatasetError(f"Expected all labels to be readable, but got: {run.failures[-1].reason}")
