@@ -20,7 +20,7 @@ from primaps.progress import Progress, Silent
 from primaps.store import FeatureStore, atomic_write, fingerprint, hold, read_json, remove_file, remove_temporaries, write_json
 from primaps.types import Failure, FeatureExtractor, ImageFile, View
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Raised when a change of the code changes features or proposals, so that stored ones are made anew."""
 
 _FORMAT = 1

@@ -5,7 +5,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from primaps.errors import BackboneError
-from primaps.features import mini
+from primaps.features import mini, mini_plain
 from primaps.features.backbone import load_backbone
 from primaps.features.colour import equalise_exposure, rgb_to_lab
 from primaps.types import FeatureExtractor
@@ -78,25 +78,14 @@ def test_activations_equal_a_plain_loop(backbone):
     torch.testing.assert_close(found[128:256, row, column].double(), expected.sqrt(), rtol=2e-3, atol=5e-3)
 
 
-def test_mean_shift_equals_a_plain_loop_however_it_is_cut(monkeypatch):
-    tokens = torch.randn(2, 5, 17, generator=torch.Generator().manual_seed(0))
-    expected = tokens.double()
-    for _ in range(3):
-        rounds = torch.empty_like(expected)
-        for image in range(2):
-            for i in range(17):
-                weights = torch.stack(
-                    [
-                        torch.exp((F.cosine_similarity(expected[image, :, i], expected[image, :, j], dim=0) - 1) / 0.2)
-                        for j in range(17)
-                    ]
-                )
-                rounds[image, :, i] = (expected[image] * weights).sum(dim=1) / weights.sum()
-        expected = rounds
-    cells = tokens[:, :, None]  # 17 cells in a row
-    torch.testing.assert_close(mini.mean_shift(cells, 3, 0.2)[:, :, 0].double(), expected, rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(mini, "_AFFINITY_ENTRIES", 100)
-    torch.testing.assert_close(mini.mean_shift(cells, 3, 0.2)[:, :, 0].double(), expected, rtol=1e-4, atol=1e-5)
+def test_features_without_compiled_loops_are_the_same(backbone, monkeypatch):
+    batch = backbone.preprocess(as_uint8(picture(90, 130)), size=96)
+    found = backbone.forward(batch)
+    monkeypatch.setattr(mini, "_steps", lambda _: mini_plain)
+    plain = backbone.forward(batch)
+    assert not torch.equal(found, plain)  # both ways were taken
+    assert float((found - plain).norm() / plain.norm()) < 1e-5
+    assert F.cosine_similarity(found, plain).min() > 0.99999
 
 
 def test_mirroring_an_image_mirrors_its_features(backbone):

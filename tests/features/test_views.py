@@ -4,7 +4,7 @@ from torchvision.transforms import functional
 
 from primaps.errors import ConfigError
 from primaps.features.registry import IMAGENET_MEAN, IMAGENET_STD
-from primaps.features.views import make_views, photometric_view
+from primaps.features.views import _blur, make_views, photometric_view
 from primaps.types import View
 
 MEAN = torch.tensor(IMAGENET_MEAN)[:, None, None]
@@ -26,7 +26,7 @@ def kind(batch, seed, clamp=False):
     # The first uniform number of the generator is the sigma of the blur.
     sigma = 0.1 + 1.9 * float(torch.rand((), generator=torch.Generator().manual_seed(seed)))
     blurred = functional.gaussian_blur(batch, [21, 21], [sigma, sigma])
-    if torch.equal(result, blurred):
+    if torch.allclose(result, blurred, rtol=0.0, atol=2e-6):
         return "blur"
     values = result if clamp else result * STD + MEAN
     return "grey" if bool((values - values[:, :1]).abs().max() < 1e-5) else "jitter"
@@ -87,6 +87,14 @@ def test_each_image_of_a_batch_has_its_own_draw():
     result = view(image().expand(4, -1, -1, -1), 0)
     assert result.shape == (4, 3, 24, 32)
     assert not torch.equal(result[0], result[1])
+
+
+@pytest.mark.parametrize("size", [(24, 32), (11, 40), (10, 11), (2, 5)])
+@pytest.mark.parametrize("seed", range(4))
+def test_blur_equals_a_dense_convolution(size, seed):
+    sigma = 0.1 + 1.9 * float(torch.rand((), generator=torch.Generator().manual_seed(seed)))
+    expected = functional.gaussian_blur(image(*size), [min(21, 2 * side - 1) for side in size[::-1]], [sigma, sigma])
+    torch.testing.assert_close(_blur(image(*size), sigma), expected, rtol=0.0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (1, 40), (10, 11)])

@@ -206,6 +206,18 @@ def total(_: Any, vector: Any) -> Signature:
 
 
 @intrinsic
+def root(_: Any, vector: Any) -> Signature:
+    """Square roots of values of at least 0."""
+
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(arguments[0].type, [arguments[0].type])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{vector.lanes}f32")
+        return builder.call(function, arguments)
+
+    return vector(vector), emit
+
+
+@intrinsic
 def without_small(_: Any, vector: Any, limit: Any) -> Signature:
     """The vector with values of at most ``limit`` replaced by 0."""
     del limit

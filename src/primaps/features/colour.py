@@ -7,11 +7,12 @@ from typing import Final
 
 import torch
 
-_RGB_TO_XYZ: Final = (  # sRGB, relative to the D65 white point
+RGB_TO_XYZ: Final = (
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
     (0.2126729, 0.7151522, 0.0721750),
     (0.0193339 / 1.08883, 0.1191920 / 1.08883, 0.9503041 / 1.08883),
 )
+"""Of linear sRGB, relative to the D65 white point."""
 
 _USUAL_LIGHTNESS: Final = 0.5
 _USUAL_CONTRAST: Final = 0.25
@@ -27,7 +28,7 @@ def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
         (N, 3, H, W) float32; L in [0, 1], a and b roughly in [-1, 1].
     """
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = torch.einsum("ij,njhw->nihw", torch.tensor(_RGB_TO_XYZ, device=rgb.device), linear)
+    xyz = torch.einsum("ij,njhw->nihw", torch.tensor(RGB_TO_XYZ, device=rgb.device), linear)
     root = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
     x, y, z = root.unbind(dim=1)
     return torch.stack([1.16 * y - 0.16, 5.0 * (x - y), 2.0 * (y - z)], dim=1)

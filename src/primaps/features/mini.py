@@ -8,6 +8,7 @@
 4. Grouping: 64 components drift towards the cells of the same image that resemble them (mean shift, Comaniciu & Meer 2002), so
    that a region shares one vector. 320 whitened components and the position of the cell follow at a lower weight.
 
+What takes long is in `primaps.features.mini_plain`, and on a CPU in loops that do the same (`mini_kernel`).
 ``tools/train_mini.py`` learns the weights; ``docs/mini.md`` is the model card.
 """
 
@@ -15,15 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import torch
 from torch.nn import functional as F
 
+from primaps.compiling.loading import compiled_module
 from primaps.errors import BackboneError
-from primaps.features.cells import cell_position, window_mean
-from primaps.features.colour import equalise_exposure, rgb_to_lab
+from primaps.features import mini_plain
+from primaps.features.cells import cell_position
+from primaps.features.colour import equalise_exposure
 from primaps.features.extractor import FrozenBackbone
 from primaps.features.registry import BackboneSpec
 from primaps.features.weights import file_sha256, read_weights
@@ -43,7 +48,6 @@ CONTEXT_WINDOWS: Final = (3, 7, 15)
 _DETAIL_WEIGHT: Final = 0.25
 _POSITION_WEIGHT: Final = 2.0  # of the three position channels among the details
 _GAIN: Final = 6.0  # gives features the norm at which prototypes and linear probes with usual learning rates do well
-_AFFINITY_ENTRIES: Final = 2**19  # at a time: 2 MiB
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ def pyramid(rgb: torch.Tensor) -> list[torch.Tensor]:
     Returns:
         One (N, 3, H / down + padding, W / down + padding) float32 per entry of `SCALES`.
     """
-    lab, down, levels = equalise_exposure(rgb_to_lab(rgb)), 1, []
+    lab, down, levels = equalise_exposure(_steps(rgb.device).rgb_to_lab(rgb)), 1, []
     for scale in SCALES:
         while down < scale.down:
             lab, down = F.avg_pool2d(lab, 2, ceil_mode=True), 2 * down
@@ -182,32 +186,26 @@ def activations(rgb: torch.Tensor, dictionaries: Sequence[Dictionary]) -> torch.
     pooled = []
     for scale, level, dictionary in zip(SCALES, pyramid(rgb), dictionaries, strict=True):
         patches = F.conv2d(level, dictionary.projection, dictionary.offset, stride=scale.stride)
-        triangle = _triangle(patches, torch.cat([dictionary.centres, dictionary.centres * dictionary.mirror]), scale)
+        per_cell = max(1, CELL // (scale.down * scale.stride))
+        both = torch.cat([dictionary.centres, dictionary.centres * dictionary.mirror])
+        triangle = _steps(rgb.device).triangle(patches, both, per_cell)
         if triangle.shape[-2:] != grid:
             triangle = F.interpolate(triangle, grid, mode="bilinear")
         pooled.append(triangle)
     return torch.cat(pooled, dim=1).sqrt_()
 
 
-def _triangle(patches: torch.Tensor, centres: torch.Tensor, scale: Scale) -> torch.Tensor:
-    """Triangle activations (N, K / 2, h, w) of (N, D, H, W) whitened patches, averaged over the patches of a cell."""
-    distance = F.conv2d(patches, -2.0 * centres[:, :, None, None], centres.square().sum(dim=1))
-    distance = distance.add_(patches.square().sum(dim=1, keepdim=True)).clamp_min_(0.0).sqrt_()
-    triangle = distance.neg_().sub_(distance.mean(dim=1, keepdim=True)).clamp_min_(0.0)
-    per_cell = CELL // (scale.down * scale.stride)
-    triangle = F.avg_pool2d(triangle, per_cell) if per_cell > 1 else triangle
-    centre, mirrored = triangle.chunk(2, dim=1)
-    return centre + mirrored
-
-
 def project(cells: torch.Tensor, rows: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """Product rows @ (cells - mean) in every cell: (N, C, h, w), (D, C), (C,) -> (N, D, h, w), all float32."""
-    return F.conv2d(cells, rows[:, :, None, None], -(rows @ mean))
+    images, _, height, width = cells.shape
+    offset = (rows @ mean)[:, None].expand(images, -1, height * width)
+    return torch.baddbmm(offset, rows.expand(images, -1, -1), cells.flatten(2), beta=-1.0).view(images, -1, height, width)
 
 
 def with_context(local: torch.Tensor) -> torch.Tensor:
     """The cells and their means over `CONTEXT_WINDOWS`: (N, C, h, w) -> (N, 4 C, h, w) float32."""
-    return torch.cat([local, *(window_mean(local, side) for side in CONTEXT_WINDOWS)], dim=1)
+    means = _steps(local.device).window_means(local, CONTEXT_WINDOWS)
+    return torch.cat([local, means.flatten(1, 2)], dim=1)
 
 
 def group(components: torch.Tensor) -> torch.Tensor:
@@ -219,37 +217,24 @@ def group(components: torch.Tensor) -> torch.Tensor:
     Returns:
         (N, 64 + 320 + 3, h, w) float32.
     """
-    height, width = components.shape[-2:]
-    grouped = mean_shift(components[:, :GROUPED], ROUNDS, TEMPERATURE)
-    # Unit length first: where tokens drift far, their norm means nothing.
-    grouped = F.normalize(grouped, dim=1) * (GROUPED + DETAIL) ** 0.5
+    images, channels, height, width = components.shape
+    grouped = _steps(components.device).mean_shift(components[:, :GROUPED], ROUNDS, TEMPERATURE)
     # Not x: mirroring an image only mirrors its features.
-    position = _POSITION_WEIGHT * cell_position(height, width, components.device)[:, [0, 2, 3]]
-    detail = torch.cat([components[:, GROUPED:], position.expand(len(components), -1, -1, -1)], dim=1)
-    return _GAIN * torch.cat([grouped, _DETAIL_WEIGHT * detail], dim=1)
+    position = cell_position(height, width, components.device)[:, [0, 2, 3]]
+    result = components.new_empty(images, channels + position.shape[1], height, width)
+    # Unit length first: where tokens drift far, their norm means nothing.
+    torch.mul(F.normalize(grouped, dim=1), _GAIN * (GROUPED + DETAIL) ** 0.5, out=result[:, :GROUPED])
+    torch.mul(components[:, GROUPED:], _GAIN * _DETAIL_WEIGHT, out=result[:, GROUPED:channels])
+    result[:, channels:] = _GAIN * _DETAIL_WEIGHT * _POSITION_WEIGHT * position
+    return result
 
 
-def mean_shift(cells: torch.Tensor, rounds: int, temperature: float) -> torch.Tensor:
-    """Replace every cell by a mean over its image, weighted by exp((cosine - 1) / temperature), several times.
+def _steps(device: torch.device) -> ModuleType:
+    """Where the costly parts are: compiled loops on the CPU if they can be had, plain torch otherwise."""
+    compiled = _compiled_steps() if device.type == "cpu" else None
+    return mini_plain if compiled is None else compiled
 
-    The blurring mean shift of Cheng (1995) with a von Mises-Fisher kernel.
 
-    Args:
-        cells: (N, C, h, w) float32.
-        rounds: How often.
-        temperature: Positive.
-
-    Returns:
-        (N, C, h, w) float32. Memory grows with the number of cells, time with its square.
-    """
-    columns = max(16, _AFFINITY_ENTRIES // cells[:, 0].numel())
-    tokens = cells.flatten(2)
-    for _ in range(rounds):
-        unit = F.normalize(tokens, dim=1)
-        shifted = []
-        for part in torch.split(unit, columns, dim=2):
-            # exp((cosine - 1) / temperature) lies in (0, 1]: no maximum has to be subtracted.
-            affinity = torch.baddbmm(part.new_tensor([-1.0 / temperature]), unit.mT, part, alpha=1.0 / temperature).exp_()
-            shifted.append(torch.bmm(tokens, affinity).div_(affinity.sum(dim=1, keepdim=True)))
-        tokens = torch.cat(shifted, dim=2)
-    return tokens.view_as(cells)
+@cache
+def _compiled_steps() -> ModuleType | None:
+    return compiled_module("primaps.features.mini_kernel", "Features of 'mini' are computed")[0]

@@ -7,10 +7,12 @@ comes from an explicit generator.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import torch
+from torch.nn import functional as F
 
 from primaps.errors import ConfigError
 from primaps.features.registry import IMAGENET_MEAN, IMAGENET_STD, Triple
@@ -18,6 +20,7 @@ from primaps.types import View
 
 BLUR_KERNEL: Final = 21
 BLUR_SIGMA: Final = (0.1, 2.0)
+_NEGLIGIBLE: Final = 1e-9  # weight in the blur, relative to that of the pixel itself
 JITTER: Final = 0.1
 """Strength of brightness, contrast, saturation and hue jitter."""
 JITTER_BRANCH: Final = 0.5
@@ -133,11 +136,17 @@ def on_real_colours(
 
 
 def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    from torchvision.transforms import functional
-
-    kernel = [min(BLUR_KERNEL, 2 * side - 1) for side in (image.shape[-1], image.shape[-2])]
-    blurred: torch.Tensor = functional.gaussian_blur(image, kernel, [sigma, sigma])
-    return blurred
+    """Gaussian blur of a (1, 3, H, W) image, along columns and then along rows; reflected at the border."""
+    for axis in (2, 3):
+        length = image.shape[axis]
+        reach = min(BLUR_KERNEL // 2, length - 1)
+        padded = F.pad(image, (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0), mode="reflect")
+        weights = [math.exp(-0.5 * (distance / sigma) ** 2) for distance in range(-reach, reach + 1)]
+        image = torch.zeros_like(image)
+        for start, weight in enumerate(weights):
+            if weight > _NEGLIGIBLE:
+                image.add_(padded.narrow(axis, start, length), alpha=weight / sum(weights))
+    return image
 
 
 def _recolour(image: torch.Tensor, generator: torch.Generator, jitter: bool) -> torch.Tensor:
