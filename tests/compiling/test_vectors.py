@@ -4,6 +4,7 @@ import pytest
 
 from primaps.compiling.vectors import (
     add,
+    add_product,
     add_scaled,
     exponential,
     fill,
@@ -14,6 +15,8 @@ from primaps.compiling.vectors import (
     load,
     power_of_two,
     prefetch,
+    product,
+    root,
     scaled,
     store,
     total,
@@ -153,3 +156,17 @@ def test_lane_of(width):
     assert [find(values, np.float32(lane), (0,) * width) for lane in range(width)] == list(range(width))
     assert find(values, np.float32(-1), (0,) * width) == width
     assert find(np.ones(width, np.float32), np.float32(1), (0,) * width) == 0
+
+
+@numba.njit
+def multiply_and_root(left, right, output, lanes):
+    for start in range(0, len(output), len(lanes)):
+        a, b = load(left, start, lanes), load(right, start, lanes)
+        store(output, start, root(add_product(product(a, a), b, b)))
+
+
+@pytest.mark.parametrize("width", [4, 8, 16])
+def test_products_and_roots(width):
+    left, right, output = random(48), random(48, 1), np.zeros(48, np.float32)
+    multiply_and_root(left, right, output, (0,) * width)
+    np.testing.assert_allclose(output, np.hypot(left, right), rtol=1e-6, atol=1e-7)

@@ -100,6 +100,42 @@ def test_probabilities_equal_plain_torch(classes, grid, size, stride):
     assert float(total.sum() / pixels) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("scale", [0.1, 3.0, 20.0, 60.0, 300.0])
+@pytest.mark.parametrize(("grid", "size"), [((5, 7), (40, 56)), ((4, 5), (56, 70)), ((6, 6), (20, 100)), ((3, 4), (24, 1000))])
+def test_probabilities_of_flat_and_steep_logits(scale, grid, size):
+    tokens = scale * random(11, *grid)
+    total, _ = pixel_kernel.probability_sum(tokens, size)
+    expected = upsample(tokens.double().float(), size).double().softmax(0).sum((1, 2))
+    torch.testing.assert_close(total / expected.sum(), expected / expected.sum(), rtol=1e-5, atol=1e-7)
+
+
+def test_flat_logits_are_done_together_and_steep_ones_one_by_one(monkeypatch):
+    def found(scale):
+        return pixel_kernel.probability_sum(scale * random(3, 5, 7), (40, 56))[0]
+
+    together = found(1.0), found(300.0)
+    monkeypatch.setattr(pixel_kernel, "_runs", lambda *_: (np.arange(56), np.ones(56, np.int64), np.zeros(56, np.float32)))
+    single = found(1.0), found(300.0)
+    assert not torch.equal(together[0], single[0])
+    torch.testing.assert_close(together[0], single[0], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(together[1], single[1], rtol=1e-6, atol=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 300), st.integers(1, 4))
+def test_runs_cover_an_axis_once_and_evenly(tokens, pixels, stride):
+    starts, counts, steps = pixel_kernel._runs(tokens, pixels, stride)
+    lower, upper, weight = pixel_kernel._taps(tokens, pixels, stride)
+    covered = [(run, start + index) for run, start in enumerate(starts) for index in range(counts[run])]
+    assert [pixel for _, pixel in covered] == list(range(len(weight)))
+    assert counts.max() <= 8
+    for run, pixel in covered:
+        first = starts[run]
+        assert (lower[pixel], upper[pixel]) == (lower[first], upper[first])
+        if lower[pixel] != upper[pixel]:
+            assert weight[pixel] == pytest.approx(weight[first] + (pixel - first) * steps[run], abs=3e-5)
+
+
 @shapes
 @pytest.mark.parametrize("sampled", [False, True])
 def test_cross_entropy_and_its_gradient_equal_float64(classes, grid, size, sampled):

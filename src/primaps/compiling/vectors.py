@@ -160,6 +160,28 @@ def add_scaled(_: Any, summand: Any, vector: Any, factor: Any) -> Signature:
 
 
 @intrinsic
+def product(_: Any, left: Any, right: Any) -> Signature:
+    """Product of two vectors, position by position."""
+    del right
+
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.fmul(*arguments)
+
+    return left(left, left), emit
+
+
+@intrinsic
+def add_product(_: Any, summand: Any, left: Any, right: Any) -> Signature:
+    """``summand + left * right`` of three vectors, rounded once where the processor can do so."""
+    del left, right
+
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return _multiply_add(builder, arguments[1], arguments[2], arguments[0])
+
+    return summand(summand, summand, summand), emit
+
+
+@intrinsic
 def larger(_: Any, left: Any, right: Any) -> Signature:
     """The larger value in each position of two vectors; the right one where one of them is NaN."""
     del right

@@ -20,7 +20,7 @@ from primaps.run import Run
 from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
 from primaps.types import ImageFile
 
-FIT_ALGORITHM = 2
+FIT_ALGORITHM = 3
 """Raised when a change of the code changes prototypes, so that stored ones, and fits half done, are made anew."""
 
 

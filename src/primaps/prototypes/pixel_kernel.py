@@ -1,8 +1,10 @@
 """What a step of EM does with every pixel of one image, as compiled loops on the CPU: ballots, probabilities, loss, gradient.
 
 Logits are known at token resolution. The loops go through the image row by row: tokens are interpolated between two rows of
-tokens, then between columns, so that the logits of a few pixels only are held at a time. The classes of a token or pixel
-stand next to each other, filled up to whole vectors. The plain functions of `primaps.prototypes.em` say the same in torch.
+tokens, then between columns, so that the logits of a few pixels only are held at a time. Between two tokens of a row logits are
+linear, so that their exponentials are geometric: two per class give the probabilities of a run of pixels. The classes of a token
+or pixel stand next to each other, filled up to whole vectors. The plain functions of `primaps.prototypes.em` say the same in
+torch.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch import Tensor
 from primaps.compiling.functions import compiled, inlined
 from primaps.compiling.vectors import (
     add,
+    add_product,
     add_scaled,
     fill,
     item,
@@ -27,6 +30,7 @@ from primaps.compiling.vectors import (
     largest,
     load,
     power_of_two,
+    product,
     scaled,
     store,
     total,
@@ -47,6 +51,19 @@ _PADDING: Final = np.float32(-1e30)
 
 _PIXELS_AT_ONCE: Final = 64
 _IGNORE: Final = IGNORE_INDEX
+
+_RUN: Final = 8
+"""Pixels between two tokens whose probabilities are computed together."""
+
+_EVEN: Final = 1e-4
+"""Difference of two steps that counts as none: twenty times the rounding of the shares of a large image."""
+
+_SHORT: Final = 5
+"""Mean length of runs up to which it pays to look at single pixels."""
+
+_STEEP: Final = np.float32(50.0)
+"""Change of a logit (to base 2) from one token to the next below which a run is computed together: then no pixel has less than
+2^-50 of the largest value of the run, and what is lost in the smallest ones is below rounding."""
 
 
 def ballots(token_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:
@@ -80,7 +97,8 @@ def probability_sum(token_logits: Tensor, size: tuple[int, int], stride: int = 1
     """
     tokens = _Tokens(token_logits, size, stride)
     sums = np.zeros(tokens.layout[1], np.float64)
-    _sum_probabilities(sums, tokens.values, tokens.layout, tokens.vertical, tokens.horizontal, _LANES)
+    runs = _runs(token_logits.shape[2], size[1], stride)
+    _sum_probabilities(sums, tokens.values, tokens.layout, tokens.vertical, tokens.horizontal, runs, _LANES)
     return torch.from_numpy(sums[: len(token_logits)]), len(tokens.vertical[0]) * len(tokens.horizontal[0])
 
 
@@ -128,6 +146,22 @@ def _taps(tokens: int, pixels: int, stride: int) -> Taps:
     grid = pixel_grid(pixels, stride)
     lower, upper, weight = (values[grid].contiguous().numpy() for values in bilinear_taps(tokens, pixels))
     return lower, upper, weight
+
+
+@lru_cache(maxsize=64)
+def _runs(tokens: int, pixels: int, stride: int) -> Taps:
+    """Runs of at most `_RUN` pixels of an axis whose shares in the same two tokens grow evenly: first pixel, number, step."""
+    lower, upper, weight = (values.tolist() for values in _taps(tokens, pixels, stride))
+    starts, counts, steps = [0], [1], [0.0]
+    for pixel in range(1, len(weight)):
+        first, step = starts[-1], weight[pixel] - weight[pixel - 1]
+        is_even = counts[-1] == 1 or abs(step - (weight[first + 1] - weight[first])) < _EVEN
+        if counts[-1] < _RUN and is_even and (lower[pixel], upper[pixel]) == (lower[first], upper[first]):
+            counts[-1] += 1
+            steps[-1] = (weight[pixel] - weight[first]) / (pixel - first)
+        else:
+            starts, counts, steps = [*starts, pixel], [*counts, 1], [*steps, 0.0]
+    return np.array(starts), np.array(counts), np.array(steps, np.float32)
 
 
 def _ids(proposals: Tensor) -> Ids:
@@ -214,26 +248,122 @@ def _best_class(values: Floats, start: int, end: int, weight: np.float32, width:
 
 @compiled
 def _sum_probabilities(
-    sums: NDArray[np.float64], tokens: Floats, layout: tuple[int, int], vertical: Taps, horizontal: Taps, lanes: Lanes
+    sums: NDArray[np.float64],
+    tokens: Floats,
+    layout: tuple[int, int],
+    vertical: Taps,
+    horizontal: Taps,
+    runs: Taps,
+    lanes: Lanes,
 ) -> None:
     """Add the class probabilities of every pixel to ``sums``."""
-    (top, bottom, down), pixels, (columns, width) = vertical, len(horizontal[0]), layout
-    row = np.empty(columns * width, np.float32)
-    values, row_sums = np.zeros(_PIXELS_AT_ONCE * width, np.float32), np.empty(width, np.float32)
+    (top, bottom, down), (left, right, across), (columns, width), (starts, counts, steps) = vertical, horizontal, layout, runs
+    row, row_sums, memory = np.empty(columns * width, np.float32), np.empty(width, np.float32), np.empty(2 * width, np.float32)
+    values, chosen = np.zeros(_PIXELS_AT_ONCE * width, np.float32), np.empty(_PIXELS_AT_ONCE, np.int64)
     highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
-    chosen = np.empty(_PIXELS_AT_ONCE, np.int64)
+    together = _SHORT * len(starts) < len(left)
     for y in range(len(top)):
         _interpolate_row(row, tokens, top[y] * row.size, bottom[y] * row.size, down[y], lanes)
-        row_sums[:] = 0
-        for first in range(0, pixels, _PIXELS_AT_ONCE):
-            count = min(_PIXELS_AT_ONCE, pixels - first)
-            for pixel in range(count):
-                chosen[pixel] = first + pixel
-            _interpolate_columns(values, row, chosen, count, horizontal, width, lanes)
-            _exponentiate(values, highest, mass, count, width, lanes)
-            _add_normalised(row_sums, values, mass, count, width, lanes)
+        row_sums[:], single = 0, 0
+        for run in range(len(starts)):
+            x, count = item(starts, run), item(counts, run)
+            start, end = item(left, x) * width, item(right, x) * width
+            shift, change = _range_between(row, start, end, width, lanes) if together else (np.float32(0.0), _STEEP)
+            if together and change < _STEEP:
+                _start_powers(memory, row, start, end, item(across, x), item(steps, run), shift, width, lanes)
+                _add_run(row_sums, memory, mass, count, width, lanes)
+                continue
+            for pixel in range(x, x + count):
+                chosen[single] = pixel
+                single += 1
+            if single > _PIXELS_AT_ONCE - _RUN:
+                _add_pixels(row_sums, values, row, chosen, single, horizontal, highest, mass, width, lanes)
+                single = 0
+        _add_pixels(row_sums, values, row, chosen, single, horizontal, highest, mass, width, lanes)
         for label in range(width):
             sums[label] += row_sums[label]
+
+
+@inlined
+def _add_pixels(
+    sums: Floats,
+    values: Floats,
+    row: Floats,
+    chosen: Integers,
+    count: int,
+    horizontal: Taps,
+    highest: Floats,
+    mass: Floats,
+    width: int,
+    lanes: Lanes,
+) -> None:
+    """Add the probabilities of pixels anywhere in a row."""
+    _interpolate_columns(values, row, chosen, count, horizontal, width, lanes)
+    _exponentiate(values, highest, mass, count, width, lanes)
+    _add_normalised(sums, values, mass, count, width, lanes)
+
+
+@inlined
+def _range_between(row: Floats, start: int, end: int, width: int, lanes: Lanes) -> tuple[np.float32, np.float32]:
+    """Largest logit of two tokens, and by how much the logit of a class differs between them at most."""
+    maxima = larger(load(row, start, lanes), load(row, end, lanes))
+    changes = fill(np.float32(0.0), lanes)
+    for label in range(0, width, len(lanes)):
+        one, other = load(row, start + label, lanes), load(row, end + label, lanes)
+        maxima = larger(maxima, larger(one, other))
+        change = add_scaled(one, other, np.float32(-1.0))
+        changes = larger(changes, larger(change, scaled(change, np.float32(-1.0))))
+    return largest(maxima), largest(changes)
+
+
+@inlined
+def _start_powers(
+    memory: Floats,
+    row: Floats,
+    start: int,
+    end: int,
+    weight: np.float32,
+    step: np.float32,
+    shift: np.float32,
+    width: int,
+    lanes: Lanes,
+) -> None:
+    """2^(logit - shift) of the first pixel of a run, and behind it by what this grows from pixel to pixel."""
+    bias = fill(-shift, lanes)
+    for label in range(0, width, len(lanes)):
+        change = add_scaled(load(row, end + label, lanes), load(row, start + label, lanes), np.float32(-1.0))
+        logit = _between(row, start + label, end + label, weight, lanes)
+        store(memory, label, power_of_two(add(logit, bias)))
+        store(memory, width + label, power_of_two(scaled(change, step)))
+
+
+@inlined
+def _add_run(sums: Floats, memory: Floats, mass: Floats, count: int, width: int, lanes: Lanes) -> None:
+    """Add the probabilities of a run of pixels: logits are linear in the column, so their exponentials are geometric.
+
+    Sum_k value * ratio^k / mass_k by Horner's rule.
+    """
+    zero = fill(np.float32(0.0), lanes)
+    a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
+    for label in range(0, width, len(lanes)):
+        value, ratio = load(memory, label, lanes), load(memory, width + label, lanes)
+        a, value = add(a, value), product(value, ratio)
+        b, value = add(b, value), product(value, ratio)
+        c, value = add(c, value), product(value, ratio)
+        d, value = add(d, value), product(value, ratio)
+        e, value = add(e, value), product(value, ratio)
+        f, value = add(f, value), product(value, ratio)
+        g, value = add(g, value), product(value, ratio)
+        h = add(h, value)
+    mass[0], mass[1], mass[2], mass[3] = total(a), total(b), total(c), total(d)
+    mass[4], mass[5], mass[6], mass[7] = total(e), total(f), total(g), total(h)
+    for pixel in range(_RUN):
+        mass[pixel] = np.float32(1.0) / mass[pixel] if pixel < count else np.float32(0.0)
+    for label in range(0, width, len(lanes)):
+        ratio, result = load(memory, width + label, lanes), fill(item(mass, _RUN - 1), lanes)
+        for pixel in range(_RUN - 1):
+            result = add_product(fill(item(mass, _RUN - 2 - pixel), lanes), result, ratio)
+        store(sums, label, add_product(load(sums, label, lanes), load(memory, label, lanes), result))
 
 
 @inlined

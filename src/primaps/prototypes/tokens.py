@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from primaps.cores import Workers
 from primaps.prototypes.classifier import check_channels
@@ -60,10 +61,10 @@ def closest_cosines(prototypes: Tensor, features: Sequence[Tensor], workers: Wor
 class _TokenLogits(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, prototypes: Tensor, features: Sequence[Tensor], workers: Workers) -> tuple[Tensor, ...]:
-        ctx.features, ctx.workers, ctx.shape, weights = features, workers, prototypes.shape, prototypes.detach()
+        ctx.features, ctx.workers, ctx.shape, weights = features, workers, prototypes.shape, _filled_up(prototypes.detach())
 
         def product(values: Tensor) -> Tensor:
-            return (weights @ _converted(values, workers)).view(-1, *values.shape[1:])
+            return (weights @ _converted(values, workers))[: len(prototypes)].view(-1, *values.shape[1:])
 
         return tuple(workers.each(product, features))
 
@@ -71,7 +72,7 @@ class _TokenLogits(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         def product(pair: tuple[Tensor, Tensor]) -> Tensor:
             values, gradient = pair
-            return gradient.flatten(1) @ _converted(values, ctx.workers).T
+            return (_filled_up(gradient.flatten(1)) @ _converted(values, ctx.workers).T)[: len(gradient)]
 
         pairs = zip(ctx.features, gradients, strict=True)
         return _summed(ctx.workers.each(product, pairs), ctx.shape), None, None
@@ -80,13 +81,13 @@ class _TokenLogits(torch.autograd.Function):
 class _ClosestCosines(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, prototypes: Tensor, features: Sequence[Tensor], workers: Workers) -> Tensor:
-        weights = prototypes.detach()
+        weights, count = _filled_up(prototypes.detach()), len(prototypes)
 
         def closest(values: Tensor) -> tuple[float, Tensor]:
             tokens = _converted(values, workers)
             products = weights @ tokens
-            cosines = keep_closest(products.numpy(), tokens.numpy())
-            return cosines, products @ tokens.T
+            cosines = keep_closest(products[:count].numpy(), tokens.numpy())
+            return cosines, (products @ tokens.T)[:count]
 
         parts = list(workers.each(closest, features))
         ctx.gradient = _summed((gradient for _, gradient in parts), prototypes.shape)
@@ -95,6 +96,11 @@ class _ClosestCosines(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         return ctx.gradient * gradients[0], None, None
+
+
+def _filled_up(rows: Tensor) -> Tensor:
+    """Rows of zeros behind the others, up to a multiple of four: products with 28 rows take less time than with 27."""
+    return F.pad(rows, (0, 0, 0, -len(rows) % 4))
 
 
 def _converted(features: Tensor, workers: Workers) -> Tensor:
