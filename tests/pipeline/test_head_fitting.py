@@ -109,6 +109,17 @@ def test_another_seed_gives_another_head(job, kind, tmp_path):
     assert not torch.equal(first["centres"], second["centres"])
 
 
+@kinds
+def test_centres_are_found_anew_if_the_settings_say_so(job, kind, tmp_path):
+    assert CONFIGS[kind].refit_centres
+    fit_head(job(kind))
+    fit_head(job(kind, "trained", config=dataclasses.replace(CONFIGS[kind], refit_centres=False)))
+    anew, trained = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "trained"))
+    torch.testing.assert_close(anew["centres"].norm(dim=1), torch.ones(3))
+    assert trained["centres"].norm(dim=1).max() > 1.1  # as drawn, but for nine steps
+    assert all(torch.equal(anew[name], trained[name]) for name in anew if name != "centres")
+
+
 def test_a_trained_head_is_left_alone(job, tmp_path):
     fit_head(job("stego"))
     time = (tmp_path / "head" / "head.safetensors").stat().st_mtime_ns
@@ -250,8 +261,8 @@ def test_without_a_cache_the_head_is_nearly_the_same(job, tmp_path):
 
 
 def test_unused_centres_are_noted(job):
-    told = Notes()
-    run = fit_head(job("stego", num_clusters=200), progress=told)
+    told, config = Notes(), dataclasses.replace(CONFIGS["stego"], refit_centres=False)
+    run = fit_head(job("stego", num_clusters=200, config=config), progress=told)
     assert run.counts["clusters"] == 200
     assert run.counts["dead_clusters"]
     assert any("of 200 cluster centres own no part" in note for note in told.notes)

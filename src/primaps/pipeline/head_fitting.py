@@ -14,19 +14,18 @@ from torch import Tensor
 from primaps.config import Config, FeatureConfig
 from primaps.errors import CheckpointError, ConfigError
 from primaps.features.heads.attention import has_attention
-from primaps.features.heads.clusters import ClusterCentres
 from primaps.features.heads.crops import CropConfig
 from primaps.features.heads.extractor import BackboneWithHead
 from primaps.features.heads.files import Head, HeadKind, load_head, save_head
 from primaps.features.heads.hp import HPTask
 from primaps.features.heads.neighbours import nearest_neighbours
-from primaps.features.heads.projection import ProjectionHead
 from primaps.features.heads.settings import HPConfig, StegoConfig
 from primaps.features.heads.stego import StegoTask
 from primaps.features.heads.training import train_head
 from primaps.model import Model
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.fitting import DiskCheckpoint, encoded
+from primaps.pipeline.head_centres import cluster_usage, refit_centres
 from primaps.pipeline.head_crops import CropNeeds, PreparedCrops
 from primaps.pipeline.opening import claim, find_images
 from primaps.progress import Progress
@@ -36,8 +35,6 @@ from primaps.types import FeatureExtractor, FitResult
 
 STORED_NEIGHBOURS = 30
 """Nearest neighbours that are found and kept of every crop, as in the official code."""
-USAGE_CROPS = 500
-"""Crops, evenly spread, in which the use of the cluster centres is counted."""
 _MARKS: Final = ("head.json", "model.json")  # without them the folder holds neither head nor model
 
 
@@ -178,6 +175,8 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
             checkpoint_every=config.checkpoint_every,
             progress=_advance(run.progress),
         )
+    if config.refit_centres:
+        refit_centres(task.head, task.clusters, crops, job.seed)
     usage = cluster_usage(task.head, task.clusters, crops)
     _note_dead(run, usage)
     training = {
@@ -239,25 +238,6 @@ def _neighbours(run: Run, crops: PreparedCrops, identity: str) -> Tensor:
     neighbours = nearest_neighbours(crops.descriptors().to(crops.device), STORED_NEIGHBOURS)
     write_tensors(path, {"neighbours": neighbours.int(), "key": mark})
     return neighbours
-
-
-@torch.no_grad()
-def cluster_usage(head: ProjectionHead, clusters: ClusterCentres, crops: PreparedCrops) -> Tensor:
-    """Tokens per cluster centre, in up to `USAGE_CROPS` crops.
-
-    Args:
-        head: Trained, in evaluation mode.
-        clusters: Its cluster centres.
-        crops: The training crops.
-
-    Returns:
-        (K,) int64 on the CPU.
-    """
-    usage = torch.zeros(len(clusters.centres), dtype=torch.int64)
-    for index in range(0, len(crops), -(-len(crops) // USAGE_CROPS)):
-        winners = clusters(head(crops.features([index]))).max(1).indices
-        usage += torch.bincount(winners.flatten(), minlength=len(usage)).cpu()
-    return usage
 
 
 def _note_dead(run: Run, usage: Tensor) -> None:

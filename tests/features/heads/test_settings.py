@@ -64,12 +64,14 @@ def test_steps_of_hp_follow_from_epochs():
 
 @pytest.mark.parametrize("name", STEGO_PRESETS)
 def test_stego_presets_carry_their_name(name):
+    assert stego_preset(name).refit_centres == (name == "default")
     assert stego_preset(name).preset == name
     assert stego_preset(name).with_steps(3).num_steps(100) == 3
 
 
 @pytest.mark.parametrize("name", HP_PRESETS)
 def test_hp_presets_carry_their_name(name):
+    assert hp_preset(name).refit_centres == (name == "default")
     assert hp_preset(name).preset == name
 
 
