@@ -98,6 +98,15 @@ def test_primaps_on_a_head(on_texture, tmp_path, photograph, texture_head):
     assert segmenter.predict(photograph).shape == (60, 80)
 
 
+def test_the_head_that_is_named_is_not_replaced(on_texture, tmp_path, texture_head):
+    file = on_texture.write(on_texture.primaps_content())
+    with pytest.raises(ConfigError, match="another folder than the head's"):
+        import_checkpoint(file, texture_head / "..", head=texture_head / "..", overwrite=True)
+    with pytest.raises(ConfigError, match="another folder than the head's"):
+        import_checkpoint(file, texture_head, head=texture_head, overwrite=True)
+    assert load_head(texture_head)
+
+
 def test_primaps_baseline_compares_cosines(on_texture, tmp_path):
     file = on_texture.write(on_texture.primaps_content(baseline=True))
     import_checkpoint(file, tmp_path / "out", backbone="texture")

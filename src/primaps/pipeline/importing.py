@@ -64,7 +64,7 @@ def import_checkpoint(
     if kind not in {"auto", *CHECKPOINT_KINDS}:
         hint = did_you_mean(kind, CHECKPOINT_KINDS)
         raise ConfigError(f"Expected --kind to be auto or one of {', '.join(CHECKPOINT_KINDS)}, but got {kind!r}.{hint}")
-    _refuse_taken(out, overwrite=overwrite)
+    _refuse_taken(out, head, overwrite=overwrite)
     official = read_official(file, kind)  # type: ignore[arg-type]  # checked above
     _check_clusters(official, file)
     if official.vit and (weights is not None or head is not None):
@@ -72,11 +72,7 @@ def import_checkpoint(
     if isinstance(official, OfficialHead) and head is not None:
         raise ConfigError(f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints.")
     name = _name(official, file, backbone, head)
-    beside = out / WEIGHTS_NAME if official.vit else None
-    if beside is not None and beside.exists() and not (overwrite or _is_imported(beside)):
-        raise ConfigError(
-            f"Expected --out to be a new folder, but {beside} is not from an import. Choose another --out, or add --overwrite."
-        )
+    beside = _free_weights(out, overwrite=overwrite) if official.vit else None
     try:
         for left_over in _OURS:
             remove_file(out / left_over)
@@ -88,19 +84,31 @@ def import_checkpoint(
             return _import_model(official, extractor, out, facts)
         return _import_head(official, extractor, out, facts)
     except BaseException:
-        for made in (*_OURS, *((WEIGHTS_NAME,) if _is_imported(out / WEIGHTS_NAME) else ())):
+        for made in (*_OURS, *([WEIGHTS_NAME] if beside is not None and _is_imported(beside) else [])):
             remove_file(out / made)
         raise
 
 
-def _refuse_taken(out: Path, *, overwrite: bool) -> None:
+def _refuse_taken(out: Path, head: Path | None, *, overwrite: bool) -> None:
     """A folder is taken if it holds a head or model that is complete, or not from here; what a killed import left is not."""
+    if head is not None and head.resolve() == out.resolve():
+        raise ConfigError(f"Expected --out to be another folder than the head's, but both are {out}. Choose another --out.")
     taken = [name for name in (*_OURS, "run.json") if (out / name).exists()]
     of_a_run = "run.json" in taken
     if not of_a_run and (overwrite or not ("model.json" in taken or _is_foreign_head(out))):
         return
     remedy = "Choose another --out." if of_a_run else "Choose another --out, or add --overwrite."
     raise ConfigError(f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. {remedy}")
+
+
+def _free_weights(out: Path, *, overwrite: bool) -> Path:
+    """Where weights of the backbone go; those that are there may be the only copy of somebody's own."""
+    path = out / WEIGHTS_NAME
+    if path.exists() and not (overwrite or _is_imported(path)):
+        raise ConfigError(
+            f"Expected --out to be a new folder, but {path} is not from an import. Choose another --out, or add --overwrite."
+        )
+    return path
 
 
 def _is_imported(weights: Path) -> bool:
