@@ -175,7 +175,7 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
             checkpoint_every=config.checkpoint_every,
             progress=_advance(run.progress),
         )
-    if config.refit_centres:
+    if isinstance(config, StegoConfig) and config.refit_centres:
         refit_centres(task.head, task.clusters, crops, job.seed)
     usage = cluster_usage(task.head, task.clusters, crops)
     _note_dead(run, usage)

@@ -103,7 +103,6 @@ class HPConfig:
         learning_rate: Of the head (AdamW) and the embedding layer (Adam).
         weight_decay: Of the head.
         cluster_learning_rate: Of the cluster centres.
-        refit_centres: As in `StegoConfig`.
         clip: Largest norm of the head's gradient.
         clamp_jitter: Colour jitter works on normalised values and clamps them to [0, 1], as in the official code.
         photometric_views: Augmented versions of every crop that are drawn once and cached; None = a new one in every step, which
@@ -128,7 +127,6 @@ class HPConfig:
     learning_rate: float = 5e-4
     weight_decay: float = 0.1
     cluster_learning_rate: float = 5e-3
-    refit_centres: bool = False
     clip: float = 10.0
     clamp_jitter: bool = True
     photometric_views: int | None = None
@@ -192,7 +190,6 @@ HP_PRESETS: dict[str, Callable[[], HPConfig]] = {
         steps=300,
         clamp_jitter=False,
         photometric_views=1,
-        refit_centres=True,
         crops=dataclasses.replace(SMALL, resolution=128),
     ),
     "cityscapes": HPConfig,
