@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import struct
+import types
 import zlib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from primaps.config import preset_config
+from primaps.progress import Silent
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -82,6 +84,32 @@ def texture():
     from primaps.features.backbone import load_backbone
 
     return load_backbone("texture", device="cpu")
+
+
+class CutShortError(Exception):
+    """The process ended, so to speak."""
+
+
+class CuttingProgress(Silent):
+    """Progress that ends the process, so to speak, at a step of a stage."""
+
+    def __init__(self, stage, step, error=CutShortError):
+        self.stage, self.step, self.error = stage, step, error
+        self.present, self.count = "", 0
+
+    def start(self, stage, total):
+        self.present, self.count = stage, 0
+
+    def advance(self, steps=1):
+        self.count += steps
+        if self.present == self.stage and self.count >= self.step:
+            raise self.error
+
+
+@pytest.fixture(scope="session")
+def cutting():
+    """``with cutting.short(): work(progress=cutting.at(stage, step))``: work that is cut short at that step."""
+    return types.SimpleNamespace(at=CuttingProgress, short=lambda: pytest.raises(CutShortError))
 
 
 # ---- images that real folders contain: odd ones, which must be read, and bad ones, which must be reported --------------------

@@ -23,9 +23,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -79,12 +78,12 @@ def fit_dictionaries(paths: list[Path], device: torch.device, generator: torch.G
     state: State = {}
     for index, (drawn, scale) in enumerate(zip(patches, mini.SCALES, strict=True)):
         sample = torch.cat(drawn)
-        mirrored = sample.unflatten(1, (3, scale.side, scale.side)).flip(-1).flatten(1)
+        mirrored = sample.reshape(-1, 3, scale.side, scale.side).flip(-1).flatten(1)
         mean, covariance = moments([sample, mirrored])
         variances, directions = principal(covariance, PATCH_COMPONENTS)
         whitening = (directions / (variances + _PATCH_FLOOR * covariance.diagonal().mean()).sqrt()).T.float()
         dictionary = mini.Dictionary(
-            whitening.unflatten(1, (3, scale.side, scale.side)), -(whitening @ mean.float()), torch.empty(0, PATCH_COMPONENTS)
+            whitening.reshape(-1, 3, scale.side, scale.side), -(whitening @ mean.float()), torch.empty(0, PATCH_COMPONENTS)
         )
         points = (sample @ whitening.T + dictionary.offset).to(device)
         centres = k_means(points, CENTRES, dictionary.mirror.to(device), generator)
@@ -188,11 +187,12 @@ def train(out: Path, folders: list[Path], seed: int, device: torch.device) -> Pa
     )
     stages, start = out / "stages.safetensors", time.process_time()
     state = load_stages(stages, recipe)
-    for key, stage in (
-        ("centres_0", lambda: fit_dictionaries(paths, device, torch.Generator().manual_seed(seed))),
-        ("components", lambda: fit_components(paths, device, state)),
-        ("metric", lambda: fit_metric(paths, device, state)),
-    ):
+    work: dict[str, Callable[[], State]] = {
+        "centres_0": lambda: fit_dictionaries(paths, device, torch.Generator().manual_seed(seed)),
+        "components": lambda: fit_components(paths, device, state),
+        "metric": lambda: fit_metric(paths, device, state),
+    }
+    for key, stage in work.items():
         if key not in state:
             state.update({name: value.contiguous() for name, value in stage().items()})
             atomic_write(stages, save(state, {"recipe": recipe}))
@@ -217,4 +217,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

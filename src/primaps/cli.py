@@ -396,13 +396,15 @@ def import_official(
     backbone: Annotated[str | None, typer.Option("--backbone", help="Name of its backbone. (default: told by shapes)")] = None,
     weights: Annotated[Path | None, typer.Option("--weights", help="Weights of the backbone, if FILE holds none.")] = None,
     head: Annotated[Path | None, typer.Option("--head", help="Head that a PriMaPs checkpoint was fitted on.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a head, a model or weights in --out.")] = False,
 ) -> None:
     """Convert an official checkpoint; no code in it is run."""
     console = make_console()
     with reported_errors(console):
         from primaps.pipeline.importing import import_checkpoint
 
-        typer.echo(import_checkpoint(file, out, kind=kind, backbone=backbone, weights=weights, head=head))
+        text = import_checkpoint(file, out, kind=kind, backbone=backbone, weights=weights, head=head, overwrite=overwrite)
+        typer.echo(text)
 
 
 def _config(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from primaps.errors import ConfigError
 from primaps.terminal import TerminalProgress, exit_with, make_console, reported_errors
 
 if TYPE_CHECKING:
+    from primaps.features.heads.files import HeadKind
     from primaps.features.heads.settings import HPConfig, StegoConfig
 
 stego_app = typer.Typer(no_args_is_help=True, help="STEGO heads (Hamilton et al., ICLR 2022).")
@@ -30,66 +32,51 @@ Split = Annotated[str | None, typer.Option("--split", help="Part of the data set
 BackboneName = Annotated[str, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them.")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
-StegoPreset = Annotated[str, typer.Option("--preset", help="default, cityscapes, cocostuff, cocostuff-vits8 or potsdam.")]
-HPPreset = Annotated[str, typer.Option("--preset", help="default, cityscapes, cocostuff or potsdam.")]
+Preset = Annotated[
+    str, typer.Option("--preset", help="default, cityscapes, cocostuff or potsdam; for STEGO also cocostuff-vits8.")
+]
 Steps = Annotated[int | None, typer.Option("--steps", help="Training steps. (default: by preset)")]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep features in --out, or compute them in every step.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what other settings made in --out.")]
 
 
-@stego_app.command("fit")
-def fit_stego(
-    out: Out,
-    images: Photographs = None,
-    dataset: Dataset = None,
-    root: Root = None,
-    split: Split = None,
-    classes: Classes = 27,
-    backbone: BackboneName = "mini",
-    weights: Weights = None,
-    device: Device = "auto",
-    preset: StegoPreset = "default",
-    steps: Steps = None,
-    seed: Seed = 0,
-    cache: Cache = True,
-    overwrite: Overwrite = False,
-) -> None:
-    """Train a STEGO head without labels. Run again to resume."""
-    with reported_errors(make_console()):
-        from primaps.features.heads.settings import stego_preset
+def _fit_command(kind: HeadKind) -> Callable[..., None]:
+    """``fit`` of one kind of head; the kinds differ in their settings only."""
 
-        config = stego_preset(preset)
-        config = config if steps is None else config.with_steps(steps)
-        inputs = _inputs(images, dataset, root, split)
-        _fit(config, inputs, out, backbone, weights, device, classes, seed, cache=cache, overwrite=overwrite)
+    def fit(
+        out: Out,
+        images: Photographs = None,
+        dataset: Dataset = None,
+        root: Root = None,
+        split: Split = None,
+        classes: Classes = 27,
+        backbone: BackboneName = "mini",
+        weights: Weights = None,
+        device: Device = "auto",
+        preset: Preset = "default",
+        steps: Steps = None,
+        seed: Seed = 0,
+        cache: Cache = True,
+        overwrite: Overwrite = False,
+    ) -> None:
+        with reported_errors(make_console()):
+            config = _config(kind, preset, steps)
+            inputs = _inputs(images, dataset, root, split)
+            _fit(config, inputs, out, backbone, weights, device, classes, seed, cache=cache, overwrite=overwrite)
+
+    return fit
 
 
-@hp_app.command("fit")
-def fit_hp(
-    out: Out,
-    images: Photographs = None,
-    dataset: Dataset = None,
-    root: Root = None,
-    split: Split = None,
-    classes: Classes = 27,
-    backbone: BackboneName = "mini",
-    weights: Weights = None,
-    device: Device = "auto",
-    preset: HPPreset = "default",
-    steps: Steps = None,
-    seed: Seed = 0,
-    cache: Cache = True,
-    overwrite: Overwrite = False,
-) -> None:
-    """Train an HP head without labels. Run again to resume."""
-    with reported_errors(make_console()):
-        from primaps.features.heads.settings import hp_preset
+stego_app.command("fit", help="Train a STEGO head without labels. Run again to resume.")(_fit_command("stego"))
+hp_app.command("fit", help="Train an HP head without labels. Run again to resume.")(_fit_command("hp"))
 
-        config = hp_preset(preset)
-        config = config if steps is None else config.with_steps(steps)
-        inputs = _inputs(images, dataset, root, split)
-        _fit(config, inputs, out, backbone, weights, device, classes, seed, cache=cache, overwrite=overwrite)
+
+def _config(kind: HeadKind, preset: str, steps: int | None) -> StegoConfig | HPConfig:
+    from primaps.features.heads.settings import hp_preset, stego_preset
+
+    config: StegoConfig | HPConfig = stego_preset(preset) if kind == "stego" else hp_preset(preset)
+    return config if steps is None else config.with_steps(steps)
 
 
 def _inputs(images: list[str] | None, dataset: str | None, root: Path | None, split: str | None) -> list[str]:

@@ -95,12 +95,14 @@ class RunFolder:
         """8-bit label map of one image."""
         return self.root / "labels" / f"{name}.png"
 
-    def claim(self, settings: Mapping[str, Mapping[str, Any]], *, overwrite: bool) -> None:
+    def claim(self, settings: Mapping[str, Mapping[str, Any]], *, overwrite: bool, outdated: Sequence[str] = ()) -> None:
         """Take the folder for these settings, or refuse if it was made with others.
 
         Args:
             settings: Per stage; only the stages named here are compared.
             overwrite: Accept a difference; what depends on it is made anew, the rest is kept.
+            outdated: Files in the folder that other settings than these are removed with, before the new ones are on record, so
+                that a killed run cannot leave them as its own.
 
         Raises:
             ConfigError: If a setting differs and ``overwrite`` is not set; every difference is named.
@@ -120,6 +122,9 @@ class RunFolder:
         hold(self.root)
         if known:
             remove_temporaries(self.root)
+        if changed or not settings.keys() <= known.keys():
+            for name in outdated:
+                remove_file(self.root / name)
         self.record |= {"format": _FORMAT, "settings": {**known, **settings}, "versions": versions()}
         self._stopped_before = self.record.get("status") in {"interrupted", "failed"}
         self.record["status"] = "running"

@@ -20,6 +20,7 @@ from primaps.benchmark.measure import measure_row
 from primaps.benchmark.row import Row
 from primaps.errors import ConfigError, DatasetError
 from primaps.features.backbone import load_backbone
+from primaps.progress import Silent
 
 from .conftest import CLASSES, draw_scenes
 
@@ -183,32 +184,7 @@ def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_
 # ---- resuming ----------------------------------------------------------------------------------------------------------------
 
 
-class CutShortError(Exception):
-    pass
-
-
-class Cutting:
-    """Progress that ends the process, so to speak, in a stage."""
-
-    def __init__(self, stage, step):
-        self.stage, self.step, self.present, self.count = stage, step, "", 0
-
-    def start(self, stage, total):
-        self.present, self.count = stage, 0
-
-    def advance(self, steps=1):
-        self.count += steps
-        if self.present == self.stage and self.count >= self.step:
-            raise CutShortError
-
-    def finish(self):
-        pass
-
-    def note(self, message):
-        pass
-
-
-def test_cut_in_every_stage_and_resumed_gives_the_same(measured, scenes, texture, tmp_path):
+def test_cut_in_every_stage_and_resumed_gives_the_same(measured, scenes, texture, tmp_path, cutting):
     row, out = dataclasses.replace(ROW, seeds=2), tmp_path / "row"
     for stage, step in (
         ("proposals", 3),
@@ -219,8 +195,8 @@ def test_cut_in_every_stage_and_resumed_gives_the_same(measured, scenes, texture
         ("label maps", 2),
         ("scores", 1),
     ):
-        with pytest.raises(CutShortError):
-            measure_row(row, scenes, out, texture, progress=Cutting(stage, step))
+        with cutting.short():
+            measure_row(row, scenes, out, texture, progress=cutting.at(stage, step))
         assert not (out / "metrics.json").exists()
         assert json.loads((out / "run.json").read_text("utf-8"))["status"] == "failed"
     metrics, _ = measure_row(row, scenes, out, texture)
@@ -257,11 +233,11 @@ def test_other_settings_need_another_folder(measured, scenes, texture):
         measure_row(dataclasses.replace(ROW, seeds=2), scenes, measured[0], texture, store=measured[0])
 
 
-def test_a_row_that_is_being_overwritten_is_not_finished(scenes, texture, tmp_path, measured):
+def test_a_row_that_is_being_overwritten_is_not_finished(scenes, texture, tmp_path, measured, cutting):
     out = shutil.copytree(measured[0], tmp_path / "row")
     row = dataclasses.replace(ROW, seeds=2, select="agreement")
-    with pytest.raises(CutShortError):
-        measure_row(row, scenes, out, texture, overwrite=True, progress=Cutting("select: agreement", 1))
+    with cutting.short():
+        measure_row(row, scenes, out, texture, overwrite=True, progress=cutting.at("select: agreement", 1))
     assert not (out / "metrics.json").exists()
     metrics, _ = measure_row(row, scenes, out, texture, overwrite=True)
     assert metrics["selection"]["0"]["select"] == "agreement"
@@ -356,15 +332,13 @@ def test_seconds_are_those_of_this_row(scenes, texture, tmp_path, measured):
     assert {"label maps", "scores"} <= metrics["seconds"].keys()
 
 
-class Intruding(Cutting):
+class Intruding(Silent):
     """Progress that tries to work in a folder from another process during some stages."""
 
     def __init__(self, folder):
-        super().__init__("", 0)
         self.folder, self.answers = folder, {}
 
     def start(self, stage, total):
-        super().start(stage, total)
         if stage in ("fit", "linear probe", "label maps"):
             code = "import pathlib, sys; from primaps.store import hold; hold(pathlib.Path(sys.argv[1]))"
             done = subprocess.run([sys.executable, "-c", code, str(self.folder)], capture_output=True, text=True, check=False)

@@ -38,31 +38,6 @@ def stamps(out, *folders):
     return {str(path.relative_to(out)): path.stat().st_mtime_ns for folder in folders for path in (out / folder).rglob("*.png")}
 
 
-class CutShortError(Exception):
-    pass
-
-
-class CuttingProgress:
-    """Ends the process, so to speak, at the given step of the given stage."""
-
-    def __init__(self, stage, step):
-        self.stage, self.step, self.present = stage, step, ""
-
-    def start(self, stage, total):
-        self.present, self.count = stage, 0
-
-    def advance(self, steps=1):
-        self.count += steps
-        if self.present == self.stage and self.count >= self.step:
-            raise CutShortError
-
-    def finish(self):
-        pass
-
-    def note(self, message):
-        pass
-
-
 def test_segment_writes_what_is_promised(photographs, tmp_path, texture, small_config):
     out = tmp_path / "run"
     run = segment(photographs, out, texture, small_config)
@@ -104,11 +79,11 @@ def test_two_runs_are_equal_byte_for_byte_and_a_second_call_does_nothing(photogr
 @pytest.mark.parametrize(
     ("stage", "step"), [("proposals", 2), ("fit: kmeans", 3), ("fit: em", 7), ("label maps", 2), ("report", 1)]
 )
-def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, photographs, tmp_path, texture, small_config):
+def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, photographs, tmp_path, texture, small_config, cutting):
     segment(photographs, tmp_path / "whole", texture, small_config)
     out = tmp_path / "cut"
-    with pytest.raises(CutShortError):
-        segment(photographs, out, texture, small_config, progress=CuttingProgress(stage, step))
+    with cutting.short():
+        segment(photographs, out, texture, small_config, progress=cutting.at(stage, step))
     finished = stamps(out, "proposals", "labels")
     if stage.startswith("fit"):
         assert (out / "model" / "checkpoint.safetensors").exists()
@@ -300,10 +275,10 @@ def test_label_maps_of_another_model_are_not_replaced_unasked(photographs, tmp_p
         pipeline.predict_images([photographs], out, texture, second, small_config)
 
 
-def test_the_record_says_how_a_command_ended_and_adds_up_its_time(photographs, tmp_path, texture, small_config):
+def test_the_record_says_how_a_command_ended_and_adds_up_its_time(photographs, tmp_path, texture, small_config, cutting):
     out = tmp_path / "run"
-    with pytest.raises(CutShortError):
-        segment(photographs, out, texture, small_config, progress=CuttingProgress("proposals", 2))
+    with cutting.short():
+        segment(photographs, out, texture, small_config, progress=cutting.at("proposals", 2))
     record = json.loads((out / "run.json").read_text())
     assert record["status"] == "failed"
     spent = record["seconds"]["proposals"]

@@ -86,40 +86,15 @@ def test_a_model_that_says_nothing_about_its_fit_has_no_curves(run):
     assert fit_curves(run, imported, run.folder.model) is None
 
 
-class CutShortError(Exception):
-    pass
-
-
-class Cutting:
-    """Ends the process, so to speak, at the given step of EM."""
-
-    def __init__(self, step):
-        self.step, self.present, self.count = step, "", 0
-
-    def start(self, stage, total):
-        self.present, self.count = stage, 0
-
-    def advance(self, steps=1):
-        self.count += steps
-        if self.present == "fit: em" and self.count >= self.step:
-            raise CutShortError
-
-    def finish(self):
-        pass
-
-    def note(self, message):
-        pass
-
-
 def kept(folder):
     return {path.name: path.read_bytes() for path in [folder / "curves.json", *(folder / "snapshots").iterdir()]}
 
 
-def test_a_killed_run_ends_with_the_same_snapshots_and_curves(run, photographs, tmp_path, texture, small_config):
+def test_a_killed_run_ends_with_the_same_snapshots_and_curves(run, photographs, tmp_path, texture, small_config, cutting):
     out = tmp_path / "other"
     for step in (3, 6):
-        with pytest.raises(CutShortError):
-            pipeline.segment(opened(photographs, out, texture, small_config, progress=Cutting(step)))
+        with cutting.short():
+            pipeline.segment(opened(photographs, out, texture, small_config, progress=cutting.at("fit: em", step)))
     pipeline.segment(opened(photographs, out, texture, small_config))
     assert len(kept(out / "model")) == 3
     assert kept(out / "model") == kept(run.folder.model)

@@ -34,26 +34,10 @@ kinds = pytest.mark.parametrize("kind", CONFIGS)
 @pytest.fixture
 def job(photographs, texture, tmp_path):
     def make(kind, out="head", **changes):
-        options = {"num_clusters": 3, "config": CONFIGS[kind], "inputs": [str(photographs)], **changes}
-        return HeadJob(out=tmp_path / out, backbone=texture, **options)
+        options = {"num_clusters": 3, "config": CONFIGS[kind], "inputs": [str(photographs)], "backbone": texture, **changes}
+        return HeadJob(out=tmp_path / out, **options)
 
     return make
-
-
-class InterruptAfter(Silent):
-    """A user who loses patience in the middle of the training."""
-
-    def __init__(self, stage, steps):
-        self.stage, self.steps, self.now = stage, steps, None
-
-    def start(self, stage, total):
-        self.now = stage
-
-    def advance(self, steps=1):
-        if self.now == self.stage:
-            self.steps -= steps
-            if self.steps < 0:
-                raise KeyboardInterrupt
 
 
 class Notes(Silent):
@@ -107,10 +91,10 @@ def test_its_own_clusters_are_a_model(job, kind, tmp_path, photograph):
 
 @kinds
 @pytest.mark.parametrize("steps", [0, 5])
-def test_interrupted_and_started_again_it_ends_with_the_same_bytes(job, kind, tmp_path, steps):
+def test_interrupted_and_started_again_it_ends_with_the_same_bytes(job, kind, tmp_path, steps, cutting):
     fit_head(job(kind))
     with pytest.raises(KeyboardInterrupt):
-        fit_head(job(kind, "again"), progress=InterruptAfter(f"{kind} head", steps))
+        fit_head(job(kind, "again"), progress=cutting.at(f"{kind} head", steps + 1, KeyboardInterrupt))
     assert (tmp_path / "again" / "checkpoint.safetensors").exists() == (steps > 0)
     assert json.loads((tmp_path / "again" / "run.json").read_text())["status"] == "interrupted"
     fit_head(job(kind, "again"))
@@ -123,6 +107,16 @@ def test_another_seed_gives_another_head(job, kind, tmp_path):
     fit_head(job(kind, "other", seed=1))
     first, second = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "other"))
     assert not torch.equal(first["centres"], second["centres"])
+
+
+def test_centres_are_found_anew_if_the_settings_say_so(job, tmp_path):
+    assert CONFIGS["stego"].refit_centres
+    fit_head(job("stego"))
+    fit_head(job("stego", "trained", config=dataclasses.replace(CONFIGS["stego"], refit_centres=False)))
+    anew, trained = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "trained"))
+    torch.testing.assert_close(anew["centres"].norm(dim=1), torch.ones(3))
+    assert trained["centres"].norm(dim=1).max() > 1.1  # as drawn, but for nine steps
+    assert all(torch.equal(anew[name], trained[name]) for name in anew if name != "centres")
 
 
 def test_a_trained_head_is_left_alone(job, tmp_path):
@@ -187,16 +181,36 @@ def test_a_damaged_model_is_written_again_without_training(job, tmp_path, damage
     assert {**contents(out), "model.json": (out / "model.json").read_bytes()} == before
 
 
-def test_a_killed_retraining_does_not_leave_the_old_head_in_use(job, tmp_path):
+@pytest.mark.parametrize(("stage", "step"), [("crops", 1), ("stego head", 1)])
+def test_a_killed_retraining_does_not_leave_the_old_head_in_use(stage, step, job, tmp_path, cutting):
     fit_head(job("stego"))
-    longer = job("stego", config=CONFIGS["stego"].with_steps(11))
-    with pytest.raises(KeyboardInterrupt):
-        fit_head(longer, overwrite=True, progress=InterruptAfter("stego head", 0))
+    larger = dataclasses.replace(CONFIGS["stego"], crops=dataclasses.replace(SMALL, resolution=40), steps=11)
+    with cutting.short():
+        fit_head(job("stego", config=larger), overwrite=True, progress=cutting.at(stage, step))
     for load in (load_head, Model.load):
         with pytest.raises(CheckpointError, match="found none"):
             load(tmp_path / "head")
-    fit_head(longer)
+    fit_head(job("stego", config=larger))
     assert load_head(tmp_path / "head").training["steps"] == 11
+
+
+def test_another_backbone_discards_the_head_at_once(job, tmp_path, cutting):
+    fit_head(job("stego"))
+    with cutting.short():
+        fit_head(job("stego", backbone=load_backbone("mini", device="cpu")), overwrite=True, progress=cutting.at("crops", 1))
+    with pytest.raises(CheckpointError, match="found none"):
+        load_head(tmp_path / "head")
+
+
+def test_a_refused_training_changes_nothing(job, tmp_path):
+    fit_head(job("stego"))
+    out = tmp_path / "head"
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    with pytest.raises(ConfigError, match="other settings"):
+        fit_head(job("stego", seed=1))
+    with pytest.raises(ConfigError, match="found nothing"):
+        fit_head(job("stego", seed=1, inputs=[str(tmp_path / "nowhere")]), overwrite=True)
+    assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
 def test_other_settings_are_refused_by_name_unless_overwritten(job, tmp_path):
@@ -212,9 +226,16 @@ def test_other_settings_are_refused_by_name_unless_overwritten(job, tmp_path):
 
 def test_a_head_from_elsewhere_is_not_replaced(job, tmp_path):
     fit_head(job("stego"))
-    (tmp_path / "head" / "run.json").unlink()
+    record = tmp_path / "head" / "run.json"
+    written = json.loads(record.read_text())
+    del written["settings"]["head"]
+    record.write_text(json.dumps(written))  # as if a run had been made beside an imported head
     with pytest.raises(ConfigError, match="not trained there"):
         fit_head(job("stego"))
+    record.unlink()
+    with pytest.raises(ConfigError, match="not trained there"):
+        fit_head(job("stego"))
+    assert (tmp_path / "head" / "head.json").exists()
 
 
 def test_a_bad_photograph_is_reported(job, photographs, tmp_path):
@@ -239,8 +260,8 @@ def test_without_a_cache_the_head_is_nearly_the_same(job, tmp_path):
 
 
 def test_unused_centres_are_noted(job):
-    told = Notes()
-    run = fit_head(job("stego", num_clusters=200), progress=told)
+    told, config = Notes(), dataclasses.replace(CONFIGS["stego"], refit_centres=False)
+    run = fit_head(job("stego", num_clusters=200, config=config), progress=told)
     assert run.counts["clusters"] == 200
     assert run.counts["dead_clusters"]
     assert any("of 200 cluster centres own no part" in note for note in told.notes)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save, save_file
 
 from primaps.errors import BackboneError, CheckpointError, ConfigError
 from primaps.features.backbone import load_backbone
@@ -97,6 +98,15 @@ def test_primaps_on_a_head(on_texture, tmp_path, photograph, texture_head):
     assert segmenter.predict(photograph).shape == (60, 80)
 
 
+def test_the_head_that_is_named_is_not_replaced(on_texture, tmp_path, texture_head):
+    file = on_texture.write(on_texture.primaps_content())
+    with pytest.raises(ConfigError, match="another folder than the head's"):
+        import_checkpoint(file, texture_head / "..", head=texture_head / "..", overwrite=True)
+    with pytest.raises(ConfigError, match="another folder than the head's"):
+        import_checkpoint(file, texture_head, head=texture_head, overwrite=True)
+    assert load_head(texture_head)
+
+
 def test_primaps_baseline_compares_cosines(on_texture, tmp_path):
     file = on_texture.write(on_texture.primaps_content(baseline=True))
     import_checkpoint(file, tmp_path / "out", backbone="texture")
@@ -165,22 +175,48 @@ def test_an_interrupted_import_leaves_nothing_behind(official, tmp_path, monkeyp
     assert not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("left", ["backbone", "head", "prototypes"])
+@pytest.mark.parametrize("left", ["head", "prototypes"])
 def test_a_killed_import_can_be_run_again(left, on_texture, tmp_path):
     file = on_texture.write(on_texture.stego_content())
     import_checkpoint(file, tmp_path / "whole", backbone="texture")
     out = tmp_path / "out"
-    if left == "backbone":
-        out.mkdir()
-        (out / "backbone.safetensors").write_bytes(b"x")
-    else:
-        import_checkpoint(file, out, backbone="texture")
-        (out / "model.json").unlink()
-        if left == "head":
-            (out / "prototypes.safetensors").unlink()
+    import_checkpoint(file, out, backbone="texture")
+    (out / "model.json").unlink()
+    if left == "head":
+        (out / "prototypes.safetensors").unlink()
     import_checkpoint(file, out, backbone="texture")
     for path in (tmp_path / "whole").iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+def test_weights_that_a_killed_import_left_are_written_again(official, vit, tmp_path):
+    official.channels = 384
+    file = official.write(official.stego_content(vit))
+    import_checkpoint(file, tmp_path / "out")
+    weights = tmp_path / "out" / "backbone.safetensors"
+    before = weights.read_bytes()
+    for path in (tmp_path / "out").iterdir():
+        if path != weights:
+            path.unlink()
+    save_file({"other": torch.ones(2)}, weights, {"made_by": "primaps head import"})
+    import_checkpoint(file, tmp_path / "out")
+    assert weights.read_bytes() == before
+
+
+@pytest.mark.parametrize("own", [b"x", save({"weight": torch.ones(2)}), save({"weight": torch.ones(2)}, {"format": "pt"})])
+def test_weights_of_the_user_are_not_replaced_unasked(own, official, vit, tmp_path):
+    official.channels = 384
+    file = official.write(official.stego_content(vit))
+    weights = tmp_path / "out" / "backbone.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(own)
+    with pytest.raises(ConfigError, match=r"backbone\.safetensors is not from an import.*--overwrite"):
+        import_checkpoint(file, tmp_path / "out")
+    assert [path.name for path in weights.parent.iterdir()] == [weights.name]
+    assert weights.read_bytes() == own
+    import_checkpoint(file, tmp_path / "out", overwrite=True)
+    assert load_head(tmp_path / "out").weights == weights.name
+    assert weights.read_bytes() != own
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -192,6 +228,8 @@ def test_a_head_from_elsewhere_is_not_replaced(damaged, on_texture, tmp_path, te
     with pytest.raises(ConfigError, match=r"holds head\.json"):
         import_checkpoint(file, texture_head, backbone="texture")
     assert {path.name: path.read_bytes() for path in texture_head.iterdir()} == before
+    import_checkpoint(file, texture_head, backbone="texture", overwrite=True)
+    assert load_head(texture_head).training["checkpoint"] == "official.ckpt"
 
 
 def test_weights_of_the_user_in_the_new_folder_stay(on_texture, tmp_path):
@@ -220,3 +258,6 @@ def test_a_folder_in_use(on_texture, tmp_path):
     with pytest.raises(ConfigError, match=r"holds head\.json, .*model\.json.* Choose another --out"):
         import_checkpoint(file, tmp_path / "out", backbone="texture")
     assert load_head(tmp_path / "out").kind == "stego"
+    (tmp_path / "out" / "run.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"run\.json\. Choose another --out\."):
+        import_checkpoint(file, tmp_path / "out", backbone="texture", overwrite=True)

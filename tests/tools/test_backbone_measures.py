@@ -3,8 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch.nn import functional as F
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -35,18 +33,6 @@ def test_crop_is_the_centre_of_the_short_side_at_320():
     assert np.array_equal(truth[:, :158], np.zeros((320, 158)))
     assert np.array_equal(truth[:, 162:], np.ones((320, 158)))
     assert np.array_equal(cropped[:, [0, -1], 0], [[0, 255]] * 320)
-
-
-def test_spherical_kmeans_improves_on_its_start_and_finds_directions():
-    from backbone_measures.kmeans import spherical_kmeans
-
-    generator = torch.Generator().manual_seed(0)
-    directions = F.normalize(torch.randn(4, 16, generator=generator), dim=1)
-    unit = F.normalize(directions.repeat_interleave(100, 0) + 0.05 * torch.randn(400, 16, generator=generator), dim=1)
-    centres, objective = spherical_kmeans(unit, 4, generator)
-    torch.testing.assert_close(centres.norm(dim=1), torch.ones(4))
-    assert (directions @ centres.T).amax(dim=1).min() > 0.99
-    assert objective == pytest.approx(float((unit @ centres.T).amax(dim=1).mean()))
 
 
 def test_forward_reports_the_ratio_of_its_two_medians():

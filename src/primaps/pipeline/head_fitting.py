@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -14,30 +14,28 @@ from torch import Tensor
 from primaps.config import Config, FeatureConfig
 from primaps.errors import CheckpointError, ConfigError
 from primaps.features.heads.attention import has_attention
-from primaps.features.heads.clusters import ClusterCentres
 from primaps.features.heads.crops import CropConfig
 from primaps.features.heads.extractor import BackboneWithHead
 from primaps.features.heads.files import Head, HeadKind, load_head, save_head
 from primaps.features.heads.hp import HPTask
 from primaps.features.heads.neighbours import nearest_neighbours
-from primaps.features.heads.projection import ProjectionHead
 from primaps.features.heads.settings import HPConfig, StegoConfig
 from primaps.features.heads.stego import StegoTask
 from primaps.features.heads.training import train_head
 from primaps.model import Model
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.fitting import DiskCheckpoint, encoded
+from primaps.pipeline.head_centres import cluster_usage, refit_centres
 from primaps.pipeline.head_crops import CropNeeds, PreparedCrops
-from primaps.pipeline.opening import open_run
+from primaps.pipeline.opening import claim, find_images
 from primaps.progress import Progress
-from primaps.run import ALGORITHM, Run
+from primaps.run import ALGORITHM, Run, RunFolder
 from primaps.store import fingerprint, read_tensors, remove_file, write_json, write_tensors
 from primaps.types import FeatureExtractor, FitResult
 
 STORED_NEIGHBOURS = 30
 """Nearest neighbours that are found and kept of every crop, as in the official code."""
-USAGE_CROPS = 500
-"""Crops, evenly spread, in which the use of the cluster centres is counted."""
+_MARKS: Final = ("head.json", "model.json")  # without them the folder holds neither head nor model
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,8 @@ def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None
     side = job.config.crops.side(job.backbone.patch_size)
     config = Config(num_clusters=job.num_clusters, seed=job.seed)
     config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=side))
-    run = open_run(job.inputs, job.out, job.backbone, config, stages=("backbone",), overwrite=overwrite, progress=progress)
-    run.folder.claim({"head": job.settings()}, overwrite=overwrite)
+    run = find_images(job.inputs, job.out, job.backbone, config, progress=progress)
+    claim(run, ("backbone",), overwrite=overwrite, further={"head": job.settings()}, outdated=_MARKS)
     with finishing(run, f"head {job.kind} fit", [str(given) for given in job.inputs]):
         crops = PreparedCrops(run, job.needs())
         contents = crops.prepare()
@@ -119,7 +117,8 @@ def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None
 
 
 def _refuse_foreign(out: Path, *, overwrite: bool) -> None:
-    if (out / "head.json").exists() and not (out / "run.json").exists() and not overwrite:
+    trained_there = "head" in RunFolder(out).record.get("settings", {})
+    if (out / "head.json").exists() and not trained_there and not overwrite:
         raise ConfigError(f"{out} holds a head that was not trained there. Choose another --out, or add --overwrite.")
 
 
@@ -136,7 +135,7 @@ def _trained(out: Path, identity: str) -> Head | None:
 
 def _discard(out: Path) -> None:
     """What other settings or photographs gave must not be taken for the result of these, should the training be killed."""
-    for name in ("head.json", "model.json"):
+    for name in _MARKS:
         remove_file(out / name)
 
 
@@ -176,6 +175,8 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
             checkpoint_every=config.checkpoint_every,
             progress=_advance(run.progress),
         )
+    if isinstance(config, StegoConfig) and config.refit_centres:
+        refit_centres(task.head, task.clusters, crops, job.seed)
     usage = cluster_usage(task.head, task.clusters, crops)
     _note_dead(run, usage)
     training = {
@@ -237,25 +238,6 @@ def _neighbours(run: Run, crops: PreparedCrops, identity: str) -> Tensor:
     neighbours = nearest_neighbours(crops.descriptors().to(crops.device), STORED_NEIGHBOURS)
     write_tensors(path, {"neighbours": neighbours.int(), "key": mark})
     return neighbours
-
-
-@torch.no_grad()
-def cluster_usage(head: ProjectionHead, clusters: ClusterCentres, crops: PreparedCrops) -> Tensor:
-    """Tokens per cluster centre, in up to `USAGE_CROPS` crops.
-
-    Args:
-        head: Trained, in evaluation mode.
-        clusters: Its cluster centres.
-        crops: The training crops.
-
-    Returns:
-        (K,) int64 on the CPU.
-    """
-    usage = torch.zeros(len(clusters.centres), dtype=torch.int64)
-    for index in range(0, len(crops), -(-len(crops) // USAGE_CROPS)):
-        winners = clusters(head(crops.features([index]))).max(1).indices
-        usage += torch.bincount(winners.flatten(), minlength=len(usage)).cpu()
-    return usage
 
 
 def _note_dead(run: Run, usage: Tensor) -> None:

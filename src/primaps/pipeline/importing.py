@@ -22,6 +22,7 @@ from primaps.types import FeatureExtractor, FitResult
 WEIGHTS_NAME: Final = "backbone.safetensors"
 TRAINED_AT: Final = 224
 """Short side of the crops that STEGO and HP are trained on."""
+_MADE_BY: Final = {"made_by": "primaps head import"}  # in the header of weights that were written here
 _OURS: Final = ("head.json", "head.safetensors", "model.json", "prototypes.safetensors")
 _TRAINED_ON: Final = {"dino_vits8": "dino_vits8_300ep"}  # STEGO and HP take the ViT-S/8 of 300 epochs, of the same shapes
 
@@ -34,6 +35,7 @@ def import_checkpoint(
     backbone: str | None = None,
     weights: Path | None = None,
     head: Path | None = None,
+    overwrite: bool = False,
 ) -> str:
     """Convert an official checkpoint of STEGO, HP or PriMaPs; no code in it is run.
 
@@ -42,11 +44,12 @@ def import_checkpoint(
 
     Args:
         file: The checkpoint.
-        out: New folder, or one that an import which was killed has left.
+        out: New folder, or one that an import which was killed has left; never that of a run.
         kind: "auto", "stego", "hp" or "primaps".
         backbone: Name of the backbone; None = told by the shapes of the weights in the checkpoint.
         weights: Weights of the backbone, if the checkpoint holds none.
         head: Folder of the head that a PriMaPs checkpoint was fitted on.
+        overwrite: Replace a head, a model or weights in ``out``, whoever wrote them.
 
     Returns:
         What was found and written, in words.
@@ -55,13 +58,13 @@ def import_checkpoint(
         CheckpointError: If the checkpoint cannot be read safely, is incomplete, belongs to another backbone, or has more clusters
             than label maps can hold.
         BackboneError: If its backbone is unknown or cannot be loaded.
-        ConfigError: If an option contradicts the checkpoint, or ``out`` holds a head or model already.
+        ConfigError: If an option contradicts the checkpoint, or ``out`` holds a head, a model or foreign weights already.
         OutputError: If ``out`` cannot be written.
     """
     if kind not in {"auto", *CHECKPOINT_KINDS}:
         hint = did_you_mean(kind, CHECKPOINT_KINDS)
         raise ConfigError(f"Expected --kind to be auto or one of {', '.join(CHECKPOINT_KINDS)}, but got {kind!r}.{hint}")
-    _refuse_taken(out)
+    _refuse_taken(out, head, overwrite=overwrite)
     official = read_official(file, kind)  # type: ignore[arg-type]  # checked above
     _check_clusters(official, file)
     if official.vit and (weights is not None or head is not None):
@@ -69,29 +72,54 @@ def import_checkpoint(
     if isinstance(official, OfficialHead) and head is not None:
         raise ConfigError(f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints.")
     name = _name(official, file, backbone, head)
-    beside = out / WEIGHTS_NAME if official.vit else None
+    beside = _free_weights(out, overwrite=overwrite) if official.vit else None
     try:
         for left_over in _OURS:
             remove_file(out / left_over)
         if beside is not None:
-            write_tensors(beside, official.vit)
+            write_tensors(beside, official.vit, _MADE_BY)
         extractor = load_backbone(name, weights=beside or weights, device="cpu", head=head)
         facts = {"checkpoint": file.name, "checkpoint_sha256": file_sha256(file), "official": dict(official.settings)}
         if isinstance(official, OfficialModel):
             return _import_model(official, extractor, out, facts)
         return _import_head(official, extractor, out, facts)
     except BaseException:
-        for made in (*_OURS, *((WEIGHTS_NAME,) if official.vit else ())):  # else the weights there are the user's own
+        for made in (*_OURS, *([WEIGHTS_NAME] if beside is not None and _is_imported(beside) else [])):
             remove_file(out / made)
         raise
 
 
-def _refuse_taken(out: Path) -> None:
+def _refuse_taken(out: Path, head: Path | None, *, overwrite: bool) -> None:
     """A folder is taken if it holds a head or model that is complete, or not from here; what a killed import left is not."""
+    if head is not None and head.resolve() == out.resolve():
+        raise ConfigError(f"Expected --out to be another folder than the head's, but both are {out}. Choose another --out.")
     taken = [name for name in (*_OURS, "run.json") if (out / name).exists()]
-    if not taken or not ({"model.json", "run.json"} & set(taken) or _is_foreign_head(out)):
+    of_a_run = "run.json" in taken
+    if not of_a_run and (overwrite or not ("model.json" in taken or _is_foreign_head(out))):
         return
-    raise ConfigError(f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. Choose another --out.")
+    remedy = "Choose another --out." if of_a_run else "Choose another --out, or add --overwrite."
+    raise ConfigError(f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. {remedy}")
+
+
+def _free_weights(out: Path, *, overwrite: bool) -> Path:
+    """Where weights of the backbone go; those that are there may be the only copy of somebody's own."""
+    path = out / WEIGHTS_NAME
+    if path.exists() and not (overwrite or _is_imported(path)):
+        raise ConfigError(
+            f"Expected --out to be a new folder, but {path} is not from an import. Choose another --out, or add --overwrite."
+        )
+    return path
+
+
+def _is_imported(weights: Path) -> bool:
+    """Whether a file of weights was written here, so that it may be replaced or removed unasked."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return (file.metadata() or {}).items() >= _MADE_BY.items()
+    except (OSError, SafetensorError):
+        return False  # absent, or no safetensors
 
 
 def _is_foreign_head(out: Path) -> bool:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from primaps.config import Config, differences, from_dict, to_dict
@@ -54,6 +55,34 @@ def open_run(
         DatasetError: If there is no image.
         OutputError: If the folder cannot be written, or another process is at work in it.
     """
+    run = find_images(inputs, out, backbone, config, progress=progress)
+    if "fit" in stages:
+        initial_prototypes(run)  # a contradiction between head and settings shows before hours of work
+    claim(run, stages, overwrite=overwrite)
+    return run
+
+
+def find_images(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    backbone: FeatureExtractor,
+    config: Config,
+    *,
+    progress: Progress | None = None,
+) -> Run:
+    """Find the images of a run whose folder is yet to be claimed; nothing is written.
+
+    Args:
+        inputs: Files, folders (recursive) or glob patterns.
+        out: The run folder; not scanned if it lies inside an input.
+        backbone: The frozen feature extractor.
+        config: All settings.
+        progress: Who is told.
+
+    Raises:
+        ConfigError: If no input exists, or the folder is an input.
+        DatasetError: If there is no image.
+    """
     folder = RunFolder(Path(out))
     for given in inputs:
         if _same_folder(given, folder.root):
@@ -72,19 +101,25 @@ def open_run(
         run.progress.note(f"Passed over, no images by name: {listed}.")
     if not images:
         raise DatasetError(all_failed(failures))
-    if "fit" in stages:
-        initial_prototypes(run)  # a contradiction between head and settings shows before hours of work
-    claim(run, stages, overwrite=overwrite)
     return run
 
 
-def claim(run: Run, stages: Sequence[str], *, overwrite: bool = False) -> None:
+def claim(
+    run: Run,
+    stages: Sequence[str],
+    *,
+    overwrite: bool = False,
+    further: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    outdated: Sequence[str] = (),
+) -> None:
     """Take the folder of a run for its settings.
 
     Args:
         run: The run.
         stages: Whose settings must agree with what the folder holds.
         overwrite: Redo what other settings made.
+        further: Settings of stages that the run's configuration does not know, which must agree as well.
+        outdated: See `primaps.run.RunFolder.claim`.
 
     Raises:
         ConfigError: If the folder was made with other settings, or label maps are wanted of anything but whole photographs.
@@ -98,7 +133,7 @@ def claim(run: Run, stages: Sequence[str], *, overwrite: bool = False) -> None:
     folder, settings = run.folder, run.settings()
     merged = _merged(folder.record.get("config", {}), run.config, stages)
     folder.record |= {"config": merged, "weights": run.backbone.weights_path, "head": head_path(run.backbone)}
-    folder.claim({stage: settings[stage] for stage in stages}, overwrite=overwrite)
+    folder.claim({**{stage: settings[stage] for stage in stages}, **further}, overwrite=overwrite, outdated=outdated)
 
 
 def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> dict[str, Any]:

@@ -64,6 +64,7 @@ def test_steps_of_hp_follow_from_epochs():
 
 @pytest.mark.parametrize("name", STEGO_PRESETS)
 def test_stego_presets_carry_their_name(name):
+    assert stego_preset(name).refit_centres == (name == "default")
     assert stego_preset(name).preset == name
     assert stego_preset(name).with_steps(3).num_steps(100) == 3
 

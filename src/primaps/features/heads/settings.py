@@ -38,6 +38,8 @@ class StegoConfig:
         steps: Steps of Adam.
         learning_rate: Of the head.
         cluster_learning_rate: Of the cluster centres.
+        refit_centres: At the end the cluster centres are found anew, by k-means on the codes of the finished head; see
+            `primaps.features.heads.kmeans`.
         crops: What the head sees of a photograph.
         checkpoint_every: Steps between two checkpoints.
     """
@@ -56,6 +58,7 @@ class StegoConfig:
     steps: int = 5000
     learning_rate: float = 5e-4
     cluster_learning_rate: float = 5e-3
+    refit_centres: bool = False
     crops: CropConfig = dataclasses.field(default_factory=CropConfig)
     checkpoint_every: int = 20
 
@@ -159,8 +162,8 @@ WHOLE = CropConfig(mode="whole")
 SMALL = CropConfig(resolution=160, resample="bilinear")
 
 STEGO_PRESETS: dict[str, Callable[[], StegoConfig]] = {
-    # The block active in the official configuration file, with fewer steps on smaller crops.
-    "default": lambda: StegoConfig(Switches(0.18, 0.12, 0.46), 0.67, 0.25, 0.63, steps=300, crops=SMALL),
+    # The block active in the official configuration file, with fewer steps on smaller crops, and centres found anew at the end.
+    "default": lambda: StegoConfig(Switches(0.18, 0.12, 0.46), 0.67, 0.25, 0.63, steps=300, refit_centres=True, crops=SMALL),
     # ViT-B/8, as the released checkpoint.
     "cityscapes": lambda: StegoConfig(
         Switches(0.45828472207, 0.1754346515479633, 0.31361241889448443, pointwise=False),

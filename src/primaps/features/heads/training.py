@@ -30,6 +30,7 @@ class Draw(enum.IntEnum):
     ORDER = 1
     STEP = 2
     POOL = 3
+    CENTRES = 4
 
 
 class HeadTask(ABC):
