@@ -69,7 +69,8 @@ def _best(criterion: Sequence[float]) -> int:
 
 
 def _centred(values: Sequence[float]) -> list[float]:
-    return (np.asarray(values) - np.mean(values)).tolist()
+    mean = float(np.mean(values))
+    return [value - mean for value in values]
 
 
 def _of_pairs(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _proposals(run: Run, candidates: Sequence[Snapshot], *, cosine: bool) -> lis
     tables = torch.zeros(len(candidates), clusters, clusters, dtype=torch.int64)
     for name, (classes,) in _classes(run, [candidates], cosine=cosine):
         proposals = run.store.proposals(name).numpy()
-        ids = torch.from_numpy(token_labels(proposals, classes.shape[1:]).astype(np.int64))
+        ids = torch.from_numpy(token_labels(proposals, (classes.shape[1], classes.shape[2])).astype(np.int64))
         for step, found in enumerate(classes):
             votes = _table(ids, found, int(ids.max()) + 1, clusters).argmax(1)
             tables[step] += _table(found[ids > 0], votes[ids[ids > 0]], clusters)
