@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
-from primaps.proposals.crf import mean_field
+from primaps.proposals.crf import mean_field_batch
 from primaps.proposals.extract import enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
 from primaps.proposals.principal import principal_masks, soft_scores
 
@@ -189,26 +189,26 @@ def test_limited_size_treats_both_sides_alike(height, width, limit):
 def test_the_crf_may_work_at_a_fraction_of_each_side(scene, size, monkeypatch):
     seen = []
 
-    def watched(pixels, probabilities, constants):
-        seen.append((tuple(pixels.shape), tuple(probabilities.shape[1:]), constants.bilateral_sxy, constants.gaussian_sxy))
-        return mean_field(pixels, probabilities, constants)
+    def watched(pixels, probabilities, constants, labels):
+        seen.append((tuple(pixels.shape), tuple(probabilities.shape[2:]), constants.bilateral_sxy, constants.gaussian_sxy))
+        return mean_field_batch(pixels, probabilities, constants, labels=labels)
 
-    monkeypatch.setattr("primaps.proposals.extract.mean_field", watched)
+    monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", watched)
     image = np.asarray(Image.fromarray(scene[0]).resize(size[::-1]))
     found = mask_proposals(image, scene[1], preset="fast")
     half = max(1, round(size[0] / 2)), max(1, round(size[1] / 2))
-    assert seen == [((*half, 3), half, 33.5, 1.0)]
+    assert seen == [((1, *half, 3), half, 33.5, 1.0)]
     assert found.label_image.shape == size
 
 
 def test_posterior_is_upsampled_before_its_largest_label_is_taken(scene, monkeypatch):
-    def ramps(pixels, probabilities, _):
-        excess = (torch.arange(pixels.shape[1]) - 16.0) / 100  # the two labels are equal at column 16 of 32
+    def ramps(pixels, probabilities, _, labels):
+        excess = (torch.arange(pixels.shape[2]) - 16.0) / 100  # the two labels are equal at column 16 of 32
         posterior = torch.zeros_like(probabilities)
-        posterior[1], posterior[2] = 0.5 - excess, 0.5 + excess
+        posterior[:, 1], posterior[:, 2] = 0.5 - excess, 0.5 + excess
         return posterior
 
-    monkeypatch.setattr("primaps.proposals.extract.mean_field", ramps)
+    monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", ramps)
     found = mask_proposals(scene[0], scene[1], preset="fast").label_image
     # Column 16 has its centre at 33 of 64: labels that are enlarged themselves change at even columns only.
     np.testing.assert_array_equal(found, np.where(np.arange(64) < 33, 1, 2)[None].repeat(48, 0))
