@@ -10,7 +10,7 @@ from primaps.data.framing import crop_image
 from primaps.data.reading import Photo, read_image
 from primaps.errors import ConfigError
 from primaps.features.backbone import load_backbone
-from primaps.pipeline.extraction import as_image, features_and_proposals
+from primaps.pipeline.features_and_proposals import as_image, features_and_proposals
 from primaps.run import cached_views
 from primaps.types import View
 

@@ -78,7 +78,9 @@ def extract_proposals(
         official_anchor=config.official_order,
     )
     scores, guards = soft_scores(masks.similarity)
-    labels, erased = refined(pixels[None], scores[None], (len(scores),), config, crf_size(pixels.shape[:2], len(scores), max_pixels))
+    labels, erased = refined(
+        pixels[None], scores[None], (len(scores),), config, crf_size(pixels.shape[:2], len(scores), max_pixels)
+    )
     label_images, kept = consecutive(labels, len(masks.scores), config.min_area)
     crf_guards = ("crf_erased_all",) if erased[0] else ()
     mask_scores = masks.scores.cpu().numpy()[kept[0].cpu().numpy()]

@@ -68,19 +68,17 @@ def _refined_in_groups(
     """`refined`, image by image the same, in groups of images whose rows of labels are equally long and fit the memory."""
     groups: dict[tuple[int, tuple[int, int]], list[int]] = {}
     for image, count in enumerate(counts):
-        labels = count + 1
-        rows = 1 if labels == 1 else labels + -labels % LABEL_MULTIPLE
-        groups.setdefault((rows, crf_size(images.shape[1:3], labels, max_pixels)), []).append(image)
+        row = count + 1 + -(count + 1) % LABEL_MULTIPLE if count else 1
+        groups.setdefault((row, crf_size(images.shape[1:3], count + 1, max_pixels)), []).append(image)
     result = torch.empty(images.shape[:3], dtype=torch.int64, device=images.device)
     erased = [False] * len(images)
-    for (rows, size), members in groups.items():
-        most = max(1, _MAX_POSTERIOR // (rows * size[0] * size[1]))
+    for (row, size), members in groups.items():
+        most = max(1, _MAX_POSTERIOR // (row * size[0] * size[1]))
         for start in range(0, len(members), most):
             part = members[start : start + most]
-            labels_of = [counts[image] + 1 for image in part]
+            labels = [counts[image] + 1 for image in part]
             index = torch.tensor(part, device=images.device)
-            labels, lost = refined(images[index], scores[index, : max(labels_of)], labels_of, config, size)
-            result[index] = labels
+            result[index], lost = refined(images[index], scores[index, : max(labels)], labels, config, size)
             for image, is_lost in zip(part, lost, strict=True):
                 erased[image] = is_lost
     return result, erased

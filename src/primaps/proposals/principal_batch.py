@@ -325,7 +325,7 @@ def _collected(features: Tensor, made: list[_Planes], doubtful: Tensor, settings
     guards = [
         alone[image].guards if image in alone else _guards(lacks_direction[image], *flags[image]) for image in range(images)
     ]
-    return MaskBatch(similarity.unflatten(2, (height, width)), tuple(counts), anchors, scores, tuple(guards), len(alone))
+    return MaskBatch(similarity.view(images, size, height, width), tuple(counts), anchors, scores, tuple(guards), len(alone))
 
 
 def _guards(no_direction: bool, made: list[bool], among_used: list[bool], without_tokens: list[bool]) -> tuple[str, ...]:
