@@ -15,7 +15,8 @@ from primaps.errors import ConfigError
 from primaps.proposals.crf import LABEL_MULTIPLE
 from primaps.proposals.extract import consecutive, crf_size, refined
 from primaps.proposals.principal import MASK_LIMIT
-from primaps.proposals.principal_batch import principal_masks_batch, soft_scores_batch
+from primaps.proposals.principal_batch import principal_masks_batch
+from primaps.proposals.unary_batch import soft_scores_batch
 from primaps.types import MaskProposals
 
 _MAX_POSTERIOR = 1 << 27

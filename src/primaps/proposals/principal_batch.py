@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from primaps.proposals.leading_batch import leading_eigenvectors
-from primaps.proposals.principal import MASK_LIMIT, SHORT_PATH, median_filter, principal_masks
+from primaps.proposals.principal import MASK_LIMIT, SHORT_PATH, principal_masks
 
 _CHECK_EVERY = 4
 """Rounds between two looks at how much is left; each waits for the device."""
@@ -134,7 +134,7 @@ def principal_masks_batch(
 
     Returns:
         For each image the masks of `primaps.proposals.principal.principal_masks`, token for token; similarities and scores are
-        the same up to rounding. An image's result does not depend on the others.
+        the same up to rounding. Which other images there are makes no difference to the masks.
     """
     settings = _Settings(threshold, stop_fraction, max_masks, official_anchor)
     tokens = features.flatten(2).transpose(1, 2).contiguous().double()
@@ -334,29 +334,3 @@ def _guards(no_direction: bool, made: list[bool], among_used: list[bool], withou
     for each in zip(made, among_used, without_tokens, strict=True):
         names += [name for name, needed in zip(("anchor_among_used", "anchor_without_tokens"), each[1:], strict=True) if needed]
     return tuple(names)
-
-
-def soft_scores_batch(similarity: Tensor, counts: tuple[int, ...], gain: float = 10.0) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of background and proposals of B images: `primaps.proposals.principal.soft_scores`.
-
-    Args:
-        similarity: (B, K, h, w) masks of `MaskBatch`.
-        counts: Number of proposals of each image.
-        gain: See there.
-
-    Returns:
-        (B, K + 1, h, w) float32 log-probabilities, background first, 0 beyond an image's own number; and (B,) bool where the
-        median erased all masks, which were therefore kept as they are.
-    """
-    size = similarity.shape[1]
-    unfiltered = (similarity * gain).clamp(0.0, 1.0)
-    masks = (median_filter(similarity.flatten(0, 1)) * gain).clamp(0.0, 1.0).view_as(similarity)
-    own = torch.arange(size + 1, device=similarity.device) <= torch.tensor(counts, device=similarity.device)[:, None]
-    erased = ~masks.flatten(1).any(dim=1) & own[:, 1:].any(dim=1)
-    masks = torch.where(erased[:, None, None, None], unfiltered, masks)
-    filled = (masks > 0).flatten(1).sum(dim=1)
-    level = torch.where(filled > 0, masks.flatten(1).sum(dim=1) / filled.clamp_min(1), 1.0)
-    background = (level[:, None, None] - masks.sum(dim=1)).clamp(0.0, 1.0)
-    maps = torch.cat([background[:, None], masks], dim=1)
-    beyond = ~own[:, :, None, None]
-    return maps.masked_fill(beyond, -torch.inf).log_softmax(dim=1).masked_fill(beyond, 0.0), erased
