@@ -72,7 +72,12 @@ def sparse(seed, images=20):
 
 @pytest.mark.parametrize("official", [False, True])
 def test_guards_are_the_same(official):
-    guards = {guard for seed in range(3) for each in assert_same_as_alone(sparse(seed), official_anchor=official).guards for guard in each}
+    guards = {
+        guard
+        for seed in range(3)
+        for each in assert_same_as_alone(sparse(seed), official_anchor=official).guards
+        for guard in each
+    }
     assert ("anchor_among_used" in guards) is official
     assert ("anchor_without_tokens" in guards) is official
 
