@@ -71,7 +71,7 @@ def make_scene(count: int, side: int, device: torch.device) -> Scene:
     images = [torch.from_numpy(drawn(seed, side, side)) for seed in range(count)]
     backbone = load_backbone("texture", device="cpu")
     rotation = torch.linalg.qr(torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(0))).Q[:, : backbone.dim]
-    made = [torch.einsum("dc,chw->dhw", rotation, backbone.extract(image, size=side)) for image in images]
+    made = [torch.einsum("dc,chw->dhw", rotation, backbone.extract(image.numpy(), size=side)) for image in images]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU (no GPU: a trial)"
     where = f"{name}, {count} images of {side} x {side}"
     return Scene(torch.stack(images).to(device), torch.stack(made).to(device), backbone.threshold, where)

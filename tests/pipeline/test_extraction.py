@@ -107,7 +107,7 @@ def test_a_bad_file_in_a_batch_is_reported_and_the_rest_goes_on(mixed, small_con
     assert read_failures(run.folder) == run.failures
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of the process."""
 
 
@@ -120,14 +120,14 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
 
     def dying(path, *given):
         if len(written) >= after:
-            raise Killed
+            raise KilledError
         written.append(path)
         write_proposals(path, *given)
 
     write_proposals = extraction.write_proposals
     with monkeypatch.context() as patch:
         patch.setattr(extraction, "write_proposals", dying)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             extracted(mixed, tmp_path / "run", texture, small_config)
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "store").glob("*.safetensors")}
     resumed = extracted(mixed, tmp_path / "run", texture, small_config)

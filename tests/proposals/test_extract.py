@@ -10,7 +10,7 @@ from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
 from primaps.proposals.crf import mean_field_batch
-from primaps.proposals.extract import enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
+from primaps.proposals.extract import consecutive, enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
 from primaps.proposals.principal import principal_masks, soft_scores
 
 OFFICIAL = [
@@ -151,6 +151,16 @@ def test_enlarging_takes_the_cell_of_each_centre():
     labels = torch.tensor([[1, 2], [3, 4]])
     assert enlarge_nearest(labels, 4, 4).tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
     assert torch.equal(enlarge_nearest(enlarge_nearest(labels, 5, 7), 2, 2), labels)
+
+
+def test_ids_of_every_image_are_closed_up_by_itself():
+    labels = torch.tensor([[[0, 3, 3], [3, 1, 0]], [[2, 2, 1], [2, 2, 2]], [[0, 0, 0], [0, 0, 0]]])
+    ids, kept = consecutive(labels, 4, 0)
+    assert ids.tolist() == [[[0, 2, 2], [2, 1, 0]], [[2, 2, 1], [2, 2, 2]], [[0, 0, 0], [0, 0, 0]]]
+    assert kept.int().tolist() == [[1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+    ids, kept = consecutive(labels, 4, 2)
+    assert ids.tolist() == [[[0, 1, 1], [1, 0, 0]], [[1, 1, 0], [1, 1, 1]], [[0, 0, 0], [0, 0, 0]]]
+    assert kept.int().tolist() == [[0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
 
 
 def test_shrinking_keeps_the_aspect():

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from primaps.proposals import principal_batch
 from primaps.proposals.principal import MASK_LIMIT, principal_masks
@@ -145,6 +146,22 @@ def test_the_host_waits_once_in_a_few_rounds(monkeypatch):
     assert found.doubtful == 0
     assert max(found.counts) >= 16
     assert len(waits) <= max(found.counts) / principal_batch._CHECK_EVERY + 4
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_a_round_stays_on_the_device_and_needs_no_value_of_it(official):
+    """On a device that is only pretended: operands on two devices, or a look at a value, are errors there."""
+    with FakeTensorMode():
+        tokens = torch.empty(3, 30, 70, dtype=torch.float64, device="cuda")
+        norms = tokens.norm(dim=2)
+        total, doubtful = (norms > 0).sum(1), torch.empty(3, dtype=torch.bool, device="cuda")
+        state = principal_batch._State(tokens, norms, norms > 0, total, doubtful)
+        images, index = torch.arange(2, device="cuda"), torch.arange(20, device="cuda").repeat(2, 1)
+        rows = images[:, None]
+        part = principal_batch._Part(images, index, tokens[rows, index], norms[rows, index])
+        made = principal_batch._round(state, part, principal_batch._Settings(0.4, 0.95, MASK_LIMIT, official))
+    assert {tensor.device.type for tensor in vars(made).values()} == {"cuda"}
+    assert made.similarity.shape == (3, 30)
 
 
 def test_learned_features(shared):
