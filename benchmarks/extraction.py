@@ -45,7 +45,7 @@ from safetensors.torch import load_file
 from primaps.config import PRESETS
 from primaps.data.reading import read_image
 from primaps.features.backbone import load_backbone
-from primaps.proposals.crf import mean_field
+from primaps.proposals.crf import mean_field_batch
 from primaps.proposals.extract import mask_proposals
 from primaps.proposals.leading_direction import RemainingTokens
 
@@ -225,11 +225,11 @@ def _ours(sample: Sample, preset: str) -> Seconds:
     seconds = Seconds()
 
     def clocked_inference(*args: Any, **options: Any) -> Any:
-        result, spent = _clocked(lambda: mean_field(*args, **options))
+        result, spent = _clocked(lambda: mean_field_batch(*args, **options))
         seconds.crf += spent
         return result
 
-    with mock.patch("primaps.proposals.extract.mean_field", clocked_inference):
+    with mock.patch("primaps.proposals.extract.mean_field_batch", clocked_inference):
         _, seconds.total = _clocked(lambda: mask_proposals(sample.image, sample.features, THRESHOLD, preset=preset))
     return seconds
 

@@ -162,6 +162,19 @@ def test_gpu_says_where_there_is_none(monkeypatch, capsys):
     assert "no CUDA GPU here" in capsys.readouterr().out
 
 
+def test_gpu_has_three_rows_per_size_of_batch(monkeypatch):
+    import gpu
+
+    monkeypatch.setattr(gpu, "CHANNELS", 200)
+    scene = gpu.make_scene(2, 48, torch.device("cpu"))
+    assert scene.features.shape[:2] == (2, gpu.CHANNELS)
+    rows = gpu.measure(scene, "vit_tiny_patch16_224", [1, 2], 1, preset_config("fast"))
+    assert [row.what.rpartition(", ")[2] for row in rows] == ["1 at a time"] * 3 + ["2 at a time"] * 3
+    assert all("no GPU: a trial" in row.what for row in rows)
+    assert [row.measured.rpartition(" ")[2] for row in rows] == ["second", "second", "x"] * 2
+    assert all(float(row.measured.split()[0]) > 1.0 for row in rows[2::3])  # proposals take time too
+
+
 def test_inputs_fall_back_to_photographs_of_packages(monkeypatch, tmp_path):
     pytest.importorskip("skimage")
     import inputs

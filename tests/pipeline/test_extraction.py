@@ -1,69 +1,20 @@
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
 
 from primaps import pipeline
-from primaps.config import preset_config
 from primaps.data.framing import crop_image
-from primaps.data.reading import Photo, read_image
+from primaps.data.reading import read_image
 from primaps.errors import ConfigError
-from primaps.features.backbone import load_backbone
-from primaps.pipeline.extraction import as_image, features_and_proposals
-from primaps.run import cached_views
+from primaps.pipeline import extraction
+from primaps.run import read_failures
 from primaps.types import View
-
-RNG = np.random.default_rng(0)
-IMAGE = np.kron(RNG.integers(0, 256, (6, 8, 3)), np.ones((16, 16, 1), np.int64)).astype(np.uint8)
-PHOTO = Photo(IMAGE, *IMAGE.shape[:2], "0" * 64)
-
-
-class Counting(torch.nn.Module):
-    """Counts the images that a backbone sees, and may hide that it is mirror equivariant."""
-
-    def __init__(self, backbone, mirror_equivariant):
-        super().__init__()
-        self.backbone, self.mirror_equivariant, self.seen = backbone, mirror_equivariant, 0
-        self.mean, self.std = backbone.mean, backbone.std
-
-    def preprocess(self, image, size):
-        return self.backbone.preprocess(image, size)
-
-    def forward(self, batch):
-        self.seen += len(batch)
-        return self.backbone.forward(batch)
-
-
-def test_a_mirror_equivariant_backbone_sees_every_image_once():
-    config = preset_config("default")
-    config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=96))
-    views = cached_views(config)
-    fast, plain = (Counting(load_backbone("mini", device="cpu"), flag) for flag in (True, False))
-    found, proposals = features_and_proposals(PHOTO, fast, config, views, 0.7)
-    expected, same = features_and_proposals(PHOTO, plain, config, views, 0.7)
-    assert (fast.seen, plain.seen) == (2, 4)
-    assert np.array_equal(proposals.label_image, same.label_image)
-    for position, view in enumerate(views):
-        if view.photometric is None:
-            cosine = torch.nn.functional.cosine_similarity(found[position], expected[position], dim=0)
-            assert cosine.min() > 0.999, view
-    assert torch.equal(found[views.index(dataclasses.replace(views[0], flip=True))], found[0].flip(-1))
-
-
-def test_with_a_head_features_are_codes_and_proposals_those_of_the_plain_backbone(texture, texture_head):
-    config = preset_config("default")
-    config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=96))
-    views = cached_views(config)
-    headed = load_backbone("texture", device="cpu", head=texture_head)
-    plain, proposals = features_and_proposals(PHOTO, texture, config, views, 0.7)
-    codes, same = features_and_proposals(PHOTO, headed, config, views, 0.7)
-    assert proposals.num_masks > 1
-    assert np.array_equal(proposals.label_image, same.label_image)
-    assert np.array_equal(proposals.scores, same.scores)
-    assert codes.shape == (len(views), 6, *plain.shape[2:])
-    torch.testing.assert_close(codes, headed.head.network(plain))
-
 
 # ---- centre crops --------------------------------------------------------------------------------------------------------------
 
@@ -95,8 +46,110 @@ def test_label_maps_are_of_whole_photographs_only(photographs, small_config, tex
         pipeline.open_run([photographs], tmp_path / "run", texture, cropping(small_config))
 
 
-def test_the_image_behind_an_input(texture):
-    batch = texture.preprocess(IMAGE, 96)
-    assert np.array_equal(as_image(batch, texture), IMAGE)
-    lower = as_image(batch, texture, round_down=True).astype(int)
-    assert set(np.unique(IMAGE - lower)) == {0, 1}  # rounding errors of the normalisation cost a level here and there
+# ---- in batches, as on an accelerator ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_batches(monkeypatch):
+    """Has the CPU work as an accelerator does, with batches of at most three images out of six."""
+    monkeypatch.setattr(extraction, "works_in_batches", lambda _: True)
+    monkeypatch.setattr(extraction, "images_per_batch", lambda _pixels, _device: 3)
+    monkeypatch.setattr(extraction, "images_per_window", lambda _: 6)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Nine blocky photographs of three sizes in a folder, in no order of sizes."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for index in range(9):
+        blocks = np.random.default_rng(index).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+        size = [(80, 60), (60, 80), (80, 60), (64, 64), (80, 60)][index % 5]
+        Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST).save(folder / f"{index}.png")
+    return folder
+
+
+def extracted(folder, out, backbone, config):
+    run = pipeline.open_run([folder], out, backbone, config, stages=pipeline.PROPOSAL_STAGES)
+    pipeline.proposals(run)
+    return run
+
+
+def pngs(run):
+    return {path.name: path.read_bytes() for path in run.folder.root.glob("proposals/*.png")}
+
+
+def stored(run):
+    return {path.name: load_file(path) for path in run.folder.store.glob("*.safetensors")}
+
+
+def test_batches_give_what_single_images_give(mixed, small_config, tmp_path, texture, request):
+    alone = extracted(mixed, tmp_path / "alone", texture, small_config)
+    request.getfixturevalue("in_batches")
+    together = extracted(mixed, tmp_path / "together", texture, small_config)
+    assert pngs(together) == pngs(alone)
+    assert len(pngs(alone)) == 9
+    for name_of, tensors in stored(alone).items():
+        found = stored(together)[name_of]
+        assert torch.equal(found["proposals"], tensors["proposals"])
+        torch.testing.assert_close(found["features"].float(), tensors["features"].float(), rtol=2e-3, atol=1e-3)
+    records = [json.loads((run.folder.store / "manifest.json").read_text()) for run in (alone, together)]
+    assert records[0] == records[1]
+
+
+def test_a_bad_file_in_a_batch_is_reported_and_the_rest_goes_on(mixed, small_config, tmp_path, texture, in_batches):
+    (mixed / "2.png").write_bytes(b"no image")
+    (mixed / "7.png").write_bytes((mixed / "7.png").read_bytes()[:60])
+    run = extracted(mixed, tmp_path / "run", texture, small_config)
+    assert [failure.path.rpartition("/")[2] for failure in run.failures] == ["2.png", "7.png"]
+    assert len(pngs(run)) == 7
+    assert run.counts["images"] == 7
+    assert read_failures(run.folder) == run.failures
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("after", [1, 5])
+def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
+    after, mixed, small_config, tmp_path, texture, in_batches, monkeypatch
+):
+    undisturbed = extracted(mixed, tmp_path / "undisturbed", texture, small_config)
+    written = []
+
+    def dying(path, *given):
+        if len(written) >= after:
+            raise KilledError
+        written.append(path)
+        write_proposals(path, *given)
+
+    write_proposals = extraction.write_proposals
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction, "write_proposals", dying)
+        with pytest.raises(KilledError):
+            extracted(mixed, tmp_path / "run", texture, small_config)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "store").glob("*.safetensors")}
+    resumed = extracted(mixed, tmp_path / "run", texture, small_config)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert resumed.counts["proposals_made"] == 9 - len(kept)
+    assert pngs(resumed) == pngs(undisturbed)
+    for name, tensors in stored(undisturbed).items():
+        found = stored(resumed)[name]
+        assert all(torch.equal(found[key], tensors[key]) for key in tensors)
+
+
+def test_a_finished_run_reads_no_photograph_again(mixed, small_config, tmp_path, texture, in_batches, monkeypatch):
+    extracted(mixed, tmp_path / "run", texture, small_config)
+    monkeypatch.setattr(extraction, "read_photo", pytest.fail)
+    assert extracted(mixed, tmp_path / "run", texture, small_config).counts["proposals_made"] == 0
+
+
+def test_a_new_photograph_is_added(mixed, small_config, tmp_path, texture, in_batches):
+    extracted(mixed, tmp_path / "run", texture, small_config)
+    shutil.copy(mixed / "0.png", mixed / "4b.png")
+    run = extracted(mixed, tmp_path / "run", texture, small_config)
+    assert run.counts["proposals_made"] == 1
+    assert np.array_equal(
+        np.asarray(Image.open(run.folder.proposals("4b.png"))), np.asarray(Image.open(run.folder.proposals("0.png")))
+    )

@@ -209,6 +209,24 @@ def test_batch_equals_loop_bit_for_bit():
         assert torch.equal(batch[index], mean_field(images[index], probability[index]))
 
 
+def test_images_with_different_numbers_of_labels_equal_a_loop_bit_for_bit():
+    images = torch.from_numpy(np.stack([blobs(30, 21, seed) for seed in range(3)]))
+    probability, labels = torch.rand(3, 8, 30, 21), (5, 8, 1)  # what lies beyond an image's own labels does not count
+    for index, count in enumerate(labels):
+        probability[index, :count] = probabilities(count, 30, 21, index)
+    batch = mean_field_batch(images, probability, labels=labels)
+    for index, count in enumerate(labels):
+        assert torch.equal(batch[index, :count], mean_field(images[index], probability[index, :count]))
+        assert not batch[index, count:].any()
+
+
+@pytest.mark.parametrize("labels", [(1,), (0, 1), (3, 1)])
+def test_wrong_numbers_of_labels_are_refused(labels):
+    images, probability = torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.full((2, 2, 4, 4), 0.5)
+    with pytest.raises(ConfigError, match="Expected a number of labels from 1 to 2 for each of 2 image"):
+        mean_field_batch(images, probability, labels=labels)
+
+
 @pytest.mark.parametrize("backend", ["plain"], indirect=True)
 def test_labels_and_pixels_in_turns_equal_all_at_once(monkeypatch):
     image, probability = torch.from_numpy(blobs(30, 30)), probabilities(27, 30, 30)

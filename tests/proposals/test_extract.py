@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
-from primaps.proposals.crf import mean_field
-from primaps.proposals.extract import enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
+from primaps.proposals.crf import mean_field_batch
+from primaps.proposals.extract import consecutive, enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
 from primaps.proposals.principal import principal_masks, soft_scores
 
 OFFICIAL = [
@@ -153,6 +153,16 @@ def test_enlarging_takes_the_cell_of_each_centre():
     assert torch.equal(enlarge_nearest(enlarge_nearest(labels, 5, 7), 2, 2), labels)
 
 
+def test_ids_of_every_image_are_closed_up_by_itself():
+    labels = torch.tensor([[[0, 3, 3], [3, 1, 0]], [[2, 2, 1], [2, 2, 2]], [[0, 0, 0], [0, 0, 0]]])
+    ids, kept = consecutive(labels, 4, 0)
+    assert ids.tolist() == [[[0, 2, 2], [2, 1, 0]], [[2, 2, 1], [2, 2, 2]], [[0, 0, 0], [0, 0, 0]]]
+    assert kept.int().tolist() == [[1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+    ids, kept = consecutive(labels, 4, 2)
+    assert ids.tolist() == [[[0, 1, 1], [1, 0, 0]], [[1, 1, 0], [1, 1, 1]], [[0, 0, 0], [0, 0, 0]]]
+    assert kept.int().tolist() == [[0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+
+
 def test_shrinking_keeps_the_aspect():
     pixels = torch.full((100, 200, 3), 9, dtype=torch.uint8)
     small = shrink(pixels, 5000)
@@ -189,26 +199,26 @@ def test_limited_size_treats_both_sides_alike(height, width, limit):
 def test_the_crf_may_work_at_a_fraction_of_each_side(scene, size, monkeypatch):
     seen = []
 
-    def watched(pixels, probabilities, constants):
-        seen.append((tuple(pixels.shape), tuple(probabilities.shape[1:]), constants.bilateral_sxy, constants.gaussian_sxy))
-        return mean_field(pixels, probabilities, constants)
+    def watched(pixels, probabilities, constants, labels):
+        seen.append((tuple(pixels.shape), tuple(probabilities.shape[2:]), constants.bilateral_sxy, constants.gaussian_sxy))
+        return mean_field_batch(pixels, probabilities, constants, labels=labels)
 
-    monkeypatch.setattr("primaps.proposals.extract.mean_field", watched)
+    monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", watched)
     image = np.asarray(Image.fromarray(scene[0]).resize(size[::-1]))
     found = mask_proposals(image, scene[1], preset="fast")
     half = max(1, round(size[0] / 2)), max(1, round(size[1] / 2))
-    assert seen == [((*half, 3), half, 33.5, 1.0)]
+    assert seen == [((1, *half, 3), half, 33.5, 1.0)]
     assert found.label_image.shape == size
 
 
 def test_posterior_is_upsampled_before_its_largest_label_is_taken(scene, monkeypatch):
-    def ramps(pixels, probabilities, _):
-        excess = (torch.arange(pixels.shape[1]) - 16.0) / 100  # the two labels are equal at column 16 of 32
+    def ramps(pixels, probabilities, _, labels):
+        excess = (torch.arange(pixels.shape[2]) - 16.0) / 100  # the two labels are equal at column 16 of 32
         posterior = torch.zeros_like(probabilities)
-        posterior[1], posterior[2] = 0.5 - excess, 0.5 + excess
+        posterior[:, 1], posterior[:, 2] = 0.5 - excess, 0.5 + excess
         return posterior
 
-    monkeypatch.setattr("primaps.proposals.extract.mean_field", ramps)
+    monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", ramps)
     found = mask_proposals(scene[0], scene[1], preset="fast").label_image
     # Column 16 has its centre at 33 of 64: labels that are enlarged themselves change at even columns only.
     np.testing.assert_array_equal(found, np.where(np.arange(64) < 33, 1, 2)[None].repeat(48, 0))

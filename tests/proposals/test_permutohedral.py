@@ -184,3 +184,16 @@ def test_too_many_cells_are_refused():
     features[0, 1] = 50_000.0 * torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0])
     with pytest.raises(ConfigError, match=r"fewer than 2\*\*63 lattice cells"):
         build_lattice(features)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("dim", [2, 5])
+def test_repeated_lattice_is_that_of_equal_groups(count, dim):
+    features = random_features(50, dim, spread=3.0)
+    found = build_lattice(features[None]).normalized(0.7).repeated(count)
+    expected = build_lattice(features.expand(count, -1, -1)).normalized(0.7)
+    pairs = zip((found.splat, *found.blur, found.slice), (expected.splat, *expected.blur, expected.slice), strict=True)
+    for rows, same in pairs:
+        assert torch.equal(rows.columns, same.columns)
+        assert torch.equal(rows.starts, same.starts)
+        assert torch.equal(rows.weights, same.weights)

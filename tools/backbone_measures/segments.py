@@ -17,7 +17,7 @@ from primaps.data.paired import require_folder
 from primaps.data.reading import read_image, read_photo
 from primaps.errors import DatasetError, MissingExtraError
 from primaps.evaluation.covering import connected_segments, covering
-from primaps.pipeline.extraction import features_and_proposals
+from primaps.pipeline.features_and_proposals import features_and_proposals
 from primaps.proposals.extract import enlarge_nearest
 from primaps.types import FeatureExtractor, MaskProposals, View
 

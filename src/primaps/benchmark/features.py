@@ -13,8 +13,8 @@ from primaps.benchmark.images import measured_input
 from primaps.data.reading import read_photo
 from primaps.errors import DatasetError
 from primaps.features.device import compute_device
-from primaps.pipeline.extraction import check_finite
 from primaps.pipeline.failures import all_failed
+from primaps.pipeline.features_and_proposals import check_finite
 from primaps.pipeline.parallel import for_each_image
 from primaps.run import ALGORITHM, Run
 from primaps.store import FeatureStore, ShardInfo, fingerprint

@@ -17,7 +17,7 @@ from primaps.data.dataset import LabelledDataset, load_dataset
 from primaps.data.framing import crop_image, crop_labels, crop_values
 from primaps.data.reading import read_photo
 from primaps.errors import ConfigError, DatasetError, ImageError
-from primaps.pipeline.extraction import as_image
+from primaps.pipeline.features_and_proposals import as_image
 from primaps.pipeline.overview import evenly
 from primaps.types import FeatureExtractor, Image, ImageFile
 

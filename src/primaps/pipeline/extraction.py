@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,15 @@ from primaps.config import Config
 from primaps.data.framing import crop_image
 from primaps.data.reading import Photo, read_photo
 from primaps.errors import DatasetError, ImageError
-from primaps.features.heads.extractor import encode, plain_backbone
-from primaps.features.views import make_views
 from primaps.outputs.label_files import read_png_info, write_proposals
+from primaps.pipeline.batches import BatchWork, for_each_batch, images_per_batch, images_per_window, works_in_batches
 from primaps.pipeline.failures import all_failed
+from primaps.pipeline.features_and_proposals import features_and_proposals, features_and_proposals_batch
 from primaps.pipeline.parallel import for_each_image
-from primaps.proposals.extract import enlarge_nearest, extract_proposals
+from primaps.proposals.extract import enlarge_nearest
 from primaps.run import Run, cached_views
 from primaps.store import FeatureStore, ShardInfo, write_json
-from primaps.types import FeatureExtractor, Image, ImageFile, MaskProposals, View
+from primaps.types import ImageFile, MaskProposals
 
 
 def extract(run: Run) -> None:
@@ -38,7 +39,10 @@ def extract(run: Run) -> None:
     missing = [image for image in run.images if not _extracted(run, store, image)]
     _announce_disk_use(run, len(missing))
     with run.stage("proposals", len(missing)):
-        for_each_image(run, missing, "proposals", lambda image: _extract_one(run, store, image))
+        if works_in_batches(run.backbone.device):
+            for_each_batch(run, missing, "proposals", _batch_work(run, store), images_per_window(run.config.features.size))
+        else:
+            for_each_image(run, missing, "proposals", lambda image: _extract_one(run, store, image))
     usable = run.usable_images()
     if not usable:
         run.folder.write_failures(run.failures)
@@ -61,10 +65,62 @@ def _stamp(store: FeatureStore, sha256: str) -> dict[str, str]:
     return {"image": sha256, "settings": store.settings}
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """An image that was read, and its input to the backbone.
+
+    Attributes:
+        status: Of the file before it was read.
+        photo: The photograph, its pixels left out.
+        values: (1, 3, H', W') float32 input on the backbone's device.
+    """
+
+    status: os.stat_result
+    photo: Photo
+    values: torch.Tensor
+
+
+def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, tuple[torch.Tensor, MaskProposals]]:
+    """The extraction as work on batches."""
+    device = run.backbone.device
+
+    def load(image: ImageFile) -> _Opened:
+        status = image.path.stat()
+        photo = _framed_photo(image, run.config)
+        values = run.backbone.preprocess(photo.image, run.config.features.size)
+        without_pixels = dataclasses.replace(photo, image=np.zeros((0, 0, 3), dtype=np.uint8))  # they would only take memory
+        return _Opened(status, without_pixels, values)
+
+    def compute(batch: Sequence[_Opened]) -> list[tuple[torch.Tensor, MaskProposals] | ImageError]:
+        inputs, checksums = torch.cat([opened.values for opened in batch]), [opened.photo.sha256 for opened in batch]
+        return features_and_proposals_batch(inputs, checksums, run.backbone, run.config, store.views, run.threshold)
+
+    return BatchWork(
+        load=load,
+        alike=lambda opened: opened.values.shape,
+        most=lambda opened: images_per_batch(opened.values[0, 0].numel(), device),
+        compute=compute,
+        keep=lambda image, opened, made: _keep(run, store, image, opened.status, opened.photo, *made),
+    )
+
+
 def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
     status = image.path.stat()
     photo = _framed_photo(image, run.config)
-    features, proposals = features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold)
+    made = features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold)
+    _keep(run, store, image, status, photo, *made)
+
+
+def _keep(
+    run: Run,
+    store: FeatureStore,
+    image: ImageFile,
+    status: os.stat_result,
+    photo: Photo,
+    features: torch.Tensor,
+    proposals: MaskProposals,
+) -> None:
+    """Write what was made of one image."""
     info = ShardInfo(
         settings=store.settings,
         sha256=photo.sha256,
@@ -90,62 +146,6 @@ def _framed_photo(image: ImageFile, config: Config) -> Photo:
     side = config.features.size
     photo = read_photo(image.path, sys.maxsize)
     return dataclasses.replace(photo, image=crop_image(photo.image, side), height=side, width=side)
-
-
-def features_and_proposals(
-    photo: Photo, backbone: FeatureExtractor, config: Config, views: Sequence[View], threshold: float
-) -> tuple[torch.Tensor, MaskProposals]:
-    """Features of all views, (V, C, h, w), and the proposals of the plain one at the backbone's input size.
-
-    With a head, features are its codes, while proposals come from the backbone's own features (Hahn et al. 2024). The
-    photometric draws depend on the photograph alone, not on its neighbours, the seed of the fit, or the order.
-    """
-    tokens_of = plain_backbone(backbone)
-    plain = backbone.preprocess(photo.image, config.features.size)
-    seed = int(hashlib.sha256(photo.sha256.encode("ascii")).hexdigest()[:12], 16)
-    mirror = getattr(tokens_of, "mirror_equivariant", False)  # other extractors need not have the attribute
-    seen = [view for view in views if not (mirror and view.flip)]
-    batch = make_views(plain, seen, seed, clamp_jitter=config.features.clamp_jitter, mean=backbone.mean, std=backbone.std)
-    made = {view: tokens_of.forward(image[None]) for view, image in zip(seen, batch, strict=True)}
-    made |= {View(flip=True, photometric=view.photometric): made[view].flip(-1) for view in seen if mirror}
-    features = torch.cat([encode(backbone, made[view]) for view in views])
-    check_finite(features)
-    resized = as_image(plain, backbone)
-    proposals = extract_proposals(resized, made[views[0]][0], threshold, config.proposals, config.predict.max_pixels)
-    return features, proposals
-
-
-def check_finite(features: torch.Tensor) -> None:
-    """Check that features can be stored.
-
-    Args:
-        features: Any shape, floating point.
-
-    Raises:
-        ImageError: If there is NaN, infinity, or what float16 cannot hold.
-    """
-    if not torch.isfinite(features.half()).all():
-        raise ImageError(
-            "Expected finite features below 65504, but this image gives others. Leave it out, or take another backbone."
-        )
-
-
-def as_image(batch: torch.Tensor, backbone: FeatureExtractor, *, round_down: bool = False) -> Image:
-    """The 8-bit image behind a normalised input.
-
-    Args:
-        batch: (1, 3, H', W') float32, normalised.
-        backbone: Whose mean and standard deviation it was normalised with.
-        round_down: Round grey levels down, as the official code does before a CRF; otherwise to the nearest.
-
-    Returns:
-        (H', W', 3) uint8 RGB.
-    """
-    mean, std = (torch.tensor(numbers, device=batch.device)[:, None, None] for numbers in (backbone.mean, backbone.std))
-    levels = (batch[0] * std + mean) * 255
-    levels = (levels.floor() if round_down else levels.round()).clamp(0, 255).to(torch.uint8)
-    image: Image = levels.permute(1, 2, 0).contiguous().cpu().numpy()
-    return image
 
 
 def _announce_disk_use(run: Run, missing: int) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from contextlib import closing
+from typing import Final, TypeVar
 
 from primaps.cores import one_thread_each, usable_cores
 from primaps.data.reading import count_pixels
@@ -15,6 +16,8 @@ from primaps.types import Failure, ImageFile
 
 LARGE_IMAGE: Final = 12_000_000
 """Pixels in the file."""
+
+Result = TypeVar("Result")
 
 
 def for_each_image(
@@ -40,24 +43,46 @@ def for_each_image(
             work(image)
         return failures
 
-    def finish(done: Future[list[Failure]]) -> None:
-        run.failures.extend(done.result())
-        run.progress.advance()
-
     on_cpu = run.backbone.device.type == "cpu"
     workers = max(1, min(usable_cores(), len(images))) if on_cpu else 1
-    with one_thread_each(on_cpu), ThreadPoolExecutor(workers, "image") as pool:
-        pending: deque[Future[list[Failure]]] = deque()
-        try:
-            for image in images:
-                alone = workers > 1 and count_pixels(image.path) > alone_from
-                while pending and (alone or len(pending) >= 2 * workers):
-                    finish(pending.popleft())
-                pending.append(pool.submit(attempt, image))
-                if alone:
-                    finish(pending.popleft())
-            while pending:
-                finish(pending.popleft())
-        finally:
-            for future in pending:
-                future.cancel()
+    alone = alone_from if workers > 1 else None
+    with (
+        one_thread_each(on_cpu),
+        ThreadPoolExecutor(workers, "image") as pool,
+        closing(in_order(pool, attempt, images, 2 * workers, alone)) as results,
+    ):
+        for failures in results:
+            run.failures.extend(failures)
+            run.progress.advance()
+
+
+def in_order(
+    pool: ThreadPoolExecutor,
+    function: Callable[[ImageFile], Result],
+    images: Sequence[ImageFile],
+    ahead: int,
+    alone_from: int | None,
+) -> Generator[Result, None, None]:
+    """Results in the order of the images; what is still to be done when the generator is closed is given up.
+
+    Args:
+        pool: The threads.
+        function: Called once per image; thread-safe.
+        images: The images.
+        ahead: How many images are worked on, or wait for that, before the first result is taken.
+        alone_from: Pixels of an image from which on no other one is worked on beside it; None = never mind.
+    """
+    pending: deque[Future[Result]] = deque()
+    try:
+        for image in images:
+            alone = alone_from is not None and count_pixels(image.path) > alone_from
+            while pending and (alone or len(pending) >= ahead):
+                yield pending.popleft().result()
+            pending.append(pool.submit(function, image))
+            if alone:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()

@@ -15,8 +15,8 @@ from primaps.errors import DatasetError, ImageError
 from primaps.features.heads.extractor import plain_backbone
 from primaps.outputs.png import figure_png
 from primaps.outputs.steps import steps_figure
-from primaps.pipeline.extraction import as_image
 from primaps.pipeline.failures import all_failed, reported
+from primaps.pipeline.features_and_proposals import as_image
 from primaps.progress import Progress, Silent
 from primaps.proposals.extract import extract_proposals
 from primaps.proposals.principal import MASK_LIMIT, Round, rounds

@@ -8,6 +8,7 @@ as compiled loops (`primaps.proposals.crf_kernel`), on other devices in plain to
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import TypeVar
@@ -29,11 +30,14 @@ _MIN_PROBABILITY = 1e-5
 _NEGLIGIBLE = 1e-15
 """Probabilities below this are not passed on: invisible in float32, and denormal numbers would slow the filter down."""
 
-_LABEL_MULTIPLE = 8
+LABEL_MULTIPLE = 8
 """The label axis is padded to a multiple of this, so that rows fill vector registers. Padding is exactly 0 throughout."""
 
 _MAX_BUFFER = 1 << 24
 """Largest number of values in a temporary buffer (64 MB); beyond it labels and pixels take turns."""
+
+_MAX_DEVICE_BUFFER = 1 << 28
+"""The same on an accelerator (1 GB), where turns leave it idle."""
 
 _CACHED_POINTS = 1 << 18
 """Largest number of pixels for which the lattice of the smoothness kernel is kept (about 36 MB at this size)."""
@@ -107,9 +111,13 @@ def mean_field(image: Tensor, probabilities: Tensor, config: CRFConfig | None = 
 
 @torch.no_grad()
 def mean_field_batch(
-    images: Tensor, probabilities: Tensor, config: CRFConfig | None = None, iterations: int | None = None
+    images: Tensor,
+    probabilities: Tensor,
+    config: CRFConfig | None = None,
+    iterations: int | None = None,
+    labels: Sequence[int] | None = None,
 ) -> Tensor:
-    """Mean-field inference for N images of one size and one number of labels; images do not influence each other.
+    """Mean-field inference for N images of one size; images do not influence each other.
 
     Q <- softmax(log p + sum_k w_k D_k^-1/2 K_k D_k^-1/2 Q), starting from Q = p (Krähenbühl & Koltun 2011, algorithm 1,
     with Potts compatibility and the self term kept), where p is clipped to [1e-5, 1].
@@ -119,9 +127,10 @@ def mean_field_batch(
         probabilities: (N, M, H, W) floating point, on the same device.
         config: Kernel widths and weights; None = the defaults of `CRFConfig`.
         iterations: Mean-field iterations; None = those of ``config``.
+        labels: How many of the M labels each image has, at least 1; the others take no part. None = all.
 
     Returns:
-        (N, M, H, W) float32 posterior, contiguous.
+        (N, M, H, W) float32 posterior, contiguous; 0 for labels that an image does not have.
 
     Raises:
         ConfigError: If an argument has another shape, dtype or range.
@@ -131,12 +140,15 @@ def mean_field_batch(
     _check_config(config, steps)
     _check_images(images)
     _check_probabilities(probabilities, images)
+    _check_labels(labels, probabilities)
     kernel = _compiled_kernel()[0] if images.device.type == "cpu" else None
     if kernel is None or not kernel.fits(images[0, :, :, 0].numel()):
-        return _plain_mean_field(images, probabilities, config, steps)
+        return _plain_mean_field(images, probabilities, config, steps, labels)
     posterior = torch.empty(probabilities.shape, dtype=torch.float32)
-    for image, given, result in zip(images, probabilities, posterior, strict=True):
-        kernel.mean_field(image, given, result, config, steps, _MIN_PROBABILITY, _NEGLIGIBLE)
+    own = [probabilities.shape[1]] * len(images) if labels is None else labels
+    for image, given, result, count in zip(images, probabilities, posterior, own, strict=True):
+        kernel.mean_field(image, given[:count], result[:count], config, steps, _MIN_PROBABILITY, _NEGLIGIBLE)
+        result[count:] = 0.0
     return posterior
 
 
@@ -156,14 +168,16 @@ def _compiled_kernel() -> tuple[ModuleType | None, str]:
     return kernel, f"{words}, {kept}"
 
 
-def _plain_mean_field(images: Tensor, probabilities: Tensor, config: CRFConfig, steps: int) -> Tensor:
+def _plain_mean_field(
+    images: Tensor, probabilities: Tensor, config: CRFConfig, steps: int, own: Sequence[int] | None = None
+) -> Tensor:
     """`mean_field_batch` in plain torch, on any device."""
     count, labels, height, width = probabilities.shape
     kernels = (
         _smoothness_kernel(count, height, width, images.device, config),
         _appearance_kernel(images, config),
     )
-    logits = _log_unary(probabilities)
+    logits = _log_unary(probabilities, own)
     posterior = logits.softmax(1)
     for _ in range(steps):
         _iterate(kernels, posterior, logits)
@@ -177,16 +191,16 @@ def official_uint8(image: AnyArray) -> AnyArray:
     published masks pixel by pixel, and for nothing else.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) or (N, H, W, 3) uint8 RGB.
 
     Returns:
-        (H, W, 3) uint8 RGB, of the same kind (numpy, torch) and on the same device.
+        uint8 RGB of the same shape, of the same kind (numpy, torch) and on the same device.
 
     Raises:
         ConfigError: If the image has another type, shape or dtype.
     """
     picture = _as_tensor(image, "image")
-    _check_images(picture[None])
+    _check_images(picture if picture.ndim == 4 else picture[None])
     mean = torch.tensor(_IMAGENET_MEAN, dtype=torch.float32, device=picture.device)
     std = torch.tensor(_IMAGENET_STD, dtype=torch.float32, device=picture.device)
     normalized = (picture.to(torch.float32) / 255 - mean) / std
@@ -194,16 +208,19 @@ def official_uint8(image: AnyArray) -> AnyArray:
     return restored if isinstance(image, Tensor) else restored.numpy()
 
 
-def _log_unary(probabilities: Tensor) -> Tensor:
-    """Clipped log-probabilities, (N * H * W, padded M) float32; the padding is -inf and stays probability 0.
+def _log_unary(probabilities: Tensor, own: Sequence[int] | None) -> Tensor:
+    """Clipped log-probabilities, (N * H * W, padded M) float32; padding, and labels beyond an image's own, are -inf and stay 0.
 
     Pixels come first and labels are innermost: a vertex of the lattice then reads and writes whole rows.
     """
     count, labels, height, width = probabilities.shape
-    padded = labels + (-labels) % _LABEL_MULTIPLE
+    padded = labels + (-labels) % LABEL_MULTIPLE
     logits = torch.full((count, height * width, padded), -math.inf, dtype=torch.float32, device=probabilities.device)
     logits[..., :labels] = probabilities.flatten(2).transpose(1, 2)
     logits[..., :labels].clamp_(_MIN_PROBABILITY, 1.0).log_()
+    if own is not None:
+        numbers = torch.tensor(own, device=logits.device)
+        logits.masked_fill_(torch.arange(padded, device=logits.device) >= numbers[:, None, None], -math.inf)
     return logits.flatten(0, 1)
 
 
@@ -212,14 +229,15 @@ def _iterate(kernels: tuple[Lattice, Lattice], posterior: Tensor, logits: Tensor
     F.threshold(posterior, _NEGLIGIBLE, 0.0, inplace=True)
     padded = posterior.shape[1]
     vertices = max(kernel.num_vertices for kernel in kernels)
-    width = max(1, _MAX_BUFFER // (vertices * _LABEL_MULTIPLE)) * _LABEL_MULTIPLE
+    limit = _MAX_BUFFER if posterior.device.type == "cpu" else _MAX_DEVICE_BUFFER
+    width = max(1, limit // (vertices * LABEL_MULTIPLE)) * LABEL_MULTIPLE
     for start in range(0, padded, width):
         part = slice(start, start + width)
         values = posterior[:, part].contiguous()
         filtered = kernels[0].filter(values)
         filtered += kernels[1].filter(values)
         torch.add(filtered, logits[:, part], out=posterior[:, part])
-    height = max(1, _MAX_BUFFER // padded)
+    height = max(1, limit // padded)
     for start in range(0, len(posterior), height):
         rows = posterior[start : start + height]
         rows.copy_(rows.softmax(1))
@@ -227,14 +245,14 @@ def _iterate(kernels: tuple[Lattice, Lattice], posterior: Tensor, logits: Tensor
 
 def _smoothness_kernel(count: int, height: int, width: int, device: torch.device, config: CRFConfig) -> Lattice:
     """Normalised and weighted kernel on position alone; it depends on the size of the images only."""
-    build = _position_lattice if count * height * width <= _CACHED_POINTS else _position_lattice.__wrapped__
-    return build(count, height, width, device, config.gaussian_sxy, config.gaussian_compat)
+    build = _position_lattice if height * width <= _CACHED_POINTS else _position_lattice.__wrapped__
+    return build(height, width, device, config.gaussian_sxy, config.gaussian_compat).repeated(count)
 
 
 @lru_cache(maxsize=4)
-def _position_lattice(count: int, height: int, width: int, device: torch.device, sxy: float, compat: float) -> Lattice:
+def _position_lattice(height: int, width: int, device: torch.device, sxy: float, compat: float) -> Lattice:
     position = _positions(height, width, device) / sxy
-    return build_lattice(position.expand(count, -1, -1)).normalized(compat)
+    return build_lattice(position[None]).normalized(compat)
 
 
 def _appearance_kernel(images: Tensor, config: CRFConfig) -> Lattice:
@@ -286,6 +304,12 @@ def _check_probabilities(probabilities: Tensor, images: Tensor) -> None:
         )
     if bool(probabilities.isnan().any()):
         raise ConfigError("Expected probabilities between 0 and 1, but got NaN.")
+
+
+def _check_labels(labels: Sequence[int] | None, probabilities: Tensor) -> None:
+    count, most = probabilities.shape[:2]
+    if labels is not None and (len(labels) != count or not all(1 <= number <= most for number in labels)):
+        raise ConfigError(f"Expected a number of labels from 1 to {most} for each of {count} image(s), but got {list(labels)}.")
 
 
 def _check_config(config: CRFConfig, iterations: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from primaps.config import ProposalConfig, preset_config
 from primaps.errors import ConfigError
-from primaps.proposals.crf import mean_field, official_uint8
+from primaps.proposals.crf import mean_field_batch, official_uint8
 from primaps.proposals.principal import MASK_LIMIT, principal_masks, soft_scores
 from primaps.types import Image, MaskProposals
 
@@ -77,9 +78,13 @@ def extract_proposals(
         official_anchor=config.official_order,
     )
     scores, guards = soft_scores(masks.similarity)
-    labels, crf_guards = _refined(pixels, scores, config, max_pixels)
-    label_image, kept = _consecutive(labels, len(masks.scores), config.min_area)
-    return MaskProposals(label_image, masks.scores.cpu().numpy()[kept], masks.guards + guards + crf_guards)
+    labels, erased = refined(
+        pixels[None], scores[None], (len(scores),), config, crf_size(pixels.shape[:2], len(scores), max_pixels)
+    )
+    label_images, kept = consecutive(labels, len(masks.scores), config.min_area)
+    crf_guards = ("crf_erased_all",) if erased[0] else ()
+    mask_scores = masks.scores.cpu().numpy()[kept[0].cpu().numpy()]
+    return MaskProposals(label_images[0].cpu().numpy(), mask_scores, masks.guards + guards + crf_guards)
 
 
 def _checked(image: Image | torch.Tensor, features: NDArray[np.floating] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,34 +104,55 @@ def _checked(image: Image | torch.Tensor, features: NDArray[np.floating] | torch
     return pixels.to(grid.device), grid
 
 
-def _refined(
-    pixels: torch.Tensor, scores: torch.Tensor, config: ProposalConfig, max_pixels: int
-) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """(H, W) labels after the CRF, 0 = background, and the guards that were needed."""
-    height, width = pixels.shape[:2]
-    if len(scores) == 1:
-        return torch.zeros(height, width, dtype=torch.int64), ()
-    size = limited_size((height, width), min(max_pixels, POSTERIOR_LIMIT // len(scores)))
+def crf_size(size: Sequence[int], labels: int, max_pixels: int) -> tuple[int, int]:
+    """(height, width) at which an image of this size is refined with so many labels, before `ProposalConfig.crf_scale`."""
+    return limited_size((size[0], size[1]), min(max_pixels, POSTERIOR_LIMIT // labels))
+
+
+def refined(
+    pixels: torch.Tensor, scores: torch.Tensor, labels: Sequence[int], config: ProposalConfig, size: tuple[int, int]
+) -> tuple[torch.Tensor, list[bool]]:
+    """Labels after the CRF, of N images of one size.
+
+    Args:
+        pixels: (N, H, W, 3) uint8 RGB.
+        scores: (N, M, h, w) float32 log-probabilities of background and proposals.
+        labels: How many of the M labels each image has.
+        config: Settings of the extraction.
+        size: Of `crf_size`.
+
+    Returns:
+        (N, H, W) int64 labels, 0 = background, and per image whether the CRF had erased all proposals, so that those before it
+        were taken.
+    """
+    height, width = pixels.shape[1:3]
+    if max(labels) == 1:
+        return torch.zeros(len(pixels), height, width, dtype=torch.int64, device=pixels.device), [False] * len(pixels)
     pixels = _reduced(pixels, _fraction(size, config.crf_scale))
     if config.official_order:
         pixels = official_uint8(pixels)
-    upsampled = _upsampled(scores, (pixels.shape[0], pixels.shape[1]))
+    maps = _upsampled(scores, (pixels.shape[1], pixels.shape[2]))
+    if min(labels) < scores.shape[1]:
+        numbers = torch.tensor(labels, device=maps.device)[:, None, None, None]
+        maps = maps.masked_fill(torch.arange(scores.shape[1], device=maps.device)[:, None, None] >= numbers, -torch.inf)
     constants = dataclasses.replace(config.crf, bilateral_sxy=config.crf.bilateral_sxy * config.crf_scale)
-    posterior = _upsampled(mean_field(pixels, upsampled.softmax(dim=0), constants), size)
-    labels = posterior.max(dim=0).indices  # ten times as fast as argmax
-    guards: tuple[str, ...] = ()
-    if not config.official_order and not labels.any():
-        # The CRF let the background take everything; the masks before it are better than no proposal at all.
-        labels, guards = upsampled[1:].argmax(dim=0) + 1, ("crf_erased_all",)
-        labels[upsampled[0] >= upsampled[1:].amax(dim=0)] = 0
-    return enlarge_nearest(labels, height, width).cpu(), guards
+    posterior = _upsampled(mean_field_batch(pixels, maps.softmax(dim=1), constants, labels=labels), size)
+    found = posterior.max(dim=1).indices  # ten times as fast as argmax
+    result = enlarge_nearest(found, height, width)
+    if config.official_order:
+        return result, [False] * len(found)
+    # Where the CRF let the background take everything, the masks before it are better than no proposal at all.
+    erased = [count > 1 and not any_left for count, any_left in zip(labels, found.flatten(1).any(dim=1).tolist(), strict=True)]
+    for image in (index for index, lost in enumerate(erased) if lost):
+        before = maps[image, 1:].argmax(dim=0) + 1
+        before[maps[image, 0] >= maps[image, 1:].amax(dim=0)] = 0
+        result[image] = enlarge_nearest(before, height, width)
+    return result, erased
 
 
 def _upsampled(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """(M, h, w) maps at another (height, width), bilinear, pixel centres aligned."""
-    if maps.shape[1:] == size:
-        return maps
-    return F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]
+    """(N, M, h, w) maps at another (height, width), bilinear, pixel centres aligned."""
+    return maps if maps.shape[2:] == size else F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
 def _fraction(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -136,16 +162,17 @@ def _fraction(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 def shrink(pixels: torch.Tensor, max_pixels: int) -> torch.Tensor:
     """(H, W, 3) uint8 image of at most ``max_pixels`` pixels."""
-    return _reduced(pixels, limited_size((pixels.shape[0], pixels.shape[1]), max_pixels))
+    size = limited_size((pixels.shape[0], pixels.shape[1]), max_pixels)
+    return pixels if size == pixels.shape[:2] else _reduced(pixels[None], size)[0]
 
 
 def _reduced(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """(H, W, 3) uint8 image at a (height, width) that is not larger."""
-    if size == (pixels.shape[0], pixels.shape[1]):
+    """(N, H, W, 3) uint8 images at a (height, width) that is not larger."""
+    if size == (pixels.shape[1], pixels.shape[2]):
         return pixels
-    planes = pixels.permute(2, 0, 1)[None]
-    small = F.interpolate(planes.float(), size=size, mode="bilinear", antialias=True)[0]  # for integers there is no GPU kernel
-    return small.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous()
+    planes = pixels.permute(0, 3, 1, 2)
+    small = F.interpolate(planes.float(), size=size, mode="bilinear", antialias=True)  # for integers there is no GPU kernel
+    return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
@@ -160,16 +187,26 @@ def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
 
 
 def enlarge_nearest(labels: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """(h, w) ids resampled to (height, width): each pixel takes the id of the cell that its centre lies in."""
-    rows = (torch.arange(height, device=labels.device) * 2 + 1) * labels.shape[0] // (2 * height)
-    columns = (torch.arange(width, device=labels.device) * 2 + 1) * labels.shape[1] // (2 * width)
-    return labels[rows][:, columns]
+    """(..., h, w) ids resampled to (..., height, width): each pixel takes the id of the cell that its centre lies in."""
+    rows = (torch.arange(height, device=labels.device) * 2 + 1) * labels.shape[-2] // (2 * height)
+    columns = (torch.arange(width, device=labels.device) * 2 + 1) * labels.shape[-1] // (2 * width)
+    return labels[..., rows, :][..., columns]
 
 
-def _consecutive(labels: torch.Tensor, num_masks: int, min_area: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Close the gaps of ids that lost all (or too many) pixels; also the indices of the proposals that stay."""
-    areas = torch.bincount(labels.flatten(), minlength=num_masks + 1)[1:]
-    kept = (areas >= max(1, min_area)).nonzero().flatten()
-    table = torch.zeros(num_masks + 1, dtype=torch.int32)
-    table[kept + 1] = torch.arange(1, len(kept) + 1, dtype=torch.int32)
-    return table[labels].numpy(), kept.numpy()
+def consecutive(labels: torch.Tensor, num_masks: int, min_area: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Close the gaps of ids that lost all (or too many) pixels.
+
+    Args:
+        labels: (N, H, W) int64 ids from 0 to ``num_masks``.
+        num_masks: K.
+        min_area: Proposals with fewer pixels become 0.
+
+    Returns:
+        (N, H, W) int32 ids without gaps, and (N, K) bool which proposals stay.
+    """
+    flat = labels.flatten(1)
+    areas = torch.zeros(len(flat), num_masks + 1, dtype=torch.int64, device=labels.device)
+    areas.scatter_add_(1, flat, torch.ones_like(flat))
+    kept = areas[:, 1:] >= max(1, min_area)
+    table = F.pad((kept.cumsum(dim=1) * kept).int(), (1, 0))
+    return table.gather(1, flat).view(labels.shape), kept

@@ -48,6 +48,20 @@ class SparseRows:
         """
         return F.embedding_bag(self.columns, values, self.starts, mode="sum", per_sample_weights=self.weights)
 
+    def repeated(self, count: int, columns: int) -> SparseRows:
+        """The block-diagonal matrix of ``count`` copies.
+
+        Args:
+            count: Number of copies.
+            columns: Number of columns of one copy.
+        """
+        entries = len(self.columns)
+        dtype = torch.int32 if count * max(entries, columns) < 2**31 else torch.int64
+        copy = torch.arange(count, dtype=dtype, device=self.columns.device)[:, None]
+        return SparseRows(
+            (self.columns + copy * columns).flatten(), (self.starts + copy * entries).flatten(), self.weights.repeat(count)
+        )
+
 
 @dataclass(frozen=True)
 class Lattice:
@@ -86,6 +100,16 @@ class Lattice:
         for axis in self.blur:
             vertices = axis @ vertices
         return self.slice @ vertices
+
+    def repeated(self, count: int) -> Lattice:
+        """The lattice of ``count`` groups of points that all lie as these do; groups do not influence each other."""
+        if count == 1:
+            return self
+        return Lattice(
+            splat=self.splat.repeated(count, self.num_points),
+            blur=tuple(axis.repeated(count, self.num_vertices) for axis in self.blur),
+            slice=self.slice.repeated(count, self.num_vertices),
+        )
 
     def normalized(self, scale: float = 1.0) -> Lattice:
         """The lattice of the symmetrically normalised filter scale * D^-1/2 K D^-1/2 with D = diag(K 1) + 1e-20.
