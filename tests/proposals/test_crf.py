@@ -405,3 +405,12 @@ def test_official_uint8_equals_the_torchvision_round_trip():
 def test_official_uint8_refuses_float_images():
     with pytest.raises(ConfigError, match="dtype uint8"):
         official_uint8(np.zeros((4, 4, 3), np.float32))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("place", [(0, 0, 0), (1, 3, 2), (1, 5, 4)])
+def test_a_single_nan_among_probabilities_is_refused(dtype, place):
+    given = torch.full((2, 6, 5), 0.5, dtype=dtype)
+    given[place] = torch.nan
+    with pytest.raises(ConfigError, match="between 0 and 1, but got NaN"):
+        mean_field(torch.zeros(6, 5, 3, dtype=torch.uint8), given)

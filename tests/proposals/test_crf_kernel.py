@@ -112,6 +112,21 @@ def test_layout_of_the_probabilities_does_not_matter():
     assert torch.equal(both(image, probability.double())[0], both(image, probability)[0])
 
 
+@pytest.mark.parametrize("points", [1, 63, 64, 65, 130])
+@pytest.mark.parametrize(("labels", "width"), [(1, 4), (2, 4), (4, 4), (7, 8), (16, 16)])
+def test_rows_of_labels_and_back(labels, width, points):
+    rng = np.random.default_rng(points)
+    given, factor = rng.random((labels, points), dtype=np.float32), rng.random(points, dtype=np.float32)
+    rows, back = np.full(points * width + 3, 9, np.float32), np.empty_like(given)
+    crf_kernel._pack(given, factor, np.float32(-1), rows, (0,) * width)
+    expected = np.full((points, width), -1, np.float32)
+    expected[:, :labels] = (given * factor).T
+    assert np.array_equal(rows[: points * width].reshape(points, width), expected)
+    assert (rows[points * width :] == 9).all()
+    crf_kernel._unpack(rows, back, (0,) * width)
+    assert np.array_equal(back, given * factor)
+
+
 def test_threads_give_the_same_bytes():
     images = [picture(60, 50, seed) for seed in range(4)]
     given = [probabilities(20, 60, 50, seed) for seed in range(4)]

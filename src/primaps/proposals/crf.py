@@ -302,7 +302,7 @@ def _check_probabilities(probabilities: Tensor, images: Tensor) -> None:
         raise ConfigError(
             f"Expected floating-point probabilities on {images.device}, but got {probabilities.dtype} on {probabilities.device}."
         )
-    if bool(probabilities.isnan().any()):
+    if bool(probabilities.detach().max().isnan()):  # the largest of values is NaN if one of them is
         raise ConfigError("Expected probabilities between 0 and 1, but got NaN.")
 
 

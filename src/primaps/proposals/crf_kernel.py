@@ -229,21 +229,25 @@ def _take_softmax(
 def _pack(labels_first: NDArray[np.float32], factor: Floats, padding: np.float32, rows: Floats, lanes: Lanes) -> None:
     """From (labels, pixels), times a factor for each pixel, to one row of labels per pixel; rows are filled up."""
     labels, points = labels_first.shape
-    for begin in range(0, points, _PIXELS_AT_ONCE):
-        end = min(points, begin + _PIXELS_AT_ONCE)
-        for label in range(labels):
+    # Numbers without sign need not be looked at for counting from the end, which would take longer than to copy.
+    width, block = np.uint64(len(lanes)), np.uint64(_PIXELS_AT_ONCE)
+    for begin in range(np.uint64(0), np.uint64(points), block):
+        end = min(np.uint64(points), begin + block)
+        for label in range(np.uint64(labels)):
             for point in range(begin, end):
-                rows[point * len(lanes) + label] = labels_first[label, point] * factor[point]
-        for label in range(labels, len(lanes)):
+                rows[point * width + label] = labels_first[label, point] * factor[point]
+        for label in range(np.uint64(labels), width):
             for point in range(begin, end):
-                rows[point * len(lanes) + label] = padding
+                rows[point * width + label] = padding
 
 
 @compiled
 def _unpack(rows: Floats, labels_first: NDArray[np.float32], lanes: Lanes) -> None:
     """From one row of labels per pixel to (labels, pixels)."""
     labels, points = labels_first.shape
-    for begin in range(0, points, _PIXELS_AT_ONCE):
-        for label in range(labels):
-            for point in range(begin, min(points, begin + _PIXELS_AT_ONCE)):
-                labels_first[label, point] = rows[point * len(lanes) + label]
+    width, block = np.uint64(len(lanes)), np.uint64(_PIXELS_AT_ONCE)  # without sign as above
+    for begin in range(np.uint64(0), np.uint64(points), block):
+        end = min(np.uint64(points), begin + block)
+        for label in range(np.uint64(labels)):
+            for point in range(begin, end):
+                labels_first[label, point] = rows[point * width + label]

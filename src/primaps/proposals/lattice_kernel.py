@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from primaps.compiling.functions import compiled, inlined
+from primaps.compiling.vectors import prefetch
 from primaps.proposals.permutohedral import coordinate_ranges, elevate
 
 _ROUNDER = np.float32(12582912.0)
@@ -22,11 +23,14 @@ _ROUNDER = np.float32(12582912.0)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio: the upper bits of a product with it are well mixed (Knuth, TAOCP 3, section 6.4)."""
 
-_SLOTS_PER_VERTEX = 4
+_SLOTS_PER_VERTEX = 2
 """Places in the hash table for each vertex that is expected."""
 
 _BLOCK = 64
 """Points that are worked on together."""
+
+_AHEAD = 16
+"""How many vertices ahead their place in the hash table is asked for: it is likely not to be found in the cache."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,9 @@ def _number(
             for vertex in range(vertices):
                 keys[vertex] = fewer[vertex]
             _rehash(keys, vertices, slots)
+        for remainder in range(size):
+            for point in range(block):
+                prefetch(slots, _home(slots, wanted[remainder, point]))
         for point in range(block):
             for remainder in range(size):
                 key = wanted[remainder, point]
@@ -204,11 +211,16 @@ def _pack_keys(
 
 
 @inlined
+def _home(slots: NDArray[np.int32], key: np.int64) -> np.uint64:
+    """Where the search for ``key`` begins in a hash table of 2^n places."""
+    return ((np.uint64(key) * _MULTIPLIER) >> np.uint64(32)) & np.uint64(slots.size - 1)
+
+
+@inlined
 def _find_slot(keys: NDArray[np.int64], slots: NDArray[np.int32], key: np.int64) -> np.uint64:
     """Where ``key`` stands in a hash table of 2^n places, or the free place where it belongs."""
     mask = np.uint64(slots.size - 1)
-    product = np.uint64(key) * _MULTIPLIER
-    slot = (product >> np.uint64(32)) & mask
+    slot = _home(slots, key)
     while slots[slot] >= 0 and keys[slots[slot]] != key:
         slot = (slot + np.uint64(1)) & mask
     return slot
@@ -239,6 +251,7 @@ def _link(
         step = grown - size * strides[axis]
         for vertex in range(count):
             is_first[vertex] = True
+            prefetch(slots, _home(slots, keys[min(vertex + _AHEAD, count - 1)] + step))
             follower[vertex] = slots[_find_slot(keys, slots, keys[vertex] + step)]
         for vertex in range(count):
             if follower[vertex] >= 0:
