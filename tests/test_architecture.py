@@ -10,7 +10,7 @@ STAGES = ("data", "features", "proposals", "prototypes", "evaluation", "outputs"
 # Only leftwards: a module may import modules of its own or an earlier group.
 GROUPS = (
     ("types", "errors"),
-    ("config", "store", "progress", "model", "run", "compiling", "cores"),
+    ("config", "store", "progress", "model", "run", "compiling", "cores", "group", "processes"),
     STAGES,
     ("pipeline",),
     ("segmenter",),
@@ -27,6 +27,7 @@ PURE = (
     "prototypes/tokens.py",
     "prototypes/compiled_steps.py",
     "prototypes/plain_steps.py",
+    "prototypes/replicas.py",
     "evaluation/matching.py",
     "evaluation/metrics.py",
 )

@@ -36,3 +36,7 @@ class OutputError(PrimapsError):
 
 class MissingExtraError(PrimapsError):
     """A feature needs an optional dependency that is not installed."""
+
+
+class ProcessError(PrimapsError):
+    """One of several processes ended before its work was done, or does not answer."""

@@ -158,6 +158,17 @@ class FeatureMoments:
         self.mean += shift * (other.count / total)
         self.count = total
 
+    def to_tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Count, mean and scatter matrix, as `from_tensors` takes them."""
+        return torch.tensor(self.count), self.mean, self.scatter
+
+    @classmethod
+    def from_tensors(cls, count: Tensor, mean: Tensor, scatter: Tensor) -> FeatureMoments:
+        """The inverse of `to_tensors`."""
+        moments = cls(len(mean))
+        moments.count, moments.mean, moments.scatter = int(count), mean, scatter
+        return moments
+
     def rms_norm(self) -> float:
         """Root mean square Euclidean norm of the tokens; 0 without tokens."""
         return math.sqrt(float(self.scatter.trace()) / max(1, self.count) + float(self.mean.square().sum()))

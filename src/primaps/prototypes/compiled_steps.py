@@ -1,7 +1,7 @@
 """What a step of EM does with every pixel of a batch, by compiled loops on the CPU, one image per thread.
 
 Equal to `primaps.prototypes.plain_steps` up to rounding. Sums over images are in the order of the
-images, so that they do not depend on the number of threads.
+images, so that they depend neither on the number of threads nor on that of processes.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ def ballots(token_logits: Sequence[Tensor], proposals: Sequence[Tensor], stride:
 def mean_probabilities(token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int, workers: Workers) -> Tensor:
     """(K,) float32 mean class probabilities over all pixels of a batch, see `primaps.prototypes.plain_steps`."""
 
-    def total(pair: tuple[Tensor, tuple[int, int]]) -> tuple[Tensor, int]:
-        return pixel_kernel.probability_sum(pair[0].detach(), pair[1], stride)
+    def total(pair: tuple[Tensor, tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        probabilities, pixels = pixel_kernel.probability_sum(pair[0].detach(), pair[1], stride)
+        return probabilities, torch.tensor(pixels)
 
-    sums, counts = zip(*workers.each(total, zip(token_logits, sizes, strict=True)), strict=True)
-    mean: Tensor = torch.stack(sums).sum(0) / sum(counts)
+    parts = list(workers.each(total, zip(token_logits, sizes, strict=True)))
+    sums, counts = zip(*workers.gather(parts), strict=True)
+    mean: Tensor = torch.stack(sums).sum(0) / sum(int(count) for count in counts)
     return mean.float()
 
 
@@ -65,7 +67,7 @@ def cross_entropy(
         votes: Per image (M + 1,) int64.
         weights: (K,) float32 weight of each class.
         pixels: Per image (P,) int64 random pixels, each of which stands for H * W / P; None = all pixels.
-        workers: Threads.
+        workers: Threads, and processes over which the sum goes; per-image arguments are of this process's images.
 
     Returns:
         () float32.
@@ -87,7 +89,8 @@ class _CrossEntropy(torch.autograd.Function):
             return loss * share, gradient.mul_(share)
 
         losses, ctx.gradients = zip(*workers.each(work, zip(token_logits, images, strict=True)), strict=True)
-        return weights.new_tensor(sum(losses))
+        parts = workers.gather([(torch.tensor(loss, dtype=torch.float64),) for loss in losses])
+        return weights.new_tensor(sum(float(loss) for (loss,) in parts))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

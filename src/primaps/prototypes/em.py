@@ -93,17 +93,19 @@ def expectation(
 
     Args:
         teacher: (K, C) float32 effective prototypes of the teacher.
-        images: The batch.
+        images: The batch; with several processes, this one's part of it.
         stride: Pixel stride of the grid that votes.
-        min_agreement: As for `vote`.
-        workers: Threads for images on the CPU; None = the calling one.
+        min_agreement: As for `vote`, over the whole batch.
+        workers: Threads for images on the CPU, and processes; None = the calling one.
 
     Returns:
-        Per image (M + 1,) int64 as from `vote`; M is at least the number of its proposals.
+        Per image of ``images`` (M + 1,) int64 as from `vote`; M is at least the number of its proposals.
     """
     steps, workers = _steps(teacher.device), workers or Workers()
     tokens = steps.token_logits(teacher.detach(), [image.teacher_features for image in images], workers)
-    return vote(steps.ballots(tokens, [image.proposals for image in images], stride, workers), min_agreement)
+    ballots = steps.ballots(tokens, [image.proposals for image in images], stride, workers)
+    votes = vote([counts for (counts,) in workers.gather([(counts,) for counts in ballots])], min_agreement)
+    return [each.to(teacher.device) for each in workers.own(votes)]
 
 
 def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
@@ -136,28 +138,29 @@ def student_loss(
 
     Args:
         student: (K, C) float32 effective prototypes of the student; the loss is differentiable in them.
-        images: The batch.
+        images: The batch; with several processes, this one's part of it.
         votes: From `expectation`.
         gamma: Focal exponent.
         vote_stride: Pixel stride of the grid for the mean probabilities.
         pixels_per_image: Random pixels per image (with replacement); None, or at least the image's pixels, = all pixels.
         generator: Source of the random pixels, on the CPU; not used with all pixels.
-        workers: Threads for images on the CPU; None = the calling one.
+        workers: Threads for images on the CPU, and processes; None = the calling one.
 
     Returns:
-        () float32.
+        () float32, of the whole batch.
     """
     steps, workers = _steps(student.device), workers or Workers()
     tokens = steps.token_logits(student, [image.student_features for image in images], workers)
     sizes, proposals = [image.size for image in images], [image.proposals for image in images]
     weights = focal_class_weights(steps.mean_probabilities(tokens, sizes, vote_stride, workers), gamma)
-    pixels = [_draw_pixels(size, pixels_per_image, generator) for size in sizes]
+    counts = _of_all([height * width for height, width in sizes], workers)
+    # Drawn for all images, so that they do not depend on the number of processes.
+    pixels = workers.own([_draw_pixels(count, pixels_per_image, generator) for count in counts])
     total: Tensor = steps.cross_entropy(tokens, proposals, votes, weights, pixels, workers)
-    return total / sum(height * width for height, width in sizes)
+    return total / sum(counts)
 
 
-def _draw_pixels(size: tuple[int, int], pixels_per_image: int | None, generator: torch.Generator | None) -> Tensor | None:
-    count = size[0] * size[1]
+def _draw_pixels(count: int, pixels_per_image: int | None, generator: torch.Generator | None) -> Tensor | None:
     if pixels_per_image is None or pixels_per_image >= count:
         return None
     return torch.randint(count, (pixels_per_image,), generator=generator)
@@ -168,15 +171,20 @@ def kmeans_loss(prototypes: Tensor, features: Sequence[Tensor], workers: Workers
 
     Args:
         prototypes: (K, C) float32, any norm; the loss is differentiable in them.
-        features: Per image (C, h, w) floating point.
-        workers: Threads for images on the CPU; None = the calling one.
+        features: Per image of the batch (C, h, w) floating point; with several processes, of this one's part of it.
+        workers: Threads for images on the CPU, and processes; None = the calling one.
 
     Returns:
-        () float32 in [-1, 1].
+        () float32 in [-1, 1], of the whole batch.
     """
-    steps, directions = _steps(prototypes.device), F.normalize(prototypes, dim=1)
-    total: Tensor = steps.closest_cosines(directions, features, workers or Workers())
-    return -total / sum(values[0].numel() for values in features)
+    steps, workers, directions = _steps(prototypes.device), workers or Workers(), F.normalize(prototypes, dim=1)
+    total: Tensor = steps.closest_cosines(directions, features, workers)
+    return -total / sum(_of_all([values[0].numel() for values in features], workers))
+
+
+def _of_all(counts: list[int], workers: Workers) -> list[int]:
+    """Per image of the whole batch what is given per image of this process's part."""
+    return [int(count) for (count,) in workers.gather([(torch.tensor(count),) for count in counts])]
 
 
 def _steps(device: torch.device) -> ModuleType:

@@ -4,7 +4,8 @@ Three phases: principal directions of the features, cosine k-means from there, E
 k-means). Where initial prototypes are given, EM starts from them at once, and the baseline's k-means does. All randomness derives
 from (seed, phase, epoch or step), so a fit resumes at any step from tensors alone and gives the same bytes as an undisturbed one,
 on the same machine. On a CPU images are worked on side by side, each by one thread, and sums over images are in their order, so
-that the number of threads does not matter.
+that the number of threads does not matter. Several processes divide the images of every batch between them, hold equal states, and
+give what one process gives: on a CPU the same bytes, elsewhere up to rounding.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 from primaps.config import MAX_CLASSES, FitConfig
 from primaps.cores import Workers, workers
 from primaps.errors import CheckpointError, ConfigError, DatasetError
+from primaps.group import Group
 from primaps.prototypes.classifier import FeatureMoments, Prototypes, logits, principal_directions
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss, update_teacher
 from primaps.types import CheckpointStore, FeatureSource, FitResult, View
@@ -140,6 +142,7 @@ def fit_prototypes(
     checkpoint: CheckpointStore | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
+    group: Group | None = None,
 ) -> FitResult:
     """Fit class prototypes without labels.
 
@@ -151,21 +154,26 @@ def fit_prototypes(
         initial: (K, C) float32 directions to start from, for example the cluster centres of a head (Hahn et al. 2024, section
             4.2), of any norm; None = principal directions.
         device: Where the steps are computed. The initialisation is computed on the CPU on every device.
-        checkpoint: Where to resume from and to save to; None = neither.
+        checkpoint: Where to resume from and to save to; None = neither. With several processes, that of process 0 counts.
         progress: Called after every step.
         watch: Called with the loss of every step of the main phase.
+        group: Processes that all call this with the same arguments; each reads the features of its own part of every batch only.
+            None = this one alone.
 
     Returns:
         The fitted prototypes, on the CPU.
 
     Raises:
-        ConfigError: If a setting is out of range, or ``initial`` is not (K, C).
+        ConfigError: If a setting is out of range, ``initial`` is not (K, C), or a batch has fewer images than there are processes.
         DatasetError: If there are no images, or their features do not fit together or are not finite.
         CheckpointError: If the checkpoint belongs to another fit.
     """
     _check_settings(len(source), num_clusters, config, seed)
+    most = min(config.batch_size, len(source))
+    if group is not None and group.size > most:
+        raise ConfigError(f"Expected at most {most} processes, one per image of a batch, but got {group.size}. Use fewer.")
     device = torch.device(device)
-    with workers(device.type == "cpu") as threads:
+    with workers(device.type == "cpu", group) as threads:
         return _Fit(source, num_clusters, config, seed, device, checkpoint, progress, initial, threads, watch).run()
 
 
@@ -209,14 +217,14 @@ class _Fit:
         chosen = self._order(_Phase.PCA, 0)[: self.config.pca_images]
         moments = FeatureMoments(len(self.source.features(chosen[0], View())))
 
-        def measure(index: int) -> FeatureMoments:
+        def measure(index: int) -> tuple[Tensor, ...]:
             try:
-                return moments.measure(self.source.features(index, View()).cpu())
+                return moments.measure(self.source.features(index, View()).cpu()).to_tensors()
             except DatasetError as error:
                 raise DatasetError(f"Image {index}: {error}") from error
 
-        for done, found in enumerate(self.workers.each(measure, chosen), start=1):
-            moments.merge(found)
+        for done, found in enumerate(self.workers.shared(measure, chosen), start=1):
+            moments.merge(FeatureMoments.from_tensors(*found))
             self._report("pca", done, len(chosen))
         if self.initial is None:
             directions = principal_directions(moments, self.num_clusters, self._generator(_Phase.PCA, _Draw.STEP, 0))
@@ -274,14 +282,14 @@ class _Fit:
             self._report(state.phase.name.lower(), state.step, steps)
 
     def _kmeans_step(self, state: _State, batch: list[int]) -> Tensor:
-        features = list(self.workers.each(self._features, [(index, View()) for index in batch]))
+        features = list(self.workers.each(self._features, [(index, View()) for index in self.workers.own(batch)]))
         return kmeans_loss(state.student.direction, features, self.workers)
 
     def _em_step(self, state: _State, batch: list[int]) -> Tensor:
         config = self.config
         generator = self._generator(state.phase, _Draw.STEP, state.step)
         views = [self._draw_views(generator) for _ in batch]
-        images = list(self.workers.each(self._training_image, zip(batch, views, strict=True)))
+        images = list(self.workers.each(self._training_image, self.workers.own(list(zip(batch, views, strict=True)))))
         # Logits are linear: scaling K prototypes equals scaling all features.
         teacher, student = (prototypes.effective() * state.feature_scale for prototypes in (state.teacher, state.student))
         votes = expectation(teacher, images, config.vote_stride, config.min_agreement, self.workers)
@@ -320,11 +328,11 @@ class _Fit:
         teacher = (state.student if cosine else state.teacher).effective().detach() * scale
         usage = torch.zeros(self.num_clusters, dtype=torch.int64)
 
-        def count_tokens(index: int) -> Tensor:
+        def count_tokens(index: int) -> tuple[Tensor]:
             winners = logits(self._features((index, View())), teacher, cosine=cosine).max(0).indices
-            return torch.bincount(winners.flatten(), minlength=self.num_clusters).cpu()
+            return (torch.bincount(winners.flatten(), minlength=self.num_clusters).cpu(),)
 
-        for done, counts in enumerate(self.workers.each(count_tokens, range(len(self.source))), start=1):
+        for done, (counts,) in enumerate(self.workers.shared(count_tokens, range(len(self.source))), start=1):
             usage += counts
             self._report("usage", done, len(self.source))
         return FitResult(
@@ -355,14 +363,16 @@ class _Fit:
         return torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
 
     def _resume(self) -> _State | None:
-        tensors = self.checkpoint.load() if self.checkpoint is not None else None
-        if tensors is None:
+        group = self.workers.group
+        found = self.checkpoint.load() if self.checkpoint is not None and group.rank == 0 else None
+        tensors = group.exchange(found or {})[0]
+        if not tensors:
             return None
         channels = len(self.source.features(0, View()))
         return _State.from_tensors(tensors, (self.num_clusters, channels), self.device)
 
     def _save(self, state: _State) -> None:
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and self.workers.group.rank == 0:
             self.checkpoint.save(state.to_tensors())
 
     def _report(self, phase: str, done: int, total: int) -> None:

@@ -1,6 +1,7 @@
 """What a step of EM does with every pixel of a batch, in plain torch: the reference, and the path on devices other than the CPU.
 
-`primaps.prototypes.compiled_steps` has the same functions as compiled loops for the CPU.
+`primaps.prototypes.compiled_steps` has the same functions as compiled loops for the CPU. Images of equal shapes are taken together,
+so with several processes, each with its own images of the batch, sums are those of one process up to rounding.
 """
 
 from __future__ import annotations
@@ -16,34 +17,40 @@ from torch.utils.checkpoint import checkpoint
 from primaps.cores import Workers
 from primaps.prototypes.classifier import logits
 from primaps.prototypes.pixels import equal_shapes, pixel_grid, sample, upsample
+from primaps.prototypes.replicas import over_processes, replicated
 from primaps.types import IGNORE_INDEX
 
 
-def token_logits(prototypes: Tensor, features: Sequence[Tensor], _: Workers | None = None) -> list[Tensor]:
+def token_logits(prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None = None) -> list[Tensor]:
     """Class logits of the tokens of every image.
 
     Args:
         prototypes: (K, C) float32; the logits are differentiable in them.
         features: Per image (C, h, w) floating point.
+        workers: Processes over which gradients are added; None = this one.
 
     Returns:
         Per image (K, h, w) float32.
     """
+    prototypes = replicated(prototypes, workers or Workers())
     return [logits(values, prototypes) for values in features]
 
 
-def closest_cosines(prototypes: Tensor, features: Sequence[Tensor], _: Workers | None = None) -> Tensor:
+def closest_cosines(prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None = None) -> Tensor:
     """Sum over all tokens of all images of the cosine to the closest prototype.
 
     Args:
         prototypes: (K, C) float32; the sum is differentiable in them.
         features: Per image (C, h, w) floating point.
+        workers: Processes over which the sum goes, each with its own images; None = this one.
 
     Returns:
         () float32.
     """
+    workers = workers or Workers()
+    prototypes = replicated(prototypes, workers)
     closest = [logits(values, prototypes, cosine=True).amax(0).flatten() for values in features]
-    return torch.cat(closest).sum()
+    return over_processes(torch.cat(closest).sum(), workers)
 
 
 @torch.no_grad()
@@ -75,7 +82,7 @@ def ballots(
 
 @torch.no_grad()
 def mean_probabilities(
-    token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int = 1, _: Workers | None = None
+    token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int = 1, workers: Workers | None = None
 ) -> Tensor:
     """Mean class probabilities over all pixels of a batch, ignored ones included.
 
@@ -83,17 +90,18 @@ def mean_probabilities(
         token_logits: Per image (K, h, w) float32.
         sizes: Per image (H, W) in pixels.
         stride: Pixel stride of the grid that counts.
+        workers: Processes over which the mean goes, each with its own images; None = this one.
 
     Returns:
         (K,) float32, sums to 1.
     """
-    total, pixels = torch.zeros(len(token_logits[0]), device=token_logits[0].device), 0
+    total, pixels, workers = torch.zeros(len(token_logits[0]), device=token_logits[0].device), 0, workers or Workers()
     for members in equal_shapes(token_logits, sizes, stride):
         stacked = torch.stack([token_logits[index] for index in members])
         probabilities = upsample(stacked, sizes[members[0]], stride).softmax(1)
         total += probabilities.sum((0, 2, 3))
         pixels += probabilities[:, 0].numel()
-    return total / pixels
+    return over_processes(total, workers) / int(over_processes(torch.tensor(pixels), workers))
 
 
 def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
@@ -115,7 +123,7 @@ def cross_entropy(
     votes: Sequence[Tensor],
     weights: Tensor,
     pixels: Sequence[Tensor | None],
-    _: Workers | None = None,
+    workers: Workers | None = None,
 ) -> Tensor:
     """Class-weighted cross-entropy to the pseudo labels, summed over the pixels of a batch.
 
@@ -126,6 +134,7 @@ def cross_entropy(
         weights: (K,) float32 weight of each class.
         pixels: Per image (P,) int64 random flat pixel indices, each of which stands for H * W / P pixels; None = all pixels.
             Images of the same shapes must have the same number.
+        workers: Processes over which the sum goes, each with its own images; None = this one.
 
     Returns:
         () float32.
@@ -144,7 +153,7 @@ def cross_entropy(
             chosen = torch.stack(drawn).to(values.device)
             labels = pseudo_labels(ids.flatten(1).gather(1, chosen), classes)
             loss = loss + _sampled_loss(values, sizes[members[0]], chosen, labels, weights) * (ids[0].numel() / chosen.shape[1])
-    return loss
+    return over_processes(loss, workers or Workers())
 
 
 def _all_pixels_loss(token_logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

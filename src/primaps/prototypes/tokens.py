@@ -2,7 +2,7 @@
 
 Features stay in half precision. A thread converts them to single precision into memory that it uses again for the next image,
 and converts them anew for the gradient, which costs less than to keep them. Gradients are added in the order of the images, so
-that they do not depend on the number of threads.
+that they depend neither on the number of threads nor on that of processes.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def closest_cosines(prototypes: Tensor, features: Sequence[Tensor], workers: Wor
 
     Args:
         prototypes: (K, C) float32 unit vectors on the CPU; the sum is differentiable in them.
-        features: Per image (C, h, w) floating point on the CPU.
-        workers: Threads.
+        features: Per image of this process (C, h, w) floating point on the CPU.
+        workers: Threads, and processes over which the sum goes.
 
     Returns:
         () float32.
@@ -74,8 +74,9 @@ class _TokenLogits(torch.autograd.Function):
             values, gradient = pair
             return (_filled_up(gradient.flatten(1)) @ _converted(values, ctx.workers).T)[: len(gradient)]
 
-        pairs = zip(ctx.features, gradients, strict=True)
-        return _summed(ctx.workers.each(product, pairs), ctx.shape), None, None
+        workers: Workers = ctx.workers
+        parts = [(part,) for part in workers.each(product, zip(ctx.features, gradients, strict=True))]
+        return _summed((part for (part,) in workers.gather(parts)), ctx.shape), None, None
 
 
 class _ClosestCosines(torch.autograd.Function):
@@ -83,15 +84,15 @@ class _ClosestCosines(torch.autograd.Function):
     def forward(ctx: Any, prototypes: Tensor, features: Sequence[Tensor], workers: Workers) -> Tensor:
         weights, count = _filled_up(prototypes.detach()), len(prototypes)
 
-        def closest(values: Tensor) -> tuple[float, Tensor]:
+        def closest(values: Tensor) -> tuple[Tensor, Tensor]:
             tokens = _converted(values, workers)
             products = weights @ tokens
             cosines = keep_closest(products[:count].numpy(), tokens.numpy())
-            return cosines, (products @ tokens.T)[:count]
+            return torch.tensor(cosines, dtype=torch.float64), (products @ tokens.T)[:count]
 
-        parts = list(workers.each(closest, features))
+        parts = workers.gather(list(workers.each(closest, features)))
         ctx.gradient = _summed((gradient for _, gradient in parts), prototypes.shape)
-        return prototypes.new_tensor(sum(cosines for cosines, _ in parts))
+        return prototypes.new_tensor(sum(float(cosines) for cosines, _ in parts))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
