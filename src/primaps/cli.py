@@ -67,6 +67,9 @@ MinArea = Annotated[int, typer.Option("--min-area", help="Drop proposals with fe
 MaxMasks = Annotated[int | None, typer.Option("--max-masks", help="At most this many proposals per image.")]
 Crf = Annotated[bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. (default: by preset)")]
 MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="Label maps and CRF work at up to so many pixels.")]
+Processes = Annotated[
+    int, typer.Option("--processes", help="Processes that share the work, on the CPU or on one GPU each; same result.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")]
 
 
@@ -172,6 +175,7 @@ def fit(
     device: Device = "auto",
     model: Annotated[Path | None, typer.Option("--model", help="Folder for the model. (default: RUN/model)")] = None,
     tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="Write TensorBoard events of the fit there.")] = None,
+    processes: Processes = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
@@ -181,7 +185,7 @@ def fit(
 
         changes = {"num_clusters": classes, "seed": seed, "method": _method(method), "initialise": _initial(init)}
         run = pipeline.reopen(run_folder, changes, weights=weights, head=head, device=device, progress=TerminalProgress(console))
-        pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard)
+        pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard, processes=processes)
         typer.echo(f"Model: {model or run_folder / 'model'}")
         _exit(run)
 
@@ -226,6 +230,7 @@ def evaluate(
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
+    processes: Processes = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores there.")] = None,
 ) -> None:
     """Measure a fitted model on labelled images: Hungarian matching over the whole set, then accuracy and mean IoU."""
@@ -233,15 +238,23 @@ def evaluate(
     with reported_errors(console):
         from primaps.data.dataset import load_dataset
         from primaps.scores import as_record, as_text
-        from primaps.segmenter import Segmenter
-        from primaps.segmenter import evaluate as measure
+        from primaps.segmenter import evaluate_saved
         from primaps.store import write_json
 
         if not root.is_dir():
             raise ConfigError(f"Expected --root to be the folder of the data set, but {root} is no folder.")
-        labelled = load_dataset(dataset, root, split)
-        segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
-        result = measure(segmenter, labelled, crf=crf, flip=flip, progress=TerminalProgress(console))
+        labelled, progress = load_dataset(dataset, root, split), TerminalProgress(console)
+        result = evaluate_saved(
+            model,
+            labelled,
+            crf=crf,
+            flip=flip,
+            weights=weights,
+            head=head,
+            device=device,
+            processes=processes,
+            progress=progress,
+        )
         typer.echo(as_text(result))
         if json_file is not None:
             write_json(json_file, as_record(result))

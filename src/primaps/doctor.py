@@ -18,6 +18,7 @@ _OPTIONAL = {
     "skimage": "demo photographs (extra: demo)",
     "sklearn": "demo photographs (extra: demo)",
     "tensorboard": "--tensorboard (extra: tensorboard)",
+    "lightning_fabric": "--processes (extra: distributed)",
 }
 
 

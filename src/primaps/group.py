@@ -1,7 +1,7 @@
 """Several processes that take the same steps: how they divide images, and how each of them comes to know the results of all.
 
-A process works on a part of the images, in their order, and receives what all processes made of all images, in that order. What is
-computed from that is the same on every process, and the same as one process alone computes.
+A process works on a part of the images, in their order, and receives what all processes made of all images, in that order. What
+is computed from that is the same on every process, and the same as one process alone computes.
 """
 
 from __future__ import annotations

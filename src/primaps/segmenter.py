@@ -15,9 +15,12 @@ from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError
 from primaps.evaluation.evaluate import evaluate_label_maps
 from primaps.features.backbone import reload_backbone
+from primaps.features.device import resolve_device
+from primaps.group import Alone, Group
 from primaps.model import Model
 from primaps.pipeline import extract, finishing, fit, open_run
 from primaps.pipeline.prediction import image_features, label_map
+from primaps.processes import Place, check_processes, in_processes
 from primaps.progress import Progress, Silent
 from primaps.types import EvaluationResult, FeatureExtractor, Image
 
@@ -179,7 +182,13 @@ def _paths(images: str | Path | Sequence[str | Path] | LabelledDataset) -> list[
 
 
 def evaluate(
-    segmenter: Segmenter, dataset: LabelledDataset, *, crf: bool = False, flip: bool = False, progress: Progress | None = None
+    segmenter: Segmenter,
+    dataset: LabelledDataset,
+    *,
+    crf: bool = False,
+    flip: bool = False,
+    progress: Progress | None = None,
+    group: Group | None = None,
 ) -> EvaluationResult:
     """Scores of a segmenter on a labelled data set, under one Hungarian matching over all its images.
 
@@ -189,6 +198,7 @@ def evaluate(
         crf: Refine the label maps with the dense CRF.
         flip: Average features with those of the mirrored images.
         progress: Who is told.
+        group: Processes that all call this with the same arguments, and divide the images between them; None = this one alone.
 
     Returns:
         Accuracy, mean IoU and IoU per class as fractions.
@@ -197,16 +207,75 @@ def evaluate(
         DatasetError: If an image or a label cannot be read.
         CheckpointError: If the segmenter is not fitted.
     """
-    told = progress or Silent()
+    told, members = progress or Silent(), group or Alone()
 
     def pairs() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        for index in range(len(dataset)):
+        for index in range(members.rank, len(dataset), members.size):
             sample = dataset[index]
             yield segmenter.predict(sample.image, crf=crf, flip=flip), sample.labels
-            told.advance()
+            told.advance(min(members.size, len(dataset) - index))  # the others are as far
 
     told.start("evaluate", len(dataset))
     try:
-        return evaluate_label_maps(pairs(), segmenter.model.num_clusters, dataset.class_names)
+        return evaluate_label_maps(pairs(), segmenter.model.num_clusters, dataset.class_names, members)
     finally:
         told.finish()
+
+
+def evaluate_saved(
+    folder: str | Path,
+    dataset: LabelledDataset,
+    *,
+    crf: bool = False,
+    flip: bool = False,
+    weights: str | Path | None = None,
+    head: str | Path | None = None,
+    device: str = "auto",
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> EvaluationResult:
+    """Scores of a saved segmenter on a labelled data set, by one or several processes.
+
+    Args:
+        folder: As for `Segmenter.load`.
+        dataset: Images with labels; it is pickled if there are several processes.
+        crf: Refine the label maps with the dense CRF.
+        flip: Average features with those of the mirrored images.
+        weights: As for `Segmenter.load`.
+        head: Likewise.
+        device: Likewise; "cuda" is one GPU per process.
+        processes: How many divide the images between them.
+        progress: Who is told.
+
+    Returns:
+        As from `evaluate`: the number of processes makes no difference to the table of counts.
+
+    Raises:
+        DatasetError: If an image or a label cannot be read.
+        CheckpointError: If there is no model, or the backbone or head is another one.
+        BackboneError: If the backbone's weights cannot be had.
+        ConfigError: If so many processes cannot be had.
+        MissingExtraError: If there shall be several, and Lightning Fabric is not installed.
+        ProcessError: If one of them was ended from outside.
+    """
+    told, target = progress or Silent(), resolve_device(device)
+    check_processes(processes, target)
+    used = max(1, min(processes, len(dataset)))
+    if used < processes:
+        told.note(f"{used} of {processes} processes are used: no more than there are images.")
+    return in_processes(used, target, told, _evaluate_here, folder, dataset, crf=crf, flip=flip, weights=weights, head=head)
+
+
+def _evaluate_here(
+    place: Place,
+    folder: str | Path,
+    dataset: LabelledDataset,
+    *,
+    crf: bool,
+    flip: bool,
+    weights: str | Path | None,
+    head: str | Path | None,
+) -> EvaluationResult:
+    """What every process does."""
+    segmenter = Segmenter.load(folder, weights=weights, head=head, device=str(place.device))
+    return evaluate(segmenter, dataset, crf=crf, flip=flip, progress=place.progress, group=place.group)

@@ -7,16 +7,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from primaps.errors import ConfigError, DatasetError
 from primaps.evaluation.matching import hungarian
 from primaps.evaluation.metrics import accuracy, class_table, confusion, mean_iou, per_class_iou
+from primaps.group import Alone, Group
 from primaps.types import ClusterAssignment, EvaluationResult
 
 
 def evaluate_label_maps(
-    pairs: Iterable[tuple[NDArray[Any], NDArray[Any]]], num_clusters: int, class_names: tuple[str, ...]
+    pairs: Iterable[tuple[NDArray[Any], NDArray[Any]]],
+    num_clusters: int,
+    class_names: tuple[str, ...],
+    group: Group | None = None,
 ) -> EvaluationResult:
     """Score label maps against ground truth.
 
@@ -29,6 +34,7 @@ def evaluate_label_maps(
             scored; pixels whose cluster is IGNORE_INDEX are errors.
         num_clusters: Number of clusters.
         class_names: Names by class id, all different.
+        group: Processes that each have some of the pairs: their tables are added, and all get the scores. None = this one alone.
 
     Returns:
         The scores. ``confusion`` has the pixels with a cluster; accuracy and IoU also count those without one.
@@ -39,7 +45,9 @@ def evaluate_label_maps(
     """
     _check_names(class_names)
     table, num_images = _count(pairs, len(class_names), num_clusters)
-    return score_table(table, class_names, num_images)
+    parts = (group or Alone()).exchange({"table": torch.from_numpy(table), "images": torch.tensor(num_images)})
+    total: NDArray[np.int64] = sum((part["table"] for part in parts[1:]), parts[0]["table"]).numpy()
+    return score_table(total, class_names, sum(int(part["images"]) for part in parts))
 
 
 def score_table(
@@ -92,7 +100,7 @@ def _count(
     for label_map, truth in pairs:
         if label_map.shape != truth.shape:
             raise DatasetError(
-                f"Expected label map and truth of one size, but image {num_images} has {label_map.shape} and {truth.shape}. "
+                f"Expected label map and truth of one size, but pair {num_images} has {label_map.shape} and {truth.shape}. "
                 "Predict at the size of the truth."
             )
         table += confusion(truth, label_map, num_classes, num_clusters, unassigned_column=True)

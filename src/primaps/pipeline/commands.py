@@ -9,6 +9,7 @@ from pathlib import Path
 
 from primaps.config import Config, differences, to_dict
 from primaps.errors import CheckpointError, ConfigError, OutputError
+from primaps.features.device import compute_device
 from primaps.model import Model
 from primaps.outputs.events import require_tensorboard, write_events
 from primaps.pipeline.curves import fit_curves
@@ -17,6 +18,7 @@ from primaps.pipeline.fitting import fit, fit_fingerprint, fit_settings
 from primaps.pipeline.labelling import predict_new, predict_stored
 from primaps.pipeline.opening import open_run
 from primaps.pipeline.overview import write_run_report
+from primaps.processes import check_processes
 from primaps.progress import Progress
 from primaps.run import Run, RunFolder, read_failures
 from primaps.store import hold, release
@@ -66,7 +68,9 @@ def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:
         extract(run)
 
 
-def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False, events: Path | None = None) -> Model:
+def fit_again(
+    run: Run, model_folder: Path | None, *, overwrite: bool = False, events: Path | None = None, processes: int = 1
+) -> Model:
     """Fit prototypes to what a run has stored.
 
     Args:
@@ -74,12 +78,15 @@ def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False, e
         model_folder: Where the model goes; None = the run's own, whose settings must then agree.
         overwrite: Replace a model that was fitted with other settings.
         events: Where TensorBoard events of the fit go, while it runs and after it; None = nowhere.
+        processes: As for `fit`.
 
     Raises:
-        ConfigError: If there is a model that was fitted with other settings.
+        ConfigError: If there is a model that was fitted with other settings, or so many processes cannot be had.
         OutputError: If the model cannot be written.
-        MissingExtraError: If events are wanted and tensorboard is not installed.
+        MissingExtraError: If events are wanted and tensorboard is not installed, or processes and Lightning Fabric is not.
+        ProcessError: If a process was ended from outside.
     """
+    check_processes(processes, compute_device(run.backbone.device))
     if events is not None:
         require_tensorboard()
     if model_folder is None:
@@ -87,18 +94,18 @@ def fit_again(run: Run, model_folder: Path | None, *, overwrite: bool = False, e
         run.folder.record["config"] = to_dict(run.config)
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
-            return _fit_with_events(run, run.folder.model, events)
+            return _fit_with_events(run, run.folder.model, events, processes)
     hold(model_folder)
     try:
         if not overwrite:
             _refuse_other_model(run, model_folder)
-        return _fit_with_events(run, model_folder, events)
+        return _fit_with_events(run, model_folder, events, processes)
     finally:
         release(model_folder)
 
 
-def _fit_with_events(run: Run, folder: Path, events: Path | None) -> Model:
-    model = fit(run, folder, events=events)
+def _fit_with_events(run: Run, folder: Path, events: Path | None, processes: int) -> Model:
+    model = fit(run, folder, events=events, processes=processes)
     if events is not None:
         write_events(events, fit_curves(run, model, folder))
     return model

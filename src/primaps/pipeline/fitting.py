@@ -9,22 +9,23 @@ from typing import Any
 
 import torch
 
-from primaps.config import FitConfig
+from primaps.config import Config, FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
 from primaps.features.heads.extractor import head_centres, head_path
 from primaps.model import Model
 from primaps.pipeline.live import LiveFit
+from primaps.processes import Place, in_processes
 from primaps.prototypes.fit import Snapshot, fit_prototypes, snapshot
 from primaps.run import Run
 from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
-from primaps.types import ImageFile
+from primaps.types import FeatureSource, FitResult, ImageFile
 
 FIT_ALGORITHM = 3
 """Raised when a change of the code changes prototypes, so that stored ones, and fits half done, are made anew."""
 
 
-def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = None) -> Model:
+def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = None, processes: int = 1) -> Model:
     """Fit prototypes to the stored features and proposals, or load them if they are current.
 
     The prototypes of every checkpoint of the main phase are kept beside the model, see `read_snapshots`.
@@ -33,11 +34,14 @@ def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = Non
         run: The run; its proposals stage is done.
         model_folder: Where the model goes; None = the run's own.
         events: Where TensorBoard events go while the fit runs; None = nowhere.
+        processes: How many divide the images of every batch between them, on the CPU or on one GPU each.
 
     Raises:
         DatasetError: If the store holds no image.
         OutputError: If the model or events cannot be written.
-        MissingExtraError: If events are wanted and tensorboard is not installed.
+        ConfigError: If so many processes cannot be had.
+        MissingExtraError: If events are wanted and tensorboard is not installed, or processes and Lightning Fabric is not.
+        ProcessError: If one of them was ended from outside.
     """
     folder = run.folder.model if model_folder is None else model_folder
     images = run.usable_images()
@@ -48,7 +52,7 @@ def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = Non
     with run.stage("fit", steps):
         model = _current_model(run, folder, identity)
         if model is None:
-            model = _fit(run, folder, images, identity, events)
+            model = _fit(run, folder, images, identity, events, processes)
     dead = model.fit.dead_clusters
     run.counts |= {"clusters": model.num_clusters, "dead_clusters": list(dead), "fit_steps": len(model.fit.losses)}
     if dead:
@@ -117,45 +121,77 @@ def _snapshot_file(folder: Path, step: int) -> Path:
     return snapshot_folder(folder) / f"step-{step:07d}.safetensors"
 
 
+def _checkpoint_file(folder: Path) -> Path:
+    return folder / "checkpoint.safetensors"
+
+
 def encoded(identity: str) -> torch.Tensor:
     """A fingerprint as a tensor, to stand among the tensors that it belongs to."""
     return torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
 
 
-def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str, events: Path | None) -> Model:
-    source = run.store.source([image.name for image in images])
-    live = None if events is None else LiveFit(events, run, images)
-    checkpoint = _SnapshotKeeper(folder, identity, run.config.fit, run.progress.note, live)
+def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str, events: Path | None, processes: int) -> Model:
+    used = min(processes, run.config.fit.batch_size, len(images))
+    if used < processes:
+        run.progress.note(f"{used} of {processes} processes are used: no more than there are images in a batch.")
+    backbone, config = run.backbone, run.config
+    result = in_processes(
+        used,
+        compute_device(backbone.device),
+        run.progress,
+        _fit_here,
+        source=run.store.source([image.name for image in images]),
+        config=config,
+        initial=initial_prototypes(run),
+        folder=folder,
+        identity=identity,
+        live=None if events is None else LiveFit(events, run, images),
+    )
+    settings = fit_settings(run, len(images))
+    model = Model(
+        result, backbone.describe(), backbone.weights_path, config.features.size, settings, identity, head_path(backbone)
+    )
+    model.save(folder)
+    remove_file(_checkpoint_file(folder))
+    return model
+
+
+def _fit_here(
+    place: Place,
+    *,
+    source: FeatureSource,
+    config: Config,
+    initial: torch.Tensor | None,
+    folder: Path,
+    identity: str,
+    live: LiveFit | None,
+) -> FitResult:
+    """What every process does; process 0 keeps the state, tells its progress and shows it live."""
+    first = place.group.rank == 0
+    shown = live if first else None
     phases: list[str] = []
 
     def progress(phase: str, step: int, total: int) -> None:
         if phase not in phases:
             phases.append(phase)
-            run.progress.start(f"fit: {phase}", total)
-            run.progress.advance(step)
+            place.progress.start(f"fit: {phase}", total)
+            place.progress.advance(step)
             return
-        run.progress.advance()
+        place.progress.advance()
 
-    with contextlib.nullcontext() if live is None else live:
-        result = fit_prototypes(
+    with contextlib.nullcontext() if shown is None else shown:
+        return fit_prototypes(
             source,
-            run.config.num_clusters,
-            run.config.fit,
-            seed=run.config.seed,
-            initial=initial_prototypes(run),
-            device=compute_device(run.backbone.device),
-            checkpoint=checkpoint,
-            progress=progress,
-            watch=None if live is None else live.step,
+            config.num_clusters,
+            config.fit,
+            seed=config.seed,
+            initial=initial,
+            device=place.device,
+            checkpoint=_SnapshotKeeper(folder, identity, config.fit, place.progress.note, shown) if first else None,
+            progress=progress if first else None,
+            watch=None if shown is None else shown.step,
+            group=place.group,
         )
-    settings = fit_settings(run, len(images))
-    backbone = run.backbone
-    model = Model(
-        result, backbone.describe(), backbone.weights_path, run.config.features.size, settings, identity, head_path(backbone)
-    )
-    model.save(folder)
-    remove_file(checkpoint.path)
-    return model
 
 
 def initial_prototypes(run: Run) -> torch.Tensor | None:
@@ -210,7 +246,7 @@ class _SnapshotKeeper(DiskCheckpoint):
     def __init__(
         self, folder: Path, identity: str, config: FitConfig, note: Callable[[str], None], live: LiveFit | None = None
     ) -> None:
-        super().__init__(folder / "checkpoint.safetensors", identity, note)
+        super().__init__(_checkpoint_file(folder), identity, note)
         self.folder = folder
         self.config = config
         self.live = live

@@ -4,8 +4,8 @@ Three phases: principal directions of the features, cosine k-means from there, E
 k-means). Where initial prototypes are given, EM starts from them at once, and the baseline's k-means does. All randomness derives
 from (seed, phase, epoch or step), so a fit resumes at any step from tensors alone and gives the same bytes as an undisturbed one,
 on the same machine. On a CPU images are worked on side by side, each by one thread, and sums over images are in their order, so
-that the number of threads does not matter. Several processes divide the images of every batch between them, hold equal states, and
-give what one process gives: on a CPU the same bytes, elsewhere up to rounding.
+that the number of threads does not matter. Several processes divide the images of every batch between them, hold equal states,
+and give what one process gives: on a CPU the same bytes, elsewhere up to rounding.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def fit_prototypes(
         The fitted prototypes, on the CPU.
 
     Raises:
-        ConfigError: If a setting is out of range, ``initial`` is not (K, C), or a batch has fewer images than there are processes.
+        ConfigError: If a setting is out of range, ``initial`` is not (K, C), or a batch has fewer images than processes.
         DatasetError: If there are no images, or their features do not fit together or are not finite.
         CheckpointError: If the checkpoint belongs to another fit.
     """

@@ -1,7 +1,7 @@
 """What a step of EM does with every pixel of a batch, in plain torch: the reference, and the path on devices other than the CPU.
 
-`primaps.prototypes.compiled_steps` has the same functions as compiled loops for the CPU. Images of equal shapes are taken together,
-so with several processes, each with its own images of the batch, sums are those of one process up to rounding.
+`primaps.prototypes.compiled_steps` has the same functions as compiled loops for the CPU. Images of equal shapes are taken
+together, so with several processes, each with its own images of the batch, sums are those of one process up to rounding.
 """
 
 from __future__ import annotations
