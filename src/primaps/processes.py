@@ -227,9 +227,8 @@ class _Joined:
         """See `primaps.group.Group`; as safetensors, so that nothing that comes from outside is run."""
         from safetensors.torch import load, save
 
-        data = torch.frombuffer(
-            bytearray(save({name: value.cpu().contiguous() for name, value in tensors.items()})), dtype=torch.uint8
-        )
+        own = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+        data = torch.frombuffer(bytearray(save(own)), dtype=torch.uint8)
         try:
             lengths = [int(length) for length in self._gathered(torch.tensor(len(data)))]
             padded = self._gathered(F.pad(data, (0, max(lengths) - len(data))))

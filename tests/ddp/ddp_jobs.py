@@ -1,0 +1,147 @@
+"""What the processes of the pool do: functions of (place, ...), called by name, and the small data they work on."""
+
+import contextlib
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from primaps.config import FitConfig
+from primaps.data.dataset import Sample
+from primaps.errors import DatasetError
+from primaps.prototypes import em, plain_steps
+from primaps.prototypes.fit import fit_prototypes
+from primaps.segmenter import Segmenter, evaluate
+from primaps.types import View
+
+SMALL = FitConfig(
+    batch_size=3,
+    epochs=3,
+    kmeans_epochs=3,
+    baseline_epochs=3,
+    min_steps=1,
+    learning_rate=0.02,
+    em_learning_rate=0.02,
+    pixels_per_image=64,
+    teacher_every=3,
+    checkpoint_every=2,
+)
+CLASSES = 4
+
+
+def serve(place, connections):
+    """Do what the test session asks for until it asks for nothing more."""
+    connection = connections[place.group.rank]
+    while (task := connection.recv()) is not None:
+        name, args = task
+        try:
+            connection.send(globals()[name](place, *args))
+        except Exception as error:  # noqa: BLE001 - for the test to look at
+            connection.send(error)
+    return "served"
+
+
+class Blocks:
+    """Images of two sizes with random tokens around a few centres; every quarter of an image is a proposal."""
+
+    views = (View(), View(True), View(False, 0), View(True, 0))
+
+    def __init__(self, count):
+        generator = torch.Generator().manual_seed(3)
+        self.centres, self.count, self.read = 3 * torch.randn(3, 8, generator=generator), count, []
+
+    def __len__(self):
+        return self.count
+
+    def features(self, index, view):
+        self.read.append(index)
+        grid = (4, 6) if index % 2 else (6, 5)
+        generator = torch.Generator().manual_seed(100 * index + (view.photometric is not None))
+        cells = torch.randint(3, (2, 2), generator=generator)
+        classes = cells[(torch.arange(grid[0]) * 2 // grid[0])[:, None], torch.arange(grid[1]) * 2 // grid[1]]
+        tokens = self.centres[classes].permute(2, 0, 1) + 0.5 * torch.randn(8, *grid, generator=generator)
+        return (tokens.flip(2) if view.flip else tokens).half()
+
+    def proposals(self, index):
+        height, width = (32, 48) if index % 2 else (48, 40)
+        return (torch.arange(height) * 2 // height)[:, None] * 2 + torch.arange(width) * 2 // width + 1
+
+
+class Memory:
+    """A checkpoint store that keeps all states."""
+
+    def __init__(self, state=None):
+        self.state, self.saved = state, []
+
+    def load(self):
+        return self.state
+
+    def save(self, state):
+        self.saved.append(state)
+
+
+def fit(place, method, count, exact=False, state=None, compiled=True):
+    """Fitted prototypes, the images that were read, and the states that were saved."""
+    source, memory = Blocks(count), Memory(state)
+    config = dataclasses.replace(SMALL, method=method, pixels_per_image=None if exact else 64)
+    group = None if place is None else place.group
+    with contextlib.nullcontext() if compiled else plain():
+        result = fit_prototypes(source, CLASSES, config, seed=5, checkpoint=memory, group=group)
+    return {"result": result, "read": source.read, "saved": memory.saved}
+
+
+@contextlib.contextmanager
+def plain():
+    """The steps as they are on a GPU."""
+    before, em._steps = em._steps, lambda _: plain_steps
+    try:
+        yield
+    finally:
+        em._steps = before
+
+
+class Labelled:
+    """A labelled data set of noise; image ``bad`` cannot be read."""
+
+    class_names = ("one", "two", "three")
+    colours = np.zeros((3, 3), dtype=np.uint8)
+
+    def __init__(self, count, bad=None):
+        self.count, self.bad = count, bad
+
+    @property
+    def image_paths(self):
+        return tuple(Path(f"{index}.png") for index in range(self.count))
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index == self.bad:
+            raise DatasetError(f"Expected image {index} to be readable, but it is bad.")
+        generator = np.random.default_rng(index)
+        size = (40, 56) if index % 2 else (48, 40)
+        image = np.kron(generator.integers(0, 256, (size[0] // 8, size[1] // 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        labels = generator.integers(0, 3, size).astype(np.int64)
+        labels[:5] = 255
+        return Sample(f"{index}.png", Path(f"{index}.png"), image, labels)
+
+
+def score(place, folder, count):
+    """The evaluation of a saved model."""
+    segmenter = Segmenter.load(folder, device="cpu")
+    return evaluate(segmenter, Labelled(count), group=None if place is None else place.group)
+
+
+def fails(place, how):
+    """Process 1 fails; process 0 would wait for it for ever."""
+    place.progress.note(f"process {os.getpid()}")
+    if place.group.rank == 1:
+        if how == "killed":
+            os.kill(os.getpid(), 9)
+        raise DatasetError("Expected process 1 to work, but it does not.")
+    place.group.exchange({})
+    time.sleep(600)

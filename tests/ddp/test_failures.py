@@ -1,0 +1,40 @@
+"""One process that fails ends all, at once and with its own error."""
+
+import os
+import time
+
+import pytest
+import torch
+
+from primaps.errors import DatasetError, ProcessError
+from primaps.processes import in_processes
+from primaps.progress import Silent
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def assert_gone(pid):
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        ("raises", DatasetError, "Expected process 1 to work"),
+        pytest.param("killed", ProcessError, "process 1 terminated with signal SIGKILL", marks=pytest.mark.slow),
+    ],
+)
+def test_an_error_in_one_process_ends_both(jobs, how, error, message):
+    told, before, started = Notes(), dict(os.environ), time.monotonic()
+    with pytest.raises(error, match=message):
+        in_processes(2, torch.device("cpu"), told, jobs.fails, how)
+    assert time.monotonic() - started < 300  # process 0 waits for 600 seconds at least
+    assert_gone(int(told.notes[0].split()[1]))
+    assert dict(os.environ) == before
