@@ -38,6 +38,16 @@ TIMEOUT: Final = timedelta(minutes=30)
 """How long a process waits for the others at one exchange."""
 
 _LOOPBACK: Final = {"linux": "lo", "darwin": "lo0"}
+_CLUSTER: Final = (
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "LOCAL_RANK",
+    "RANK",
+    "WORLD_SIZE",
+    "NODE_RANK",
+    "GROUP_RANK",
+    "GLOO_SOCKET_IFNAME",
+)
 _QUIET: Final = ("lightning_fabric.utilities", "torch.multiprocessing.spawn")
 
 P = ParamSpec("P")
@@ -151,17 +161,17 @@ def _launch(count: int, device: torch.device, child: _Child) -> None:
 @contextlib.contextmanager
 def _own_environment() -> Iterator[None]:
     """Settings of a cluster do not concern processes on one machine, which meet on its loopback interface."""
-    before = dict(os.environ)
-    for name in ("MASTER_PORT", "LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK", "GROUP_RANK"):
-        os.environ.pop(name, None)
+    before = {name: os.environ.pop(name, None) for name in _CLUSTER}
     os.environ["MASTER_ADDR"] = "127.0.0.1"
     if sys.platform in _LOOPBACK:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", _LOOPBACK[sys.platform])
+        os.environ["GLOO_SOCKET_IFNAME"] = _LOOPBACK[sys.platform]
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -1,0 +1,58 @@
+"""The command line with several processes."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from primaps import pipeline
+from primaps.cli import app
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def stored(photographs, tmp_path, texture, small_config):
+    """A finished run with a model fitted by one process."""
+    work = pipeline.open_run([photographs], tmp_path / "run", texture, small_config, stages=(*pipeline.PROPOSAL_STAGES, "fit"))
+    with pipeline.finishing(work, "segment", []):
+        pipeline.extract(work)
+        pipeline.fit(work)
+    return tmp_path / "run"
+
+
+def test_fit_writes_the_same_files(stored, tmp_path):
+    result = run("fit", stored, "--classes", 3, "--processes", 2, "--model", tmp_path / "other", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "fit: em" in result.output
+    one, two = (
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*") if not path.name.startswith(".")}
+        for folder in (stored / "model", tmp_path / "other")
+    )
+    assert one == two
+    assert {"prototypes.safetensors", "model.json", "snapshots/step-0000004.safetensors"} <= one.keys()
+
+    result = run("fit", stored, "--classes", 3, "--processes", 0)
+    assert result.exit_code == 2
+    assert "number of processes to be 1 or more, but got 0" in result.output
+
+
+@pytest.mark.slow
+def test_evaluate_writes_the_same_scores(stored, trees, tmp_path):
+    root = tmp_path / "potsdam"
+    trees.write_potsdam(root)
+    arguments = ["evaluate", "--model", stored, "--dataset", "potsdam", "--root", root, "--split", "test", "--device", "cpu"]
+    for count in (1, 2):
+        result = run(*arguments, "--processes", count, "--json", tmp_path / f"{count}.json")
+        assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "1.json").read_text()) == json.loads((tmp_path / "2.json").read_text())
+
+
+def test_evaluate_by_no_process_is_a_usage_error(trees, tmp_path):
+    trees.write_potsdam(tmp_path)
+    arguments = ["--dataset", "potsdam", "--root", tmp_path, "--split", "test", "--device", "cpu"]
+    result = run("evaluate", "--model", tmp_path, *arguments, "--processes", 0)
+    assert result.exit_code == 2
+    assert "number of processes to be 1 or more, but got 0" in result.output
