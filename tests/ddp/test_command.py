@@ -26,6 +26,7 @@ def stored(photographs, tmp_path, texture, small_config):
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_fit_writes_the_same_files(stored, tmp_path):
     arguments = ["--model", tmp_path / "other", "--tensorboard", tmp_path / "events", "--device", "cpu"]
     result = run("fit", stored, "--classes", 3, "--processes", 2, *arguments)

@@ -34,7 +34,8 @@ def evaluate_label_maps(
             scored; pixels whose cluster is IGNORE_INDEX are errors.
         num_clusters: Number of clusters.
         class_names: Names by class id, all different.
-        group: Processes that each have some of the pairs: their tables are added, and all get the scores. None = this one alone.
+        group: Processes that each have some of the pairs: their tables are added, and all get the scores; errors number the pairs
+            of one process. None = this one alone.
 
     Returns:
         The scores. ``confusion`` has the pixels with a cluster; accuracy and IoU also count those without one.
@@ -100,7 +101,7 @@ def _count(
     for label_map, truth in pairs:
         if label_map.shape != truth.shape:
             raise DatasetError(
-                f"Expected label map and truth of one size, but pair {num_images} has {label_map.shape} and {truth.shape}. "
+                f"Expected label map and truth of one size, but image {num_images} has {label_map.shape} and {truth.shape}. "
                 "Predict at the size of the truth."
             )
         table += confusion(truth, label_map, num_classes, num_clusters, unassigned_column=True)
