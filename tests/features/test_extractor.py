@@ -56,6 +56,15 @@ def test_wrong_feature_shape_is_noticed():
         Pooling(dim=5).forward(torch.zeros(1, 3, 8, 8))
 
 
+def test_an_input_is_made_elsewhere_without_the_device():
+    image = torch.randint(0, 256, (10, 14, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    elsewhere = Pooling().to("meta")  # whose values cannot be had
+    assert elsewhere.device.type == "meta"
+    found = elsewhere.preprocess(image, 8, device=torch.device("cpu"))
+    assert torch.equal(found, Pooling().preprocess(image, 8))
+    assert elsewhere.preprocess(image, 8).device.type == "meta"
+
+
 def test_description_is_json():
     import json
 

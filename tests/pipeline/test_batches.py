@@ -1,4 +1,5 @@
 import threading
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +8,9 @@ import torch
 from PIL import Image
 
 from primaps.errors import ImageError, OutputError
+from primaps.features.preprocess import input_size
 from primaps.pipeline import batches
-from primaps.pipeline.batches import BatchWork, for_each_batch, images_per_batch, images_per_window, works_in_batches
+from primaps.pipeline.batches import BatchWork, for_each_batch, images_ahead, images_per_batch, works_in_batches
 from primaps.types import ImageFile
 
 
@@ -38,8 +40,9 @@ def run(tmp_path):
 class Work:
     """Notes what it is given; ``bad`` maps stages to names of images that fail there."""
 
-    def __init__(self, most=3, **bad):
-        self.most, self.bad, self.batches, self.kept, self.lock = most, bad, [], {}, threading.Lock()
+    def __init__(self, most=3, pixels=100, size=10, **bad):
+        self.most, self.pixels, self.size, self.bad = most, pixels, size, bad
+        self.batches, self.kept, self.lock = [], {}, threading.Lock()
 
     def load(self, image):
         if image.name in self.bad.get("load", ()):
@@ -53,17 +56,24 @@ class Work:
         self.batches.append(names)
         return [ImageError(f"compute {name}") if name in self.bad.get("compute", ()) else name.upper() for name in names]
 
-    def keep(self, image, loaded, made):
+    def keep(self, image, made):
         if image.name in self.bad.get("keep", ()):
             raise OutputError("the disk is full")
         with self.lock:
-            assert loaded is image
             self.kept[image.name] = made
 
-    def on(self, run, missing=None, window=10):
+    def on(self, run, missing=None, ahead=10):
         kind = {image.name: index % 3 for index, image in enumerate(run.images)}
-        work = BatchWork(self.load, lambda image: kind[image.name], lambda _: self.most, self.compute, self.keep)
-        for_each_batch(run, run.images if missing is None else missing, "test", work, window)
+        work = BatchWork(
+            load=self.load,
+            alike=lambda image: kind[image.name],
+            pixels=lambda _: self.pixels,
+            most=lambda _: self.most,
+            compute=self.compute,
+            size=lambda _: self.size,
+            keep=self.keep,
+        )
+        for_each_batch(run, run.images if missing is None else missing, "test", work, ahead)
         return self
 
 
@@ -78,8 +88,66 @@ def test_batches_hold_one_kind_and_are_done_when_full(run):
     assert run.progress.count == 10
 
 
-def test_batches_stay_within_a_window(run):
-    assert Work().on(run, window=5).batches == numbered([0, 3], [1, 4], [2], [5, 8], [6, 9], [7])
+@pytest.fixture
+def windows_of_five(monkeypatch):
+    monkeypatch.setattr(batches, "_WINDOW", 5)
+
+
+def test_batches_stay_within_a_window(run, windows_of_five):
+    assert Work().on(run).batches == numbered([0, 3], [1, 4], [2], [5, 8], [6, 9], [7])
+
+
+def test_batches_are_done_before_they_are_full_where_their_images_are_large(run, monkeypatch):
+    monkeypatch.setattr(batches, "_WAITING_PIXELS", 400)
+    assert Work(most=9).on(run).batches == numbered([0, 3], [1], [2], [4, 7], [5], [6], [8], [9])
+    assert Work(most=2).on(run).batches == numbered([0, 3], [1, 4], [2, 5], [6, 9], [7], [8])  # full ones wait for nothing
+    assert Work(most=9).on(run, missing=run.images[4:6]).batches == numbered([4, 7], [5])
+
+
+def test_results_that_wait_for_their_writers_are_bounded_by_their_size(run, monkeypatch):
+    """However large the window is: the next batch is begun once enough of the results are written."""
+    monkeypatch.setattr(batches, "_WAITING_BYTES", 20)
+    work, waiting, most = Work(most=1), set(), []
+    compute, keep, never = work.compute, work.keep, threading.Event()
+
+    def computed(batch):
+        with work.lock:
+            most.append(len(waiting))
+            waiting.update(image.name for image in batch)
+        return compute(batch)
+
+    def kept(image, made):
+        never.wait(0.03)  # batches are made much faster than that
+        keep(image, made)
+        with work.lock:
+            waiting.remove(image.name)
+
+    work.compute, work.keep = computed, kept
+    work.on(run)
+    assert max(most) <= 2
+    assert len(work.kept) == 10
+
+
+def test_images_are_read_no_further_ahead_than_asked(run):
+    read, done, furthest = [], [], []
+    work = Work(most=1)
+    load, compute = work.load, work.compute
+
+    def loaded(image):
+        with work.lock:
+            read.append(image.name)
+        return load(image)
+
+    def computed(batch):
+        with work.lock:
+            furthest.append(len(read) - len(done))
+            done.extend(batch)
+        return compute(batch)
+
+    work.load, work.compute = loaded, computed
+    work.on(run, ahead=3)
+    assert len(done) == 10
+    assert max(furthest) <= 3
 
 
 def test_what_is_done_already_stays_in_its_batch_and_is_not_written_again(run):
@@ -89,12 +157,12 @@ def test_what_is_done_already_stays_in_its_batch_and_is_not_written_again(run):
     assert run.progress.count == 2
 
 
-def test_windows_without_missing_images_are_not_read(run):
+def test_windows_without_missing_images_are_not_read(run, windows_of_five):
     read = []
     work = Work()
     load = work.load
     work.load = lambda image: (read.append(image.name), load(image))[1]
-    work.on(run, missing=[run.images[8]], window=5)
+    work.on(run, missing=[run.images[8]])
     assert sorted(read) == [f"{index}.png" for index in range(5, 10)]
 
 
@@ -112,6 +180,41 @@ def test_a_batch_that_does_not_fit_the_memory_is_done_one_by_one(run):
     assert len(work.kept) == 10
     assert len(run.progress.notes) == 3
     assert not run.failures
+
+
+def test_a_failed_allocation_on_the_host_is_lack_of_memory_too(run):
+    work = Work()
+    compute = work.compute
+
+    def computed(batch):
+        if len(batch) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+        return compute(batch)
+
+    work.compute = computed
+    assert len(work.on(run).kept) == 10
+    assert not run.failures
+
+
+def test_an_image_that_does_not_fit_alone_holds_no_memory_while_others_are_done(run):
+    class Tensors:
+        pass
+
+    work, held = Work(most=10), []
+    compute = work.compute
+
+    def computed(batch):
+        assert not [ref for ref in held if ref() is not None]
+        if batch[0].name == "0.png":
+            tensors = Tensors()
+            held.append(weakref.ref(tensors))
+            raise torch.OutOfMemoryError("too large")
+        return compute(batch)
+
+    work.compute = computed
+    work.on(run)
+    assert len(held) == 2  # together with others, and alone
+    assert [failure.path for failure in run.failures] == [str(run.images[0].path)]
 
 
 def test_an_image_that_does_not_fit_alone_is_reported(run):
@@ -152,7 +255,14 @@ def test_batches_are_bounded_by_memory(monkeypatch):
     assert 1 < images_per_batch(320 * 320, torch.device("cpu")) < batches.MAX_BATCH
 
 
-def test_windows_are_bounded_by_memory():
-    assert images_per_window(320) == images_per_window(96) == 256
-    assert images_per_window(640) == 64
-    assert images_per_window(4096) == 1
+@pytest.mark.parametrize("size", [96, 320, 518, 1280])
+def test_the_longest_inputs_that_are_read_ahead_take_a_gigabyte_at_most(size):
+    height, width = input_size(100, 5000, size, 14)
+    assert images_ahead(size) * 3 * 4 * height * width < 1.1e9
+    assert images_ahead(size) >= 5  # which is worth having threads for
+
+
+def test_images_are_read_ahead_by_two_batches_at_most_and_two_images_at_least():
+    assert images_ahead(96) == 2 * batches.MAX_BATCH
+    assert images_ahead(320) > batches.MAX_BATCH
+    assert images_ahead(4096) == 2

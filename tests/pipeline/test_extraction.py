@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from primaps import pipeline
 from primaps.data.framing import crop_image
 from primaps.data.reading import read_image
 from primaps.errors import ConfigError
-from primaps.pipeline import extraction
+from primaps.features.extractor import FrozenBackbone
+from primaps.pipeline import batches, extraction
 from primaps.run import read_failures
 from primaps.types import View
 
@@ -54,7 +56,7 @@ def in_batches(monkeypatch):
     """Has the CPU work as an accelerator does, with batches of at most three images out of six."""
     monkeypatch.setattr(extraction, "works_in_batches", lambda _: True)
     monkeypatch.setattr(extraction, "images_per_batch", lambda _pixels, _device: 3)
-    monkeypatch.setattr(extraction, "images_per_window", lambda _: 6)
+    monkeypatch.setattr(batches, "_WINDOW", 6)
 
 
 @pytest.fixture
@@ -105,6 +107,46 @@ def test_a_bad_file_in_a_batch_is_reported_and_the_rest_goes_on(mixed, small_con
     assert len(pngs(run)) == 7
     assert run.counts["images"] == 7
     assert read_failures(run.folder) == run.failures
+
+
+def test_reading_ahead_takes_no_memory_of_the_device(mixed, small_config, tmp_path, texture, in_batches, monkeypatch):
+    """The device is full while a batch is worked on: an input that is put there meanwhile finds no room."""
+    preprocess, made = FrozenBackbone.preprocess, []
+
+    def on_a_full_device(self, image, size=320, *, device=None):
+        if device != torch.device("cpu"):
+            raise torch.OutOfMemoryError("the device is full")
+        made.append(threading.current_thread().name)
+        return preprocess(self, image, size, device=device)
+
+    monkeypatch.setattr(FrozenBackbone, "preprocess", on_a_full_device)
+    run = extracted(mixed, tmp_path / "run", texture, small_config)
+    assert not run.failures
+    assert len(pngs(run)) == len(made) == 9
+    assert all(name.startswith("read") for name in made)
+
+
+def test_long_panoramas_of_many_shapes_are_worked_on_before_they_fill_the_memory(
+    small_config, tmp_path, texture, in_batches, monkeypatch
+):
+    folder = tmp_path / "long"
+    folder.mkdir()
+    for index in range(6):
+        Image.fromarray(np.random.default_rng(index).integers(0, 256, (32, 160 + 24 * index, 3), np.uint8)).save(
+            folder / f"{index}.png"
+        )
+    monkeypatch.setattr(batches, "_WAITING_PIXELS", 2 * 64 * 320)
+    sizes, flush = [], batches._Batches.flush
+
+    def flushed(self):
+        sizes.append([loaded.values.numel() // 3 for batch in self._open.values() for _, loaded in batch])
+        flush(self)
+
+    monkeypatch.setattr(batches._Batches, "flush", flushed)
+    run = extracted(folder, tmp_path / "run", texture, small_config)
+    assert len(pngs(run)) == 6
+    assert max(map(sum, sizes)) < 3 * 64 * 560
+    assert sum(map(len, sizes)) == 6
 
 
 class KilledError(Exception):

@@ -1,14 +1,22 @@
+import copy
 import dataclasses
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from primaps.config import preset_config
 from primaps.data.reading import Photo
 from primaps.errors import ImageError
 from primaps.features.backbone import load_backbone
-from primaps.pipeline.features_and_proposals import as_image, features_and_proposals, features_and_proposals_batch
+from primaps.pipeline.features_and_proposals import (
+    _grey_levels,
+    as_image,
+    features_and_proposals,
+    features_and_proposals_batch,
+    host_input,
+)
 from primaps.run import cached_views
 
 RNG = np.random.default_rng(0)
@@ -67,6 +75,26 @@ def test_the_image_behind_an_input(texture):
     assert np.array_equal(as_image(batch, texture), IMAGE)
     lower = as_image(batch, texture, round_down=True).astype(int)
     assert set(np.unique(IMAGE - lower)) == {0, 1}  # rounding errors of the normalisation cost a level here and there
+
+
+@pytest.mark.parametrize("round_down", [False, True])
+def test_grey_levels_are_made_on_the_device(texture, round_down):
+    with FakeTensorMode():  # operands on two devices, or a look at a value, are errors there
+        levels = _grey_levels(torch.empty(3, 3, 16, 24, device="cuda"), texture, round_down=round_down)
+    assert (levels.device.type, levels.dtype, levels.shape) == ("cuda", torch.uint8, (3, 16, 24, 3))
+
+
+def test_the_input_in_host_memory_is_that_of_the_extractor(texture, texture_head):
+    headed = load_backbone("texture", device="cpu", head=texture_head)
+    for extractor in (texture, headed, Counting(texture, False)):
+        found = host_input(IMAGE, extractor, 64)
+        assert found.device.type == "cpu"
+        assert torch.equal(found, extractor.preprocess(IMAGE, 64))
+
+
+def test_no_memory_of_the_device_is_needed_for_the_input(texture):
+    on_device = copy.deepcopy(texture).to("meta")  # which holds no values
+    assert torch.equal(host_input(IMAGE, on_device, 64), texture.preprocess(IMAGE, 64))
 
 
 # ---- several photographs at once -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from primaps.config import CRFConfig
 from primaps.errors import ConfigError
@@ -414,3 +415,11 @@ def test_a_single_nan_among_probabilities_is_refused(dtype, place):
     given[place] = torch.nan
     with pytest.raises(ConfigError, match="between 0 and 1, but got NaN"):
         mean_field(torch.zeros(6, 5, 3, dtype=torch.uint8), given)
+
+
+@pytest.mark.parametrize("labels", [None, [5, 1, 3]])
+def test_log_probabilities_are_made_on_the_device(labels):
+    """On a device that is only pretended: operands on two devices, or a look at a value, are errors there."""
+    with FakeTensorMode():
+        logits = crf._log_unary(torch.empty(3, 5, 6, 7, device="cuda"), labels)
+    assert (logits.device.type, logits.dtype, logits.shape) == ("cuda", torch.float32, (3 * 6 * 7, crf.LABEL_MULTIPLE))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from primaps.errors import ConfigError
 from primaps.proposals.permutohedral import SparseRows, build_lattice
@@ -197,3 +198,14 @@ def test_repeated_lattice_is_that_of_equal_groups(count, dim):
         assert torch.equal(rows.columns, same.columns)
         assert torch.equal(rows.starts, same.starts)
         assert torch.equal(rows.weights, same.weights)
+
+
+@pytest.mark.parametrize(("columns", "dtype"), [(9, torch.int32), (2**30, torch.int64)])
+def test_copies_of_rows_are_made_on_the_device(columns, dtype):
+    """On a device that is only pretended: operands on two devices, or a look at a value, are errors there."""
+    with FakeTensorMode():
+        entries, starts = (torch.empty(size, dtype=torch.int32, device="cuda") for size in (12, 4))
+        found = SparseRows(entries, starts, torch.empty(12, device="cuda")).repeated(3, columns)
+    assert {tensor.device.type for tensor in vars(found).values()} == {"cuda"}
+    assert [tensor.shape for tensor in vars(found).values()] == [(36,), (12,), (36,)]
+    assert found.columns.dtype == found.starts.dtype == dtype

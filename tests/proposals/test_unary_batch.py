@@ -2,6 +2,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from primaps.proposals.principal import soft_scores
 from primaps.proposals.unary_batch import soft_scores_batch
@@ -46,3 +47,14 @@ def test_only_the_image_that_the_median_empties_keeps_its_masks(thin):
     scores, erased = soft_scores_batch(similarity, (1, 1))
     assert erased.tolist() == [thin == 0, thin == 1]
     assert scores[thin, 1, 2, 2] > scores[thin, 0, 2, 2]
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 6, 7), (2, 1, 1, 5), (2, 0, 4, 4)])
+def test_it_stays_on_the_device_and_needs_no_value_of_it(shape):
+    """On a device that is only pretended: operands on two devices, or a look at a value, are errors there."""
+    images, masks, height, width = shape
+    with FakeTensorMode():
+        scores, erased = soft_scores_batch(torch.empty(shape, device="cuda"), (masks,) * images)
+    assert (scores.device.type, erased.device.type) == ("cuda", "cuda")
+    assert scores.shape == (images, masks + 1, height, width)
+    assert erased.shape == (images,)

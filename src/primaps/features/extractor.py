@@ -86,22 +86,24 @@ class FrozenBackbone(nn.Module, ABC):
             "source": self.spec.source,
         }
 
-    def preprocess(self, image: Image | torch.Tensor, size: int = 320) -> torch.Tensor:
+    def preprocess(self, image: Image | torch.Tensor, size: int = 320, *, device: torch.device | None = None) -> torch.Tensor:
         """Resize and normalise one image; see `primaps.features.preprocess.input_size` for the size.
 
         Args:
             image: (H, W, 3) uint8 RGB, numpy array or torch tensor.
             size: Short side of the result in pixels, before rounding to multiples of the patch.
+            device: Where the input is made; the backbone's own device is not touched then. None = there.
 
         Returns:
-            (1, 3, H', W') float32 on the device.
+            (1, 3, H', W') float32 on that device.
 
         Raises:
             ImageError: If the image is not (H, W, 3) uint8.
             ConfigError: If ``size`` is smaller than 1.
         """
         height, width = check_image(image).shape[:2]
-        return image_to_input(image, input_size(height, width, size, self.patch_size), self._mean, self._std, self.device)
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+        return image_to_input(image, input_size(height, width, size, self.patch_size), mean, std, device or self.device)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Features of a preprocessed batch, without gradient.

@@ -18,9 +18,9 @@ from primaps.data.framing import crop_image
 from primaps.data.reading import Photo, read_photo
 from primaps.errors import DatasetError, ImageError
 from primaps.outputs.label_files import read_png_info, write_proposals
-from primaps.pipeline.batches import BatchWork, for_each_batch, images_per_batch, images_per_window, works_in_batches
+from primaps.pipeline.batches import BatchWork, for_each_batch, images_ahead, images_per_batch, works_in_batches
 from primaps.pipeline.failures import all_failed
-from primaps.pipeline.features_and_proposals import features_and_proposals, features_and_proposals_batch
+from primaps.pipeline.features_and_proposals import features_and_proposals, features_and_proposals_batch, host_input
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.extract import enlarge_nearest
 from primaps.run import Run, cached_views
@@ -40,9 +40,9 @@ def extract(run: Run) -> None:
     _announce_disk_use(run, len(missing))
     with run.stage("proposals", len(missing)):
         if works_in_batches(run.backbone.device):
-            for_each_batch(run, missing, "proposals", _batch_work(run, store), images_per_window(run.config.features.size))
+            for_each_batch(run, missing, "proposals", _batch_work(run, store), images_ahead(run.config.features.size))
         else:
-            for_each_image(run, missing, "proposals", lambda image: _extract_one(run, store, image))
+            for_each_image(run, missing, "proposals", lambda image: _keep(run, store, image, _extract_one(run, store, image)))
     usable = run.usable_images()
     if not usable:
         run.folder.write_failures(run.failures)
@@ -72,7 +72,7 @@ class _Opened:
     Attributes:
         status: Of the file before it was read.
         photo: The photograph, its pixels left out.
-        values: (1, 3, H', W') float32 input on the backbone's device.
+        values: (1, 3, H', W') float32 input in host memory: what waits for its batch takes nothing from the device.
     """
 
     status: os.stat_result
@@ -80,52 +80,68 @@ class _Opened:
     values: torch.Tensor
 
 
-def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, tuple[torch.Tensor, MaskProposals]]:
-    """The extraction as work on batches."""
+@dataclass(frozen=True)
+class _Extracted:
+    """What there is to write of an image.
+
+    Attributes:
+        status: Of the file before it was read.
+        photo: The photograph; its pixels do not count.
+        features: (V, C, h, w) floating point; in host memory if it was made in a batch.
+        proposals: At the backbone's input size.
+    """
+
+    status: os.stat_result
+    photo: Photo
+    features: torch.Tensor
+    proposals: MaskProposals
+
+
+def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]:
+    """The extraction as work on batches; only `compute` takes memory of the device."""
     device = run.backbone.device
 
     def load(image: ImageFile) -> _Opened:
         status = image.path.stat()
         photo = _framed_photo(image, run.config)
-        values = run.backbone.preprocess(photo.image, run.config.features.size)
+        values = host_input(photo.image, run.backbone, run.config.features.size)
         without_pixels = dataclasses.replace(photo, image=np.zeros((0, 0, 3), dtype=np.uint8))  # they would only take memory
         return _Opened(status, without_pixels, values)
 
-    def compute(batch: Sequence[_Opened]) -> list[tuple[torch.Tensor, MaskProposals] | ImageError]:
-        inputs, checksums = torch.cat([opened.values for opened in batch]), [opened.photo.sha256 for opened in batch]
-        return features_and_proposals_batch(inputs, checksums, run.backbone, run.config, store.views, run.threshold)
+    def compute(batch: Sequence[_Opened]) -> list[_Extracted | ImageError]:
+        inputs = torch.cat([opened.values for opened in batch]).to(device)
+        checksums = [opened.photo.sha256 for opened in batch]
+        made = features_and_proposals_batch(inputs, checksums, run.backbone, run.config, store.views, run.threshold)
+        return [
+            each if isinstance(each, ImageError) else _Extracted(opened.status, opened.photo, *each)
+            for opened, each in zip(batch, made, strict=True)
+        ]
 
     return BatchWork(
         load=load,
         alike=lambda opened: opened.values.shape,
-        most=lambda opened: images_per_batch(opened.values[0, 0].numel(), device),
+        pixels=lambda opened: opened.values[0, 0].numel(),
+        most=lambda pixels: images_per_batch(pixels, device),
         compute=compute,
-        keep=lambda image, opened, made: _keep(run, store, image, opened.status, opened.photo, *made),
+        size=lambda made: made.features.nbytes + made.proposals.label_image.nbytes,
+        keep=lambda image, made: _keep(run, store, image, made),
     )
 
 
-def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
+def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> _Extracted:
     status = image.path.stat()
     photo = _framed_photo(image, run.config)
-    made = features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold)
-    _keep(run, store, image, status, photo, *made)
+    return _Extracted(status, photo, *features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold))
 
 
-def _keep(
-    run: Run,
-    store: FeatureStore,
-    image: ImageFile,
-    status: os.stat_result,
-    photo: Photo,
-    features: torch.Tensor,
-    proposals: MaskProposals,
-) -> None:
+def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> None:
     """Write what was made of one image."""
+    photo, proposals = made.photo, made.proposals
     info = ShardInfo(
         settings=store.settings,
         sha256=photo.sha256,
-        file_size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
+        file_size=made.status.st_size,
+        mtime_ns=made.status.st_mtime_ns,
         height=photo.height,
         width=photo.width,
         num_masks=proposals.num_masks,
@@ -136,7 +152,7 @@ def _keep(
     smallest = np.uint8 if proposals.num_masks < 256 else np.int32  # four times less memory for a large photograph
     at_own_size = enlarge_nearest(torch.from_numpy(proposals.label_image.astype(smallest)), photo.height, photo.width).numpy()
     write_proposals(run.folder.proposals(image.name), at_own_size, _stamp(store, photo.sha256))
-    store.write(image.name, features, proposals, info)  # last: its presence says that the image is done
+    store.write(image.name, made.features, proposals, info)  # last: its presence says that the image is done
 
 
 def _framed_photo(image: ImageFile, config: Config) -> Photo:

@@ -22,11 +22,16 @@ def reported(failures: list[Failure], image: ImageFile, stage: str) -> Iterator[
         reason = f"Expected a file that can be read, but got: {error}. Copy it again or leave it out."
         failures.append(Failure(str(image.path), "read", reason))
     except (MemoryError, RuntimeError) as error:
-        # torch reports a failed allocation on the CPU as a plain RuntimeError.
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         reason = f"Not enough memory for this image ({error}). Reduce --size or --max-pixels."
         failures.append(Failure(str(image.path), stage, reason))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether there was not enough memory, of the host or of a device."""
+    # torch reports a failed allocation on the CPU as a plain RuntimeError.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def all_failed(failures: Sequence[Failure]) -> str:

@@ -10,6 +10,7 @@ import torch
 from primaps.config import Config
 from primaps.data.reading import Photo
 from primaps.errors import ImageError
+from primaps.features.extractor import FrozenBackbone
 from primaps.features.heads.extractor import encode, plain_backbone
 from primaps.features.views import make_views
 from primaps.proposals.extract import extract_proposals
@@ -35,6 +36,18 @@ def features_and_proposals(
     return features[0], proposals
 
 
+def host_input(image: Image, backbone: FeatureExtractor, size: int) -> torch.Tensor:
+    """The input of one image as ``backbone.preprocess`` makes it, (1, 3, H', W') float32, in host memory.
+
+    Backbones of this package make it there, so that no memory of their device is needed. Other extractors, of which
+    `primaps.types.FeatureExtractor` asks for inputs on their device, make it on the device, from where it is fetched.
+    """
+    plain = plain_backbone(backbone)
+    if isinstance(plain, FrozenBackbone):
+        return plain.preprocess(image, size, device=torch.device("cpu"))
+    return plain.preprocess(image, size).cpu()
+
+
 def features_and_proposals_batch(
     inputs: torch.Tensor,
     checksums: Sequence[str],
@@ -46,7 +59,7 @@ def features_and_proposals_batch(
     """`features_and_proposals` of B photographs at once.
 
     Args:
-        inputs: (B, 3, H', W') float32, each from ``backbone.preprocess``.
+        inputs: (B, 3, H', W') float32, each from ``backbone.preprocess``, on the backbone's device.
         checksums: SHA-256 of each photograph's file.
         backbone: The frozen feature extractor.
         config: All settings.
@@ -54,7 +67,7 @@ def features_and_proposals_batch(
         threshold: Cosine similarity to the anchor from which on a token belongs to a proposal.
 
     Returns:
-        For each photograph its features, (V, C, h, w) float16 on the backbone's device, and proposals; or why it has none.
+        For each photograph its features, (V, C, h, w) float16 in host memory, and proposals; or why it has none.
     """
     features, tokens = _features(inputs, checksums, backbone, config, views)
     halves = features.half()
@@ -64,8 +77,9 @@ def features_and_proposals_batch(
         index = torch.tensor(good, device=tokens.device)
         pixels = _grey_levels(inputs, backbone, round_down=False).to(tokens.device)
         proposals = extract_proposals_batch(pixels[index], tokens[index], threshold, config.proposals, config.predict.max_pixels)
+        fetched = halves.cpu()
         for image, found in zip(good, proposals, strict=True):
-            made[image] = halves[image], found
+            made[image] = fetched[image], found
     return made
 
 

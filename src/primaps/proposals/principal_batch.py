@@ -39,15 +39,14 @@ class MaskBatch:
     Attributes:
         similarity: (B, K, h, w) float32, see `primaps.proposals.principal.PrincipalMasks`; 0 beyond an image's own number.
         counts: Number of proposals of each image.
-        anchors: (B, K) int64 row-major token index of each anchor; 0 beyond.
         scores: (B, K) float32 mean cosine similarity of a proposal's tokens to its anchor; 0 beyond.
         guards: Degenerate cases that were handled, per image.
-        doubtful: Number of images that were decomposed alone.
+        doubtful: Number of images that were decomposed alone; tests tell by it that a comparison with the plain decomposition
+            compares another one, and it says how often a batch does not pay.
     """
 
     similarity: Tensor
     counts: tuple[int, ...]
-    anchors: Tensor
     scores: Tensor
     guards: tuple[tuple[str, ...], ...]
     doubtful: int
@@ -103,13 +102,11 @@ class _Planes:
 
     Attributes:
         similarity: (B, N) float32, scaled to a largest value of 1.
-        anchors: (B,) int64.
         scores: (B,) float32.
         flags: (B, 3) bool; whether there is a proposal, and which guards it needed.
     """
 
     similarity: Tensor
-    anchors: Tensor
     scores: Tensor
     flags: Tensor
 
@@ -191,13 +188,11 @@ def _round(state: _State, part: _Part, settings: _Settings) -> _Planes:
     state.available[rows, part.index] = available & (similarity <= 0)
     planes = _Planes(
         similarity=torch.zeros_like(state.norms, dtype=torch.float32),
-        anchors=torch.zeros_like(state.total),
         scores=torch.zeros_like(state.total, dtype=torch.float32),
         flags=torch.zeros_like(state.available[:, :1]).repeat(1, 3),
     )
     tiny = torch.finfo(similarity.dtype).tiny
     planes.similarity[rows, part.index] = (similarity / similarity.amax(dim=1, keepdim=True).clamp_min(tiny)).float()
-    planes.anchors[part.images] = choice.anchor * made
     planes.scores[part.images] = (similarity.sum(dim=1) / (similarity > 0).sum(dim=1).clamp_min(1)).float()
     planes.flags[part.images] = torch.stack([made, *guards], dim=1) & made[:, None]
     return planes
@@ -231,22 +226,19 @@ def _directions(part: _Part, available: Tensor, official: bool) -> tuple[Tensor,
 
 @dataclass(frozen=True)
 class _Choice:
-    """An anchor for each of b images and what belongs to it.
+    """What belongs to an anchor in each of b images.
 
     Attributes:
-        anchor: (b,) int64 token index in the image.
         similarity: (b, n) float64 as of `primaps.proposals.principal.Round`, 0 for tokens that are not available.
         unsure: (b,) bool; rounding could change which tokens those are.
     """
 
-    anchor: Tensor
     similarity: Tensor
     unsure: Tensor
 
     def where(self, condition: Tensor, other: _Choice) -> _Choice:
         """This choice for the images of a (b,) condition, the other one for the rest."""
         return _Choice(
-            torch.where(condition, self.anchor, other.anchor),
             torch.where(condition[:, None], self.similarity, other.similarity),
             torch.where(condition, self.unsure, other.unsure),
         )
@@ -261,7 +253,7 @@ def _among_available(part: _Part, available: Tensor, strength: Tensor, threshold
     cosines = _cosines(part, part.tokens[image, slot[:, 0]], part.norms.gather(1, slot))
     similarity, unsure = _thresholded(cosines, available, threshold)
     unsure |= (contenders & (cosines < 1.0 - _SAME)).any(dim=1)
-    return _Choice(part.index.gather(1, slot)[:, 0], similarity, unsure)
+    return _Choice(similarity, unsure)
 
 
 def _official_choice(
@@ -273,13 +265,13 @@ def _official_choice(
     some_used, first_used = used.any(dim=1), used.int().argmax(dim=1)
     among_used = some_used & (top < 0)
     norms = state.norms[part.images, first_used]
-    similarity, unsure = _thresholded(_cosines(part, state.tokens[part.images, first_used], norms[:, None]), available, threshold)
-    of_used = _Choice(first_used, similarity, unsure)
-    without = among_used & ~(similarity > 0).any(dim=1)
+    cosines = _cosines(part, state.tokens[part.images, first_used], norms[:, None])
+    of_used = _Choice(*_thresholded(cosines, available, threshold))
+    without = among_used & ~(of_used.similarity > 0).any(dim=1)
     choice = of_used.where(among_used, _among_available(part, available, alignment, threshold))
     doubt = choice.unsure | (some_used & (top.abs() <= _TIE))
     choice = default.where(without, choice)
-    return _Choice(choice.anchor, choice.similarity, choice.unsure | doubt), (among_used, without)
+    return _Choice(choice.similarity, choice.unsure | doubt), (among_used, without)
 
 
 def _cosines(part: _Part, anchor: Tensor, norms: Tensor) -> Tensor:
@@ -314,18 +306,18 @@ def _collected(features: Tensor, made: list[_Planes], doubtful: Tensor, settings
     counts = [len(alone[image].scores) if image in alone else sum(flags[image][0]) for image in range(images)]
     size = max(counts)
     similarity = features.new_zeros(images, size, height * width, dtype=torch.float32)
-    anchors, scores = features.new_zeros(images, size, dtype=torch.int64), features.new_zeros(images, size, dtype=torch.float32)
+    scores = features.new_zeros(images, size, dtype=torch.float32)
     for number, planes in enumerate(made[:size]):
-        similarity[:, number], anchors[:, number], scores[:, number] = planes.similarity, planes.anchors, planes.scores
+        similarity[:, number], scores[:, number] = planes.similarity, planes.scores
     for image, masks in alone.items():
         count = counts[image]
-        for target, given in ((similarity, masks.similarity.flatten(1)), (anchors, masks.anchors), (scores, masks.scores)):
+        for target, given in ((similarity, masks.similarity.flatten(1)), (scores, masks.scores)):
             target[image].zero_()
             target[image, :count] = given
     guards = [
         alone[image].guards if image in alone else _guards(lacks_direction[image], *flags[image]) for image in range(images)
     ]
-    return MaskBatch(similarity.view(images, size, height, width), tuple(counts), anchors, scores, tuple(guards), len(alone))
+    return MaskBatch(similarity.view(images, size, height, width), tuple(counts), scores, tuple(guards), len(alone))
 
 
 def _guards(no_direction: bool, made: list[bool], among_used: list[bool], without_tokens: list[bool]) -> tuple[str, ...]:
