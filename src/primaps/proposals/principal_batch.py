@@ -41,8 +41,8 @@ class MaskBatch:
         counts: Number of proposals of each image.
         scores: (B, K) float32 mean cosine similarity of a proposal's tokens to its anchor; 0 beyond.
         guards: Degenerate cases that were handled, per image.
-        doubtful: Number of images that were decomposed alone; tests tell by it that a comparison with the plain decomposition
-            compares another one, and it says how often a batch does not pay.
+        doubtful: Number of images that were decomposed alone; for tests, which compare with the plain decomposition and would
+            compare it with itself where all images are doubtful.
     """
 
     similarity: Tensor
