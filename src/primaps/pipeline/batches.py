@@ -1,9 +1,9 @@
 """Images in batches for an accelerator: read ahead by threads, worked on together, written behind by threads.
 
-What was read and what is to be written waits in host memory, in bounded amounts whatever the shapes of the images; the device
-holds the batch that is worked on and nothing else. Batches hold images of one input size. Which images share a batch depends on
-the images of the run and their order alone, not on which of them are still to be done: a resumed run does an unfinished batch
-again as it was, and writes what is missing.
+What was read and what is to be written waits in host memory, in bounded amounts whatever the shapes of the images; of images,
+the device holds the batch that is worked on and nothing else. Batches hold images of one input size. Which images share a batch
+depends on the images of the run and their order alone, not on which of them are still to be done: a resumed run does an
+unfinished batch again as it was, and writes what is missing.
 """
 
 from __future__ import annotations
