@@ -47,7 +47,10 @@ def test_mean_and_deviation_are_over_the_heads(trees, heads, tmp_path):
         assert entry["uses_labels_to_fit"] is variant.startswith("linear")
     assert len(metrics["models"]) == 2
     assert all((out / path).is_file() for figures in metrics["record"].values() for path in figures.values())
-    assert "heads: 2)" in (out / "row.md").read_text("utf-8")
+    page = (out / "row.md").read_text("utf-8")
+    assert ", 2 heads)" in page
+    assert all(f"![confusion, {name}]({name}/record/" in page for name in metrics["heads"])
+    assert "seed 0" not in page
     alone, _ = measure_row(ROW, root, tmp_path / "alone", load(heads[1]))
     assert alone["variants"]["teacher+crf"]["seeds"]["0"] == metrics["variants"]["teacher+crf"]["seeds"]["1"]
 

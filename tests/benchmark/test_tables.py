@@ -20,6 +20,7 @@ def metrics(
     std=0.0123,
     backbone="dino_vits8",
     dropout=False,
+    heads=(),
     **settings,
 ):
     """What a finished row writes, as far as tables read it."""
@@ -49,6 +50,7 @@ def metrics(
             "linear": variant(0.9, 0.4, supervised=True),
         },
         "selection": {"0": {}, "1": {}},
+        **({"heads": {name: {} for name in heads}} if heads else {}),
     }
 
 
@@ -121,6 +123,24 @@ def test_dropout_of_a_head_shows_wherever_a_row_is_printed(head, method):
         assert "dropout" not in write(usual)
     lines = [line for line in joined_tables([usual, dropping])[0].splitlines() if line.startswith("| ")][1:]
     assert len(set(lines)) == 2
+
+
+def test_deviations_over_heads_are_told_from_those_over_seeds():
+    over_seeds, over_heads = metrics(head="hp"), metrics(head="hp", heads=("head-0a", "head-1b"))
+    for write in (markdown_row, latex_row, lambda row: joined_tables([row])[0], lambda row: joined_tables([row])[1]):
+        assert write(over_heads).count("2 heads") == 1
+        assert "heads" not in write(over_seeds)
+    assert "seeds: 2)" in markdown_row(over_seeds)
+    lines = [line for line in joined_tables([over_seeds, over_heads])[0].splitlines() if line.startswith("| PriMaPs-EM")]
+    assert [line.split(" | ")[2] for line in lines] == ["paper, last", "paper, last, 2 heads"]
+
+
+def test_figures_are_captioned_by_seed_or_head():
+    record = {"record": {"0": {"curves": "a.png"}, "1": {"curves": "b.png"}}}
+    assert "![curves, seed 1](b.png)" in markdown_row(metrics() | record)
+    of_heads = markdown_row(metrics(head="hp", heads=("head-0a", "head-1b")) | record)
+    assert "![curves, head-0a](a.png)\n![curves, head-1b](b.png)" in of_heads
+    assert "seed" not in of_heads
 
 
 def test_a_head_alone_and_with_em_stand_in_lines_of_their_own():

@@ -58,6 +58,21 @@ def test_written_several_times_one_file_holds_all(tmp_path):
     assert len(scalars(read(tmp_path), "loss")) == 3
 
 
+@pytest.mark.parametrize("write", [write_events, lambda folder, curves: LiveEvents(folder, curves).close()])
+def test_events_of_other_programs_stay(write, tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
+    own, empty = tmp_path / "events.out.tfevents.1700000000.host.1.0", tmp_path / "events.out.tfevents.1700000001.host.1.0"
+    own.write_bytes(b"somebody's")
+    empty.touch()
+    os.utime(empty, (0, 0))
+    for _ in range(2):
+        write(tmp_path, CURVES)
+    assert own.read_bytes() == b"somebody's"
+    assert empty.exists()
+    ours = [file.stat().st_size > 0 for file in tmp_path.iterdir() if file not in (own, empty)]
+    assert sorted(ours) == [False, True]  # the earlier one is emptied as before
+
+
 def test_a_board_that_is_open_follows(tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
     LiveEvents(tmp_path, dataclasses.replace(CURVES, losses=CURVES.losses[:2])).close()

@@ -68,7 +68,7 @@ def write_records(
 
     Raises:
         DatasetError: If labels cannot be read.
-        CheckpointError: If snapshots of a model are missing or damaged.
+        CheckpointError: If the curves of a model are damaged.
         OutputError: If something cannot be written.
         MissingExtraError: If events are wanted and tensorboard is not installed.
     """

@@ -42,13 +42,15 @@ class _Line:
     dropout: bool
     differences: tuple[str, ...]
     weights: str | None
+    heads: int
     trial: bool
 
     @classmethod
     def of(cls, metrics: Mapping[str, Any]) -> _Line:
         row = metrics["row"]
         names = (row["method"], row["backbone"], metrics["head"], row["preset"], row["select"])
-        return cls(*names, head_dropout(metrics), deviations(metrics), metrics["weights"], row["limit"] is not None)
+        heads = len(metrics.get("heads", ()))  # 0 where deviations are over seeds
+        return cls(*names, head_dropout(metrics), deviations(metrics), metrics["weights"], heads, row["limit"] is not None)
 
     @property
     def titles(self) -> tuple[str, str, str]:
@@ -56,6 +58,7 @@ class _Line:
         selected = f"{ORACLE_MARK} (labels)" if self.select == "oracle" else self.select
         selected = "" if self.method == "head" else selected  # of one there is no choice
         marks = [HEAD_DROPOUT] if self.dropout and HEAD_DROPOUT not in self.differences else []
+        marks += [f"{self.heads} heads"] if self.heads else []
         settings = [self.preset, selected, *marks, *self.differences, f"weights {self.weights}" if self.weights else ""]
         head = self.head.upper() if self.head else ""
         method = f"{head} alone" if self.method == "head" else _METHODS[self.method] + (f" on {head}" if head else "")
@@ -71,7 +74,7 @@ def markdown_row(metrics: Mapping[str, Any]) -> str:
     dataset = metrics["row"]["dataset"]
     lines = [
         f"{method}, {backbone}, {_TITLES.get(dataset, dataset)}, accuracy / mIoU in %",
-        f"({settings}; {'heads' if 'heads' in metrics else 'seeds'}: {len(metrics['selection'])})",
+        f"({settings})" if line.heads else f"({settings}; seeds: {len(metrics['selection'])})",
         "",
         "| variant | measured | published |",
         "|---|---|---|",
@@ -81,12 +84,14 @@ def markdown_row(metrics: Mapping[str, Any]) -> str:
             beside = _published(published) if variant == HEADLINE else ""
             title = f"{variant} (supervised)" if metrics["variants"][variant]["uses_labels_to_fit"] else variant
             lines.append(f"| {title} | {_cell(metrics['variants'][variant], '±')} | {beside} |")
-    return "\n".join([*lines, *_notes([line]), *_figures(metrics.get("record", {}))]) + "\n"
+    return "\n".join([*lines, *_notes([line]), *_figures(metrics)]) + "\n"
 
 
-def _figures(record: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Images of the record, as paths below the folder of the row."""
-    lines = [f"![{name}, seed {seed}]({path})" for seed, figures in record.items() for name, path in figures.items()]
+def _figures(metrics: Mapping[str, Any]) -> list[str]:
+    """Images of the record, as paths below the folder of the row; of several heads, numbers in the record are theirs."""
+    record, heads = metrics.get("record", {}), {str(number): name for number, name in enumerate(metrics.get("heads", ()))}
+    titles = {number: heads[number] if heads else f"seed {number}" for number in record}
+    lines = [f"![{name}, {titles[number]}]({path})" for number, figures in record.items() for name, path in figures.items()]
     return ["", *lines] if lines else []
 
 

@@ -1,7 +1,8 @@
 """TensorBoard events of a fit, while it runs and when it is done.
 
 Every file says that it starts anew, so that a TensorBoard which has read an earlier one of the folder drops what it knew from
-it. The earlier one is emptied and stays for a while: a TensorBoard that reads from a file which is gone gets stuck.
+it. The earlier one is emptied and stays for a while: a TensorBoard that reads from a file which is gone gets stuck. Files from
+here end in `SUFFIX`; those of other programs are never touched.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 FLUSH_SECONDS: Final = 5
 EMPTY_SECONDS: Final = 600
 """So long an emptied file stays at least; a TensorBoard looks for news every few seconds."""
-_EVENT_FILES: Final = "events.out.tfevents.*"
+SUFFIX: Final = ".primaps"
+"""Ends the names of the files that are written here."""
+_EVENT_FILES: Final = f"events.out.tfevents.*{SUFFIX}"
 
 
 def require_tensorboard() -> None:
@@ -43,7 +46,8 @@ def require_tensorboard() -> None:
 def write_events(folder: Path, curves: FitCurves | None, pictures: Mapping[str, Image] | None = None) -> None:
     """Write one file of events: ``loss``, ``usage/000``, ``usage/001``, ..., ``agreement``, and pictures.
 
-    Steps are steps of the fit that are done; pictures stand at the last one. Earlier events in the folder are forgotten.
+    Steps are steps of the fit that are done; pictures stand at the last one. Earlier events from here in the folder are
+    forgotten.
 
     Args:
         folder: Log directory.
@@ -61,7 +65,7 @@ def write_events(folder: Path, curves: FitCurves | None, pictures: Mapping[str, 
         folder.mkdir(parents=True, exist_ok=True)
         # Written aside and moved: a killed process leaves the earlier events, never half of the new ones.
         with tempfile.TemporaryDirectory(prefix=".events-", dir=folder) as temporary:
-            with SummaryWriter(temporary, purge_step=0) as writer:
+            with SummaryWriter(temporary, purge_step=0, filename_suffix=SUFFIX) as writer:
                 if curves is not None:
                     _add_curves(writer, curves)
                 for tag, picture in (pictures or {}).items():
@@ -80,7 +84,7 @@ class LiveEvents:
     They reach the file within `FLUSH_SECONDS`. `write_events` replaces them when the fit is done.
 
     Args:
-        folder: Log directory; earlier events in it are forgotten.
+        folder: Log directory; earlier events from here in it are forgotten.
         curves: What is known of the steps that were done before, if the fit goes on where it was.
 
     Raises:
@@ -96,7 +100,7 @@ class LiveEvents:
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             _forget(list(folder.glob(_EVENT_FILES)))
-            self._writer = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH_SECONDS)
+            self._writer = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH_SECONDS, filename_suffix=SUFFIX)
             _add_curves(self._writer, curves)
 
     def add_loss(self, step: int, loss: float) -> None:
