@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from primaps import pipeline
 from primaps.model import Model
@@ -28,45 +29,20 @@ def scalars(found, tag):
     return [(event.step, event.value) for event in found.Scalars(tag)] if tag in found.Tags()["scalars"] else []
 
 
-class CutShortError(Exception):
-    pass
-
-
-class Cutting:
-    """Ends the process, so to speak, at the given step of a phase."""
-
-    def __init__(self, phase, step):
-        self.phase, self.step, self.present, self.count = phase, step, "", 0
-
-    def start(self, stage, total):
-        self.present, self.count = stage, 0
-
-    def advance(self, steps=1):
-        self.count += steps
-        if self.present == self.phase and self.count >= self.step:
-            raise CutShortError
-
-    def finish(self):
-        pass
-
-    def note(self, message):
-        pass
-
-
 def opened(photographs, out, backbone, config, progress=None):
     run = pipeline.open_run([str(photographs)], out, backbone, config, progress=progress)
     pipeline.extract(run)
     return run
 
 
-def test_a_killed_fit_shows_what_it_did_and_goes_on_without_repeating(photographs, tmp_path, texture, small_config):
+def test_a_killed_fit_shows_what_it_did_and_goes_on_without_repeating(photographs, tmp_path, texture, small_config, cutting):
     """10 steps of EM, snapshots after 4 and 8; killed in step 2 of k-means, after 3, 6 and 9 steps of EM."""
     logs = tmp_path / "logs"
     expected = pipeline.fit(opened(photographs, tmp_path / "whole", texture, small_config))
     losses = list(expected.fit.losses)
     for phase, step, shown, kept in (("kmeans", 2, 0, []), ("em", 3, 3, []), ("em", 6, 6, [4]), ("em", 9, 9, [4, 8])):
-        run = opened(photographs, tmp_path / "run", texture, small_config, Cutting(f"fit: {phase}", step))
-        with pytest.raises(CutShortError):
+        run = opened(photographs, tmp_path / "run", texture, small_config, cutting.at(f"fit: {phase}", step))
+        with cutting.short():
             pipeline.fit(run, events=logs)
         found = reader(logs)
         assert scalars(found, "loss") == [(number + 1, pytest.approx(losses[number])) for number in range(shown)]
@@ -89,22 +65,49 @@ def test_a_fit_that_is_watched_is_the_same(photographs, tmp_path, texture, small
         assert (tmp_path / "plain" / file).read_bytes() == (tmp_path / "watched" / file).read_bytes()
 
 
-def test_the_baseline_is_shown_while_its_k_means_runs(photographs, tmp_path, texture, small_config):
+@pytest.mark.parametrize("harm", ["missing", "foreign"])
+def test_snapshots_that_cannot_be_read_are_left_out_and_noted(harm, photographs, tmp_path, texture, small_config, cutting):
+    """The fit goes on and ends as it does without events."""
+    expected = pipeline.fit(opened(photographs, tmp_path / "whole", texture, small_config))
+    logs, earlier = tmp_path / "logs", tmp_path / "run" / "model" / "snapshots" / "step-0000004.safetensors"
+    with cutting.short():
+        pipeline.fit(opened(photographs, tmp_path / "run", texture, small_config, cutting.at("fit: em", 9)), events=logs)
+    if harm == "missing":
+        earlier.unlink()
+    else:
+        save_file({**load_file(earlier), "identity": torch.zeros(16, dtype=torch.uint8)}, earlier)
+    run, notes = opened(photographs, tmp_path / "run", texture, small_config), []
+    run.progress.note = notes.append
+    model = pipeline.fit_again(run, None, events=logs)
+    assert list(model.fit.losses) == list(expected.fit.losses)
+    assert torch.equal(model.prototypes, expected.prototypes)
+    told = [note for note in notes if note.startswith("1 of 2 snapshots of the fit are not drawn. The first: Expected ")]
+    assert len(told) == 2  # when the fit went on, and when it was done
+    assert all(str(earlier) in note for note in told)
+    found = reader(logs)
+    assert [step for step, _ in scalars(found, "loss")] == list(range(1, 11))
+    assert [step for step, _ in scalars(found, "agreement")] == [8, 10]
+    assert not (run.folder.model / "curves.json").exists()  # measured again when the snapshot is back
+
+
+def test_the_baseline_is_shown_while_its_k_means_runs(photographs, tmp_path, texture, small_config, cutting):
     config = dataclasses.replace(small_config, fit=dataclasses.replace(small_config.fit, method="baseline"))
-    with pytest.raises(CutShortError):
-        pipeline.fit(opened(photographs, tmp_path / "run", texture, config, Cutting("fit: kmeans", 7)), events=tmp_path / "logs")
+    with cutting.short():
+        pipeline.fit(
+            opened(photographs, tmp_path / "run", texture, config, cutting.at("fit: kmeans", 7)), events=tmp_path / "logs"
+        )
     found = reader(tmp_path / "logs")
     assert [step for step, _ in scalars(found, "loss")] == list(range(1, 8))
     assert scalars(found, "agreement") == [(4, 1.0)]
 
 
-def test_a_board_that_watches_all_the_time_sees_nothing_twice(photographs, tmp_path, texture, small_config):
+def test_a_board_that_watches_all_the_time_sees_nothing_twice(photographs, tmp_path, texture, small_config, cutting):
     """Live events, those of the fit that went on, and those of the finished fit, through one reader."""
     logs, model = tmp_path / "logs", tmp_path / "model"
     found = None
     for step in (6, 9):
-        run = opened(photographs, tmp_path / "run", texture, small_config, Cutting("fit: em", step))
-        with pytest.raises(CutShortError):
+        run = opened(photographs, tmp_path / "run", texture, small_config, cutting.at("fit: em", step))
+        with cutting.short():
             pipeline.fit_again(run, model, events=logs)
         found = reader(logs) if found is None else found.Reload()
         assert [step for step, _ in scalars(found, "loss")] == list(range(1, step + 1))

@@ -11,7 +11,7 @@ import numpy as np
 from primaps.errors import CheckpointError
 from primaps.features.device import compute_device
 from primaps.model import Model
-from primaps.pipeline.fitting import read_snapshots, snapshot_folder
+from primaps.pipeline.fitting import drawn_snapshots, snapshot_folder
 from primaps.pipeline.overview import evenly
 from primaps.prototypes.curves import measure_curves
 from primaps.run import Run
@@ -42,10 +42,11 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
 
     Returns:
         The curves; None if the model says nothing about its fit, like an imported one. Usage and agreement have no point if no
-        snapshots were kept, as by earlier versions.
+        snapshots were kept, as by earlier versions, and none where a snapshot cannot be read, which is noted; the file is
+        written only if all can.
 
     Raises:
-        CheckpointError: If a snapshot or the curves are damaged.
+        CheckpointError: If the file of curves is damaged.
         OutputError: If the curves cannot be written.
     """
     losses = [round(loss, LOSS_DIGITS) for loss in model.fit.losses]
@@ -57,7 +58,8 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
     path = folder / "curves.json"
     if path.exists() and (record := read_json(path)).get("fingerprint") == model.fingerprint:
         return _from_record(record, path)
-    names, snapshots = sampled_names(run), read_snapshots(model, folder)
+    problems: list[str] = []
+    names, snapshots = sampled_names(run), drawn_snapshots(model, folder, problems.append)
     with run.stage("curves", len(names)):
         curves = measure_curves(
             run.store.source(names),
@@ -67,6 +69,9 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
             device=compute_device(run.backbone.device),
             advance=run.progress.advance,
         )
+    if problems:
+        run.progress.note(problems[0])
+        return curves
     write_json(path, {"fingerprint": model.fingerprint, "images": len(names), **_record(curves)})
     return curves
 

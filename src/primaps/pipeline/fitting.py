@@ -96,10 +96,35 @@ def read_snapshots(model: Model, folder: Path) -> list[Snapshot]:
     Raises:
         CheckpointError: If one is missing, damaged, or belongs to another fit.
     """
-    total, distance = len(model.fit.losses), int(model.settings["checkpoint_every"])
     identity = encoded(model.fingerprint)
-    found = [_read_snapshot(_snapshot_file(folder, step), step, identity) for step in range(distance, total, distance)]
-    return [*found, Snapshot(total, model.fit.teacher, model.fit.student)]
+    found = [_read_snapshot(_snapshot_file(folder, step), step, identity) for step in _kept_steps(model)]
+    return [*found, _last_snapshot(model)]
+
+
+def drawn_snapshots(model: Model, folder: Path, note: Callable[[str], None]) -> list[Snapshot]:
+    """As `read_snapshots`, for pictures only: snapshots that cannot be read are told to ``note`` and left out."""
+    return [*_readable(folder, _kept_steps(model), encoded(model.fingerprint), note), _last_snapshot(model)]
+
+
+def _kept_steps(model: Model) -> range:
+    distance = int(model.settings["checkpoint_every"])
+    return range(distance, len(model.fit.losses), distance)
+
+
+def _last_snapshot(model: Model) -> Snapshot:
+    return Snapshot(len(model.fit.losses), model.fit.teacher, model.fit.student)
+
+
+def _readable(folder: Path, steps: range, identity: torch.Tensor, note: Callable[[str], None]) -> list[Snapshot]:
+    found, problems = [], []
+    for step in steps:
+        try:
+            found.append(_read_snapshot(_snapshot_file(folder, step), step, identity))
+        except CheckpointError as error:
+            problems.append(error)
+    if problems:
+        note(f"{len(problems)} of {len(steps)} snapshots of the fit are not drawn. The first: {problems[0]}")
+    return found
 
 
 def _read_snapshot(path: Path, step: int, identity: torch.Tensor) -> Snapshot:
@@ -263,9 +288,9 @@ class _SnapshotKeeper(DiskCheckpoint):
         return state
 
     def _kept_until(self, step: int) -> list[Snapshot]:
-        """The snapshots of the fit that goes on; a later one than its state is made again."""
+        """The snapshots of the fit that goes on, as far as they can be drawn; a later one than its state is made again."""
         steps = range(self.config.checkpoint_every, step + 1, self.config.checkpoint_every)
-        return [_read_snapshot(_snapshot_file(self.folder, kept), kept, self.identity) for kept in steps]
+        return _readable(self.folder, steps, self.identity, self.note)
 
     def save(self, state: dict[str, torch.Tensor]) -> None:
         kept = snapshot(state, self.config)
