@@ -50,8 +50,12 @@ class Model:
         """(K, C) float32 prototypes that label maps are made with: the teacher's."""
         return self.fit.teacher
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, metadata: Mapping[str, str] | None = None) -> None:
         """Write ``prototypes.safetensors`` and ``model.json``; the JSON last, as the sign that both are complete.
+
+        Args:
+            folder: Made if it does not exist; a model in it is replaced.
+            metadata: What the header of the tensors says.
 
         Raises:
             OutputError: If the folder cannot be written.
@@ -63,7 +67,7 @@ class Model:
             raise OutputError(
                 f"Expected {folder} to be a folder that can be written, but got: {error}. Choose another folder."
             ) from error
-        write_tensors(folder / "prototypes.safetensors", tensors)
+        write_tensors(folder / "prototypes.safetensors", tensors, metadata)
         write_json(
             folder / "model.json",
             {
@@ -72,8 +76,8 @@ class Model:
                 "cosine": self.fit.cosine,
                 "dead_clusters": list(self.fit.dead_clusters),
                 "backbone": dict(self.backbone),
-                "weights": _beside(self.weights, folder),
-                "head": _beside(self.head, folder),
+                "weights": relative_to(self.weights, folder),
+                "head": relative_to(self.head, folder),
                 "size": self.size,
                 "settings": dict(self.settings),
                 "losses": [round(loss, 6) for loss in self.fit.losses],
@@ -126,7 +130,7 @@ class Model:
             )
 
 
-def _beside(path: str | None, folder: Path) -> str | None:
+def relative_to(path: str | None, folder: Path) -> str | None:
     """What lies in the model's folder is recorded relative to it, so that the folder can be moved as a whole."""
     if path is None or not Path(path).is_absolute() or not Path(path).is_relative_to(folder.absolute()):
         return path
@@ -134,7 +138,7 @@ def _beside(path: str | None, folder: Path) -> str | None:
 
 
 def _found(path: str | None, folder: Path) -> str | None:
-    """The inverse of `_beside`."""
+    """The inverse of `relative_to`."""
     if path is None or Path(path).is_absolute() or not (folder / path).exists():
         return path
     return str((folder / path).absolute())

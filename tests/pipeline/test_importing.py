@@ -165,9 +165,6 @@ def test_impossible_weights_leave_nothing_behind(name, weights, reason, official
 
 
 def test_an_interrupted_import_leaves_nothing_behind(official, tmp_path, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
     file = official.write(official.stego_content({"cls_token": torch.zeros(1, 1, 2)}))
     monkeypatch.setattr(importing, "load_backbone", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -175,15 +172,93 @@ def test_an_interrupted_import_leaves_nothing_behind(official, tmp_path, monkeyp
     assert not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("left", ["head", "prototypes"])
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def taken(on_texture, tmp_path):
+    """An imported head with weights and notes of the user's beside it, as --overwrite may find it."""
+    import_checkpoint(on_texture.write(on_texture.stego_content()), tmp_path / "out", backbone="texture")
+    for name in ("backbone.safetensors", "notes.txt"):
+        (tmp_path / "out" / name).write_bytes(b"the user's")
+    return tmp_path / "out"
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["stego", "hp", "primaps"])
+def test_an_import_that_fails_replaces_nothing(kind, taken, on_texture, tmp_path, texture_head, monkeypatch):
+    file = on_texture.write(getattr(on_texture, f"{kind}_content")())
+    cases = [
+        ({"backbone": "mini"}, CheckpointError, "another backbone|Expected prototypes"),
+        ({"backbone": "dino_vits8", "weights": tmp_path / "gone.pth"}, BackboneError, "gone.pth"),
+        ({"backbone": "textur"}, BackboneError, "Unknown backbone"),
+    ]
+    before = content(taken)
+    for options, error, reason in cases:
+        with pytest.raises(error, match=reason):
+            import_checkpoint(file, taken, overwrite=True, **options)
+        assert content(taken) == before
+    for step in ("load_backbone", "file_sha256", "fingerprint", "save_head"):
+        if (kind, step) != ("primaps", "save_head"):
+            with monkeypatch.context() as patched:
+                patched.setattr(importing, step, interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    import_checkpoint(file, taken, backbone="texture", overwrite=True)
+        assert content(taken) == before
+    import_checkpoint(file, taken, backbone="texture", overwrite=True)
+    assert (taken / "head.json").exists() is (kind != "primaps")
+    assert Model.load(taken).settings["checkpoint_sha256"] == importing.file_sha256(file)
+    assert content(taken)["notes.txt"] == content(taken)["backbone.safetensors"] == b"the user's"
+
+
+def test_weights_that_do_not_fit_replace_nothing(taken, official, vit):
+    official.channels = 384
+    file = official.write(official.stego_content({**vit, "norm.weight": torch.zeros(5)}))
+    before = content(taken)
+    with pytest.raises(BackboneError, match="other shapes"):
+        import_checkpoint(file, taken, overwrite=True)
+    assert content(taken) == before
+
+
+@pytest.mark.parametrize("name", ["head.safetensors", "prototypes.safetensors"])
+@pytest.mark.parametrize("own", [b"x", save({"weight": torch.ones(2)})])
+def test_tensors_of_the_user_are_not_replaced_unasked(name, own, on_texture, tmp_path):
+    file, out = on_texture.write(on_texture.stego_content()), tmp_path / "out"
+    out.mkdir()
+    (out / name).write_bytes(own)
+    with pytest.raises(ConfigError, match=rf"holds {name}\. Choose another --out, or add --overwrite"):
+        import_checkpoint(file, out, backbone="texture")
+    assert content(out) == {name: own}
+    import_checkpoint(file, out, backbone="texture", overwrite=True)
+    assert load_head(out).training["checkpoint"] == "official.ckpt"
+    assert content(out)[name] != own
+
+
+def test_weights_of_the_user_in_the_new_folder_move_with_it(official, vit, tmp_path):
+    official.channels = 384
+    own = tmp_path / "out" / "own.safetensors"
+    own.parent.mkdir()
+    save_file(vit, own)
+    import_checkpoint(official.write(official.stego_content()), own.parent, backbone="dino_vits8", weights=own)
+    record = json.loads((own.parent / "model.json").read_text())
+    assert (record["weights"], record["head"]) == ("own.safetensors", ".")
+
+
+@pytest.mark.parametrize("left", ["tensors", "head", "prototypes"])
 def test_a_killed_import_can_be_run_again(left, on_texture, tmp_path):
     file = on_texture.write(on_texture.stego_content())
     import_checkpoint(file, tmp_path / "whole", backbone="texture")
     out = tmp_path / "out"
     import_checkpoint(file, out, backbone="texture")
     (out / "model.json").unlink()
-    if left == "head":
+    if left != "prototypes":
         (out / "prototypes.safetensors").unlink()
+    if left == "tensors":
+        (out / "head.json").unlink()
     import_checkpoint(file, out, backbone="texture")
     for path in (tmp_path / "whole").iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()

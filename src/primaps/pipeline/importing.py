@@ -15,15 +15,16 @@ from primaps.features.heads.extractor import head_path
 from primaps.features.heads.files import Head, head_record, save_head
 from primaps.features.heads.official import CHECKPOINT_KINDS, OfficialHead, OfficialModel, read_official
 from primaps.features.weights import file_sha256, guess_model, matching_backbones
-from primaps.model import Model
-from primaps.store import fingerprint, remove_file, write_tensors
+from primaps.model import Model, relative_to
+from primaps.pipeline.replacing import replacing
+from primaps.store import fingerprint, write_tensors
 from primaps.types import FeatureExtractor, FitResult
 
 WEIGHTS_NAME: Final = "backbone.safetensors"
 TRAINED_AT: Final = 224
 """Short side of the crops that STEGO and HP are trained on."""
-_MADE_BY: Final = {"made_by": "primaps head import"}  # in the header of weights that were written here
-_OURS: Final = ("head.json", "head.safetensors", "model.json", "prototypes.safetensors")
+_MADE_BY: Final = {"made_by": "primaps head import"}  # in the header of all tensors that are written here
+_OURS: Final = ("head.safetensors", "head.json", "prototypes.safetensors", "model.json")  # in this order, signs after tensors
 _TRAINED_ON: Final = {"dino_vits8": "dino_vits8_300ep"}  # STEGO and HP take the ViT-S/8 of 300 epochs, of the same shapes
 
 
@@ -44,7 +45,8 @@ def import_checkpoint(
 
     Args:
         file: The checkpoint.
-        out: New folder, or one that an import which was killed has left; never that of a run.
+        out: New folder, or one that an import which was killed has left; never that of a run. All is made in a folder in it
+            and moved into place at the end: an import that fails leaves what is there as it is.
         kind: "auto", "stego", "hp" or "primaps".
         backbone: Name of the backbone; None = told by the shapes of the weights in the checkpoint.
         weights: Weights of the backbone, if the checkpoint holds none.
@@ -72,51 +74,48 @@ def import_checkpoint(
     if isinstance(official, OfficialHead) and head is not None:
         raise ConfigError(f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints.")
     name = _name(official, file, backbone, head)
-    beside = _free_weights(out, overwrite=overwrite) if official.vit else None
-    try:
-        for left_over in _OURS:
-            remove_file(out / left_over)
-        if beside is not None:
-            write_tensors(beside, official.vit, _MADE_BY)
-        extractor = load_backbone(name, weights=beside or weights, device="cpu", head=head)
+    if official.vit:
+        _refuse_weights(out, overwrite=overwrite)
+    with replacing(out, (WEIGHTS_NAME, *_OURS), kept={WEIGHTS_NAME}) as made:
+        if official.vit:
+            weights = made / WEIGHTS_NAME
+            write_tensors(weights, official.vit, _MADE_BY)
+        extractor = load_backbone(name, weights=weights, device="cpu", head=head)
         facts = {"checkpoint": file.name, "checkpoint_sha256": file_sha256(file), "official": dict(official.settings)}
         if isinstance(official, OfficialModel):
-            return _import_model(official, extractor, out, facts)
-        return _import_head(official, extractor, out, facts)
-    except BaseException:
-        for made in (*_OURS, *([WEIGHTS_NAME] if beside is not None and _is_imported(beside) else [])):
-            remove_file(out / made)
-        raise
+            return _import_model(official, extractor, made, out, facts)
+        return _import_head(official, extractor, made, out, facts)
 
 
 def _refuse_taken(out: Path, head: Path | None, *, overwrite: bool) -> None:
     """A folder is taken if it holds a head or model that is complete, or not from here; what a killed import left is not."""
     if head is not None and head.resolve() == out.resolve():
         raise ConfigError(f"Expected --out to be another folder than the head's, but both are {out}. Choose another --out.")
-    taken = [name for name in (*_OURS, "run.json") if (out / name).exists()]
+    taken = [name for name in sorted((*_OURS, "run.json")) if (out / name).exists()]
     of_a_run = "run.json" in taken
-    if not of_a_run and (overwrite or not ("model.json" in taken or _is_foreign_head(out))):
+    tensors = [out / name for name in taken if name.endswith(".safetensors")]
+    foreign = _is_foreign_head(out) or not all(map(_is_imported, tensors))
+    if not of_a_run and (overwrite or not ("model.json" in taken or foreign)):
         return
     remedy = "Choose another --out." if of_a_run else "Choose another --out, or add --overwrite."
     raise ConfigError(f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. {remedy}")
 
 
-def _free_weights(out: Path, *, overwrite: bool) -> Path:
-    """Where weights of the backbone go; those that are there may be the only copy of somebody's own."""
+def _refuse_weights(out: Path, *, overwrite: bool) -> None:
+    """Weights of the backbone that are there may be the only copy of somebody's own."""
     path = out / WEIGHTS_NAME
     if path.exists() and not (overwrite or _is_imported(path)):
         raise ConfigError(
             f"Expected --out to be a new folder, but {path} is not from an import. Choose another --out, or add --overwrite."
         )
-    return path
 
 
-def _is_imported(weights: Path) -> bool:
-    """Whether a file of weights was written here, so that it may be replaced or removed unasked."""
+def _is_imported(tensors: Path) -> bool:
+    """Whether a file of tensors was written here, so that it may be replaced unasked."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(weights, framework="pt") as file:
+        with safe_open(tensors, framework="pt") as file:
             return (file.metadata() or {}).items() >= _MADE_BY.items()
     except (OSError, SafetensorError):
         return False  # absent, or no safetensors
@@ -154,7 +153,7 @@ def _name(official: OfficialHead | OfficialModel, file: Path, given: str | None,
     return _TRAINED_ON.get(names[0], names[0]) if isinstance(official, OfficialHead) else names[0]
 
 
-def _import_head(official: OfficialHead, plain: FeatureExtractor, out: Path, facts: dict[str, Any]) -> str:
+def _import_head(official: OfficialHead, plain: FeatureExtractor, made: Path, out: Path, facts: dict[str, Any]) -> str:
     head = Head(
         kind=official.kind,
         network=official.network,
@@ -166,12 +165,11 @@ def _import_head(official: OfficialHead, plain: FeatureExtractor, out: Path, fac
         training=facts,
     )
     head.check_backbone(plain.describe())
-    save_head(out, head)
-    extractor = load_backbone(str(plain.describe()["name"]), weights=plain.weights_path, device="cpu", head=out)
+    save_head(made, head, _MADE_BY)
+    extractor = load_backbone(str(plain.describe()["name"]), weights=plain.weights_path, device="cpu", head=made)
     centres = F.normalize(official.centres, dim=1)
-    _save_model(
-        FitResult(centres, centres.clone(), cosine=True, usage=_unknown(centres)), extractor, out, facts, method="baseline"
-    )
+    fit = FitResult(centres, centres.clone(), cosine=True, usage=_unknown(centres))
+    _save_model(fit, extractor, made, out, facts, method="baseline")
     sizes = f"{plain.dim} -> {extractor.dim} channels, {len(centres)} cluster centres"
     return (
         f"Head of kind {official.kind} for {plain.name}: {sizes}.\n"
@@ -179,7 +177,7 @@ def _import_head(official: OfficialHead, plain: FeatureExtractor, out: Path, fac
     )
 
 
-def _import_model(official: OfficialModel, extractor: FeatureExtractor, out: Path, facts: dict[str, Any]) -> str:
+def _import_model(official: OfficialModel, extractor: FeatureExtractor, made: Path, out: Path, facts: dict[str, Any]) -> str:
     clusters, channels = official.teacher.shape
     if channels != extractor.dim:
         raise CheckpointError(
@@ -188,18 +186,21 @@ def _import_model(official: OfficialModel, extractor: FeatureExtractor, out: Pat
         )
     baseline = official.method == "baseline"
     fit = FitResult(official.teacher, official.student, cosine=baseline, usage=_unknown(official.teacher))
-    _save_model(fit, extractor, out, facts, method=official.method)
+    _save_model(fit, extractor, made, out, facts, method=official.method)
     return f"Model of PriMaPs ({official.method}) for {extractor.name}: {clusters} classes, {channels} channels.\nModel: {out}"
 
 
-def _save_model(fit: FitResult, extractor: FeatureExtractor, out: Path, facts: dict[str, Any], *, method: str) -> None:
+def _save_model(
+    fit: FitResult, extractor: FeatureExtractor, made: Path, out: Path, facts: dict[str, Any], *, method: str
+) -> None:
     size = facts["official"].get("validation_resize")
     if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 4096:
         size = round(320 / extractor.patch_size) * extractor.patch_size  # 322 for patches of 14
     settings = {"preset": "paper", "method": method, "num_clusters": len(fit.teacher), **facts}
     identity = fingerprint([facts["checkpoint_sha256"], dict(extractor.describe())])
-    model = Model(fit, extractor.describe(), extractor.weights_path, size, settings, identity, head_path(extractor))
-    model.save(out)
+    # What was made lies in ``out`` afterwards, where weights of the user may lie, too.
+    weights, head = (relative_to(relative_to(path, made), out) for path in (extractor.weights_path, head_path(extractor)))
+    Model(fit, extractor.describe(), weights, size, settings, identity, head).save(made, _MADE_BY)
 
 
 def _unknown(prototypes: torch.Tensor) -> torch.Tensor:

@@ -84,12 +84,13 @@ class Head:
             )
 
 
-def save_head(folder: Path, head: Head) -> None:
+def save_head(folder: Path, head: Head, metadata: Mapping[str, str] | None = None) -> None:
     """Write a head; the JSON last, as the sign that both files are complete.
 
     Args:
         folder: Made if it does not exist; a head in it is replaced.
         head: The head.
+        metadata: What the header of the tensors says.
 
     Raises:
         OutputError: If the folder cannot be written.
@@ -100,7 +101,7 @@ def save_head(folder: Path, head: Head) -> None:
     if head.probe is not None:
         tensors |= {"probe.weight": head.probe.weight, "probe.bias": head.probe.bias}
     remove_file(folder / _JSON)
-    write_tensors(folder / _TENSORS, tensors)
+    write_tensors(folder / _TENSORS, tensors, metadata)
     record = {
         "format": _FORMAT,
         "kind": head.kind,
