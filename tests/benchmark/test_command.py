@@ -186,7 +186,7 @@ def test_several_heads_from_the_command_line(trees, texture_head, tmp_path, monk
         options = ("--dataset", "potsdam", "--root", root, *heads, "--method", method, "--store", tmp_path / "store")
         result = run(*options, "--out", tmp_path / method)
         assert result.exit_code == 0, text(result)
-        assert ", 2 heads)" in result.stdout
+        assert ", 2 heads, " in result.stdout
     assert len(list((tmp_path / "store").iterdir())) == 2  # shared by both rows
     result = run("--table", tmp_path / "head", tmp_path / "em")
     assert "| STEGO alone | texture |" in result.stdout

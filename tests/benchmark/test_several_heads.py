@@ -48,7 +48,7 @@ def test_mean_and_deviation_are_over_the_heads(trees, heads, tmp_path):
     assert len(metrics["models"]) == 2
     assert all((out / path).is_file() for figures in metrics["record"].values() for path in figures.values())
     page = (out / "row.md").read_text("utf-8")
-    assert ", 2 heads)" in page
+    assert ", 2 heads, " in page
     assert all(f"![confusion, {name}]({name}/record/" in page for name in metrics["heads"])
     assert "seed 0" not in page
     alone, _ = measure_row(ROW, root, tmp_path / "alone", load(heads[1]))
