@@ -7,9 +7,10 @@ from primaps.benchmark.protocol import deviations
 from primaps.benchmark.row import read_row
 
 
-def of(row, *, size=320, clusters=27, dropout=None):
+def of(row, *, size=320, clusters=27, dropout=None, initialise="head"):
     backbone = {} if dropout is None else {"head": {"inference_dropout": dropout}}
     measured = {"row": dataclasses.asdict(row), "head": row.head, "backbone": backbone}
+    measured["settings"] = {"fit": {"initialise": initialise}}
     return deviations({**measured, "size": size, "num_clusters": clusters, "num_classes": 27})
 
 
@@ -34,3 +35,10 @@ def test_dropout_of_the_head_is_the_published_protocol_with_stego_only():
     for name, expected in (("potsdam-dino_vits8_300ep-stego-em", ()), ("potsdam-dino_vitb8-hp-em", ("head dropout",))):
         assert of(read_row(name), dropout=False) == ()
         assert of(read_row(name), dropout=True) == expected
+
+
+def test_em_that_does_not_start_from_the_centres_of_the_head_is_named():
+    row = read_row("potsdam-dino_vitb8-hp-em")
+    assert of(row, initialise="pca") == ("start without the head's centres",)
+    assert of(dataclasses.replace(row, method="head"), initialise="pca") == ()
+    assert of(read_row("potsdam-dino_vitb8-em"), initialise="pca") == ()

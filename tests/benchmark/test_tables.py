@@ -38,6 +38,7 @@ def metrics(
         "row": dataclasses.asdict(row),
         "head": head,
         "backbone": {"head": {"kind": head, "inference_dropout": dropout}} if head else {},
+        "settings": {"fit": {"initialise": "head" if head else "pca"}},
         "weights": weights,
         "oracle": row.select == "oracle",
         "num_classes": 27,

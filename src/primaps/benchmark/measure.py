@@ -185,6 +185,7 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
         "size": config.features.size,
         "head": head,
         "backbone": description,
+        "settings": to_dict(config),
     }
     known = None if deviations(what) else published(row.method, row.backbone, row.dataset, head)
     return {
@@ -204,7 +205,6 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
         },
         "selection": {str(seed): one.record() for seed, one in fitted.selected.items()},
         "models": {str(seed): str(folder) for seed, folder in fitted.folders.items()},
-        "settings": to_dict(config),
         "versions": versions(),
         "seconds": job.own.folder.record["seconds"],
         "failures": len(job.own.failures),

@@ -26,7 +26,8 @@ def deviations(metrics: Mapping[str, Any]) -> tuple[str, ...]:
     """What differs from the published protocol, in words; nothing if scores can be compared with published ones.
 
     Args:
-        metrics: Of a row, as far as known: ``row``, ``size``, ``num_clusters``, ``num_classes``, ``head`` and ``backbone``.
+        metrics: Of a row, as far as known: ``row``, ``size``, ``num_clusters``, ``num_classes``, ``head``, ``backbone`` and
+            ``settings``.
     """
     row, clusters = metrics["row"], metrics["num_clusters"]
     differences = {
@@ -36,6 +37,12 @@ def deviations(metrics: Mapping[str, Any]) -> tuple[str, ...]:
         f"{metrics['size']} pixels": metrics["size"] not in SIZES,
         # With STEGO the official code leaves it active, so that such a row is the published one (docs/fidelity.md).
         HEAD_DROPOUT: head_dropout(metrics) and metrics["head"] != "stego",
+        # The published rows on heads start from the cluster centres of the head; one without any leaves the principal directions.
+        "start without the head's centres": _em_on_head(metrics) and metrics["settings"]["fit"]["initialise"] != "head",
         f"trial of {row['limit']} images": row["limit"] is not None,
     }
     return tuple(text for text, differs in differences.items() if differs)
+
+
+def _em_on_head(metrics: Mapping[str, Any]) -> bool:
+    return metrics["head"] is not None and metrics["row"]["method"] == "em"
