@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from primaps.features.backbone import load_backbone
     from primaps.features.registry import list_backbones
     from primaps.outputs.visualize import show
+    from primaps.proposals.calibration import calibrate_threshold
     from primaps.proposals.crf import dense_crf
     from primaps.proposals.extract import mask_proposals
     from primaps.segmenter import Segmenter, evaluate
@@ -29,6 +30,7 @@ _HOMES = {
     "MaskProposals": "types",
     "PrimapsError": "errors",
     "Segmenter": "segmenter",
+    "calibrate_threshold": "proposals.calibration",
     "dense_crf": "proposals.crf",
     "evaluate": "segmenter",
     "list_backbones": "features.registry",
@@ -48,6 +50,7 @@ __all__ = [
     "MaskProposals",
     "PrimapsError",
     "Segmenter",
+    "calibrate_threshold",
     "dense_crf",
     "evaluate",
     "list_backbones",

@@ -6,7 +6,8 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_args
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from primaps.errors import ConfigError
 
@@ -18,6 +19,16 @@ Framing = Literal["whole", "centre-crop"]
 Interpolation = Literal["pillow", "tensor"]
 
 MIN_CLASSES, MAX_CLASSES = 2, 254
+
+GENERATION: Final = 2
+"""Of the defaults: raised when one changes. Run folders name theirs; those of an earlier one keep the settings on record."""
+
+IMPLIED: Final[dict[str, Any]] = {}
+"""What a setting was before it existed, by its full name (``"fit.grid"``), for each that was added since generation 1.
+
+Records that lack it mean this value. Where it has this value, it is left out of what fingerprints are made of (`comparable`), so
+that everything stored before stays valid.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,8 @@ class ProposalConfig:
     """Principal mask proposals (paper, section 3.1).
 
     Attributes:
-        threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = the backbone's own.
+        threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = the backbone's own, or,
+            where none is published, one that is calibrated on the images.
         stop_fraction: Extraction ends when this fraction of tokens is used.
         official_order: Order of operations of the official code: anchor = signed maximum over all tokens, grey levels rounded
             down before the CRF. Otherwise the anchor is the available token with the largest absolute similarity.
@@ -123,6 +135,11 @@ class FitConfig:
     feature_norm: float | None = 3.0
     pca_images: int = 2976
     checkpoint_every: int = 100
+
+    def with_method(self, method: Method) -> FitConfig:
+        """This fit by another method. The baseline starts from principal directions, unless it starts from a head."""
+        initialise = "pca" if method == "baseline" and self.initialise != "head" else self.initialise
+        return dataclasses.replace(self, method=method, initialise=initialise)
 
     def main_steps(self, num_images: int) -> int:
         """Steps of the main phase for a folder of ``num_images`` images."""
@@ -288,22 +305,86 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     return _parse(Config, values, where="")
 
 
-def _parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+def from_record(values: Mapping[str, Any]) -> Config:
+    """A configuration that `to_dict` of this version or an earlier one gave; settings that did not exist yet are as `IMPLIED`.
+
+    Raises:
+        ConfigError: If a key is unknown.
+    """
+    return _parse(Config, values, where="", implied=IMPLIED)
+
+
+def part_from_record(part: str, values: Mapping[str, Any]) -> Any:
+    """`from_record` for one part of a configuration, such as ``predict``."""
+    return _parse(_NESTED[Config, part], values, where=f"{part}.", implied=IMPLIED)
+
+
+def comparable(part: Any, name: str) -> dict[str, Any]:
+    """Plain dictionary of a part of a configuration, for comparisons and fingerprints: without what is as `IMPLIED`.
+
+    Args:
+        part: One of the dataclasses of this module.
+        name: Of the part, such as ``fit``.
+    """
+    values: dict[str, Any] = {}
+    for entry in dataclasses.fields(part):
+        value, full = getattr(part, entry.name), f"{name}.{entry.name}"
+        if dataclasses.is_dataclass(value):
+            values[entry.name] = comparable(value, full)
+        elif full not in IMPLIED or IMPLIED[full] != value:
+            values[entry.name] = value
+    return values
+
+
+def with_settings(config: Config, given: Mapping[str, Any]) -> Config:
+    """A configuration with other values.
+
+    Args:
+        config: All settings.
+        given: Values by full name, such as ``{"num_clusters": 5, "fit.method": "baseline"}``. With a method and no
+            ``fit.initialise``, the fit starts as that method does, see `FitConfig.with_method`.
+
+    Raises:
+        ConfigError: If a name is unknown, or a value out of range.
+    """
+    values = to_dict(config)
+    for name, value in given.items():
+        *path, last = name.split(".")
+        part = values
+        for key in path:
+            part = part[key]
+        part[last] = value
+    changed = from_dict(values)
+    if "fit.initialise" in given:
+        return changed
+    return dataclasses.replace(changed, fit=changed.fit.with_method(changed.fit.method))
+
+
+def _parse(kind: type[T], values: Mapping[str, Any], where: str, implied: Mapping[str, Any] = MappingProxyType({})) -> T:
     names = [entry.name for entry in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    parsed: dict[str, Any] = {}
+    parsed: dict[str, Any] = {name: implied[where + name] for name in names if where + name in implied}
     for key, value in values.items():
         if key not in names:
             raise ConfigError(f"Unknown setting {where + key!r}.{did_you_mean(key, names)} Known: {', '.join(names)}.")
+        parsed[key] = value
+    for key in names:
         nested = _NESTED.get((kind, key))
-        parsed[key] = value if nested is None else _parse(nested, value, where=f"{where}{key}.")
+        if nested is not None:
+            parsed[key] = _parse(nested, values.get(key, {}), f"{where}{key}.", implied)
     return kind(**parsed)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Human-readable lines ``name: old -> new`` for every leaf in which two nested dictionaries differ."""
+    """Human-readable lines ``name: old -> new`` for every leaf in which two nested dictionaries differ.
+
+    Args:
+        old: May lack settings that are as `IMPLIED`, like `comparable`.
+        new: Likewise.
+        prefix: Of the names.
+    """
     lines: list[str] = []
     for key in sorted({*old, *new}):
-        before, after = old.get(key), new.get(key)
+        before, after = (values.get(key, IMPLIED.get(prefix + key)) for values in (old, new))
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             lines += differences(before, after, f"{prefix}{key}.")
         elif before != after:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from primaps.config import differences
+from primaps.config import PredictConfig, comparable, differences, part_from_record
 from primaps.errors import CheckpointError, OutputError
 from primaps.store import read_json, read_tensors, write_json, write_tensors
 from primaps.types import FitResult
@@ -30,6 +31,7 @@ class Model:
         settings: Settings of the fit, for the record.
         fingerprint: Changes when anything that determined the prototypes changes.
         head: Folder of the head on top of the backbone; None without a head.
+        predict: How the run that fitted them made label maps; None = not known.
     """
 
     fit: FitResult
@@ -39,6 +41,7 @@ class Model:
     settings: Mapping[str, Any]
     fingerprint: str
     head: str | None = None
+    predict: PredictConfig | None = None
 
     @property
     def num_clusters(self) -> int:
@@ -79,6 +82,7 @@ class Model:
                 "weights": relative_to(self.weights, folder),
                 "head": relative_to(self.head, folder),
                 "size": self.size,
+                "predict": _recorded(self.predict),
                 "settings": dict(self.settings),
                 "losses": [round(loss, 6) for loss in self.fit.losses],
                 "fingerprint": self.fingerprint,
@@ -112,9 +116,22 @@ class Model:
             )
             weights, head = _found(record["weights"], folder), _found(record.get("head"), folder)
             settings, identity = record["settings"], record["fingerprint"]
-            return cls(fit, record["backbone"], weights, record["size"], settings, identity, head)
+            predict = _predict_settings(record, folder)
+            return cls(fit, record["backbone"], weights, record["size"], settings, identity, head, predict)
         except KeyError as error:
             raise CheckpointError(f"Expected {folder} to hold a complete model, but {error} is missing.") from error
+
+    def note_predict(self, predict: PredictConfig, folder: Path) -> Model:
+        """Record other settings of label maps with a model on disk, whose prototypes are left alone.
+
+        Raises:
+            CheckpointError: If ``model.json`` cannot be read.
+            OutputError: If it cannot be written.
+        """
+        if predict == self.predict:
+            return self
+        write_json(folder / "model.json", {**read_json(folder / "model.json"), "predict": _recorded(predict)})
+        return dataclasses.replace(self, predict=predict)
 
     def check_backbone(self, description: Mapping[str, Any]) -> None:
         """Make sure that a backbone gives the features that the prototypes were fitted to.
@@ -128,6 +145,19 @@ class Model:
             raise CheckpointError(
                 f"The model was fitted to another backbone (fitted -> given):\n  {listed}\nGive the original weights."
             )
+
+
+def _recorded(predict: PredictConfig | None) -> dict[str, Any] | None:
+    return None if predict is None else comparable(predict, "predict")
+
+
+def _predict_settings(record: Mapping[str, Any], folder: Path) -> PredictConfig | None:
+    """On record with the model; with models of earlier versions, in the record of the run that they lie in."""
+    known, run = record.get("predict"), folder.parent / "run.json"
+    if known is None and "predict" not in record and folder.name == "model" and run.exists():
+        known = read_json(run).get("config", {}).get("predict")
+    predict: PredictConfig | None = None if known is None else part_from_record("predict", known)
+    return predict
 
 
 def relative_to(path: str | None, folder: Path) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 import importlib.metadata
 import json
@@ -14,11 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from primaps.config import Config, differences
+from primaps.config import GENERATION, Config, comparable, differences
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent
 from primaps.store import FeatureStore, atomic_write, fingerprint, hold, read_json, remove_file, remove_temporaries, write_json
-from primaps.types import Failure, FeatureExtractor, ImageFile, View
+from primaps.types import Failure, FeatureExtractor, ImageFile, ThresholdChoice, ThresholdStatistics, View
 
 ALGORITHM = 2
 """Raised when a change of the code changes features or proposals, so that stored ones are made anew."""
@@ -95,6 +94,24 @@ class RunFolder:
         """8-bit label map of one image."""
         return self.root / "labels" / f"{name}.png"
 
+    @property
+    def generation(self) -> int | None:
+        """Generation of the defaults that the folder was made with; None if it is new."""
+        return int(self.record.get("defaults", 1)) if self.record else None
+
+    @property
+    def threshold(self) -> ThresholdChoice | None:
+        """The similarity threshold on record; None if there is none. Earlier versions recorded its value only."""
+        value = self.record.get("settings", {}).get("proposals", {}).get("threshold")
+        if value is None:
+            return None
+        known = self.record.get("threshold", {})
+        if known.get("value") != value:
+            given = self.record.get("config", {}).get("proposals", {}).get("threshold") is not None
+            return ThresholdChoice(value, "given" if given else "backbone")
+        candidates = tuple(ThresholdStatistics(**each) for each in known.get("candidates", ()))
+        return ThresholdChoice(value, known["source"], candidates, tuple(known.get("sample", ())))
+
     def claim(self, settings: Mapping[str, Mapping[str, Any]], *, overwrite: bool, outdated: Sequence[str] = ()) -> None:
         """Take the folder for these settings, or refuse if it was made with others.
 
@@ -125,6 +142,8 @@ class RunFolder:
         if changed or not settings.keys() <= known.keys():
             for name in outdated:
                 remove_file(self.root / name)
+        if not known:
+            self.record["defaults"] = GENERATION
         self.record |= {"format": _FORMAT, "settings": {**known, **settings}, "versions": versions()}
         self._stopped_before = self.record.get("status") in {"interrupted", "failed"}
         self.record["status"] = "running"
@@ -195,6 +214,7 @@ class Run:
         failures: Inputs that could not be used, so far.
         seconds: Per stage.
         counts: Figures for ``run.json``.
+        chosen_threshold: The similarity threshold, once it is settled (`primaps.pipeline.threshold`).
     """
 
     folder: RunFolder
@@ -205,26 +225,40 @@ class Run:
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    chosen_threshold: ThresholdChoice | None = None
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Settings per stage, as compared between runs in the same folder."""
         config = self.config
-        proposals = dataclasses.asdict(config.proposals)
-        proposals["threshold"] = self.threshold
+        proposals = comparable(config.proposals, "proposals")
+        proposals["threshold"] = self._known_threshold()
         proposals["max_pixels"] = config.predict.max_pixels
         return {
             "backbone": dict(self.backbone.describe()),
-            "features": dataclasses.asdict(config.features),
+            "features": comparable(config.features, "features"),
             "proposals": proposals,
-            "fit": {"num_clusters": config.num_clusters, "seed": config.seed, **dataclasses.asdict(config.fit)},
-            "predict": dataclasses.asdict(config.predict),
+            "fit": {"num_clusters": config.num_clusters, "seed": config.seed, **comparable(config.fit, "fit")},
+            "predict": comparable(config.predict, "predict"),
         }
 
     @property
     def threshold(self) -> float:
-        """The similarity threshold in force: the user's, or the backbone's own."""
-        given = self.config.proposals.threshold
-        return self.backbone.threshold if given is None else given
+        """The similarity threshold in force.
+
+        Raises:
+            ConfigError: If none is given, settled, or published for the backbone.
+        """
+        known = self._known_threshold()
+        if known is None:
+            raise ConfigError(
+                f"Expected a threshold for {self.backbone.name!r}, for which none is published, but got none. Give --threshold T."
+            )
+        return known
+
+    def _known_threshold(self) -> float | None:
+        if self.config.proposals.threshold is not None:
+            return self.config.proposals.threshold
+        return self.backbone.threshold if self.chosen_threshold is None else self.chosen_threshold.value
 
     @property
     def store(self) -> FeatureStore:

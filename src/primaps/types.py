@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,38 @@ class MaskProposals:
                 }
             )
         return records
+
+
+@dataclass(frozen=True)
+class ThresholdStatistics:
+    """What a similarity threshold makes of a sample of images, before the CRF.
+
+    Attributes:
+        threshold: Cosine similarity to the anchor from which on a token belongs to a proposal.
+        proposals: Median number of proposals per image.
+        coverage: Mean fraction of the tokens that belong to one after the median filter, in [0, 1].
+    """
+
+    threshold: float
+    proposals: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class ThresholdChoice:
+    """The similarity threshold of a run, and how it came about.
+
+    Attributes:
+        value: Cosine similarity to the anchor from which on a token belongs to a proposal.
+        source: "given" by the user, the "backbone"'s own, or "calibrated" on a sample of the images.
+        candidates: What it was chosen from, if it was calibrated.
+        sample: Names of the images it was calibrated on.
+    """
+
+    value: float
+    source: Literal["given", "backbone", "calibrated"]
+    candidates: tuple[ThresholdStatistics, ...] = ()
+    sample: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,6 +197,21 @@ class CheckpointStore(Protocol):
         ...
 
 
+_THRESHOLD: Final = "_primaps_threshold"
+
+
+def remember_threshold(features: torch.Tensor, threshold: float | None) -> torch.Tensor:
+    """Note on a tensor of features the threshold of their backbone, for `remembered_threshold`; None = it has none."""
+    setattr(features, _THRESHOLD, threshold)
+    return features
+
+
+def remembered_threshold(features: object) -> float | None:
+    """The threshold of the backbone that features came from; None if it has none, or they are copies or computed further."""
+    threshold: float | None = getattr(features, _THRESHOLD, None)
+    return threshold
+
+
 @runtime_checkable
 class FeatureExtractor(Protocol):
     """A frozen backbone, or a backbone with a head: images in, dense features out."""
@@ -172,7 +219,7 @@ class FeatureExtractor(Protocol):
     name: str
     dim: int
     patch_size: int
-    threshold: float
+    threshold: float | None
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     weights_path: str | None

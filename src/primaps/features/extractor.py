@@ -13,7 +13,7 @@ from primaps.errors import BackboneError
 from primaps.features.device import compute_device
 from primaps.features.preprocess import check_image, image_to_input, input_size
 from primaps.features.registry import BackboneSpec
-from primaps.types import Image
+from primaps.types import Image, remember_threshold
 
 
 class FrozenBackbone(nn.Module, ABC):
@@ -23,7 +23,7 @@ class FrozenBackbone(nn.Module, ABC):
         name: Name it was loaded under.
         dim: Number of feature channels C.
         patch_size: Stride of the feature grid in pixels.
-        threshold: Calibrated cosine similarity from which a token belongs to a proposal.
+        threshold: Calibrated cosine similarity from which a token belongs to a proposal; None = none is published.
         licence: Licence of the weights.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
@@ -143,11 +143,11 @@ class FrozenBackbone(nn.Module, ABC):
             size: Short side of the backbone's input in pixels.
 
         Returns:
-            (C, h, w) float32.
+            (C, h, w) float32; `primaps.mask_proposals` finds the backbone's threshold on it.
 
         Raises:
             ImageError: If the image is not (H, W, 3) uint8.
             ConfigError: If ``size`` is smaller than 1.
         """
         features: torch.Tensor = self.forward(self.preprocess(image, size))
-        return features[0]
+        return remember_threshold(features[0], self.threshold)

@@ -45,7 +45,7 @@ class BackboneSpec:
         url: Where that file (or the page that hands it out) is; None if there is none.
         hub: The weights can be downloaded from the Hugging Face hub on first use.
         position: How the official hub code resamples position embeddings; None = left to timm (rotary, convolutional, ...).
-        threshold: Cosine similarity to the anchor from which a token belongs to a proposal.
+        threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = none is published.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
     """
@@ -61,7 +61,7 @@ class BackboneSpec:
     url: str | None = None
     hub: bool = True
     position: PositionRule | None = None
-    threshold: float = VIT_THRESHOLD
+    threshold: float | None = VIT_THRESHOLD
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
 
@@ -168,7 +168,13 @@ def find_spec(name: str) -> BackboneSpec:
     if name.startswith(TIMM_PREFIX) and len(name) > len(TIMM_PREFIX):
         timm_name = name.removeprefix(TIMM_PREFIX)
         return BackboneSpec(
-            name=name, dim=0, patch_size=0, licence="see the model card", source=f"timm model {timm_name}", timm_name=timm_name
+            name=name,
+            dim=0,
+            patch_size=0,
+            licence="see the model card",
+            source=f"timm model {timm_name}",
+            timm_name=timm_name,
+            threshold=None,
         )
     for spec in _SPECS:
         if spec.name == name:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from primaps.config import Config
-from primaps.data.framing import crop_image
-from primaps.data.reading import Photo, read_photo
+from primaps.data.reading import Photo
 from primaps.errors import DatasetError, ImageError
 from primaps.outputs.label_files import read_png_info, write_proposals
 from primaps.pipeline.batches import BatchWork, for_each_batch, images_ahead, images_per_batch, works_in_batches
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.features_and_proposals import features_and_proposals, features_and_proposals_batch, host_input
+from primaps.pipeline.framed import framed_photo
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.extract import enlarge_nearest
 from primaps.run import Run, cached_views
@@ -103,7 +101,7 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
 
     def load(image: ImageFile) -> _Opened:
         status = image.path.stat()
-        photo = _framed_photo(image, run.config)
+        photo = framed_photo(image, run.config)
         values = host_input(photo.image, run.backbone, run.config.features.size)
         without_pixels = dataclasses.replace(photo, image=np.zeros((0, 0, 3), dtype=np.uint8))  # they would only take memory
         return _Opened(status, without_pixels, values)
@@ -130,7 +128,7 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
 
 def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> _Extracted:
     status = image.path.stat()
-    photo = _framed_photo(image, run.config)
+    photo = framed_photo(image, run.config)
     return _Extracted(status, photo, *features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold))
 
 
@@ -153,15 +151,6 @@ def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> 
     at_own_size = enlarge_nearest(torch.from_numpy(proposals.label_image.astype(smallest)), photo.height, photo.width).numpy()
     write_proposals(run.folder.proposals(image.name), at_own_size, _stamp(store, photo.sha256))
     store.write(image.name, made.features, proposals, info)  # last: its presence says that the image is done
-
-
-def _framed_photo(image: ImageFile, config: Config) -> Photo:
-    """The part of a photograph that is worked on."""
-    if config.features.framing == "whole":
-        return read_photo(image.path, config.predict.max_pixels)
-    side = config.features.size
-    photo = read_photo(image.path, sys.maxsize)
-    return dataclasses.replace(photo, image=crop_image(photo.image, side), height=side, width=side)
 
 
 def _announce_disk_use(run: Run, missing: int) -> None:

@@ -14,7 +14,7 @@ from primaps.config import ProposalConfig, preset_config
 from primaps.errors import ConfigError
 from primaps.proposals.crf import mean_field_batch, official_uint8
 from primaps.proposals.principal import MASK_LIMIT, principal_masks, soft_scores
-from primaps.types import Image, MaskProposals
+from primaps.types import Image, MaskProposals, remembered_threshold
 
 POSTERIOR_LIMIT = 32_000_000
 """Values (labels times pixels) of a CRF posterior at most: with many labels the CRF works at fewer pixels."""
@@ -23,7 +23,7 @@ POSTERIOR_LIMIT = 32_000_000
 def mask_proposals(
     image: Image | torch.Tensor,
     features: NDArray[np.floating] | torch.Tensor,
-    threshold: float = 0.4,
+    threshold: float | None = None,
     preset: str = "default",
     min_area: int = 0,
     max_masks: int | None = None,
@@ -33,7 +33,8 @@ def mask_proposals(
     Args:
         image: (H, W, 3) uint8 RGB.
         features: (C, h, w) features of the whole image; the aspect ratio may be rounded differently.
-        threshold: Cosine similarity to the anchor from which on a token belongs to a proposal; published: 0.4.
+        threshold: Cosine similarity to the anchor from which on a token belongs to a proposal; None = that of the backbone whose
+            ``extract`` gave these features.
         preset: "default", "paper" or "fast"; the differences stand in ``docs/fidelity.md``.
         min_area: Proposals with fewer pixels become unassigned.
         max_masks: At most this many proposals; None = 254.
@@ -42,9 +43,16 @@ def mask_proposals(
         Proposals at the size of the image.
 
     Raises:
-        ConfigError: If a shape, dtype or setting is out of range, or features are not finite.
+        ConfigError: If a shape, dtype or setting is out of range, features are not finite, or no threshold is given or known.
     """
     base = preset_config(preset)
+    threshold = remembered_threshold(features) if threshold is None else threshold
+    if threshold is None:
+        raise ConfigError(
+            "Expected a threshold, or features just as backbone.extract gave them, which carry the backbone's, but got neither. "
+            "Give threshold=backbone.threshold; where that is None, as of timm: models, calibrate one on some of your images: "
+            "threshold=primaps.calibrate_threshold([backbone.extract(image) for image in images]).value."
+        )
     settings = dataclasses.replace(base.proposals, threshold=threshold, min_area=min_area, max_masks=max_masks)
     dataclasses.replace(base, proposals=settings)  # checks the ranges
     return extract_proposals(image, features, threshold, settings, max_pixels=base.predict.max_pixels)

@@ -29,7 +29,7 @@ class BackboneWithHead:
         name: Of the backbone and the head, in words.
         dim: D, channels of the code.
         patch_size: Stride of the feature grid in pixels.
-        threshold: The backbone's, for it gives the proposals.
+        threshold: The backbone's, for it gives the proposals; codes do not carry it.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
         weights_path: File that the backbone's weights were read from; None = bundled or from the hub.

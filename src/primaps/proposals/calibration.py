@@ -1,0 +1,92 @@
+"""A similarity threshold for features of which none is published, found without labels.
+
+The lower the threshold, the fewer and larger the proposals. Of a row of candidates the one is taken that decomposes a sample of
+images into a typical number of proposals, as the published thresholds do, without losing much of their area to fragments.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+
+from primaps.errors import ConfigError
+from primaps.proposals.principal import median_filter, principal_masks
+from primaps.types import ThresholdChoice, ThresholdStatistics
+
+CANDIDATES: Final = tuple(step / 100 for step in range(20, 100, 5))
+TYPICAL: Final = 12.0
+"""Proposals per image that are aimed at: what published thresholds give on photographs, 6 to 17 in the median."""
+ENOUGH: Final = 0.8
+"""Fraction of the tokens that proposals shall cover; what the median filter erases is fragments."""
+
+_TOO_MANY: Final = 2 * TYPICAL
+"""Median number of proposals from which on higher thresholds are not tried: they give more still."""
+_MOST: Final = round(4 * TYPICAL)
+"""Rounds of the decomposition of an image; where there are more, their exact number does not matter."""
+
+
+def calibrate_threshold(
+    features: Sequence[torch.Tensor], *, stop_fraction: float = 0.95, official_anchor: bool = False
+) -> ThresholdChoice:
+    """Choose a similarity threshold for a sample of images, see `choose_threshold`.
+
+    Args:
+        features: (C, h, w) finite float features of each image, sizes may differ; 16 images are enough.
+        stop_fraction: Of the decomposition, see `primaps.proposals.principal.principal_masks`.
+        official_anchor: Likewise.
+
+    Returns:
+        The threshold (``value``) and what it was chosen from. The same for the same images in any order.
+
+    Raises:
+        ConfigError: If there is no image, or features have another shape.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> calibrate_threshold([torch.randn(8, 6, 6, generator=generator)]).source
+        'calibrated'
+    """
+    for grid in features:
+        if grid.ndim != 3 or not grid.is_floating_point() or not grid.numel():
+            raise ConfigError(
+                f"Expected features of shape (C, h, w) and a float dtype, but got {tuple(grid.shape)} {grid.dtype}."
+            )
+    if not features:
+        raise ConfigError("Expected features of at least one image to calibrate the threshold on, but got none.")
+    tried: list[ThresholdStatistics] = []
+    for threshold in CANDIDATES:
+        found = [_masks(grid.detach().float(), threshold, stop_fraction, official_anchor=official_anchor) for grid in features]
+        proposals = statistics.median(number for number, _ in found)
+        coverage = math.fsum(share for _, share in found) / len(found)
+        tried.append(ThresholdStatistics(threshold, float(proposals), round(coverage, 4)))
+        if proposals >= _TOO_MANY:
+            break
+    return ThresholdChoice(choose_threshold(tried), "calibrated", tuple(tried))
+
+
+def choose_threshold(candidates: Sequence[ThresholdStatistics]) -> float:
+    """The rule: among the candidates that cover `ENOUGH`, the one whose number of proposals is closest to `TYPICAL`.
+
+    Close is meant by ratio; of two that are as close the lower one is taken. If none covers enough, the one that covers most.
+
+    Args:
+        candidates: At least one, by increasing threshold.
+    """
+    covering = [each for each in candidates if each.coverage >= ENOUGH]
+    if not covering:
+        return max(candidates, key=lambda each: each.coverage).threshold
+    return min(covering, key=lambda each: abs(math.log(max(each.proposals, 0.5) / TYPICAL))).threshold
+
+
+def _masks(features: torch.Tensor, threshold: float, stop_fraction: float, *, official_anchor: bool) -> tuple[int, float]:
+    """Number of masks of one image, and the fraction of its tokens that they hold after the median filter."""
+    masks = principal_masks(
+        features, threshold, stop_fraction=stop_fraction, max_masks=_MOST, official_anchor=official_anchor
+    ).similarity
+    if not len(masks):
+        return 0, 0.0
+    return len(masks), float((median_filter(masks) > 0).any(dim=0).float().mean())
