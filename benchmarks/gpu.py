@@ -25,6 +25,7 @@ from rows import Row, add_rows_option, publish
 
 from primaps.config import Config, preset_config
 from primaps.features.backbone import load_backbone
+from primaps.features.registry import TEXTURE_THRESHOLD
 from primaps.proposals.extract_batch import extract_proposals_batch
 
 CHANNELS, LABELS = 384, 16
@@ -74,7 +75,7 @@ def make_scene(count: int, side: int, device: torch.device) -> Scene:
     made = [torch.einsum("dc,chw->dhw", rotation, backbone.extract(image.numpy(), size=side)) for image in images]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU (no GPU: a trial)"
     where = f"{name}, {count} images of {side} x {side}"
-    return Scene(torch.stack(images).to(device), torch.stack(made).to(device), backbone.threshold, where)
+    return Scene(torch.stack(images).to(device), torch.stack(made).to(device), TEXTURE_THRESHOLD, where)
 
 
 def measure(scene: Scene, model: str, batches: Sequence[int], turns: int, config: Config) -> list[Row]:

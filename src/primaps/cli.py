@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 import typer
 
-from primaps.config import Config, Initialise, Method, PredictConfig, preset_config
+from primaps.config import Config, Initialise, Method, did_you_mean, preset_config, with_settings
 from primaps.errors import ConfigError
 from primaps.head_cli import hp_app, stego_app
 from primaps.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, exit_with, make_console, reported_errors
@@ -39,7 +39,7 @@ app.add_typer(head_app, name="head")
 Images = Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns.")]
 Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is written there.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")]
-Classes = Annotated[int, typer.Option("--classes", help="Number of classes to find, 2..254.")]
+Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes to find, 2..254. (default: 27)")]
 BackboneName = Annotated[
     str | None, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them. (default: mini, or the head's)")
 ]
@@ -53,24 +53,62 @@ MovedHead = Annotated[Path | None, typer.Option("--head", help="Folder of the he
 HeadDropout = Annotated[
     bool, typer.Option("--head-dropout", help="The head drops channels in inference too, as in the official code with STEGO.")
 ]
-PresetName = Annotated[str, typer.Option("--preset", help="default, paper or fast.")]
+PresetName = Annotated[str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")]
 Size = Annotated[int | None, typer.Option("--size", help="Short side of the backbone's input in pixels. (default: 320)")]
-Seed = Annotated[int, typer.Option("--seed", help="Of the fit.")]
-MethodName = Annotated[str, typer.Option("--method", help="em, or baseline (cosine k-means).")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: 0)")]
+MethodName = Annotated[str | None, typer.Option("--method", help="em, or baseline (cosine k-means). (default: em)")]
 Initial = Annotated[
-    str, typer.Option("--init", help="Where prototypes start: pca, or head (the cluster centres of --head; EM without k-means).")
+    str | None,
+    typer.Option(
+        "--init",
+        help="Where prototypes start: pca, or head (the cluster centres of --head; EM without k-means). (default: by preset)",
+    ),
 ]
 Threshold = Annotated[
-    float | None, typer.Option("--threshold", help="Cosine similarity to the anchor. (default: the backbone's)")
+    str | None,
+    typer.Option(
+        "--threshold",
+        metavar="auto|T",
+        help="Cosine similarity to the anchor; auto: the backbone's, or calibrated on the images if none is published. "
+        "(default: auto)",
+    ),
 ]
-MinArea = Annotated[int, typer.Option("--min-area", help="Drop proposals with fewer pixels (at working size).")]
-MaxMasks = Annotated[int | None, typer.Option("--max-masks", help="At most this many proposals per image.")]
+MinArea = Annotated[
+    int | None, typer.Option("--min-area", help="Drop proposals with fewer pixels, at working size. (default: 0)")
+]
+MaxMasks = Annotated[int | None, typer.Option("--max-masks", help="At most this many proposals per image. (default: no limit)")]
 Crf = Annotated[bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. (default: by preset)")]
-MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="Label maps and CRF work at up to so many pixels.")]
+MaxPixels = Annotated[
+    int | None, typer.Option("--max-pixels", help="Label maps and CRF work at up to so many pixels. (default: 1000000)")
+]
 Processes = Annotated[
     int, typer.Option("--processes", help="Processes that share the work, on the CPU or on one GPU each; same result.")
 ]
+RunClasses = Annotated[int | None, typer.Option("--classes", help="Number of classes, 2..254. (default: the run's)")]
+RunSeed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: the run's)")]
+RunMethod = Annotated[str | None, typer.Option("--method", help="em, or baseline (cosine k-means). (default: the run's)")]
+RunInitial = Annotated[str | None, typer.Option("--init", help="Where prototypes start: pca, or head. (default: the run's)")]
+RunCrf = Annotated[
+    bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. (default: as the model's run did)")
+]
+RunMaxPixels = Annotated[
+    int | None, typer.Option("--max-pixels", help="Label maps work at up to so many pixels. (default: as the model's run did)")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")]
+
+_SETTINGS: Final = {
+    "classes": "num_clusters",
+    "seed": "seed",
+    "size": "features.size",
+    "threshold": "proposals.threshold",
+    "min_area": "proposals.min_area",
+    "max_masks": "proposals.max_masks",
+    "method": "fit.method",
+    "init": "fit.initialise",
+    "crf": "predict.crf",
+    "max_pixels": "predict.max_pixels",
+}
+"""What the options set; one that is not given is left to the folder or the preset."""
 
 
 def main() -> None:
@@ -93,19 +131,19 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def segment(
     images: Images,
     out: Out,
-    classes: Classes = 27,
+    classes: Classes = None,
     backbone: BackboneName = None,
     weights: Weights = None,
     head: Head = None,
     head_dropout: HeadDropout = False,
     device: Device = "auto",
-    preset: PresetName = "default",
+    preset: PresetName = None,
     size: Size = None,
-    seed: Seed = 0,
-    method: MethodName = "em",
-    init: Initial = "pca",
+    seed: Seed = None,
+    method: MethodName = None,
+    init: Initial = None,
     threshold: Threshold = None,
-    min_area: MinArea = 0,
+    min_area: MinArea = None,
     max_masks: MaxMasks = None,
     crf: Crf = None,
     max_pixels: MaxPixels = None,
@@ -114,10 +152,22 @@ def segment(
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
     console = make_console()
     with reported_errors(console):
-        config = _config(preset, classes, seed, method, init, size, threshold, min_area, max_masks, crf, max_pixels)
+        given = _given(
+            classes=classes,
+            seed=seed,
+            size=size,
+            threshold=threshold,
+            min_area=min_area,
+            max_masks=max_masks,
+            method=method,
+            init=init,
+            crf=crf,
+            max_pixels=max_pixels,
+        )
+        config = _config(out, preset, given)
         from primaps import pipeline
 
-        extractor = _extractor(backbone, weights, device, head, head_dropout=head_dropout)
+        extractor = _extractor(out, backbone, weights, device, head, head_dropout=head_dropout)
         run = _open(images, out, extractor, config, overwrite, pipeline.ALL_STAGES)
         pipeline.segment(run, inputs=images)
         typer.echo(f"Label maps: {out / 'labels'}")
@@ -134,10 +184,10 @@ def proposals(
     head: Head = None,
     head_dropout: HeadDropout = False,
     device: Device = "auto",
-    preset: PresetName = "default",
+    preset: PresetName = None,
     size: Size = None,
     threshold: Threshold = None,
-    min_area: MinArea = 0,
+    min_area: MinArea = None,
     max_masks: MaxMasks = None,
     max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
@@ -148,8 +198,10 @@ def proposals(
     """Mask proposals only: a 16-bit label image per photograph."""
     console = make_console()
     with reported_errors(console):
-        config = _config(preset, 27, 0, "em", "pca", size, threshold, min_area, max_masks, None, max_pixels)
-        extractor = _extractor(backbone, weights, device, head, head_dropout=head_dropout)
+        given = _given(size=size, threshold=threshold, min_area=min_area, max_masks=max_masks, max_pixels=max_pixels)
+        folder = None if steps else out  # pictures are no run
+        config = _config(folder, preset, given)
+        extractor = _extractor(folder, backbone, weights, device, head, head_dropout=head_dropout)
         if steps:
             _draw_steps(images, Path("steps") if out is None else out, extractor, config)
             return
@@ -166,10 +218,10 @@ def proposals(
 @app.command()
 def fit(
     run_folder: RunArgument,
-    classes: Classes = 27,
-    seed: Seed = 0,
-    method: MethodName = "em",
-    init: Initial = "pca",
+    classes: RunClasses = None,
+    seed: RunSeed = None,
+    method: RunMethod = None,
+    init: RunInitial = None,
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
@@ -183,7 +235,8 @@ def fit(
     with reported_errors(console):
         from primaps import pipeline
 
-        changes = {"num_clusters": classes, "seed": seed, "method": _method(method), "initialise": _initial(init)}
+        given = _given(classes=classes, seed=seed, method=method, init=init)
+        changes = {name.removeprefix("fit."): value for name, value in given.items()}
         run = pipeline.reopen(run_folder, changes, weights=weights, head=head, device=device, progress=TerminalProgress(console))
         pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard, processes=processes)
         typer.echo(f"Model: {model or run_folder / 'model'}")
@@ -198,20 +251,19 @@ def predict(
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
-    crf: Crf = None,
-    max_pixels: MaxPixels = None,
+    crf: RunCrf = None,
+    max_pixels: RunMaxPixels = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Label maps of new photographs with fitted prototypes."""
     console = make_console()
     with reported_errors(console):
         from primaps.pipeline import predict_images
+        from primaps.pipeline.settings import settings_for
         from primaps.segmenter import Segmenter
 
-        limit = PredictConfig().max_pixels if max_pixels is None else max_pixels
         segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
-        refine = segmenter.config.predict.crf if crf is None else crf
-        config = dataclasses.replace(segmenter.config, predict=PredictConfig(crf=refine, max_pixels=limit))
+        config = settings_for(out, segmenter.config, _given(crf=crf, max_pixels=max_pixels), TerminalProgress(console))
         run = predict_images(
             images, out, segmenter.backbone, segmenter.model, config, overwrite=overwrite, progress=TerminalProgress(console)
         )
@@ -305,7 +357,7 @@ def report(run_folder: RunArgument, weights: Weights = None, head: MovedHead = N
 @app.command()
 def demo(
     out: Out = Path("demo-run"),
-    classes: Classes = 8,
+    classes: Annotated[int | None, typer.Option("--classes", help="Number of classes to find, 2..254. (default: 8)")] = None,
     backbone: BackboneName = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -317,8 +369,8 @@ def demo(
         from primaps.demo import photographs
 
         images = [str(path) for path in photographs()]
-        config = dataclasses.replace(preset_config("default"), num_clusters=classes)
-        run = _open(images, out, _extractor(backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
+        config = _config(out, None, _given(classes=classes), num_clusters=8)
+        run = _open(images, out, _extractor(out, backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
         pipeline.segment(run, command="demo", inputs=images)
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {(out / 'report.html').resolve()}")
@@ -420,32 +472,39 @@ def import_official(
         typer.echo(text)
 
 
-def _config(
-    preset: str,
-    classes: int,
-    seed: int,
-    method: str,
-    init: str,
-    size: int | None,
-    threshold: float | None,
-    min_area: int,
-    max_masks: int | None,
-    crf: bool | None,
-    max_pixels: int | None,
-) -> Config:
-    base = preset_config(preset)
-    return dataclasses.replace(
-        base,
-        num_clusters=classes,
-        seed=seed,
-        features=base.features if size is None else dataclasses.replace(base.features, size=size),
-        proposals=dataclasses.replace(base.proposals, threshold=threshold, min_area=min_area, max_masks=max_masks),
-        fit=dataclasses.replace(base.fit, method=_method(method), initialise=_initial(init)),
-        predict=PredictConfig(
-            crf=base.predict.crf if crf is None else crf,
-            max_pixels=base.predict.max_pixels if max_pixels is None else max_pixels,
-        ),
-    )
+def _given(**options: Any) -> dict[str, Any]:
+    """The settings that were given, by their full names; options that were left out are None."""
+    given = {_SETTINGS[option]: value for option, value in options.items() if value is not None}
+    for name, option, known in (("fit.method", "--method", get_args(Method)), ("fit.initialise", "--init", get_args(Initialise))):
+        if given.get(name, known[0]) not in known:
+            raise ConfigError(
+                f"Expected {option} to be {', '.join(known[:-1])} or {known[-1]}, but got {given[name]!r}."
+                f"{did_you_mean(given[name], known)}"
+            )
+    if "proposals.threshold" in given:
+        given["proposals.threshold"] = _threshold(given["proposals.threshold"])
+    return given
+
+
+def _threshold(text: str) -> float | None:
+    """A number; None = auto."""
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"Expected --threshold to be auto, or a cosine similarity in (0, 1], but got {text!r}.") from error
+
+
+def _config(out: Path | None, preset: str | None, given: dict[str, Any], *, num_clusters: int = 27) -> Config:
+    """The settings of a command that writes a run folder; without one, of pictures."""
+    defaults = dataclasses.replace(preset_config("default" if preset is None else preset), num_clusters=num_clusters)
+    config = with_settings(defaults, given)  # says what is wrong before heavy modules are loaded
+    if out is None:
+        return config
+    from primaps.pipeline.settings import settings_for
+
+    return settings_for(out, defaults, given, TerminalProgress(make_console()), preset=preset)
 
 
 def _make_lists(dataset: str, root: Path, progress: TerminalProgress, workers: int) -> None:
@@ -457,29 +516,17 @@ def _make_lists(dataset: str, root: Path, progress: TerminalProgress, workers: i
         typer.echo(f"List: {path}")
 
 
-def _method(name: str) -> Method:
-    if name == "em":
-        return "em"
-    if name == "baseline":
-        return "baseline"
-    raise ConfigError(f"Expected --method to be em or baseline, but got {name!r}.")
-
-
-def _initial(name: str) -> Initialise:
-    if name == "pca":
-        return "pca"
-    if name == "head":
-        return "head"
-    raise ConfigError(f"Expected --init to be pca or head, but got {name!r}.")
-
-
 def _extractor(
-    backbone: str | None, weights: Path | None, device: str, head: Path | None, *, head_dropout: bool = False
+    out: Path | None, backbone: str | None, weights: Path | None, device: str, head: Path | None, *, head_dropout: bool = False
 ) -> FeatureExtractor:
     from primaps.features.backbone import backbone_name, load_backbone
+    from primaps.pipeline.settings import backbone_for
 
-    name = backbone_name(backbone, head)
-    return load_backbone(name, weights=weights, device=device, head=head, head_dropout=head_dropout)
+    if out is None:
+        name = backbone_name(backbone, head)
+        return load_backbone(name, weights=weights, device=device, head=head, head_dropout=head_dropout)
+    progress = TerminalProgress(make_console())
+    return backbone_for(out, backbone, progress, weights=weights, head=head, head_dropout=head_dropout, device=device)
 
 
 def _open(

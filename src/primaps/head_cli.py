@@ -29,7 +29,9 @@ Dataset = Annotated[
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")]
 Split = Annotated[str | None, typer.Option("--split", help="Part of the data set, for example train.")]
-BackboneName = Annotated[str, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them.")]
+BackboneName = Annotated[
+    str | None, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them. (default: mini)")
+]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Preset = Annotated[
@@ -51,7 +53,7 @@ def _fit_command(kind: HeadKind) -> Callable[..., None]:
         root: Root = None,
         split: Split = None,
         classes: Classes = 27,
-        backbone: BackboneName = "mini",
+        backbone: BackboneName = None,
         weights: Weights = None,
         device: Device = "auto",
         preset: Preset = "default",
@@ -98,7 +100,7 @@ def _fit(
     config: StegoConfig | HPConfig,
     inputs: list[str],
     out: Path,
-    backbone: str,
+    backbone: str | None,
     weights: Path | None,
     device: str,
     classes: int,
@@ -107,13 +109,14 @@ def _fit(
     cache: bool,
     overwrite: bool,
 ) -> None:
-    from primaps.features.backbone import load_backbone
     from primaps.pipeline.head_fitting import HeadJob, fit_head
+    from primaps.pipeline.settings import backbone_for
 
     if seed < 0:
         raise ConfigError(f"Expected --seed to be 0 or more, but got {seed}.")
-    extractor = load_backbone(backbone, weights=weights, device=device)
+    progress = TerminalProgress(make_console())
+    extractor = backbone_for(out, backbone, progress, weights=weights, device=device)
     job = HeadJob(inputs, out, extractor, config, classes, seed, cache)
-    run = fit_head(job, overwrite=overwrite, progress=TerminalProgress(make_console()))
+    run = fit_head(job, overwrite=overwrite, progress=progress)
     typer.echo(f"Head: {out}")
     exit_with(run.failures, f"; see {run.folder.failures_file}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from primaps.config import Config, FitConfig, preset_config
+from primaps.config import Config, preset_config
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError
 from primaps.evaluation.evaluate import evaluate_label_maps
@@ -57,7 +57,7 @@ class Segmenter:
         base = preset_config("default") if config is None else config
         if method not in {"em", "baseline"}:
             raise ConfigError(f"Expected method to be 'em' or 'baseline', but got {method!r}.")
-        chosen: FitConfig = dataclasses.replace(base.fit, method="em" if method == "em" else "baseline")
+        chosen = base.fit.with_method("em" if method == "em" else "baseline")
         self.backbone = backbone
         self.config = dataclasses.replace(base, num_clusters=num_clusters, seed=seed, fit=chosen)
         self._model: Model | None = None
@@ -112,12 +112,13 @@ class Segmenter:
             self._model = fit(run)
         return self
 
-    def predict(self, image: Image, *, crf: bool = False, flip: bool = False) -> NDArray[np.uint8]:
+    def predict(self, image: Image, *, crf: bool | None = None, flip: bool = False) -> NDArray[np.uint8]:
         """Cluster id of every pixel.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            crf: Refine with the dense CRF.
+            crf: Refine with the dense CRF; None = as ``config.predict`` says, which a loaded segmenter has from the run that
+                fitted it.
             flip: Average the features with those of the mirrored image.
 
         Returns:
@@ -127,18 +128,18 @@ class Segmenter:
             CheckpointError: If the segmenter is not fitted.
             ImageError: If the image is not (H, W, 3) uint8.
         """
-        config = dataclasses.replace(self.config.predict, crf=crf)
+        config = self.config.predict if crf is None else dataclasses.replace(self.config.predict, crf=crf)
         features = image_features(self.backbone, image, self.model.size, flip=flip)
         return label_map(features, self.model, (image.shape[0], image.shape[1]), config, image)
 
     def save(self, folder: str | Path) -> None:
-        """Write the prototypes and what is needed to apply them.
+        """Write the prototypes and what is needed to apply them as this segmenter does.
 
         Raises:
             CheckpointError: If the segmenter is not fitted.
             OutputError: If the folder cannot be written.
         """
-        self.model.save(Path(folder))
+        dataclasses.replace(self.model, predict=self.config.predict).save(Path(folder))
 
     @classmethod
     def load(
@@ -166,7 +167,7 @@ class Segmenter:
         model.check_backbone(backbone.describe())
         base = preset_config(str(model.settings.get("preset", "default")))
         features = dataclasses.replace(base.features, size=model.size)
-        config = dataclasses.replace(base, features=features)
+        config = dataclasses.replace(base, features=features, predict=model.predict or base.predict)
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
         segmenter._model = model

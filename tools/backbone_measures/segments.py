@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from primaps.config import Config, CRFConfig, preset_config
 from primaps.data.paired import require_folder
 from primaps.data.reading import read_image, read_photo
-from primaps.errors import DatasetError, MissingExtraError
+from primaps.errors import ConfigError, DatasetError, MissingExtraError
 from primaps.evaluation.covering import connected_segments, covering
 from primaps.pipeline.features_and_proposals import features_and_proposals
 from primaps.proposals.extract import enlarge_nearest
@@ -104,6 +104,8 @@ def _proposals(path: Path, backbone: FeatureExtractor, config: Config) -> tuple[
     """Proposals at the backbone's input size as the pipeline makes them, and their label image at the photograph's own size."""
     photo = read_photo(path, config.predict.max_pixels)
     threshold = backbone.threshold if config.proposals.threshold is None else config.proposals.threshold
+    if threshold is None:
+        raise ConfigError(f"Expected a threshold for {backbone.name!r}, for which none is published. Give --threshold T.")
     _, proposals = features_and_proposals(photo, backbone, config, (View(),), threshold)
     return proposals, enlarge_nearest(torch.from_numpy(proposals.label_image), photo.height, photo.width).numpy()
 

@@ -53,6 +53,7 @@ def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = Non
         model = _current_model(run, folder, identity)
         if model is None:
             model = _fit(run, folder, images, identity, events, processes)
+        model = model.note_predict(run.config.predict, folder)
     dead = model.fit.dead_clusters
     run.counts |= {"clusters": model.num_clusters, "dead_clusters": list(dead), "fit_steps": len(model.fit.losses)}
     if dead:
@@ -174,7 +175,14 @@ def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str, eve
     )
     settings = fit_settings(run, len(images))
     model = Model(
-        result, backbone.describe(), backbone.weights_path, config.features.size, settings, identity, head_path(backbone)
+        result,
+        backbone.describe(),
+        backbone.weights_path,
+        config.features.size,
+        settings,
+        identity,
+        head_path(backbone),
+        config.predict,
     )
     model.save(folder)
     remove_file(_checkpoint_file(folder))

@@ -10,13 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from primaps.config import Config, differences, from_dict, to_dict
+from primaps.config import GENERATION, Config, FitConfig, differences, from_record, preset_config, to_dict
 from primaps.data.scanning import scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.backbone import reload_backbone
 from primaps.features.heads.extractor import head_path
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
+from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
 from primaps.run import Run, RunFolder
 from primaps.store import read_json
@@ -52,7 +53,7 @@ def open_run(
 
     Raises:
         ConfigError: If no input exists, the folder is an input, or it was made with other settings.
-        DatasetError: If there is no image.
+        DatasetError: If there is no image, or a threshold has to be calibrated and none could be used.
         OutputError: If the folder cannot be written, or another process is at work in it.
     """
     run = find_images(inputs, out, backbone, config, progress=progress)
@@ -130,6 +131,8 @@ def claim(
             f"Expected framing to be 'whole', because label maps are made of whole photographs, but got "
             f"{run.config.features.framing!r}. `primaps benchmark` works on centre crops."
         )
+    if "proposals" in stages:
+        settle_threshold(run, anew=overwrite)
     folder, settings = run.folder, run.settings()
     merged = _merged(folder.record.get("config", {}), run.config, stages)
     folder.record |= {"config": merged, "weights": run.backbone.weights_path, "head": head_path(run.backbone)}
@@ -156,7 +159,7 @@ def reopen(
 
     Args:
         root: The run folder.
-        fit_changes: New values for ``num_clusters``, ``seed`` and fields of `FitConfig`.
+        fit_changes: New values for ``num_clusters``, ``seed`` and fields of `FitConfig`; all else is as on record.
         weights: Weights file of the backbone, if it has moved.
         head: Folder of the head, if it has moved.
         device: Where the fit runs.
@@ -174,10 +177,10 @@ def reopen(
             "Run `primaps segment` or `primaps proposals` with this folder as --out first."
         )
     manifest = read_json(manifest_file)
-    config = from_dict(folder.record["config"])
+    config = from_record(folder.record["config"])
     top = {key: value for key, value in fit_changes.items() if key in {"num_clusters", "seed"}}
     inner = {key: value for key, value in fit_changes.items() if key not in top}
-    config = dataclasses.replace(config, **top, fit=dataclasses.replace(config.fit, **inner))
+    config = dataclasses.replace(config, **top, fit=_changed_fit(folder, config, inner))
     known = folder.record["settings"]["backbone"]
     weights, head = weights or folder.record["weights"], head or folder.record.get("head")
     backbone = reload_backbone(known, weights=weights, device=device, head=head)
@@ -189,7 +192,16 @@ def reopen(
             "Run `primaps proposals` with these into another --out first, or fit with what was stored."
         )
     images = tuple(ImageFile(Path(os.fsdecode(entry["path"])), name) for name, entry in manifest["images"].items())
-    return Run(folder, backbone, config, images, progress or Silent())
+    return Run(folder, backbone, config, images, progress or Silent(), chosen_threshold=folder.threshold)
+
+
+def _changed_fit(folder: RunFolder, config: Config, changes: Mapping[str, Any]) -> FitConfig:
+    """The fit on record with changes; another method without a start of its own starts as the preset says."""
+    fit = config.fit
+    if "method" in changes and "initialise" not in changes and fit.initialise != "head":
+        start = preset_config(config.preset).fit.initialise if folder.generation == GENERATION else fit.initialise
+        fit = dataclasses.replace(fit, initialise=start).with_method(changes["method"])
+    return dataclasses.replace(fit, **changes)
 
 
 def _may_exist(given: str | Path) -> bool:

@@ -16,8 +16,9 @@ from primaps.errors import ImageError
 from primaps.model import Model
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.outputs.report import ClassSummary, ImagePanel, Report, class_example, image_panel, write_report
+from primaps.pipeline.threshold import as_record
 from primaps.run import Run, versions
-from primaps.types import Failure, FitCurves, Image, ImageFile
+from primaps.types import Failure, FitCurves, Image, ImageFile, ThresholdChoice
 
 MAX_PANELS = 40
 EXAMPLES_PER_CLASS = 3
@@ -55,9 +56,9 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitC
             total_images=len(images),
             failures=run.failures,
             warnings=_warnings(model, stale),
-            settings={**run.settings(), "versions": versions()},
+            settings={**run.settings(), "threshold": _threshold_record(run), "versions": versions()},
             timings=run.seconds,
-            facts=_facts(run.counts),
+            facts={**_facts(run.counts), **_threshold_fact(run.chosen_threshold)},
             backbone=run.backbone.name,
             method=run.config.fit.method,
             inputs=inputs,
@@ -153,3 +154,25 @@ def _facts(counts: dict[str, Any]) -> dict[str, str]:
     if coverage:
         facts["covered by proposals"] = f"{coverage['mean']:.0%} of the pixels"
     return facts
+
+
+def _threshold_fact(choice: ThresholdChoice | None) -> dict[str, str]:
+    """How similar to its anchor a spot has to be, and who says so."""
+    if choice is None:
+        return {}
+    origins = {"given": "given", "backbone": "the backbone's", "calibrated": f"calibrated on {len(choice.sample)} photographs"}
+    return {"similarity threshold": f"{choice.value:g}, {origins[choice.source]}"}
+
+
+def _threshold_record(run: Run) -> dict[str, Any]:
+    """For the settings of the report; candidates by threshold."""
+    if run.chosen_threshold is None:
+        return {"value": run.threshold}
+    record = as_record(run.chosen_threshold)
+    if "candidates" in record:
+        record["candidates"] = {
+            f"{each.threshold:g}": f"{each.proposals:g} proposals per photograph, {each.coverage:.0%} covered"
+            for each in run.chosen_threshold.candidates
+        }
+        record["sample"] = ", ".join(record["sample"])
+    return record

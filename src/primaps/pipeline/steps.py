@@ -17,6 +17,7 @@ from primaps.outputs.png import figure_png
 from primaps.outputs.steps import steps_figure
 from primaps.pipeline.failures import all_failed, reported
 from primaps.pipeline.features_and_proposals import as_image
+from primaps.pipeline.threshold import own_threshold
 from primaps.progress import Progress, Silent
 from primaps.proposals.extract import extract_proposals
 from primaps.proposals.principal import MASK_LIMIT, Round, rounds
@@ -33,7 +34,7 @@ def draw_steps(
         inputs: Files, folders (recursive) or glob patterns.
         out: Where the pictures go.
         backbone: The frozen feature extractor.
-        config: Settings of features and proposals.
+        config: Settings of features and proposals; without a threshold, it is the backbone's, or calibrated on these images.
         progress: Who is told.
 
     Returns:
@@ -46,11 +47,16 @@ def draw_steps(
     progress = progress or Silent()
     found = scan(inputs, exclude=out)
     failures, written = list(found.failures), list[Path]()
+    if not found.images:
+        raise DatasetError(all_failed(failures))
+    threshold = config.proposals.threshold
+    if threshold is None:
+        threshold = own_threshold(found.images, backbone, config, progress).value
     progress.start("steps", len(found.images))
     for image in found.images:
         with reported(failures, image, "proposals"):
             path = out / f"{image.name}.steps.png"
-            atomic_write(path, picture_of_steps(image, backbone, config))
+            atomic_write(path, picture_of_steps(image, backbone, config, threshold))
             written.append(path)
         progress.advance()
     progress.finish()
@@ -59,7 +65,7 @@ def draw_steps(
     return written, failures
 
 
-def picture_of_steps(image: ImageFile, backbone: FeatureExtractor, config: Config) -> bytes:
+def picture_of_steps(image: ImageFile, backbone: FeatureExtractor, config: Config, threshold: float) -> bytes:
     """PNG of the rounds of one image.
 
     Raises:
@@ -68,7 +74,6 @@ def picture_of_steps(image: ImageFile, backbone: FeatureExtractor, config: Confi
     photo = read_photo(image.path, config.predict.max_pixels)
     batch = backbone.preprocess(photo.image, config.features.size)
     features = plain_backbone(backbone).forward(batch)[0].float()  # a head takes no part in the extraction
-    threshold = backbone.threshold if config.proposals.threshold is None else config.proposals.threshold
     done = rounds(
         features,
         threshold,

@@ -47,9 +47,7 @@ def settle_threshold(run: Run, *, anew: bool = False) -> None:
     run.folder.record["threshold"] = as_record(choice)
 
 
-def own_threshold(
-    images: Sequence[ImageFile], backbone: FeatureExtractor, config: Config, progress: Progress
-) -> ThresholdChoice:
+def own_threshold(images: Sequence[ImageFile], backbone: FeatureExtractor, config: Config, progress: Progress) -> ThresholdChoice:
     """The threshold of a backbone, or, where none is published, one that is calibrated on a sample of the images.
 
     Args:
@@ -67,9 +65,7 @@ def own_threshold(
     try:
         sample, features = _sample(images, backbone, config, progress)
         settings = config.proposals
-        choice = calibrate_threshold(
-            features, stop_fraction=settings.stop_fraction, official_anchor=settings.official_order
-        )
+        choice = calibrate_threshold(features, stop_fraction=settings.stop_fraction, official_anchor=settings.official_order)
     finally:
         progress.finish()
     progress.note(

@@ -1,0 +1,125 @@
+"""Which settings and backbone a command works with: those given, those that an earlier version left on record, the defaults.
+
+Defaults change between versions. A run folder that an earlier one made goes on with its own wherever the user gives nothing
+else, so that the command that made it resumes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from primaps.config import GENERATION, Config, differences, from_record, to_dict, with_settings
+from primaps.features.backbone import backbone_name, load_backbone, reload_backbone
+from primaps.progress import Progress
+from primaps.run import RunFolder
+from primaps.types import FeatureExtractor
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """What is on record in a run folder that was made with earlier defaults.
+
+    Attributes:
+        config: All settings.
+        backbone: Description of the backbone, and of the head if there is one.
+        weights: Weights file of the backbone; None = bundled or from the hub.
+        head: Folder of the head; None without a head.
+    """
+
+    config: Config
+    backbone: Mapping[str, Any]
+    weights: str | None
+    head: str | None
+
+
+def earlier_run(out: Path) -> EarlierRun | None:
+    """What is on record in a folder of an earlier generation of defaults; None for new folders and those of this generation.
+
+    Raises:
+        ConfigError: If the folder is no usable path, or a setting on record is unknown.
+        CheckpointError: If its ``run.json`` is damaged or foreign.
+    """
+    folder = RunFolder(out)
+    record = folder.record
+    if folder.generation is None or folder.generation >= GENERATION or "config" not in record:
+        return None
+    backbone = record.get("settings", {}).get("backbone")
+    if backbone is None:
+        return None
+    return EarlierRun(from_record(record["config"]), backbone, record.get("weights"), record.get("head"))
+
+
+def settings_for(
+    out: Path, defaults: Config, given: Mapping[str, Any], progress: Progress, *, preset: str | None = None
+) -> Config:
+    """The settings of a command that writes into a run folder.
+
+    Args:
+        out: The run folder.
+        defaults: Settings where neither the user nor an earlier run says anything.
+        given: What the user gave, as for `primaps.config.with_settings`.
+        progress: Is told where settings are taken from an earlier run.
+        preset: Name of the preset if the user gave one; another one than the folder was made with counts for all it sets.
+
+    Raises:
+        ConfigError: If a value is out of range, or the folder is no usable path.
+        CheckpointError: If its ``run.json`` is damaged or foreign.
+    """
+    config, earlier = with_settings(defaults, given), earlier_run(out)
+    if earlier is None or preset not in {None, earlier.config.preset}:
+        return config
+    kept = with_settings(earlier.config, given)
+    changed = "".join(f"\n  {line}" for line in differences(to_dict(config), to_dict(kept)))
+    progress.note(
+        f"{out} was made by an earlier version, which had other defaults. It goes on with the settings on its record wherever "
+        f"you gave none{' (default of this version -> kept):' + changed if changed else '.'}\n"
+        "For the defaults of this version choose another --out."
+    )
+    return kept
+
+
+def backbone_for(
+    out: Path,
+    name: str | None,
+    progress: Progress,
+    *,
+    weights: str | Path | None = None,
+    head: str | Path | None = None,
+    head_dropout: bool = False,
+    device: str | torch.device = "auto",
+) -> FeatureExtractor:
+    """The backbone of a command that writes into a run folder.
+
+    Args:
+        out: The run folder.
+        name: Of the backbone, if the user gave one.
+        progress: Is told if the backbone is taken from an earlier run.
+        weights: Weights file, likewise.
+        head: Folder of the head, likewise.
+        head_dropout: See `primaps.features.backbone.load_backbone`.
+        device: Where it runs.
+
+    Raises:
+        BackboneError: If the name is unknown, or the weights cannot be had.
+        CheckpointError: If the head cannot be read, or belongs to another backbone.
+        ConfigError: If the device is not available.
+    """
+    earlier = earlier_run(out)
+    if earlier is not None and name is None and head is None:
+        name = str(earlier.backbone["name"])
+        progress.note(f"Backbone: {name}, as on record in {out}.")
+    wanted = backbone_name(name, head)
+    if earlier is None or wanted != earlier.backbone["name"]:
+        return load_backbone(wanted, weights=weights, device=device, head=head, head_dropout=head_dropout)
+    weights, head = weights or earlier.weights, head or earlier.head
+    if head_dropout and "head" not in earlier.backbone:
+        return load_backbone(wanted, weights=weights, device=device, head=head, head_dropout=True)
+    description = dict(earlier.backbone)
+    if head_dropout:
+        description["head"] = {**description["head"], "inference_dropout": True}
+    return reload_backbone(description, weights=weights, device=device, head=head)
