@@ -183,7 +183,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
 
 def test_a_finished_run_reads_no_photograph_again(mixed, small_config, tmp_path, texture, in_batches, monkeypatch):
     extracted(mixed, tmp_path / "run", texture, small_config)
-    monkeypatch.setattr(extraction, "read_photo", pytest.fail)
+    monkeypatch.setattr(extraction, "framed_photo", pytest.fail)
     assert extracted(mixed, tmp_path / "run", texture, small_config).counts["proposals_made"] == 0
 
 

@@ -23,6 +23,7 @@ OFFICIAL = [
     "183087",
     "28096",
 ]
+THRESHOLD = 0.4
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_paper_preset_agrees_with_the_official_result(name, shared):
 @pytest.mark.parametrize("preset", ["default", "paper", "fast"])
 def test_regions_become_proposals(scene, preset):
     image, features, regions = scene
-    found = mask_proposals(image, features, preset=preset)
+    found = mask_proposals(image, features, THRESHOLD, preset=preset)
     assert found.num_masks == 3
     assert matched_iou(found.label_image, regions) > 0.9
     assert found.label_image.dtype == np.int32
@@ -62,40 +63,40 @@ def test_regions_become_proposals(scene, preset):
 
 def test_arrays_and_tensors_of_any_float_type_give_the_same(scene):
     image, features, _ = scene
-    expected = mask_proposals(image, features).label_image
+    expected = mask_proposals(image, features, THRESHOLD).label_image
     for kind in (torch.float16, torch.float32, torch.float64):
         np.testing.assert_array_equal(
-            mask_proposals(torch.from_numpy(image), torch.from_numpy(features).to(kind)).label_image, expected
+            mask_proposals(torch.from_numpy(image), torch.from_numpy(features).to(kind), THRESHOLD).label_image, expected
         )
 
 
 def test_features_may_require_a_gradient(scene):
     image, features, _ = scene
-    found = mask_proposals(image, torch.from_numpy(features).requires_grad_())
-    np.testing.assert_array_equal(found.label_image, mask_proposals(image, features).label_image)
+    found = mask_proposals(image, torch.from_numpy(features).requires_grad_(), THRESHOLD)
+    np.testing.assert_array_equal(found.label_image, mask_proposals(image, features, THRESHOLD).label_image)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (47, 66), (96, 128), (20, 30), (1, 1), (1, 40)])
 def test_the_image_may_have_any_size(scene, size):
     image = np.asarray(Image.fromarray(scene[0]).resize(size[::-1]))
-    found = mask_proposals(image, scene[1])
+    found = mask_proposals(image, scene[1], THRESHOLD)
     assert found.label_image.shape == size
     assert set(np.unique(found.label_image)) <= set(range(found.num_masks + 1))
 
 
 def test_ids_are_consecutive_and_small_ones_can_be_dropped(scene):
     image, features, _ = scene
-    found = mask_proposals(image, features)
+    found = mask_proposals(image, features, THRESHOLD)
     areas = np.bincount(found.label_image.ravel(), minlength=4)[1:]
-    kept = mask_proposals(image, features, min_area=int(areas.min()) + 1)
+    kept = mask_proposals(image, features, THRESHOLD, min_area=int(areas.min()) + 1)
     assert kept.num_masks == 2
     assert set(np.unique(kept.label_image)) == {0, 1, 2}
-    assert mask_proposals(image, features, min_area=48 * 64 + 1).num_masks == 0
-    assert mask_proposals(image, features, max_masks=1).num_masks == 1
+    assert mask_proposals(image, features, THRESHOLD, min_area=48 * 64 + 1).num_masks == 0
+    assert mask_proposals(image, features, THRESHOLD, max_masks=1).num_masks == 1
 
 
 def test_no_direction_no_proposal():
-    found = mask_proposals(np.zeros((16, 16, 3), dtype=np.uint8), np.zeros((4, 2, 2), dtype=np.float32))
+    found = mask_proposals(np.zeros((16, 16, 3), dtype=np.uint8), np.zeros((4, 2, 2), dtype=np.float32), THRESHOLD)
     assert found.num_masks == 0
     assert not found.label_image.any()
     assert found.guards == ("zero_tokens",)
@@ -103,15 +104,15 @@ def test_no_direction_no_proposal():
 
 def test_one_token_grid_and_constant_image():
     image = np.full((8, 8, 3), 7, dtype=np.uint8)
-    assert mask_proposals(image, np.ones((4, 1, 1), dtype=np.float32)).num_masks == 1
-    assert mask_proposals(image, np.ones((4, 3, 5), dtype=np.float32)).coverage == 1.0
+    assert mask_proposals(image, np.ones((4, 1, 1), dtype=np.float32), THRESHOLD).num_masks == 1
+    assert mask_proposals(image, np.ones((4, 3, 5), dtype=np.float32), THRESHOLD).coverage == 1.0
 
 
 def test_proposals_that_the_crf_would_erase_are_kept():
     # One token of 64 differs; the CRF over a constant image lets the rest take its pixels. Nothing else is a proposal.
     features = np.zeros((2, 12, 12), dtype=np.float32)
     features[0, 5, 5] = features[1, 5, 6] = 1.0
-    found = mask_proposals(np.full((96, 96, 3), 128, dtype=np.uint8), features)
+    found = mask_proposals(np.full((96, 96, 3), 128, dtype=np.uint8), features, THRESHOLD)
     assert found.num_masks >= 1
     assert "median_erased_all" in found.guards
     assert "crf_erased_all" in found.guards
@@ -138,13 +139,13 @@ def test_large_images_are_refined_at_a_limited_size(scene):
 )
 def test_wrong_arrays_are_refused(image, features, message):
     with pytest.raises(ConfigError, match=message):
-        mask_proposals(image, features)
+        mask_proposals(image, features, THRESHOLD)
 
 
 @pytest.mark.parametrize("options", [{"threshold": 0.0}, {"preset": "quick"}, {"min_area": -1}, {"max_masks": 0}])
 def test_wrong_options_are_refused(scene, options):
     with pytest.raises(ConfigError):
-        mask_proposals(scene[0], scene[1], **options)
+        mask_proposals(scene[0], scene[1], **{"threshold": THRESHOLD, **options})
 
 
 def test_enlarging_takes_the_cell_of_each_centre():
@@ -205,7 +206,7 @@ def test_the_crf_may_work_at_a_fraction_of_each_side(scene, size, monkeypatch):
 
     monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", watched)
     image = np.asarray(Image.fromarray(scene[0]).resize(size[::-1]))
-    found = mask_proposals(image, scene[1], preset="fast")
+    found = mask_proposals(image, scene[1], THRESHOLD, preset="fast")
     half = max(1, round(size[0] / 2)), max(1, round(size[1] / 2))
     assert seen == [((1, *half, 3), half, 33.5, 1.0)]
     assert found.label_image.shape == size
@@ -219,7 +220,7 @@ def test_posterior_is_upsampled_before_its_largest_label_is_taken(scene, monkeyp
         return posterior
 
     monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", ramps)
-    found = mask_proposals(scene[0], scene[1], preset="fast").label_image
+    found = mask_proposals(scene[0], scene[1], THRESHOLD, preset="fast").label_image
     # Column 16 has its centre at 33 of 64: labels that are enlarged themselves change at even columns only.
     np.testing.assert_array_equal(found, np.where(np.arange(64) < 33, 1, 2)[None].repeat(48, 0))
 
@@ -228,5 +229,5 @@ def test_posterior_is_upsampled_before_its_largest_label_is_taken(scene, monkeyp
 def test_fast_proposals_are_nearly_those_of_default(name, shared):
     features = load_file(shared / "golden" / f"{name}.safetensors")["features"].float()
     image = np.asarray(Image.open(shared / "golden" / f"{name}.png").convert("RGB"))
-    default, fast = (mask_proposals(image, features, preset=preset) for preset in ("default", "fast"))
+    default, fast = (mask_proposals(image, features, THRESHOLD, preset=preset) for preset in ("default", "fast"))
     assert (fast.label_image == default.label_image).mean() > 0.95

@@ -180,7 +180,9 @@ def reopen(
     config = from_record(folder.record["config"])
     top = {key: value for key, value in fit_changes.items() if key in {"num_clusters", "seed"}}
     inner = {key: value for key, value in fit_changes.items() if key not in top}
-    config = dataclasses.replace(config, **top, fit=_changed_fit(folder, config, inner))
+    config = dataclasses.replace(
+        config, **top, fit=_changed_fit(folder, config, top.get("num_clusters", config.num_clusters), inner)
+    )
     known = folder.record["settings"]["backbone"]
     weights, head = weights or folder.record["weights"], head or folder.record.get("head")
     backbone = reload_backbone(known, weights=weights, device=device, head=head)
@@ -195,12 +197,17 @@ def reopen(
     return Run(folder, backbone, config, images, progress or Silent(), chosen_threshold=folder.threshold)
 
 
-def _changed_fit(folder: RunFolder, config: Config, changes: Mapping[str, Any]) -> FitConfig:
-    """The fit on record with changes; another method without a start of its own starts as the preset says."""
+def _changed_fit(folder: RunFolder, config: Config, clusters: int, changes: Mapping[str, Any]) -> FitConfig:
+    """The fit on record with changes. What does not go with them starts as the preset says, unless they say how.
+
+    The centres of a head come in a number of their own, and methods may start in different ways.
+    """
     fit = config.fit
-    if "method" in changes and "initialise" not in changes and fit.initialise != "head":
-        start = preset_config(config.preset).fit.initialise if folder.generation == GENERATION else fit.initialise
-        fit = dataclasses.replace(fit, initialise=start).with_method(changes["method"])
+    from_head = fit.initialise == "head"
+    unfit = clusters != config.num_clusters if from_head else changes.get("method", fit.method) != fit.method
+    if unfit and "initialise" not in changes:
+        start = preset_config(config.preset).fit.initialise if folder.generation == GENERATION else "pca"
+        fit = dataclasses.replace(fit, initialise=start).with_method(changes.get("method", fit.method))
     return dataclasses.replace(fit, **changes)
 
 

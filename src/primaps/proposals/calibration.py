@@ -7,10 +7,10 @@ images into a typical number of proposals, as the published thresholds do, witho
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import torch
 
 from primaps.errors import ConfigError
@@ -60,9 +60,9 @@ def calibrate_threshold(
     tried: list[ThresholdStatistics] = []
     for threshold in CANDIDATES:
         found = [_masks(grid.detach().float(), threshold, stop_fraction, official_anchor=official_anchor) for grid in features]
-        proposals = statistics.median(number for number, _ in found)
+        proposals = float(np.median([number for number, _ in found]))
         coverage = math.fsum(share for _, share in found) / len(found)
-        tried.append(ThresholdStatistics(threshold, float(proposals), round(coverage, 4)))
+        tried.append(ThresholdStatistics(threshold, proposals, round(coverage, 4)))
         if proposals >= _TOO_MANY:
             break
     return ThresholdChoice(choose_threshold(tried), "calibrated", tuple(tried))
