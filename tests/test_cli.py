@@ -140,6 +140,8 @@ def test_some_bad_inputs_exit_with_3(photographs, tmp_path):
         (["--weights", "none.pth"], 2, "none.pth"),
         (["--no-such-option"], 2, "--no-such-option"),
         (["--threshold", "7"], 2, "cosine similarity"),
+        (["--threshold", "automatic"], 2, "--threshold to be auto, or a cosine similarity"),
+        (["--init", "random"], 2, "--init to be pca or head"),
     ],
 )
 def test_wrong_settings_exit_with_2_and_say_why(arguments, code, message, photographs, tmp_path):
@@ -340,3 +342,59 @@ def test_a_damaged_tile_is_reported_and_skipped(trees, tmp_path):
     assert result.exit_code == 3, text(result)
     assert "1.mat is damaged or truncated" in text(result)
     assert len(list((tmp_path / "run/proposals").glob("*.png"))) == 4
+
+
+def test_predict_repeats_what_the_run_did(photographs, tmp_path):
+    options = ["--size", 64, "--preset", "fast", "--classes", 3, "--backbone", "texture", "--device", "cpu"]
+    assert run("segment", photographs, "--out", tmp_path / "run", *options, "--crf", "--max-pixels", 2000).exit_code == 0
+    result = run("predict", photographs, "--model", tmp_path / "run", "--out", tmp_path / "new", "--device", "cpu")
+    assert result.exit_code == 0, text(result)
+    maps = sorted((tmp_path / "run" / "labels").rglob("*.png"))
+    assert len(maps) == 5
+    for path in maps:
+        other = tmp_path / "new" / path.relative_to(tmp_path / "run")
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(other)))
+    again = run("predict", photographs, "--model", tmp_path / "run", "--out", tmp_path / "new", "--device", "cpu", "--no-crf")
+    assert again.exit_code == 2
+    assert "predict.crf: True -> False" in text(again)
+
+
+def test_fit_repeats_what_is_not_given(photographs, tmp_path):
+    out, options = tmp_path / "run", ["--backbone", "texture", "--device", "cpu", "--seed", 4]
+    assert run("segment", photographs, "--out", out, *FAST, *options).exit_code == 0
+    assert run("fit", out, "--device", "cpu").exit_code == 0  # the same model, so nothing to overwrite
+    result = run("fit", out, "--device", "cpu", "--method", "baseline", "--model", tmp_path / "model")
+    assert result.exit_code == 0, text(result)
+    settings = json.loads((tmp_path / "model" / "model.json").read_text())["settings"]
+    assert (settings["num_clusters"], settings["seed"], settings["method"], settings["initialise"]) == (3, 4, "baseline", "pca")
+
+
+def test_a_threshold_is_auto_or_a_number(photographs, tmp_path):
+    options = ["--size", 64, "--backbone", "texture", "--device", "cpu"]
+    assert run("proposals", photographs, "--out", tmp_path / "a", *options, "--threshold", "auto").exit_code == 0
+    assert run("proposals", photographs, "--out", tmp_path / "a", *options).exit_code == 0
+    assert run("proposals", photographs, "--out", tmp_path / "b", *options, "--threshold", "0.7").exit_code == 0
+    found = [json.loads((tmp_path / name / "run.json").read_text())["threshold"] for name in "ab"]
+    assert found == [{"value": 0.5, "source": "backbone"}, {"value": 0.7, "source": "given"}]
+    result = run("proposals", photographs, "--out", tmp_path / "b", *options)
+    assert result.exit_code == 2
+    assert "proposals.threshold: 0.7 -> 0.5" in text(result)
+
+
+def test_a_timm_model_is_calibrated_on_the_images(photographs, tmp_path):
+    import timm
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(timm.create_model("test_vit", num_classes=0).state_dict(), tmp_path / "weights.pth")
+    options = ["--size", 64, "--backbone", "timm:test_vit", "--weights", tmp_path / "weights.pth", "--device", "cpu"]
+    result = run("proposals", photographs, "--out", tmp_path / "run", *options)
+    assert result.exit_code == 0, text(result)
+    assert "No threshold is published for timm:test_vit" in text(result)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["threshold"]["source"] == "calibrated"
+    assert record["settings"]["proposals"]["threshold"] == record["threshold"]["value"]
+    again = run("proposals", photographs, "--out", tmp_path / "run", *options)
+    assert again.exit_code == 0
+    assert "No threshold is published" not in text(again)

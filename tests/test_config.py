@@ -2,7 +2,21 @@ import dataclasses
 
 import pytest
 
-from primaps.config import PRESETS, Config, FitConfig, ProposalConfig, differences, from_dict, preset_config, to_dict
+from primaps.config import (
+    IMPLIED,
+    PRESETS,
+    Config,
+    FitConfig,
+    ProposalConfig,
+    comparable,
+    differences,
+    from_dict,
+    from_record,
+    part_from_record,
+    preset_config,
+    to_dict,
+    with_settings,
+)
 from primaps.errors import ConfigError
 
 
@@ -93,3 +107,57 @@ def test_framing_is_checked(part, change, message):
 def test_only_preset_paper_interpolates_as_the_official_validation():
     assert [preset_config(name).protocol.interpolation for name in PRESETS] == ["pillow", "tensor", "pillow"]
     assert all(preset_config(name).features.framing == "whole" for name in PRESETS)
+
+
+# ---- settings that were added later, and settings that are given ------------------------------------------------------------
+
+
+@pytest.fixture
+def added(monkeypatch):
+    """Pretend that two settings are new, and what earlier versions did is not the default."""
+    monkeypatch.setitem(IMPLIED, "fit.vote_stride", 4)
+    monkeypatch.setitem(IMPLIED, "proposals.crf.iterations", 3)
+
+
+def test_records_mean_what_was_before_a_setting_existed(added):
+    values = to_dict(preset_config("paper"))
+    del values["fit"]["vote_stride"], values["proposals"]["crf"]["iterations"]
+    old = from_record(values)
+    assert (old.fit.vote_stride, old.proposals.crf.iterations) == (4, 3)
+    assert (from_dict(values).fit.vote_stride, from_dict(values).proposals.crf.iterations) == (1, 10)
+    del values["proposals"], values["fit"]
+    assert (from_record(values).fit.vote_stride, from_record(values).proposals.crf.iterations) == (4, 3)
+    assert part_from_record("fit", {}).vote_stride == 4
+    assert from_record(to_dict(preset_config("paper"))) == preset_config("paper")
+    with pytest.raises(ConfigError, match=r"Unknown setting 'fit\.epoch'"):
+        from_record({"fit": {"epoch": 3}})
+
+
+def test_comparisons_leave_out_what_is_as_before(added):
+    config = with_settings(Config(), {"fit.vote_stride": 4, "proposals.crf.iterations": 3})
+    assert "vote_stride" not in comparable(config.fit, "fit")
+    assert "iterations" not in comparable(config.proposals, "proposals")["crf"]
+    assert comparable(config.fit, "fit").keys() == to_dict(config)["fit"].keys() - {"vote_stride"}
+    assert comparable(Config().fit, "fit") == to_dict(Config())["fit"]
+    assert differences({"vote_stride": 4}, {}, "fit.") == []
+    assert differences({}, {"vote_stride": 1}, "fit.") == ["fit.vote_stride: 4 -> 1"]
+
+
+def test_given_settings_replace_those_of_their_names():
+    config = with_settings(preset_config("paper"), {"num_clusters": 5, "fit.epochs": 2, "proposals.crf.iterations": 0})
+    assert (config.num_clusters, config.fit.epochs, config.proposals.crf.iterations) == (5, 2, 0)
+    assert config.preset == "paper"
+    assert with_settings(config, {}) == config
+    with pytest.raises(ConfigError, match="Did you mean 'epochs'"):
+        with_settings(config, {"fit.epoch": 2})
+    with pytest.raises(ConfigError, match="between 2 and 254"):
+        with_settings(config, {"num_clusters": 1})
+
+
+def test_the_baseline_starts_from_principal_directions_unless_from_a_head():
+    other = dataclasses.replace(FitConfig(), initialise="proposals")
+    assert other.with_method("baseline").initialise == "pca"
+    assert other.with_method("em").initialise == "proposals"
+    assert dataclasses.replace(other, initialise="head").with_method("baseline").initialise == "head"
+    assert with_settings(Config(), {"fit.method": "baseline", "fit.initialise": "head"}).fit.initialise == "head"
+    assert with_settings(Config(fit=other), {"fit.method": "baseline"}).fit.initialise == "pca"

@@ -1,8 +1,10 @@
+import dataclasses
 import json
 
 import pytest
 import torch
 
+from primaps.config import PredictConfig
 from primaps.errors import CheckpointError, OutputError
 from primaps.model import Model
 from primaps.store import read_tensors, write_tensors
@@ -169,3 +171,33 @@ def test_a_record_without_a_head(model, tmp_path):
     assert record.pop("head") is None
     (tmp_path / "model.json").write_text(json.dumps(record))
     assert Model.load(tmp_path).head is None
+
+
+def test_how_label_maps_were_made_is_kept(model, tmp_path):
+    predict = PredictConfig(crf=False, max_pixels=5000)
+    dataclasses.replace(model, predict=predict).save(tmp_path / "model")
+    assert Model.load(tmp_path).predict == predict
+    model.save(tmp_path / "model")
+    assert Model.load(tmp_path).predict is None
+
+
+def test_models_of_earlier_versions_have_it_from_the_run_they_lie_in(model, tmp_path):
+    model.save(tmp_path / "model")
+    path = tmp_path / "model" / "model.json"
+    record = json.loads(path.read_text())
+    del record["predict"]
+    path.write_text(json.dumps(record))
+    assert Model.load(tmp_path).predict is None
+    (tmp_path / "run.json").write_text(json.dumps({"config": {"predict": {"crf": False, "max_pixels": 2000}}}))
+    assert Model.load(tmp_path).predict == PredictConfig(crf=False, max_pixels=2000)
+
+
+def test_other_label_maps_are_noted_without_touching_prototypes(model, tmp_path):
+    model.save(tmp_path)
+    before = (tmp_path / "prototypes.safetensors").stat().st_mtime_ns
+    noted = model.note_predict(PredictConfig(crf=False), tmp_path)
+    assert noted.predict == Model.load(tmp_path).predict == PredictConfig(crf=False)
+    assert (tmp_path / "prototypes.safetensors").stat().st_mtime_ns == before
+    written = (tmp_path / "model.json").stat().st_mtime_ns
+    noted.note_predict(PredictConfig(crf=False), tmp_path)
+    assert (tmp_path / "model.json").stat().st_mtime_ns == written

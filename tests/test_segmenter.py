@@ -135,3 +135,19 @@ def test_a_loaded_segmenter_keeps_method_and_seed(photographs, small_config, tex
     )
     loaded = pm.Segmenter.load(tmp_path / "model", device="cpu")
     assert (loaded.config.fit.method, loaded.config.seed, loaded.config.num_clusters) == ("baseline", 7, 3)
+
+
+def test_what_a_segmenter_does_left_alone_is_what_its_settings_say(photographs, photograph, small_config, texture, tmp_path):
+    config = dataclasses.replace(small_config, predict=dataclasses.replace(small_config.predict, crf=False, max_pixels=2000))
+    segmenter = pm.Segmenter(texture, num_clusters=3, config=config).fit(photographs, run_dir=tmp_path / "run")
+    segmenter.save(tmp_path / "model")
+    np.testing.assert_array_equal(segmenter.predict(photograph), segmenter.predict(photograph, crf=False))
+    assert (segmenter.predict(photograph) != segmenter.predict(photograph, crf=True)).any()
+    for folder in ("run", "model"):
+        loaded = pm.Segmenter.load(tmp_path / folder, device="cpu")
+        assert loaded.config.predict == config.predict
+        np.testing.assert_array_equal(loaded.predict(photograph), segmenter.predict(photograph))
+    refined = dataclasses.replace(config, predict=dataclasses.replace(config.predict, crf=True))
+    segmenter.config = refined
+    segmenter.save(tmp_path / "other")
+    assert pm.Segmenter.load(tmp_path / "other", device="cpu").config.predict == refined.predict

@@ -128,9 +128,9 @@ class Model:
             CheckpointError: If ``model.json`` cannot be read.
             OutputError: If it cannot be written.
         """
-        if predict == self.predict:
-            return self
-        write_json(folder / "model.json", {**read_json(folder / "model.json"), "predict": _recorded(predict)})
+        record = read_json(folder / "model.json")
+        if record.get("predict") != _recorded(predict):
+            write_json(folder / "model.json", {**record, "predict": _recorded(predict)})
         return dataclasses.replace(self, predict=predict)
 
     def check_backbone(self, description: Mapping[str, Any]) -> None:

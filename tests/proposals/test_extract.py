@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
+from primaps.proposals.calibration import calibrate_threshold
 from primaps.proposals.crf import mean_field_batch
 from primaps.proposals.extract import consecutive, enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
 from primaps.proposals.principal import principal_masks, soft_scores
@@ -231,3 +232,22 @@ def test_fast_proposals_are_nearly_those_of_default(name, shared):
     image = np.asarray(Image.open(shared / "golden" / f"{name}.png").convert("RGB"))
     default, fast = (mask_proposals(image, features, THRESHOLD, preset=preset) for preset in ("default", "fast"))
     assert (fast.label_image == default.label_image).mean() > 0.95
+
+
+def test_features_of_a_backbone_carry_its_threshold(photograph, texture):
+    features = texture.extract(photograph, size=64)
+    found, expected = mask_proposals(photograph, features), mask_proposals(photograph, features, texture.threshold)
+    np.testing.assert_array_equal(found.label_image, expected.label_image)
+    assert mask_proposals(photograph, features, 0.95).num_masks > found.num_masks
+
+
+def test_a_threshold_that_is_not_known_is_never_guessed(photograph, texture, monkeypatch):
+    features = texture.extract(photograph, size=64)
+    for copied in (features * 1, features.numpy()):
+        with pytest.raises(ConfigError, match=r"Give threshold=backbone\.threshold"):
+            mask_proposals(photograph, copied)
+    monkeypatch.setattr(texture, "threshold", None)  # as of timm: models
+    features = texture.extract(photograph, size=64)
+    with pytest.raises(ConfigError, match=r"threshold=primaps\.calibrate_threshold"):
+        mask_proposals(photograph, features)
+    assert mask_proposals(photograph, features, calibrate_threshold([features]).value).num_masks >= 1

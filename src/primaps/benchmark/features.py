@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from primaps.benchmark.images import measured_input
+from primaps.config import comparable
 from primaps.data.reading import read_photo
 from primaps.errors import DatasetError
 from primaps.features.device import compute_device
@@ -28,7 +28,7 @@ def measured_store(run: Run, split: str | None) -> FeatureStore:
     identity = {
         "backbone": dict(run.backbone.describe()),
         "size": run.config.features.size,
-        "protocol": dataclasses.asdict(run.config.protocol),
+        "protocol": comparable(run.config.protocol, "protocol"),
     }
     return FeatureStore(_folder(run, split), fingerprint([ALGORITHM, identity]), (PLAIN, MIRRORED))
 

@@ -193,6 +193,7 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
         **what,
         "weights": _given_weights(job.own.backbone.weights_path, description),
         "oracle": row.select == "oracle",
+        "threshold": job.features.folder.record["threshold"],
         "train_images": len(job.features.usable_images()),
         "published": None if known is None else {"accuracy": known[0] / 100, "miou": known[1] / 100, "source": SOURCE},
         "variants": {

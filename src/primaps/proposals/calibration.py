@@ -25,7 +25,7 @@ ENOUGH: Final = 0.8
 
 _TOO_MANY: Final = 2 * TYPICAL
 """Median number of proposals from which on higher thresholds are not tried: they give more still."""
-_MOST: Final = round(4 * TYPICAL)
+_MOST: Final = round(3 * TYPICAL)
 """Rounds of the decomposition of an image; where there are more, their exact number does not matter."""
 
 
