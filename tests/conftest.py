@@ -300,7 +300,9 @@ class OfficialCheckpoints:
                 "weight": torch.randn(self.clusters, self.dim, 1, 1),
                 "bias": torch.randn(self.clusters),
             },
-            "cluster_model_state_dict": {"clusters": torch.randn(self.clusters, self.dim)},
+            "cluster_model_state_dict": {
+                "clusters": torch.randn(self.clusters, self.dim, generator=torch.Generator().manual_seed(2))
+            },
             "net_optimizer_state_dict": None,
         }
 

@@ -4,7 +4,7 @@ import json
 import pytest
 import torch
 
-from primaps.config import PredictConfig
+from primaps.config import PredictConfig, preset_config
 from primaps.errors import CheckpointError, OutputError
 from primaps.model import Model
 from primaps.store import read_tensors, write_tensors
@@ -187,7 +187,7 @@ def test_models_of_earlier_versions_have_it_from_the_run_they_lie_in(model, tmp_
     record = json.loads(path.read_text())
     del record["predict"]
     path.write_text(json.dumps(record))
-    assert Model.load(tmp_path).predict is None
+    assert Model.load(tmp_path).predict == preset_config("fast").predict
     (tmp_path / "run.json").write_text(json.dumps({"config": {"predict": {"crf": False, "max_pixels": 2000}}}))
     assert Model.load(tmp_path).predict == PredictConfig(crf=False, max_pixels=2000)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from primaps.config import PredictConfig, comparable, differences, part_from_record
+from primaps.config import IMPLIED, PredictConfig, comparable, differences, part_from_record, preset_config
 from primaps.errors import CheckpointError, OutputError
 from primaps.store import read_json, read_tensors, write_json, write_tensors
 from primaps.types import FitResult
@@ -31,7 +31,7 @@ class Model:
         settings: Settings of the fit, for the record.
         fingerprint: Changes when anything that determined the prototypes changes.
         head: Folder of the head on top of the backbone; None without a head.
-        predict: How the run that fitted them made label maps; None = not known.
+        predict: How the run that fitted them made label maps; None = they come from no run.
     """
 
     fit: FitResult
@@ -152,10 +152,14 @@ def _recorded(predict: PredictConfig | None) -> dict[str, Any] | None:
 
 
 def _predict_settings(record: Mapping[str, Any], folder: Path) -> PredictConfig | None:
-    """On record with the model; with models of earlier versions, in the record of the run that they lie in."""
+    """On record with the model. Those of earlier versions: in the record of the run that they lie in, else their preset's."""
     known, run = record.get("predict"), folder.parent / "run.json"
-    if known is None and "predict" not in record and folder.name == "model" and run.exists():
-        known = read_json(run).get("config", {}).get("predict")
+    if "predict" not in record:
+        if folder.name == "model" and run.exists():
+            known = read_json(run).get("config", {}).get("predict")
+        if known is None:
+            preset = preset_config(str(record.get("settings", {}).get("preset", "default"))).predict
+            known = {key: value for key, value in vars(preset).items() if f"predict.{key}" not in IMPLIED}
     predict: PredictConfig | None = None if known is None else part_from_record("predict", known)
     return predict
 

@@ -34,6 +34,11 @@ def test_vision_transformers_carry_threshold_licence_and_preprocessing():
         assert spec.std == (0.229, 0.224, 0.225)
 
 
+def test_no_threshold_is_published_for_other_models_of_timm():
+    assert find_spec("timm:resnet18").threshold is None
+    assert all(spec.threshold is not None for spec in list_backbones())
+
+
 def test_official_files_and_addresses():
     assert find_spec("dino_vits8").url == (
         "https://dl.fbaipublicfiles.com/dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth"

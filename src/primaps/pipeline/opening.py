@@ -194,7 +194,12 @@ def reopen(
             "Run `primaps proposals` with these into another --out first, or fit with what was stored."
         )
     images = tuple(ImageFile(Path(os.fsdecode(entry["path"])), name) for name, entry in manifest["images"].items())
-    return Run(folder, backbone, config, images, progress or Silent(), chosen_threshold=folder.threshold)
+    run = Run(folder, backbone, config, images, progress or Silent(), chosen_threshold=folder.threshold)
+    if folder.generation != GENERATION:
+        run.progress.note(
+            f"{root} was made by an earlier version, which had other defaults. The settings on its record are kept."
+        )
+    return run
 
 
 def _changed_fit(folder: RunFolder, config: Config, clusters: int, changes: Mapping[str, Any]) -> FitConfig:
