@@ -14,7 +14,8 @@ import typer
 
 from primaps.config import Config, Initialise, Method, PredictConfig, preset_config
 from primaps.errors import ConfigError
-from primaps.head_cli import hp_app, stego_app
+from primaps.features.registry import DEFAULT_BACKBONE
+from primaps.head_cli import Levels, hp_app, stego_app
 from primaps.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, exit_with, make_console, reported_errors
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is writ
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")]
 Classes = Annotated[int, typer.Option("--classes", help="Number of classes to find, 2..254.")]
 BackboneName = Annotated[
-    str | None, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them. (default: mini, or the head's)")
+    str | None,
+    typer.Option(
+        "--backbone", help=f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE}, or the head's)"
+    ),
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -96,6 +100,7 @@ def segment(
     classes: Classes = 27,
     backbone: BackboneName = None,
     weights: Weights = None,
+    levels: Levels = None,
     head: Head = None,
     head_dropout: HeadDropout = False,
     device: Device = "auto",
@@ -117,7 +122,7 @@ def segment(
         config = _config(preset, classes, seed, method, init, size, threshold, min_area, max_masks, crf, max_pixels)
         from primaps import pipeline
 
-        extractor = _extractor(backbone, weights, device, head, head_dropout=head_dropout)
+        extractor = _extractor(backbone, weights, device, head, head_dropout=head_dropout, levels=levels)
         run = _open(images, out, extractor, config, overwrite, pipeline.ALL_STAGES)
         pipeline.segment(run, inputs=images)
         typer.echo(f"Label maps: {out / 'labels'}")
@@ -131,6 +136,7 @@ def proposals(
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; needed unless --steps is given.")] = None,
     backbone: BackboneName = None,
     weights: Weights = None,
+    levels: Levels = None,
     head: Head = None,
     head_dropout: HeadDropout = False,
     device: Device = "auto",
@@ -149,7 +155,7 @@ def proposals(
     console = make_console()
     with reported_errors(console):
         config = _config(preset, 27, 0, "em", "pca", size, threshold, min_area, max_masks, None, max_pixels)
-        extractor = _extractor(backbone, weights, device, head, head_dropout=head_dropout)
+        extractor = _extractor(backbone, weights, device, head, head_dropout=head_dropout, levels=levels)
         if steps:
             _draw_steps(images, Path("steps") if out is None else out, extractor, config)
             return
@@ -350,6 +356,7 @@ def benchmark(
     head: Heads = None,
     head_dropout: HeadDropout = False,
     weights: Weights = None,
+    levels: Levels = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
@@ -360,6 +367,7 @@ def benchmark(
 
         given = {"dataset": dataset, "backbone": backbone, "method": method, "preset": preset, "seeds": seeds, "select": select}
         given |= {"limit": limit, "clusters": clusters, "train_split": train_split, "split": split, "size": size}
+        given |= {"levels": levels}
         if table:
             others: dict[str, object] = {
                 "row": row,
@@ -474,12 +482,18 @@ def _initial(name: str) -> Initialise:
 
 
 def _extractor(
-    backbone: str | None, weights: Path | None, device: str, head: Path | None, *, head_dropout: bool = False
+    backbone: str | None,
+    weights: Path | None,
+    device: str,
+    head: Path | None,
+    *,
+    head_dropout: bool = False,
+    levels: str | None = None,
 ) -> FeatureExtractor:
     from primaps.features.backbone import backbone_name, load_backbone
 
     name = backbone_name(backbone, head)
-    return load_backbone(name, weights=weights, device=device, head=head, head_dropout=head_dropout)
+    return load_backbone(name, weights=weights, device=device, head=head, head_dropout=head_dropout, levels=levels)
 
 
 def _open(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from primaps.errors import ConfigError
+from primaps.features.registry import DEFAULT_BACKBONE
 from primaps.terminal import TerminalProgress, exit_with, make_console, reported_errors
 
 if TYPE_CHECKING:
     from primaps.features.heads.files import HeadKind
     from primaps.features.heads.settings import HPConfig, StegoConfig
+    from primaps.types import FeatureExtractor
 
 stego_app = typer.Typer(no_args_is_help=True, help="STEGO heads (Hamilton et al., ICLR 2022).")
 hp_app = typer.Typer(no_args_is_help=True, help="HP heads (Seong et al., CVPR 2023).")
@@ -31,6 +33,14 @@ Root = Annotated[Path | None, typer.Option("--root", help="Where the data set li
 Split = Annotated[str | None, typer.Option("--split", help="Part of the data set, for example train.")]
 BackboneName = Annotated[str, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them.")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        "--levels",
+        help="Levels of a convolutional or hierarchical backbone that are joined, by stride, with weights if wanted: "
+        "8:0.5,16,32; or last. (default: 8,16,32 as far as it has them)",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Preset = Annotated[
     str, typer.Option("--preset", help="default, cityscapes, cocostuff or potsdam; for STEGO also cocostuff-vits8.")
@@ -51,8 +61,9 @@ def _fit_command(kind: HeadKind) -> Callable[..., None]:
         root: Root = None,
         split: Split = None,
         classes: Classes = 27,
-        backbone: BackboneName = "mini",
+        backbone: BackboneName = DEFAULT_BACKBONE,
         weights: Weights = None,
+        levels: Levels = None,
         device: Device = "auto",
         preset: Preset = "default",
         steps: Steps = None,
@@ -63,7 +74,8 @@ def _fit_command(kind: HeadKind) -> Callable[..., None]:
         with reported_errors(make_console()):
             config = _config(kind, preset, steps)
             inputs = _inputs(images, dataset, root, split)
-            _fit(config, inputs, out, backbone, weights, device, classes, seed, cache=cache, overwrite=overwrite)
+            extractor = _extractor(backbone, weights, levels, device, seed)
+            _fit(config, inputs, out, extractor, classes, seed, cache=cache, overwrite=overwrite)
 
     return fit
 
@@ -94,25 +106,27 @@ def _inputs(images: list[str] | None, dataset: str | None, root: Path | None, sp
     return [str(path) for path in load_dataset(dataset, root, split).image_paths]
 
 
+def _extractor(backbone: str, weights: Path | None, levels: str | None, device: str, seed: int) -> FeatureExtractor:
+    from primaps.features.backbone import load_backbone
+
+    if seed < 0:  # before anything is downloaded
+        raise ConfigError(f"Expected --seed to be 0 or more, but got {seed}.")
+    return load_backbone(backbone, weights=weights, device=device, levels=levels)
+
+
 def _fit(
     config: StegoConfig | HPConfig,
     inputs: list[str],
     out: Path,
-    backbone: str,
-    weights: Path | None,
-    device: str,
+    extractor: FeatureExtractor,
     classes: int,
     seed: int,
     *,
     cache: bool,
     overwrite: bool,
 ) -> None:
-    from primaps.features.backbone import load_backbone
     from primaps.pipeline.head_fitting import HeadJob, fit_head
 
-    if seed < 0:
-        raise ConfigError(f"Expected --seed to be 0 or more, but got {seed}.")
-    extractor = load_backbone(backbone, weights=weights, device=device)
     job = HeadJob(inputs, out, extractor, config, classes, seed, cache)
     run = fit_head(job, overwrite=overwrite, progress=TerminalProgress(make_console()))
     typer.echo(f"Head: {out}")

@@ -97,7 +97,7 @@ def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None
         OutputError: If something cannot be written.
     """
     _refuse_foreign(job.out, overwrite=overwrite)
-    side = job.config.crops.side(job.backbone.patch_size)
+    side = job.config.crops.side(job.backbone.input_multiple)
     config = Config(num_clusters=job.num_clusters, seed=job.seed)
     config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=side))
     run = find_images(job.inputs, job.out, job.backbone, config, progress=progress)
@@ -188,7 +188,7 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
         "mixing": None if job.kind == "stego" else ("attention" if has_attention(job.backbone) else "self-similarity"),
         "fingerprint": identity,
     }
-    side = config.crops.side(job.backbone.patch_size)
+    side = config.crops.side(job.backbone.input_multiple)
     head = Head(
         job.kind, task.head.cpu(), dict(job.backbone.describe()), side, task.clusters.centres.detach().cpu(), training=training
     )
@@ -204,7 +204,7 @@ def _save_model(job: HeadJob, head: Head, usage: Tensor, identity: str) -> None:
     if head.centres is None:
         raise CheckpointError("Expected a trained head to have cluster centres, but it has none.")
     extractor = BackboneWithHead(job.backbone, job.out)
-    size = CropConfig(resolution=FeatureConfig().size).side(job.backbone.patch_size)
+    size = CropConfig(resolution=FeatureConfig().size).side(job.backbone.input_multiple)
     fit = FitResult(head.centres, head.centres.clone(), cosine=True, usage=usage)
     settings = {"preset": "default", "method": "baseline", **job.settings()}
     Model(fit, extractor.describe(), extractor.weights_path, size, settings, identity, extractor.head_path).save(job.out)
