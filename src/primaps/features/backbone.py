@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
+
 from primaps.config import did_you_mean
 from primaps.errors import BackboneError, CheckpointError
 from primaps.features.device import resolve_device
@@ -169,6 +170,7 @@ def _create(spec: BackboneSpec, **options: Any) -> Any:
     """A timm model without classifier that accepts any input size if its kind can; weights still to be loaded."""
     import timm
 
+    flexible: dict[str, Any]
     for flexible in ({"dynamic_img_size": True}, {"strict_img_size": False}):  # transformers know one of these
         try:
             return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, **flexible, **options)

@@ -23,8 +23,8 @@ class FrozenBackbone(nn.Module, ABC):
         name: Name it was loaded under.
         dim: Number of feature channels C.
         patch_size: Stride of the feature grid in pixels.
-        input_multiple: What the sides of an input are multiples of, in pixels: the patch size, or the largest stride where several
-            levels are joined.
+        input_multiple: What the sides of an input are multiples of, in pixels: the patch size, or where levels are joined their
+            largest stride.
         threshold: Calibrated cosine similarity from which a token belongs to a proposal.
         licence: Licence of the weights.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].

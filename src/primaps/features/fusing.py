@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -17,7 +19,7 @@ def fold_batch_norms(model: nn.Module) -> None:
     """
     for block in list(model.modules()):
         children = list(block.named_children())
-        for (name, convolution), (norm_name, norm) in zip(children, children[1:], strict=False):
+        for (name, convolution), (norm_name, norm) in pairwise(children):
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(block, name, fuse_conv_bn_eval(convolution, norm))
                 setattr(block, norm_name, norm.act)

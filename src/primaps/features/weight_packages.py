@@ -35,6 +35,6 @@ def packaged_weights(package: WeightsPackage, wanted: str) -> Path:
     checksum = file_sha256(path)
     if checksum != package.sha256:
         raise BackboneError(
-            f"Expected {path} to have the SHA-256 {package.sha256}, but got {checksum}: the file is damaged, or another one. {remedy}"
+            f"Expected {path} to have the SHA-256 {package.sha256}, but got {checksum}: it is damaged, or another file. {remedy}"
         )
     return path
