@@ -168,7 +168,7 @@ def load_into(model: nn.Module, state: State, *, classifiers: Iterable[str] = ()
     Args:
         model: timm model.
         state: Tensors by key in timm's layout. Keys of heads that the model does not have are left out.
-        classifiers: Names of the model's classifier modules, which a backbone goes without.
+        classifiers: Names of the model's classifier modules, which a backbone goes without, and with them what is in their heads.
         wanted: Name of the backbone, for messages.
         path: The file the weights come from, for messages.
 
@@ -176,7 +176,7 @@ def load_into(model: nn.Module, state: State, *, classifiers: Iterable[str] = ()
         BackboneError: If keys are missing or unexpected, or shapes differ; says which model the file seems to hold.
     """
     target = model.state_dict()
-    heads = (*_HEADS, *(f"{name}." for name in classifiers))
+    heads = (*_HEADS, *(f"{name.partition('.')[0]}." for name in classifiers))
     state = {key: value for key, value in state.items() if key in target or not key.startswith(heads)}
     missing = [key for key in target if key not in state]
     unexpected = [key for key in state if key not in target]
