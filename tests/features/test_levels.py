@@ -42,7 +42,7 @@ def test_the_text_form_is_read_back(chosen):
 
 def test_levels_come_finest_first():
     assert parse_levels(" 32, 8:0.5 ,16 ") == (Level(8, 0.5), Level(16), Level(32))
-    assert levels_text(parse_levels("32,8:0.5,16:1")) == "8:0.5,16,32"
+    assert levels_text(parse_levels("32:2.0,8:0.5,16:1")) == "8:0.5,16,32:2"
 
 
 @pytest.mark.parametrize("text", ["", "a", "8,", "8;16", "8:", "8:x", "8.0", "8:1:2", "last,8"])

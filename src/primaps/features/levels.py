@@ -40,7 +40,7 @@ class Level:
 
     def __str__(self) -> str:
         """In the form in which it is chosen."""
-        return str(self.stride) if self.weight == 1.0 else f"{self.stride}:{self.weight!r}"
+        return str(self.stride) if self.weight == 1.0 else f"{self.stride}:{repr(self.weight).removesuffix('.0')}"
 
 
 @dataclass(frozen=True)
