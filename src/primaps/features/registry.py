@@ -28,7 +28,7 @@ DEFAULT_BACKBONE: Final = "efficientnet_lite0"
 
 _HALF: Final[Triple] = (0.5, 0.5, 0.5)
 _MODEL_CARD: Final = "see the model card"
-_SELF_SUPERVISED: Final = "no labels (self-supervised)"
+_SELF_SUPERVISED: Final = "no labels, self-supervised"
 _DOWNLOADS: Final = "https://dl.fbaipublicfiles.com"
 _DINOV3_PAGE: Final = "https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/"
 
@@ -103,7 +103,7 @@ def _efficientnet(variant: str, channels: int, package: WeightsPackage) -> Backb
         patch_size=8,
         licence="Apache-2.0",
         source="EfficientNet-Lite, Tan & Le 2019, by the TensorFlow authors",
-        training="ImageNet with class labels (none of yours)",
+        training="ImageNet with class labels, none of yours",
         timm_name=f"tf_efficientnet_{variant}",
         package=package,
         hub=False,
