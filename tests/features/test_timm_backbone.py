@@ -1,9 +1,11 @@
 """Models of timm of several kinds, small ones with random weights from a file, through features at any size."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from primaps.errors import BackboneError, ConfigError
 from primaps.features.backbone import load_backbone, reload_backbone
@@ -116,3 +118,23 @@ def test_a_model_that_refuses_a_size_in_any_way_says_so(weights):
     with pytest.raises(BackboneError, match="to accept inputs of 320 x 320 pixels, but the model refuses: "):
         backbone.forward(torch.zeros(1, 3, 320, 320))
     assert backbone.forward(torch.zeros(1, 3, 224, 224)).shape[2:] == (14, 14)
+
+
+def test_official_layouts_that_timm_knows(weights, tmp_path):
+    """ConvNeXt as its authors (and DINOv3's) name its tensors, and a ResNet as SwAV's training checkpoint holds it."""
+    convnext = load_file(weights("convnext_atto"))
+    renamed = {}
+    for key, value in convnext.items():
+        official = key.replace("stem.", "downsample_layers.0.").replace("blocks.", "")
+        official = re.sub(r"stages\.(\d)\.downsample\.", r"downsample_layers.\1.", official)
+        official = official.replace("conv_dw", "dwconv").replace("mlp.fc", "pwconv")
+        official = official.replace("head.norm", "norm").replace("head.fc", "head")
+        renamed[official] = value.flatten(1) if "pwconv" in official and value.ndim == 4 else value
+    torch.save({"model": renamed}, tmp_path / "convnext.pth")
+    resnet = {f"module.{key}": value for key, value in load_file(weights("resnet10t")).items() if not key.startswith("fc.")}
+    swav = {**resnet, "module.projection_head.0.weight": torch.ones(2), "module.prototypes.weight": torch.ones(2)}
+    torch.save({"state_dict": swav, "epoch": 800}, tmp_path / "swav.pth.tar")
+    batch = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    for name, file in (("convnext_atto", "convnext.pth"), ("resnet10t", "swav.pth.tar")):
+        official = load_backbone(f"timm:{name}", weights=tmp_path / file, device="cpu")
+        assert torch.equal(official.forward(batch), load(weights, name).forward(batch))
