@@ -97,7 +97,7 @@ class CuttingProgress(Silent):
         self.stage, self.step, self.error = stage, step, error
         self.present, self.count = "", 0
 
-    def start(self, stage, total):
+    def start(self, stage, total, done=0):
         self.present, self.count = stage, 0
 
     def advance(self, steps=1):

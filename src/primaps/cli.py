@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from primaps.config import Config, Initialise, Method, PredictConfig, preset_config
+from primaps.durations import Durations, durations_file
 from primaps.errors import ConfigError
 from primaps.head_cli import hp_app, stego_app
 from primaps.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, exit_with, make_console, reported_errors
@@ -492,7 +493,7 @@ def _open(
 ) -> Run:
     from primaps.pipeline import open_run
 
-    progress = TerminalProgress(make_console())
+    progress = TerminalProgress(make_console(), durations=Durations(durations_file()))
     return open_run(images, out, extractor, config, stages=stages, overwrite=overwrite, progress=progress)
 
 

@@ -1,0 +1,71 @@
+"""How fast work goes on, and how long it still takes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+Clock = Callable[[], float]
+
+WINDOW: Final = 30.0
+"""Seconds that a rate is taken over."""
+SETTLING: Final = 2.0
+"""Seconds before a rate is told: the first steps say little."""
+
+
+class Pace:
+    """Rate and remaining time of work whose steps are alike.
+
+    Args:
+        total: Steps in all.
+        done: Those of them that were done before; they do not count for the rate.
+        clock: Gives seconds.
+    """
+
+    def __init__(self, total: int, done: int, clock: Clock) -> None:
+        self.total, self.done, self._clock = total, done, clock
+        self._start = self._before = (clock(), done)  # `_before`: the last moment that has left the window
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def advance(self, steps: int) -> None:
+        """So many further steps are done."""
+        self.done += steps
+        self._recent.append((self._clock(), self.done))
+        self._forget()
+
+    def elapsed(self) -> float:
+        """Seconds since the work began."""
+        return self._clock() - self._start[0]
+
+    def rate(self) -> float | None:
+        """Steps per second over the last `WINDOW` seconds; over all the time where steps take longer; None before it is known."""
+        self._forget()
+        since, done = self._before if self._recent else self._start
+        seconds = self._clock() - since
+        if self.done == done or seconds <= 0 or self.elapsed() < SETTLING:
+            return None
+        return (self.done - done) / seconds
+
+    def remaining(self) -> float | None:
+        """Seconds that the rest takes at the present rate; None if that is not known."""
+        rate = self.rate()
+        return None if rate is None else max(0, self.total - self.done) / rate
+
+    def _forget(self) -> None:
+        while self._recent and self._recent[0][0] <= self._clock() - WINDOW:
+            self._before = self._recent.popleft()
+
+
+def in_words(seconds: float) -> str:
+    """A duration as one says it, such as ``40 s``, ``3 min`` or ``1 h 20 min``: the longer, the rounder."""
+    if seconds < 10:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 57.5:
+        return f"{round(seconds / 5) * 5} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{max(1, minutes)} min"
+    minutes = round(minutes / 5) * 5
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if rest and hours < 10 else f"{round(minutes / 60)} h"
