@@ -25,6 +25,15 @@ def shared():
     return SHARED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_folder(tmp_path_factory):
+    """What the command line remembers between jobs stays out of the user's folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def trees():
     """The module that writes miniature data sets: `tests/data/trees.py`."""

@@ -11,11 +11,13 @@ Clock = Callable[[], float]
 WINDOW: Final = 30.0
 """Seconds that a rate is taken over."""
 SETTLING: Final = 2.0
-"""Seconds before a rate is told: the first steps say little."""
+"""Seconds before a rate is told: few steps say little."""
 
 
 class Pace:
     """Rate and remaining time of work whose steps are alike.
+
+    The first step counts for nothing: files are opened, libraries loaded and loops compiled in it.
 
     Args:
         total: Steps in all.
@@ -25,36 +27,38 @@ class Pace:
 
     def __init__(self, total: int, done: int, clock: Clock) -> None:
         self.total, self.done, self._clock = total, done, clock
-        self._start = self._before = (clock(), done)  # `_before`: the last moment that has left the window
+        self._began = clock()
+        self._start: tuple[float, int] | None = None  # the first step was done
+        self._before = (self._began, done)  # the last moment that has left the window
         self._recent: deque[tuple[float, int]] = deque()
 
     def advance(self, steps: int) -> None:
         """So many further steps are done."""
         self.done += steps
-        self._recent.append((self._clock(), self.done))
-        self._forget()
+        moment = (self._clock(), self.done)
+        if self._start is None:
+            self._start = self._before = moment
+        else:
+            self._recent.append(moment)
 
     def elapsed(self) -> float:
         """Seconds since the work began."""
-        return self._clock() - self._start[0]
+        return self._clock() - self._began
 
     def rate(self) -> float | None:
         """Steps per second over the last `WINDOW` seconds; over all the time where steps take longer; None before it is known."""
-        self._forget()
-        since, done = self._before if self._recent else self._start
-        seconds = self._clock() - since
-        if self.done == done or seconds <= 0 or self.elapsed() < SETTLING:
+        now = self._clock()
+        while self._recent and self._recent[0][0] <= now - WINDOW:
+            self._before = self._recent.popleft()
+        if self._start is None or now - self._start[0] < SETTLING:
             return None
-        return (self.done - done) / seconds
+        since, done = self._before if self._recent else self._start
+        return None if self.done == done else (self.done - done) / (now - since)
 
     def remaining(self) -> float | None:
         """Seconds that the rest takes at the present rate; None if that is not known."""
         rate = self.rate()
         return None if rate is None else max(0, self.total - self.done) / rate
-
-    def _forget(self) -> None:
-        while self._recent and self._recent[0][0] <= self._clock() - WINDOW:
-            self._before = self._recent.popleft()
 
 
 def in_words(seconds: float) -> str:
