@@ -137,6 +137,21 @@ def test_a_job_of_several_stages_tells_numbers_and_what_is_left_of_it(terminal, 
     progress.finish()
 
 
+def test_a_narrow_terminal_takes_from_the_bar(written, tmp_path):
+    narrow = Console(file=written, force_terminal=True, force_interactive=True, width=80, _environ={"TERM": "xterm"})
+    clock, durations = Clock(), Durations(tmp_path / "durations.json")
+    durations.keep("kind", 10, {"proposals": 100.0, "fit": 300.0})
+    progress = TerminalProgress(narrow, clock, durations)
+    progress.plan(("proposals", "fit"), "kind", 10)
+    progress.start("proposals", 30000)
+    for _ in range(101):
+        clock.now += 0.5
+        progress.advance(120)
+    frame = last_frame(progress, written)
+    assert re.fullmatch(r"1 of 2 proposals [━╸╺ ]+ 12120/30000 24\d/s · 1 min left · job 0:50, about 6 min left", frame), frame
+    progress.finish()
+
+
 def test_resumed_steps_fill_the_bar_but_make_no_rate(terminal, written):
     clock = Clock()
     progress = TerminalProgress(terminal, clock)

@@ -60,7 +60,9 @@ class TerminalProgress:
         self._job.start(stage, resumed=done > 0)
         if not self.console.is_interactive:  # rich would print an empty frame
             return
-        columns = (TextColumn("{task.description:<16}"), BarColumn(None), MofNCompleteColumn(), _Told(self._told))
+        name = TextColumn("{task.description:<16}", table_column=Column(no_wrap=True))
+        done_of_all = MofNCompleteColumn(table_column=Column(no_wrap=True))
+        columns = (name, BarColumn(None), done_of_all, _Told(self._told))  # a narrow terminal takes from the bar
         self._bars = Bars(*columns, console=self.console, transient=True, expand=True)
         self._task = self._bars.add_task(self._job.numbered(stage), total=total, completed=done)
         self._bars.start()
