@@ -28,7 +28,7 @@ def do(job, clock, **seconds):
     for stage, duration in seconds.items():
         job.start(stage, resumed=False)
         clock.now += duration
-        job.finish(whole=True)
+        job.finish(typical=True)
 
 
 def test_stages_have_numbers_and_their_parts_too(clock):
@@ -68,7 +68,7 @@ def test_a_job_of_the_same_kind_tells_how_long_the_next_one_takes(clock, duratio
     assert job.remaining(10.0) == pytest.approx(10 + 80 + 4)
     clock.now += 15
     assert job.elapsed() == pytest.approx(15)
-    job.finish(whole=True)
+    job.finish(typical=True)
     job.start("fit: pca", resumed=False)
     clock.now += 30
     assert job.remaining(1.0) == pytest.approx(50 + 4)  # the rate of a part says nothing about the rest of its stage
@@ -94,13 +94,13 @@ def test_resumed_and_unfinished_jobs_are_not_remembered(clock, durations):
     resumed.plan(STAGES, "kind", 10)
     do(resumed, clock, proposals=1.0)
     resumed.start("fit: em", resumed=True)
-    resumed.finish(whole=True)
+    resumed.finish(typical=True)
     do(resumed, clock, report=1.0)
     unfinished = Job(clock, durations)
     unfinished.plan(STAGES, "kind", 10)
     do(unfinished, clock, proposals=1.0, fit=1.0)
     unfinished.start("report", resumed=False)
-    unfinished.finish(whole=False)
+    unfinished.finish(typical=False)
     passing = Job(clock, durations)
     passing.plan(STAGES, "kind", 10)
     do(passing, clock, report=1.0)

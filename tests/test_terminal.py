@@ -137,6 +137,20 @@ def test_a_job_of_several_stages_tells_numbers_and_what_is_left_of_it(terminal, 
     progress.finish()
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_job_in_which_loops_were_compiled_is_not_remembered(pipe, tmp_path, monkeypatch, compiled):
+    monkeypatch.setattr("primaps.terminal.compilation_was_told", lambda: compiled)
+    clock, durations = Clock(), Durations(tmp_path / "durations.json")
+    progress = TerminalProgress(pipe, clock, durations)
+    progress.plan(("proposals", "report"), "kind", 3)
+    for stage in ("proposals", "report"):
+        progress.start(stage, 3)
+        clock.now += 4
+        progress.advance(3)
+        progress.finish()
+    assert durations.expected("kind", 3) == ({} if compiled else {"proposals": 4.0, "report": 4.0})
+
+
 def test_a_narrow_terminal_takes_from_the_bar(written, tmp_path):
     narrow = Console(file=written, force_terminal=True, force_interactive=True, width=80, _environ={"TERM": "xterm"})
     clock, durations = Clock(), Durations(tmp_path / "durations.json")

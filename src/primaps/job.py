@@ -51,11 +51,15 @@ class Job:
         if resumed:
             self._images = 0
 
-    def finish(self, *, whole: bool) -> None:
-        """The present stage or part is over. With the last stage, the durations of the job are kept."""
+    def finish(self, *, typical: bool) -> None:
+        """The present stage or part is over. With the last stage, the durations of the job are kept.
+
+        Args:
+            typical: Whether it was done wholly, and as fast as it will be another time.
+        """
         self._spent[self._present] = self._clock() - self._since
         last = bool(self._stages) and self._present == self._stages[-1]
-        if last and whole and self._durations is not None and self._kind and self._images and self._all_done():
+        if last and typical and self._durations is not None and self._kind and self._images and self._all_done():
             self._durations.keep(self._kind, self._images, {stage: self._spent[stage] for stage in self._stages})
 
     def elapsed(self) -> float:

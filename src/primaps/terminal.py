@@ -15,6 +15,7 @@ from rich.progress import Task as Bar
 from rich.table import Column
 from rich.text import Text
 
+from primaps.compiling.announcing import compilation_was_told
 from primaps.durations import Durations
 from primaps.errors import BackboneError, CheckpointError, ConfigError, MissingExtraError, PrimapsError
 from primaps.job import Job
@@ -82,7 +83,7 @@ class TerminalProgress:
             if done:
                 line = f"{self._job.numbered(self._stage):<{16 + self._job.indent}} {done} in {self._pace.elapsed():.1f} s"
                 self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-            self._job.finish(whole=self._pace.done >= self._pace.total)
+            self._job.finish(typical=self._pace.done >= self._pace.total and not compilation_was_told())
         self._bars = self._task = self._stage = None
 
     def note(self, message: str) -> None:

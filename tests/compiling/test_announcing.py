@@ -1,7 +1,7 @@
 import pytest
 
 from primaps.compiling import announcing
-from primaps.compiling.announcing import MESSAGE, compilation_begins, compilation_told_to
+from primaps.compiling.announcing import MESSAGE, compilation_begins, compilation_told_to, compilation_was_told
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +17,7 @@ def test_it_is_told_once_to_whoever_is_at_work():
             compilation_begins()
         compilation_begins()
     assert (outer, inner) == ([], [MESSAGE])
+    assert compilation_was_told()
 
 
 def test_the_outer_work_is_told_again_when_the_inner_one_is_over():
@@ -31,6 +32,7 @@ def test_the_outer_work_is_told_again_when_the_inner_one_is_over():
 def test_where_nobody_listens_the_next_listener_is_told_all_the_same():
     told = []
     compilation_begins()
+    assert not compilation_was_told()
     with compilation_told_to(told.append):
         compilation_begins()
     assert told == [MESSAGE]

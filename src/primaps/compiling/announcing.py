@@ -37,3 +37,8 @@ def compilation_begins() -> None:
             return
         _told = True
     _tell(MESSAGE)
+
+
+def compilation_was_told() -> bool:
+    """Whether loops were compiled in this process, so that the time of its work says little about that of others."""
+    return _told
