@@ -365,3 +365,24 @@ def test_a_damaged_tile_is_reported_and_skipped(trees, tmp_path):
     assert result.exit_code == 3, text(result)
     assert "1.mat is damaged or truncated" in text(result)
     assert len(list((tmp_path / "run/proposals").glob("*.png"))) == 4
+
+
+def test_demo_says_what_the_photographs_are_and_where_its_views_lie(photographs, monkeypatch, tmp_path):
+    done = {}
+
+    def write_views(folder):
+        done["folder"] = folder
+        return sorted(photographs.glob("*.png")), "Drawn landscapes."
+
+    def segment(run, *, command, inputs):
+        done.update(run=run, command=command, inputs=inputs)
+
+    monkeypatch.setattr("primaps.demo.write_views", write_views)
+    monkeypatch.setattr("primaps.pipeline.segment", segment)
+    result = run("demo", "--out", tmp_path / "out", "--backbone", "texture", "--device", "cpu")
+    assert result.exit_code == 0, text(result)
+    assert result.stdout.startswith(f"Drawn landscapes.\nViews: {tmp_path / 'out-photographs'}\n")
+    assert done["folder"] == tmp_path / "out-photographs"
+    assert done["command"] == "demo"
+    assert done["run"].folder.record["about"] == "Drawn landscapes."
+    assert (done["run"].config.num_clusters, len(done["run"].images)) == (12, 4)

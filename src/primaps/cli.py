@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from primaps.config import Config, Initialise, Method, PredictConfig, preset_config
+from primaps.durations import Durations, durations_file
 from primaps.errors import ConfigError
 from primaps.features.registry import DEFAULT_BACKBONE
 from primaps.head_cli import Levels, hp_app, stego_app
@@ -311,21 +312,25 @@ def report(run_folder: RunArgument, weights: Weights = None, head: MovedHead = N
 @app.command()
 def demo(
     out: Out = Path("demo-run"),
-    classes: Classes = 8,
+    classes: Annotated[int | None, typer.Option("--classes", help="Number of classes to find. (default: 12)")] = None,
     backbone: BackboneName = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Run the main job on photographs that come with scikit-image and scikit-learn."""
+    """Run the main job on views of six photographs that come with scikit-image and scikit-learn."""
     console = make_console()
     with reported_errors(console):
         from primaps import pipeline
-        from primaps.demo import photographs
+        from primaps.demo import NUM_CLASSES, views_folder, write_views
 
-        images = [str(path) for path in photographs()]
-        config = dataclasses.replace(preset_config("default"), num_clusters=classes)
-        run = _open(images, out, _extractor(backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
-        pipeline.segment(run, command="demo", inputs=images)
+        folder = views_folder(out)
+        images, about = write_views(folder)
+        typer.echo(f"{about}\nViews: {folder}")
+        config = dataclasses.replace(preset_config("default"), num_clusters=NUM_CLASSES if classes is None else classes)
+        inputs = [str(path) for path in images]
+        run = _open(inputs, out, _extractor(backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
+        run.folder.record["about"] = about
+        pipeline.segment(run, command="demo", inputs=[str(folder)])
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {(out / 'report.html').resolve()}")
         _exit(run)
@@ -506,7 +511,7 @@ def _open(
 ) -> Run:
     from primaps.pipeline import open_run
 
-    progress = TerminalProgress(make_console())
+    progress = TerminalProgress(make_console(), durations=Durations(durations_file()))
     return open_run(images, out, extractor, config, stages=stages, overwrite=overwrite, progress=progress)
 
 

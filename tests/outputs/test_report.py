@@ -120,6 +120,12 @@ def test_page_loads_nothing_from_elsewhere(report, tmp_path):
         assert loader not in words
 
 
+def test_says_what_the_photographs_are_if_that_is_known(report, tmp_path):
+    about = "Three views of one <cup>."
+    assert about in write(replace(report, about=about), tmp_path).text
+    assert about not in write(report, tmp_path).text
+
+
 def test_links_inside_the_page_arrive(report, tmp_path):
     page = write(report, tmp_path)
     targets = {attributes["href"][1:] for attributes in page.all("a") if "href" in attributes}

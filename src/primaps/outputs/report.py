@@ -103,6 +103,7 @@ class Report:
         method: How prototypes were fitted; None leaves it out.
         inputs: What the user gave as IMAGES; quoted in the suggested command lines.
         curves: What changed over the fit; None leaves it out.
+        about: What the photographs are, for the head of the page; empty leaves it out.
     """
 
     title: str
@@ -120,6 +121,7 @@ class Report:
     method: Method | None = None
     inputs: Sequence[str] = ()
     curves: FitCurves | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True)

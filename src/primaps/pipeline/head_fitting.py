@@ -173,7 +173,7 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
             seed=job.seed,
             checkpoint=checkpoint,
             checkpoint_every=config.checkpoint_every,
-            progress=_advance(run.progress),
+            progress=_advance(run.progress, f"{job.kind} head", steps),
         )
     if isinstance(config, StegoConfig) and config.refit_centres:
         refit_centres(task.head, task.clusters, crops, job.seed)
@@ -210,13 +210,16 @@ def _save_model(job: HeadJob, head: Head, usage: Tensor, identity: str) -> None:
     Model(fit, extractor.describe(), extractor.weights_path, size, settings, identity, extractor.head_path).save(job.out)
 
 
-def _advance(progress: Progress) -> Callable[[int], None]:
-    """Turns numbers of steps that are done into progress."""
-    before = 0
+def _advance(progress: Progress, stage: str, total: int) -> Callable[[int], None]:
+    """Turns numbers of steps that are done into progress; the first one is what an earlier run did."""
+    before: int | None = None
 
     def report(done: int) -> None:
         nonlocal before
-        progress.advance(done - before)
+        if before is not None:
+            progress.advance(done - before)
+        elif done:
+            progress.start(stage, total, done)
         before = done
 
     return report

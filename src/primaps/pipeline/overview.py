@@ -69,6 +69,7 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitC
             method=run.config.fit.method,
             inputs=inputs,
             curves=curves,
+            about=run.folder.record.get("about", ""),
         ),
     )
 
