@@ -35,4 +35,4 @@ $(INSTALLED): pyproject.toml
 	touch $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) demo-run
+	rm -rf $(VENV) demo-run demo-run-photographs

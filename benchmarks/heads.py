@@ -26,7 +26,7 @@ class Clock(Silent):
         """Start without stages."""
         self.times: dict[str, list[float]] = {}
 
-    def start(self, stage: str, total: int) -> None:  # noqa: ARG002 - of the interface
+    def start(self, stage: str, total: int, done: int = 0) -> None:  # noqa: ARG002 - of the interface
         """Time the units of this stage from now on."""
         self.now = self.times.setdefault(stage, [])
 

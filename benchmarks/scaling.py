@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -98,7 +98,10 @@ class StageTimes:
         self._stage: str | None = None
         self._since = 0.0
 
-    def start(self, stage: str, total: int) -> None:  # noqa: ARG002  part of the interface
+    def plan(self, stages: Sequence[str], kind: str = "", images: int = 0) -> None:
+        """Nothing to do."""
+
+    def start(self, stage: str, total: int, done: int = 0) -> None:  # noqa: ARG002  part of the interface
         """A stage begins, and the one before it ends; the phases of the fit count as one."""
         self.finish()
         self._stage, self._since = stage.partition(":")[0], time.process_time()

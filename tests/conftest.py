@@ -25,6 +25,15 @@ def shared():
     return SHARED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_folder(tmp_path_factory):
+    """What the command line remembers between jobs stays out of the user's folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def trees():
     """The module that writes miniature data sets: `tests/data/trees.py`."""
@@ -97,7 +106,7 @@ class CuttingProgress(Silent):
         self.stage, self.step, self.error = stage, step, error
         self.present, self.count = "", 0
 
-    def start(self, stage, total):
+    def start(self, stage, total, done=0):
         self.present, self.count = stage, 0
 
     def advance(self, steps=1):

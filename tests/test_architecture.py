@@ -15,7 +15,7 @@ GROUPS = (
     ("pipeline",),
     ("segmenter",),
     ("scores", "benchmark"),
-    ("demo", "doctor", "terminal", "cli", "head_cli", "__main__", "studio"),
+    ("demo", "doctor", "durations", "job", "pace", "terminal", "cli", "head_cli", "__main__", "studio"),
 )
 PURE = (
     "proposals/*.py",

@@ -87,6 +87,30 @@ def test_segment_then_every_other_stage(photographs, tmp_path):
     assert (out / "report.html").exists()
 
 
+def test_levels_are_recorded_and_restored(photographs, tmp_path):
+    out = tmp_path / "run"
+    options = (photographs, "--out", out, "--backbone", "efficientnet_lite0", *FAST)
+    assert run("segment", *options, "--levels", "16,8:0.5").exit_code == 0
+    assert json.loads((out / "run.json").read_text())["settings"]["backbone"]["levels"] == "8:0.5,16"
+
+    assert run("segment", *options, "--levels", "8:0.5,16").exit_code == 0  # resumed
+    refused = run("segment", *options)
+    assert refused.exit_code == 2
+    assert "backbone.levels: '8:0.5,16' -> '8,16,32'" in text(refused)
+    assert run("fit", out, "--classes", 3, "--model", tmp_path / "model").exit_code == 0
+    result = run("predict", photographs / "p0.png", "--model", out, "--out", tmp_path / "new", "--no-crf")
+    assert result.exit_code == 0, text(result)
+
+
+@pytest.mark.parametrize(
+    ("levels", "reason"), [("8,12", "has, with strides 2, 4, 8, 16, 32, but got 12"), ("fine", "Expected levels to be strides")]
+)
+def test_bad_levels_are_refused(levels, reason, photographs, tmp_path):
+    for command in ("segment", "proposals"):
+        result = run(command, photographs, "--out", tmp_path / "run", "--backbone", "efficientnet_lite0", "--levels", levels)
+        assert (result.exit_code, reason in text(result)) == (2, True)
+
+
 def test_evaluate_writes_the_promised_record(photographs, tmp_path):
     camvid = tmp_path / "camvid"
     (camvid / "val").mkdir(parents=True)
@@ -193,6 +217,7 @@ def test_list_names_every_backbone():
     result = run("list")
     assert result.exit_code == 0
     for name in (
+        "efficientnet_lite0",
         "mini",
         "texture",
         "dino_vits8",
@@ -398,3 +423,24 @@ def test_a_timm_model_is_calibrated_on_the_images(photographs, tmp_path):
     again = run("proposals", photographs, "--out", tmp_path / "run", *options)
     assert again.exit_code == 0
     assert "No threshold is published" not in text(again)
+
+
+def test_demo_says_what_the_photographs_are_and_where_its_views_lie(photographs, monkeypatch, tmp_path):
+    done = {}
+
+    def write_views(folder):
+        done["folder"] = folder
+        return sorted(photographs.glob("*.png")), "Drawn landscapes."
+
+    def segment(run, *, command, inputs):
+        done.update(run=run, command=command, inputs=inputs)
+
+    monkeypatch.setattr("primaps.demo.write_views", write_views)
+    monkeypatch.setattr("primaps.pipeline.segment", segment)
+    result = run("demo", "--out", tmp_path / "out", "--backbone", "texture", "--device", "cpu")
+    assert result.exit_code == 0, text(result)
+    assert result.stdout.startswith(f"Drawn landscapes.\nViews: {tmp_path / 'out-photographs'}\n")
+    assert done["folder"] == tmp_path / "out-photographs"
+    assert done["command"] == "demo"
+    assert done["run"].folder.record["about"] == "Drawn landscapes."
+    assert (done["run"].config.num_clusters, len(done["run"].images)) == (12, 4)

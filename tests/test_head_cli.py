@@ -80,6 +80,7 @@ def test_failures_give_exit_code_3(photographs, tmp_path):
         (["--images", "PHOTOS", "--seed", "-1"], "--seed to be 0 or more"),
         (["--images", "PHOTOS", "--backbone", "minni"], "Did you mean 'mini'"),
         (["--images", "PHOTOS", "--device", "tpu"], "Expected device"),
+        (["--images", "PHOTOS", "--backbone", "texture", "--levels", "8,16"], "Expected no levels with 'texture'"),
     ],
 )
 @pytest.mark.parametrize("kind", ["stego", "hp"])

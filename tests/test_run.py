@@ -163,7 +163,7 @@ class Listening:
     def __init__(self):
         self.heard = []
 
-    def start(self, stage, total):
+    def start(self, stage, total, done=0):
         self.heard.append((stage, total))
 
     def advance(self, steps=1):

@@ -5,6 +5,7 @@ import pytest
 import typer
 from rich.console import Console
 
+from primaps.durations import Durations
 from primaps.errors import (
     BackboneError,
     CheckpointError,
@@ -17,6 +18,14 @@ from primaps.errors import (
 )
 from primaps.terminal import TerminalProgress, exit_with, make_console, reported_errors
 from primaps.types import Failure
+
+
+class Clock:
+    def __init__(self):
+        self.now = 50.0
+
+    def __call__(self):
+        return self.now
 
 
 @pytest.fixture
@@ -87,20 +96,101 @@ def test_an_unfinished_stage_says_how_far_it_came(pipe, written):
     assert written.getvalue().startswith("proposals        3 in")
 
 
-def test_a_terminal_shows_a_bar_with_rate_and_remaining_time_and_then_one_line(terminal, written):
-    progress = TerminalProgress(terminal)
-    progress.start("proposals", 4)
-    for _ in range(2):
-        progress.advance()
+def last_frame(progress, written):
     progress._bars.refresh()
-    bar = screen_text(written)
-    assert re.search(r"proposals +[━╸╺ ]+ 2/4 .*/s \d+:\d\d:\d\d", bar), bar
+    return " ".join(screen_text(written).replace("\r", "\n").splitlines()[-1].split())
+
+
+def test_a_terminal_shows_a_bar_with_rate_and_remaining_time_and_then_one_line(terminal, written):
+    clock = Clock()
+    progress = TerminalProgress(terminal, clock)
+    progress.start("proposals", 40)
+    assert re.fullmatch(r"proposals [━╸╺ ]+ 0/40 job 0:00", last_frame(progress, written))
+    for _ in range(11):
+        progress.advance()
+        clock.now += 2
+    bar = last_frame(progress, written)
+    assert re.fullmatch(r"proposals [━╸╺ ]+ 11/40 2.2 s each · 1 min left · job 0:22", bar), bar
+    before = screen_text(written)
     progress.finish()
-    last = screen_text(written).removeprefix(bar).splitlines()[-1]
-    assert re.fullmatch(r"proposals {8}2 in \d+\.\d s", last)
+    last = screen_text(written).removeprefix(before).splitlines()[-1]
+    assert last == "proposals        11 in 22.0 s"
     # the frame is wiped before the line is written, and the cursor comes back
     assert "\x1b[2K" in written.getvalue()
     assert written.getvalue().rindex("\x1b[?25h") > written.getvalue().rindex("\x1b[?25l")
+
+
+def test_a_job_of_several_stages_tells_numbers_and_what_is_left_of_it(terminal, written, tmp_path):
+    clock, durations = Clock(), Durations(tmp_path / "durations.json")
+    durations.keep("kind", 10, {"proposals": 100.0, "fit": 300.0})
+    progress = TerminalProgress(terminal, clock, durations)
+    progress.plan(("proposals", "fit"), "kind", 10)
+    progress.start("proposals", 10)
+    clock.now += 3
+    frame = last_frame(progress, written)
+    assert re.fullmatch(r"1 of 2 proposals [━╸╺ ]+ 0/10 job 0:03, about 7 min left", frame), frame
+    progress.advance(10)
+    progress.start("fit: em", 200)
+    clock.now += 3700
+    frame = last_frame(progress, written)
+    assert re.fullmatch(r"2 of 2 fit: em [━╸╺ ]+ 0/200 job 1:01:43", frame), frame
+    progress.finish()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_job_in_which_loops_were_compiled_is_not_remembered(pipe, tmp_path, monkeypatch, compiled):
+    monkeypatch.setattr("primaps.terminal.compilation_was_told", lambda: compiled)
+    clock, durations = Clock(), Durations(tmp_path / "durations.json")
+    progress = TerminalProgress(pipe, clock, durations)
+    progress.plan(("proposals", "report"), "kind", 3)
+    for stage in ("proposals", "report"):
+        progress.start(stage, 3)
+        clock.now += 4
+        progress.advance(3)
+        progress.finish()
+    assert durations.expected("kind", 3) == ({} if compiled else {"proposals": 4.0, "report": 4.0})
+
+
+def test_a_narrow_terminal_takes_from_the_bar(written, tmp_path):
+    narrow = Console(file=written, force_terminal=True, force_interactive=True, width=80, _environ={"TERM": "xterm"})
+    clock, durations = Clock(), Durations(tmp_path / "durations.json")
+    durations.keep("kind", 10, {"proposals": 100.0, "fit": 300.0})
+    progress = TerminalProgress(narrow, clock, durations)
+    progress.plan(("proposals", "fit"), "kind", 10)
+    progress.start("proposals", 30000)
+    for _ in range(101):
+        clock.now += 0.5
+        progress.advance(120)
+    frame = last_frame(progress, written)
+    assert re.fullmatch(r"1 of 2 proposals [━╸╺ ]+ 12120/30000 24\d/s · 1 min left · job 0:50, about 6 min left", frame), frame
+    progress.finish()
+
+
+def test_resumed_steps_fill_the_bar_but_make_no_rate(terminal, written):
+    clock = Clock()
+    progress = TerminalProgress(terminal, clock)
+    progress.start("fit: em", 200, 150)
+    assert re.fullmatch(r"fit: em [━╸╺ ]+ 150/200 job 0:00", last_frame(progress, written))
+    for _ in range(5):
+        clock.now += 1
+        progress.advance()
+    assert "155/200 1/s · 45 s left" in last_frame(progress, written)
+    progress.finish()
+    assert screen_text(written).splitlines()[-1].endswith("fit: em          5 in 5.0 s")
+
+
+def test_without_a_terminal_lines_carry_the_number_of_the_stage(pipe, written):
+    progress = TerminalProgress(pipe, Clock())
+    progress.plan(("proposals", "fit", "report"))
+    for stage in ("proposals", "fit: pca", "fit: em", "report", "another"):
+        work(progress, stage, 3)
+    assert written.getvalue().splitlines() == [
+        "1 of 3 proposals        3 in 0.0 s",
+        "2 of 3 fit: pca         3 in 0.0 s",
+        "2 of 3 fit: em          3 in 0.0 s",
+        "3 of 3 report           3 in 0.0 s",
+        "another                 3 in 0.0 s",
+    ]
 
 
 def test_notes_stay_on_one_line_and_are_taken_literally(pipe, written):

@@ -69,6 +69,7 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--root", required=True, type=Path, metavar="DIR")
     parser.add_argument("--backbone", default="mini", metavar="NAME")
     parser.add_argument("--weights", type=Path, metavar="FILE")
+    parser.add_argument("--levels", metavar="STRIDES", help="that of the row that made the store")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--preset", choices=PRESETS, default="default", help="that of the row that made the store")
     parser.add_argument("--size", type=_positive, help="that of the row that made the store")
@@ -92,7 +93,7 @@ def opened(arguments: argparse.Namespace) -> tuple[Run, Part]:
     """
     row = Row(arguments.dataset, arguments.backbone, preset=arguments.preset, size=arguments.size, split=arguments.split)
     fitted, measured = open_parts(row, arguments.root)
-    backbone = load_backbone(arguments.backbone, weights=arguments.weights, device=arguments.device)
+    backbone = load_backbone(arguments.backbone, weights=arguments.weights, levels=arguments.levels, device=arguments.device)
     config = row.config(backbone, len(fitted.dataset.class_names), len(fitted.files))
     run = Run(RunFolder(arguments.store), backbone, config, fitted.files, TerminalProgress(make_console()))
     store = measured_store(run, arguments.split)

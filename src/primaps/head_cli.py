@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from primaps.errors import ConfigError
+from primaps.features.registry import DEFAULT_BACKBONE
 from primaps.terminal import TerminalProgress, exit_with, make_console, reported_errors
 
 if TYPE_CHECKING:
     from primaps.features.heads.files import HeadKind
     from primaps.features.heads.settings import HPConfig, StegoConfig
+    from primaps.types import FeatureExtractor
 
 stego_app = typer.Typer(no_args_is_help=True, help="STEGO heads (Hamilton et al., ICLR 2022).")
 hp_app = typer.Typer(no_args_is_help=True, help="HP heads (Seong et al., CVPR 2023).")
@@ -30,9 +32,18 @@ Dataset = Annotated[
 Root = Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")]
 Split = Annotated[str | None, typer.Option("--split", help="Part of the data set, for example train.")]
 BackboneName = Annotated[
-    str | None, typer.Option("--backbone", help="Name of a backbone; `primaps list` shows them. (default: mini)")
+    str | None,
+    typer.Option("--backbone", help=f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE})"),
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        "--levels",
+        help="Levels of a convolutional or hierarchical backbone that are joined, by stride, with weights if wanted: "
+        "8:0.5,16,32; or last. (default: 8,16,32 as far as it has them)",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Preset = Annotated[
     str, typer.Option("--preset", help="default, cityscapes, cocostuff or potsdam; for STEGO also cocostuff-vits8.")
@@ -55,6 +66,7 @@ def _fit_command(kind: HeadKind) -> Callable[..., None]:
         classes: Classes = 27,
         backbone: BackboneName = None,
         weights: Weights = None,
+        levels: Levels = None,
         device: Device = "auto",
         preset: Preset = "default",
         steps: Steps = None,
@@ -65,7 +77,8 @@ def _fit_command(kind: HeadKind) -> Callable[..., None]:
         with reported_errors(make_console()):
             config = _config(kind, preset, steps)
             inputs = _inputs(images, dataset, root, split)
-            _fit(config, inputs, out, backbone, weights, device, classes, seed, cache=cache, overwrite=overwrite)
+            extractor = _extractor(out, backbone, weights, levels, device, seed)
+            _fit(config, inputs, out, extractor, classes, seed, cache=cache, overwrite=overwrite)
 
     return fit
 
@@ -96,13 +109,22 @@ def _inputs(images: list[str] | None, dataset: str | None, root: Path | None, sp
     return [str(path) for path in load_dataset(dataset, root, split).image_paths]
 
 
+def _extractor(
+    out: Path, backbone: str | None, weights: Path | None, levels: str | None, device: str, seed: int
+) -> FeatureExtractor:
+    from primaps.pipeline.settings import backbone_for
+
+    if seed < 0:  # before anything is downloaded
+        raise ConfigError(f"Expected --seed to be 0 or more, but got {seed}.")
+    progress = TerminalProgress(make_console())
+    return backbone_for(out, backbone, progress, weights=weights, levels=levels, device=device)
+
+
 def _fit(
     config: StegoConfig | HPConfig,
     inputs: list[str],
     out: Path,
-    backbone: str | None,
-    weights: Path | None,
-    device: str,
+    extractor: FeatureExtractor,
     classes: int,
     seed: int,
     *,
@@ -110,13 +132,8 @@ def _fit(
     overwrite: bool,
 ) -> None:
     from primaps.pipeline.head_fitting import HeadJob, fit_head
-    from primaps.pipeline.settings import backbone_for
 
-    if seed < 0:
-        raise ConfigError(f"Expected --seed to be 0 or more, but got {seed}.")
-    progress = TerminalProgress(make_console())
-    extractor = backbone_for(out, backbone, progress, weights=weights, device=device)
     job = HeadJob(inputs, out, extractor, config, classes, seed, cache)
-    run = fit_head(job, overwrite=overwrite, progress=progress)
+    run = fit_head(job, overwrite=overwrite, progress=TerminalProgress(make_console()))
     typer.echo(f"Head: {out}")
     exit_with(run.failures, f"; see {run.folder.failures_file}")

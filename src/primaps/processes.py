@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing import Pipe, active_children
@@ -261,8 +261,11 @@ class _Teller:
     def __init__(self, writer: Connection) -> None:
         self._writer = writer
 
-    def start(self, stage: str, total: int) -> None:
-        self._writer.send(("start", stage, total))
+    def plan(self, stages: Sequence[str], kind: str = "", images: int = 0) -> None:
+        self._writer.send(("plan", tuple(stages), kind, images))
+
+    def start(self, stage: str, total: int, done: int = 0) -> None:
+        self._writer.send(("start", stage, total, done))
 
     def advance(self, steps: int = 1) -> None:
         self._writer.send(("advance", steps))

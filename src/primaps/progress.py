@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
 class Progress(Protocol):
     """Receives the progress of one stage after the other."""
 
-    def start(self, stage: str, total: int) -> None:
-        """A stage of ``total`` steps begins; it ends when the next one starts or `finish` is called."""
+    def plan(self, stages: Sequence[str], kind: str = "", images: int = 0) -> None:
+        """A job of these stages begins.
+
+        A part of a stage is named ``stage: part``.
+
+        Args:
+            stages: Their names, in order.
+            kind: Jobs of one kind take equally long per image on one machine; empty = nothing is known to be alike.
+            images: Images that all stages still have to do; 0 = some are partly done, so that durations say nothing.
+        """
+        ...
+
+    def start(self, stage: str, total: int, done: int = 0) -> None:
+        """A stage of ``total`` steps begins, ``done`` of which an earlier run did.
+
+        It ends when the next one starts or `finish` is called.
+        """
         ...
 
     def advance(self, steps: int = 1) -> None:
@@ -28,7 +44,10 @@ class Progress(Protocol):
 class Silent:
     """Says nothing."""
 
-    def start(self, stage: str, total: int) -> None:
+    def plan(self, stages: Sequence[str], kind: str = "", images: int = 0) -> None:
+        """Ignore it."""
+
+    def start(self, stage: str, total: int, done: int = 0) -> None:
         """Ignore it."""
 
     def advance(self, steps: int = 1) -> None:

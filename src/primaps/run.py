@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from primaps.compiling.announcing import compilation_told_to
 from primaps.config import GENERATION, Config, comparable, differences
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent
@@ -279,7 +280,8 @@ class Run:
         started = time.perf_counter()
         self.progress.start(name, total)
         try:
-            yield
+            with compilation_told_to(self.progress.note):
+                yield
         finally:
             self.progress.finish()
             if total:  # a stage that had nothing to do keeps the seconds of the run that did it

@@ -219,6 +219,7 @@ class FeatureExtractor(Protocol):
     name: str
     dim: int
     patch_size: int
+    input_multiple: int
     threshold: float | None
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -234,7 +235,7 @@ class FeatureExtractor(Protocol):
         ...
 
     def preprocess(self, image: Image, size: int = 320) -> torch.Tensor:
-        """(1, 3, H', W') float32 normalised input on the device; H' and W' are multiples of the patch size."""
+        """(1, 3, H', W') float32 normalised input on the device; H' and W' are multiples of ``input_multiple``."""
         ...
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from primaps.benchmark.command import choose_row
+from primaps.benchmark.measure import row_settings
 from primaps.benchmark.row import read_row
 from primaps.cli import app
 from primaps.config import FitConfig, preset_config
@@ -127,6 +128,26 @@ def test_dropout_of_the_head_is_part_of_what_identifies_a_row(dropout, texture_h
     assert "far enough" in text(result)
     assert asked["head"]["inference_dropout"] is dropout
     assert str(asked["out"]).endswith(f"{texture_head.name}-dropout") is dropout
+
+
+def test_levels_are_part_of_what_identifies_a_row(tmp_path, monkeypatch):
+    asked = {}
+
+    def measured(row, root, out, backbone, **_):
+        asked.update(row=row_settings(row), out=out.name, levels=backbone.describe()["levels"])
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr("primaps.benchmark.command.measure_row", measured)
+    monkeypatch.setattr("primaps.benchmark.command.open_parts", lambda *_: None)
+    options = ("--dataset", "camvid", "--root", tmp_path, "--backbone", "efficientnet_lite0", "--device", "cpu")
+    assert "far enough" in text(run(*options, "--levels", "8:0.5,16"))
+    assert (asked["row"]["levels"], asked["levels"]) == ("8:0.5,16", "8:0.5,16")
+    assert asked["out"] == "benchmark-camvid-efficientnet_lite0-em-levels-8x0.5-16"
+    assert "far enough" in text(run(*options))
+    assert (asked["row"]["levels"], asked["levels"]) == (None, "8,16,32")
+    assert asked["out"] == "benchmark-camvid-efficientnet_lite0-em"
+    refused = run(*options, "--levels", "8,64")
+    assert (refused.exit_code, "with strides 2, 4, 8, 16, 32, but got 64" in text(refused)) == (2, True)
 
 
 def described(folder, kind, backbone, centres=1):

@@ -338,7 +338,7 @@ class Intruding(Silent):
     def __init__(self, folder):
         self.folder, self.answers = folder, {}
 
-    def start(self, stage, total):
+    def start(self, stage, total, done=0):
         if stage in ("fit", "linear probe", "label maps"):
             code = "import pathlib, sys; from primaps.store import hold; hold(pathlib.Path(sys.argv[1]))"
             done = subprocess.run([sys.executable, "-c", code, str(self.folder)], capture_output=True, text=True, check=False)

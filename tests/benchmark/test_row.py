@@ -17,8 +17,8 @@ from primaps.features.heads.files import load_head, save_head
 ROW = Row("cityscapes", "dino_vits8")
 
 
-def backbone(patch_size):
-    return SimpleNamespace(patch_size=patch_size)
+def backbone(input_multiple):
+    return SimpleNamespace(input_multiple=input_multiple)
 
 
 # ---- the rows that come with the package -------------------------------------------------------------------------------------
@@ -77,9 +77,9 @@ def test_rows_that_cannot_be(text, message):
 # ---- settings of the fits ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("patch_size", "side"), [(8, 320), (14, 322), (16, 320)])
-def test_the_crop_is_a_multiple_of_the_patch(patch_size, side):
-    config = ROW.config(backbone(patch_size), 27, 2975)
+@pytest.mark.parametrize(("multiple", "side"), [(8, 320), (14, 322), (16, 320), (32, 320), (64, 320), (96, 288)])
+def test_the_crop_is_a_multiple_of_what_the_backbone_needs(multiple, side):
+    config = ROW.config(backbone(multiple), 27, 2975)
     assert config.features.size == side
     assert config.features.framing == "centre-crop"
 

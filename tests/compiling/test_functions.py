@@ -128,3 +128,16 @@ def test_numba_told_not_to_compile_is_an_import_error():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 1
     assert "ImportError: numba was told not to compile" in result.stderr
+
+
+def test_compilation_is_told_before_it_happens_and_only_if_it_does(module):
+    module.write_text(
+        SOURCE.split("if __name__", maxsplit=1)[0]
+        + "from primaps.compiling.announcing import compilation_told_to\n"
+        + "with compilation_told_to(print):\n    print(total(np.arange(5.0), (0, 0)))\n"
+    )
+    command = [sys.executable, str(module)]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": ""}
+    first, second = (subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout for _ in "ab")
+    assert first.splitlines() == ["Compiling loops for this machine, once: about 15 s over the whole job.", "20.0"]
+    assert second == "20.0\n"

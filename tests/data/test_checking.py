@@ -22,7 +22,7 @@ class Told:
     def __init__(self):
         self.stages, self.steps, self.finished = [], 0, 0
 
-    def start(self, stage, total):
+    def start(self, stage, total, done=0):
         self.stages.append((stage, total))
 
     def advance(self, steps=1):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 NUM_IMAGES = 6
-OPTIONS = ("--size", "64", "--preset", "fast", "--crf", "--classes", "3")
+OPTIONS = ("--backbone", "mini", "--size", "64", "--preset", "fast", "--crf", "--classes", "3")
 SEED = int(os.environ.get("PRIMAPS_KILL_SEED", "0"))
 """Another seed gives other moments."""
 

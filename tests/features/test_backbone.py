@@ -336,6 +336,20 @@ def test_hub_file_is_used_when_it_arrives(models, monkeypatch):
     assert torch.equal(loaded.forward(random_batch(32, 32)), backbone.forward(random_batch(32, 32)))
 
 
+@torch.no_grad()
+def expected_features(model, batch):
+    """Strides 8, 16 and 32 as unit vectors on the grid of stride 8; of a plain transformer the last block after its norm."""
+    maps = model.forward_intermediates(batch, norm=True, intermediates_only=True)
+    if len({info["reduction"] for info in model.feature_info}) == 1:
+        return maps[-1]
+    units = [
+        values / values.norm(dim=1, keepdim=True)
+        for values, info in zip(maps, model.feature_info, strict=True)
+        if info["reduction"] in {8, 16, 32}
+    ]
+    return torch.cat([F.interpolate(unit, units[0].shape[2:], mode="bilinear") for unit in units], dim=1)
+
+
 @pytest.mark.parametrize("hub", [True, False])
 @pytest.mark.parametrize("name", ["test_vit", "test_convnext", "test_resnet", "test_efficientnet"])
 def test_any_timm_model(name, hub, tmp_path, monkeypatch):
@@ -348,15 +362,14 @@ def test_any_timm_model(name, hub, tmp_path, monkeypatch):
     save_file(model.state_dict(), path)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **_: str(path))
     backbone = load_backbone(f"timm:{name}", weights=None if hub else path, device="cpu")
-    height, width = 3 * backbone.patch_size, 5 * backbone.patch_size
+    height, width = 3 * backbone.input_multiple, 5 * backbone.input_multiple
     features = backbone.forward(torch.zeros(2, 3, height, width))
-    assert features.shape == (2, backbone.dim, 3, 5)
+    cells = backbone.input_multiple // backbone.patch_size
+    assert features.shape == (2, backbone.dim, 3 * cells, 5 * cells)
     assert features.is_contiguous()
     size = model.pretrained_cfg["input_size"]
     batch = torch.randn(1, *size)
-    with torch.no_grad():
-        expected = model.forward_intermediates(batch, indices=1, norm=True, intermediates_only=True)[-1]
-    torch.testing.assert_close(backbone.forward(batch), expected)
+    torch.testing.assert_close(backbone.forward(batch), expected_features(model, batch))
     assert backbone.mean == tuple(model.pretrained_cfg["mean"])
     assert backbone.describe()["name"] == f"timm:{name}"
 

@@ -49,9 +49,9 @@ def test_input_size_of_the_rotated_image_is_rotated(height, width, size):
     assert input_size(width, height, size, 14) == input_size(height, width, size, 14)[::-1]
 
 
-@pytest.mark.parametrize("bad", [{"height": 0}, {"width": 0}, {"size": 0}, {"patch_size": -1}])
+@pytest.mark.parametrize("bad", [{"height": 0}, {"width": 0}, {"size": 0}, {"multiple": -1}])
 def test_input_size_refuses_empty_sizes(bad):
-    values = {"height": 4, "width": 4, "size": 4, "patch_size": 4, **bad}
+    values = {"height": 4, "width": 4, "size": 4, "multiple": 4, **bad}
     with pytest.raises(ConfigError, match=f"Expected {next(iter(bad))} to be 1 or more"):
         input_size(**values)
 

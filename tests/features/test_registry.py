@@ -4,10 +4,11 @@ import sys
 import pytest
 
 from primaps.errors import BackboneError
-from primaps.features.registry import find_spec, list_backbones
+from primaps.features.registry import DEFAULT_BACKBONE, find_spec, list_backbones
 
 NAMES = {
-    "mini", "texture", "dino_vits8", "dino_vitb8", "dino_vits16", "dino_vitb16", "dino_vits8_300ep",
+    "efficientnet_lite0", "efficientnet_lite2", "mini", "texture",
+    "dino_vits8", "dino_vitb8", "dino_vits16", "dino_vitb16", "dino_vits8_300ep",
     "dinov2_vits14", "dinov2_vitb14", "dinov2_vitl14", "dinov2_vits14_reg", "dinov2_vitb14_reg", "dinov2_vitl14_reg",
     "dinov3_vits16", "dinov3_vitb16",
 }  # fmt: skip
@@ -16,7 +17,7 @@ NAMES = {
 def test_every_promised_name_is_listed_once():
     names = [spec.name for spec in list_backbones()]
     assert sorted(names) == sorted(NAMES)
-    assert names[0] == "mini"
+    assert names[0] == DEFAULT_BACKBONE == "efficientnet_lite0"
 
 
 def test_find_spec_returns_the_entry_of_that_name():
@@ -28,10 +29,20 @@ def test_vision_transformers_carry_threshold_licence_and_preprocessing():
     for spec in list_backbones():
         if spec.timm_name:
             assert spec.threshold == 0.4
-            assert spec.needs_download
+            assert spec.needs_download == (spec.package is None)
         assert spec.licence
-        assert spec.mean == (0.485, 0.456, 0.406)
-        assert spec.std == (0.229, 0.224, 0.225)
+        if spec.package is None:
+            assert spec.mean == (0.485, 0.456, 0.406)
+            assert spec.std == (0.229, 0.224, 0.225)
+
+
+def test_every_backbone_says_whether_it_saw_labels():
+    for spec in list_backbones():
+        if spec.name.startswith("efficientnet"):
+            assert "ImageNet with class labels" in spec.training
+        else:
+            assert spec.training.startswith("no label"), spec.name
+    assert find_spec("timm:resnet18").training == "see the model card"
 
 
 def test_no_threshold_is_published_for_other_models_of_timm():
@@ -71,7 +82,7 @@ def test_timm_names_exist_in_timm_with_these_properties():
 def test_unknown_name_suggests_the_closest():
     with pytest.raises(BackboneError, match=r"Unknown backbone 'dinov2_vit14'.* Did you mean 'dinov2_vit[sbl]14'"):
         find_spec("dinov2_vit14")
-    with pytest.raises(BackboneError, match="Choose one of mini, texture"):
+    with pytest.raises(BackboneError, match="Choose one of efficientnet_lite0, efficientnet_lite2, mini, texture"):
         find_spec("timm:")
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from primaps.errors import BackboneError
-from primaps.features.weights import file_sha256, guess_model, load_into, read_weights, to_timm_layout
+from primaps.features.weights import file_sha256, guess_model, load_into, read_weights, rename_in_order, to_timm_layout
 
 STATE = {"cls_token": torch.ones(1, 1, 4), "blocks.0.norm1.weight": torch.arange(4.0)}
 
@@ -193,3 +193,15 @@ def test_guess_names_the_model_by_its_shapes(dim, patch, extra, names):
     state = {"patch_embed.proj.weight": torch.ones(dim, 3, patch, patch), "blocks.11.x": torch.ones(1), **extra}
     assert guess_model(state).endswith(f": {names}.")
     assert f"dimension {dim}, patch size {patch}, 1 blocks" in guess_model(state)
+
+
+def test_tensors_are_renamed_in_order():
+    state = {"a": torch.zeros(2, 3), "b": torch.ones(4)}
+    target = {"first.weight": torch.empty(2, 3), "first.bias": torch.empty(4)}
+    renamed = rename_in_order(state, target, wanted="x", path=Path("w.pth"))
+    assert list(renamed) == list(target)
+    assert renamed["first.bias"] is state["b"]
+    with pytest.raises(BackboneError, match=r"the 2 tensors of 'x' in order, but got 1\. Give"):
+        rename_in_order({"a": state["a"]}, target, wanted="x", path=Path("w.pth"))
+    with pytest.raises(BackboneError, match=r"but got 2 of which number 2 is \(4, 1\) instead of \(4,\)"):
+        rename_in_order({**state, "b": torch.ones(4, 1)}, target, wanted="x", path=Path("w.pth"))

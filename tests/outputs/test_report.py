@@ -97,6 +97,7 @@ def report(photo, label_map, proposals) -> Report:
         timings={"features": 3.25, "fit": 3700.0},
         facts={"mean number of regions": "2.0"},
         backbone="mini",
+        training="no label ever seen",
         method="em",
         inputs=["my photos"],
     )
@@ -119,6 +120,12 @@ def test_page_loads_nothing_from_elsewhere(report, tmp_path):
         assert loader not in words
 
 
+def test_says_what_the_photographs_are_if_that_is_known(report, tmp_path):
+    about = "Three views of one <cup>."
+    assert about in write(replace(report, about=about), tmp_path).text
+    assert about not in write(report, tmp_path).text
+
+
 def test_links_inside_the_page_arrive(report, tmp_path):
     page = write(report, tmp_path)
     targets = {attributes["href"][1:] for attributes in page.all("a") if "href" in attributes}
@@ -130,7 +137,8 @@ def test_says_in_words_what_was_done(report, tmp_path):
     text = write(report, tmp_path).text
     assert "Holidays in Łódź" in text
     assert "367 photographs were divided into 2 classes" in text
-    assert "The backbone mini" in text
+    assert "without a single label of yours" in text
+    assert "The backbone mini (trained with: no label ever seen) described" in text
     assert "PriMaPs-EM" in text
     assert "Showing 1 of 367." in text
     assert "mean number of regions 2.0" in text
@@ -234,6 +242,12 @@ def test_command_lines_can_be_pasted(report, tmp_path):
     assert "primaps segment 'my photos' --out OTHER_DIR --classes 3 --backbone dinov2_vits14" in text
     assert "primaps segment 'my photos' --out OTHER_DIR --classes 6 --backbone mini" in text
     assert "primaps segment 'my photos' --out OTHER_DIR --classes 2 --backbone mini" in text
+
+
+def test_command_lines_keep_the_levels_of_the_backbone_alone(report, tmp_path):
+    text = write(replace(report, levels="4:2,8"), tmp_path).text
+    assert "--classes 6 --backbone mini --levels 4:2,8" in text
+    assert text.count("--levels") == text.count("--backbone mini")
 
 
 def test_advice_fits_the_run(report, tmp_path):

@@ -16,6 +16,7 @@ from primaps.errors import CheckpointError, ConfigError, DatasetError, OutputErr
 from primaps.model import Model
 from primaps.pipeline import fitting
 from primaps.pipeline.labelling import predict_stored
+from primaps.progress import Silent
 from primaps.run import cached_views
 from primaps.types import View
 
@@ -313,3 +314,37 @@ def test_features_that_are_not_finite_concern_one_image_only(photographs, tmp_pa
     run = segment(photographs, tmp_path / "run", texture, small_config)
     assert [Path(failure.path).name for failure in run.failures] == ["p4.png"]
     assert run.counts["images"] == 4
+
+
+class Planned(Silent):
+    def __init__(self):
+        self.plans, self.stages = [], []
+
+    def plan(self, stages, kind="", images=0):
+        self.plans.append((stages, kind, images))
+
+    def start(self, stage, total, done=0):
+        self.stages.append((stage, total, done))
+
+
+def test_the_stages_are_told_in_advance_and_whether_anything_is_done(photographs, tmp_path, texture, small_config):
+    progress, again, other = Planned(), Planned(), Planned()
+    segment(photographs, tmp_path / "run", texture, small_config, progress=progress)
+    ((stages, kind, images),) = progress.plans
+    assert list(dict.fromkeys(stage.partition(":")[0] for stage, _, _ in progress.stages)) == list(stages)
+    assert images == 5
+    segment(photographs, tmp_path / "run", texture, small_config, progress=again)
+    assert again.plans == [(stages, kind, 0)]
+    more = dataclasses.replace(small_config, num_clusters=4, seed=1)
+    segment(photographs, tmp_path / "other", texture, more, progress=other)
+    assert other.plans[0][1] != kind
+
+
+def test_jobs_that_differ_in_their_seed_alone_are_of_one_kind(photographs, tmp_path, texture, small_config):
+    kinds = set()
+    for seed in (0, 1):
+        progress = Planned()
+        config = dataclasses.replace(small_config, seed=seed)
+        segment(photographs, tmp_path / f"run{seed}", texture, config, progress=progress)
+        kinds.add(progress.plans[0][1])
+    assert len(kinds) == 1

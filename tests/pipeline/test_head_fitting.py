@@ -265,3 +265,22 @@ def test_unused_centres_are_noted(job):
     assert run.counts["clusters"] == 200
     assert run.counts["dead_clusters"]
     assert any("of 200 cluster centres own no part" in note for note in told.notes)
+
+
+@pytest.mark.parametrize(("calls", "heard"), [((0, 1, 3), [1, 2]), ((20, 21), [("hp head", 40, 20), 1])])
+def test_what_an_earlier_run_did_is_no_progress_of_this_one(calls, heard):
+    class Told(Silent):
+        def __init__(self):
+            self.heard = []
+
+        def start(self, stage, total, done=0):
+            self.heard.append((stage, total, done))
+
+        def advance(self, steps=1):
+            self.heard.append(steps)
+
+    told = Told()
+    report = head_fitting._advance(told, "hp head", 40)
+    for done in calls:
+        report(done)
+    assert told.heard == heard

@@ -97,6 +97,20 @@ def test_the_report_counts_every_image_and_pixel(segmented, written):
     assert report.facts["proposals per photograph"].endswith(f"to {run.counts['proposals_per_image']['max']}")
 
 
+def test_the_report_says_what_the_backbone_was_trained_with(segmented, written, monkeypatch):
+    run, model = segmented
+    described = dict(run.backbone.describe())
+    for name, levels, training in (
+        ("texture", None, "no label"),
+        ("efficientnet_lite0", "8,16,32", "ImageNet"),
+        ("timm:x", "4,8", "see"),
+    ):
+        monkeypatch.setattr(run.backbone, "describe", lambda named={"name": name, "levels": levels}: {**described, **named})
+        write_run_report(run, model, [])
+        assert written[-1].training.startswith(training)
+        assert written[-1].levels == (levels if name.startswith("timm:") else None)  # what is taken anyway need not be said
+
+
 def test_a_class_has_as_many_examples_as_images_at_most_four(segmented, written):
     run, model = segmented
     write_run_report(run, model, [])

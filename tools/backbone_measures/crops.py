@@ -85,7 +85,7 @@ def crops(part: Part, backbone: FeatureExtractor) -> Iterator[Crop]:
     Raises:
         ImageError: If features are not finite in float16.
     """
-    side = input_size(SIZE, SIZE, SIZE, backbone.patch_size)[0]
+    side = input_size(SIZE, SIZE, SIZE, backbone.input_multiple)[0]
     for index in part.indices:
         sample = part.dataset[index]
         image, labels = centre_crop(sample.image, sample.labels, side)
@@ -100,7 +100,7 @@ def tokens_and_labels(part: Part, backbone: FeatureExtractor) -> tuple[torch.Ten
 
     All tokens if they fit in `TOKEN_BYTES`, else equally many random ones of every image, always the same.
     """
-    per_image = (input_size(SIZE, SIZE, SIZE, backbone.patch_size)[0] // backbone.patch_size) ** 2
+    per_image = (input_size(SIZE, SIZE, SIZE, backbone.input_multiple)[0] // backbone.patch_size) ** 2
     kept = min(per_image, TOKEN_BYTES // (2 * backbone.dim * len(part.indices)))
     generator = torch.Generator().manual_seed(0)
     tokens = torch.empty(kept * len(part.indices), backbone.dim, dtype=torch.float16)

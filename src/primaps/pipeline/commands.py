@@ -21,7 +21,7 @@ from primaps.pipeline.overview import write_run_report
 from primaps.processes import check_processes
 from primaps.progress import Progress
 from primaps.run import Run, RunFolder, read_failures
-from primaps.store import hold, release
+from primaps.store import fingerprint, hold, release
 from primaps.types import FeatureExtractor
 
 
@@ -51,10 +51,19 @@ def segment(run: Run, *, command: str = "segment", inputs: Sequence[str] = ()) -
         OutputError: If something cannot be written.
     """
     with finishing(run, command, inputs):
+        _plan(run)
         extract(run)
         model = fit(run)
         predict_stored(run, model)
         write_run_report(run, model, inputs, fit_curves(run, model, run.folder.model))
+
+
+def _plan(run: Run) -> None:
+    """Tell which stages come, and whether nothing of them is done yet, so that other jobs tell how long they take."""
+    anew = not run.folder.store.exists() and not run.folder.model.exists()
+    settings = {**run.settings(), "fit": {**run.settings()["fit"], "seed": None}}
+    kind = fingerprint([settings, compute_device(run.backbone.device).type])
+    run.progress.plan(("proposals", "fit", "label maps", "curves", "report"), kind, len(run.images) if anew else 0)
 
 
 def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:

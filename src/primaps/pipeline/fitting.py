@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from primaps.compiling.announcing import compilation_told_to
 from primaps.config import Config, FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
@@ -16,6 +17,7 @@ from primaps.features.heads.extractor import head_centres, head_path
 from primaps.model import Model
 from primaps.pipeline.live import LiveFit
 from primaps.processes import Place, in_processes
+from primaps.progress import Progress
 from primaps.prototypes.fit import Snapshot, fit_prototypes, snapshot
 from primaps.run import Run
 from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
@@ -202,17 +204,7 @@ def _fit_here(
     """What every process does; process 0 keeps the state, tells its progress and shows it live."""
     first = place.group.rank == 0
     shown = live if first else None
-    phases: list[str] = []
-
-    def progress(phase: str, step: int, total: int) -> None:
-        if phase not in phases:
-            phases.append(phase)
-            place.progress.start(f"fit: {phase}", total)
-            place.progress.advance(step)
-            return
-        place.progress.advance()
-
-    with contextlib.nullcontext() if shown is None else shown:
+    with compilation_told_to(place.progress.note), contextlib.nullcontext() if shown is None else shown:
         return fit_prototypes(
             source,
             config.num_clusters,
@@ -221,10 +213,25 @@ def _fit_here(
             initial=initial,
             device=place.device,
             checkpoint=_SnapshotKeeper(folder, identity, config.fit, place.progress.note, shown) if first else None,
-            progress=progress if first else None,
+            progress=_phases(place.progress) if first else None,
             watch=None if shown is None else shown.step,
             group=place.group,
         )
+
+
+def _phases(progress: Progress) -> Callable[[str, int, int], None]:
+    """Turns what a fit tells, phase by phase, into parts of the stage."""
+    phase, done = "", 0
+
+    def tell(present: str, step: int, total: int) -> None:
+        nonlocal phase, done
+        if present != phase:
+            progress.start(f"fit: {present}", total, step)
+        elif step > done:
+            progress.advance(step - done)
+        phase, done = present, step
+
+    return tell
 
 
 def initial_prototypes(run: Run) -> torch.Tensor | None:

@@ -117,7 +117,7 @@ class PreparedCrops:
 
     @property
     def _side(self) -> int:
-        return self.needs.crops.side(self.run.backbone.patch_size)
+        return self.needs.crops.side(self.run.backbone.input_multiple)
 
     def _path(self, image: ImageFile) -> Path:
         return self.run.folder.root / "crops" / f"{image.name}.safetensors"
@@ -213,7 +213,7 @@ def crop_tensors(
     Raises:
         ImageError: If the features do not fit float16.
     """
-    side = needs.crops.side(backbone.patch_size)
+    side = needs.crops.side(backbone.input_multiple)
     boxes = crop_boxes(image.shape[0], image.shape[1], needs.crops)
     numbers = range(len(boxes)) if only is None else [only]
     pixels = [cut(image, boxes[number], side, needs.crops.resample) for number in numbers]

@@ -97,7 +97,7 @@ def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None
         OutputError: If something cannot be written.
     """
     _refuse_foreign(job.out, overwrite=overwrite)
-    side = job.config.crops.side(job.backbone.patch_size)
+    side = job.config.crops.side(job.backbone.input_multiple)
     config = Config(num_clusters=job.num_clusters, seed=job.seed)
     config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=side))
     run = find_images(job.inputs, job.out, job.backbone, config, progress=progress)
@@ -173,7 +173,7 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
             seed=job.seed,
             checkpoint=checkpoint,
             checkpoint_every=config.checkpoint_every,
-            progress=_advance(run.progress),
+            progress=_advance(run.progress, f"{job.kind} head", steps),
         )
     if isinstance(config, StegoConfig) and config.refit_centres:
         refit_centres(task.head, task.clusters, crops, job.seed)
@@ -188,7 +188,7 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
         "mixing": None if job.kind == "stego" else ("attention" if has_attention(job.backbone) else "self-similarity"),
         "fingerprint": identity,
     }
-    side = config.crops.side(job.backbone.patch_size)
+    side = config.crops.side(job.backbone.input_multiple)
     head = Head(
         job.kind, task.head.cpu(), dict(job.backbone.describe()), side, task.clusters.centres.detach().cpu(), training=training
     )
@@ -204,19 +204,22 @@ def _save_model(job: HeadJob, head: Head, usage: Tensor, identity: str) -> None:
     if head.centres is None:
         raise CheckpointError("Expected a trained head to have cluster centres, but it has none.")
     extractor = BackboneWithHead(job.backbone, job.out)
-    size = CropConfig(resolution=FeatureConfig().size).side(job.backbone.patch_size)
+    size = CropConfig(resolution=FeatureConfig().size).side(job.backbone.input_multiple)
     fit = FitResult(head.centres, head.centres.clone(), cosine=True, usage=usage)
     settings = {"preset": "default", "method": "baseline", **job.settings()}
     Model(fit, extractor.describe(), extractor.weights_path, size, settings, identity, extractor.head_path).save(job.out)
 
 
-def _advance(progress: Progress) -> Callable[[int], None]:
-    """Turns numbers of steps that are done into progress."""
-    before = 0
+def _advance(progress: Progress, stage: str, total: int) -> Callable[[int], None]:
+    """Turns numbers of steps that are done into progress; the first one is what an earlier run did."""
+    before: int | None = None
 
     def report(done: int) -> None:
         nonlocal before
-        progress.advance(done - before)
+        if before is not None:
+            progress.advance(done - before)
+        elif done:
+            progress.start(stage, total, done)
         before = done
 
     return report

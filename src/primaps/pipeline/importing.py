@@ -195,7 +195,7 @@ def _save_model(
 ) -> None:
     size = facts["official"].get("validation_resize")
     if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 4096:
-        size = round(320 / extractor.patch_size) * extractor.patch_size  # 322 for patches of 14
+        size = round(320 / extractor.input_multiple) * extractor.input_multiple  # 322 for patches of 14
     settings = {"preset": "paper", "method": method, "num_clusters": len(fit.teacher), **facts}
     identity = fingerprint([facts["checkpoint_sha256"], dict(extractor.describe())])
     # What was made lies in ``out`` afterwards, where weights of the user may lie, too.

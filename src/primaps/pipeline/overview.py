@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from primaps.data.reading import read_photo
 from primaps.errors import ImageError
+from primaps.features.levels import DEFAULT_STRIDES
+from primaps.features.registry import find_spec
 from primaps.model import Model
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.outputs.report import ClassSummary, ImagePanel, Report, class_example, image_panel, write_report
@@ -23,6 +25,7 @@ from primaps.types import Failure, FitCurves, Image, ImageFile, ThresholdChoice
 MAX_PANELS = 40
 EXAMPLES_PER_CLASS = 3
 PICTURE_PIXELS = 250_000
+_USUAL_LEVELS = ",".join(map(str, DEFAULT_STRIDES))
 
 
 def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitCurves | None = None) -> None:
@@ -47,6 +50,8 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitC
         ClassSummary(cluster, None, float(share[cluster]), int(np.count_nonzero(pixels[:, cluster])), pictures[cluster])
         for cluster in range(model.num_clusters)
     ]
+    description = run.backbone.describe()
+    levels = description.get("levels")
     write_report(
         run.folder.report,
         Report(
@@ -60,9 +65,12 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitC
             timings=run.seconds,
             facts={**_facts(run.counts), **_threshold_fact(run.chosen_threshold)},
             backbone=run.backbone.name,
+            training=find_spec(str(description["name"])).training,
+            levels=None if levels == _USUAL_LEVELS else levels,
             method=run.config.fit.method,
             inputs=inputs,
             curves=curves,
+            about=run.folder.record.get("about", ""),
         ),
     )
 

@@ -91,6 +91,7 @@ def backbone_for(
     weights: str | Path | None = None,
     head: str | Path | None = None,
     head_dropout: bool = False,
+    levels: str | None = None,
     device: str | torch.device = "auto",
 ) -> FeatureExtractor:
     """The backbone of a command that writes into a run folder.
@@ -102,6 +103,7 @@ def backbone_for(
         weights: Weights file, likewise.
         head: Folder of the head, likewise.
         head_dropout: See `primaps.features.backbone.load_backbone`.
+        levels: Likewise, if the user gave some.
         device: Where it runs.
 
     Raises:
@@ -115,11 +117,11 @@ def backbone_for(
         progress.note(f"Backbone: {name}, as on record in {out}.")
     wanted = backbone_name(name, head)
     if earlier is None or wanted != earlier.backbone["name"]:
-        return load_backbone(wanted, weights=weights, device=device, head=head, head_dropout=head_dropout)
+        return load_backbone(wanted, weights=weights, device=device, head=head, head_dropout=head_dropout, levels=levels)
     weights, head = weights or earlier.weights, head or earlier.head
     if head_dropout and "head" not in earlier.backbone:
-        return load_backbone(wanted, weights=weights, device=device, head=head, head_dropout=True)
-    description = dict(earlier.backbone)
+        return load_backbone(wanted, weights=weights, device=device, head=head, head_dropout=True, levels=levels)
+    description = dict(earlier.backbone) if levels is None else {**earlier.backbone, "levels": levels}
     if head_dropout:
         description["head"] = {**description["head"], "inference_dropout": True}
     return reload_backbone(description, weights=weights, device=device, head=head)

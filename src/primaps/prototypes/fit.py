@@ -28,7 +28,8 @@ from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, stude
 from primaps.types import CheckpointStore, FeatureSource, FitResult, View
 
 Progress = Callable[[str, int, int], None]
-"""Called with the phase ("pca", "kmeans", "em", "usage"), the number of things done, and their total."""
+"""Called with the phase ("pca", "kmeans", "em", "usage"), the number of things done, and their total: when a phase begins, with
+what an earlier run has done of it, and after every thing."""
 
 Watch = Callable[[int, float], None]
 """Called after every step of the main phase with the number of its steps that are done and the loss of the last one."""
@@ -155,7 +156,7 @@ def fit_prototypes(
             4.2), of any norm; None = principal directions.
         device: Where the steps are computed. The initialisation is computed on the CPU on every device.
         checkpoint: Where to resume from and to save to; None = neither. With several processes, that of process 0 counts.
-        progress: Called after every step.
+        progress: Called when a phase begins and after every step.
         watch: Called with the loss of every step of the main phase.
         group: Processes that all call this with the same arguments; each reads the features of its own part of every batch only.
             None = this one alone.
@@ -223,6 +224,7 @@ class _Fit:
             except DatasetError as error:
                 raise DatasetError(f"Image {index}: {error}") from error
 
+        self._report("pca", 0, len(chosen))
         for done, found in enumerate(self.workers.shared(measure, chosen), start=1):
             moments.merge(FeatureMoments.from_tensors(*found))
             self._report("pca", done, len(chosen))
@@ -261,6 +263,7 @@ class _Fit:
                 optimizer.state[value] = {
                     key: moment.to(_adam_device(key, self.device), copy=True) for key, moment in moments.items()
                 }
+        self._report(state.phase.name.lower(), state.step, steps)
         while state.step < steps:
             batch = self._batch(state.phase, state.step)
             loss = step_loss(state, batch)
@@ -332,6 +335,7 @@ class _Fit:
             winners = logits(self._features((index, View())), teacher, cosine=cosine).max(0).indices
             return (torch.bincount(winners.flatten(), minlength=self.num_clusters).cpu(),)
 
+        self._report("usage", 0, len(self.source))
         for done, (counts,) in enumerate(self.workers.shared(count_tokens, range(len(self.source))), start=1):
             usage += counts
             self._report("usage", done, len(self.source))

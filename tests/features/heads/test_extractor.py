@@ -113,6 +113,18 @@ def test_reloading_restores_the_switch(texture_head):
 
 
 def test_the_name_left_open(texture_head):
-    assert backbone_name(None, None) == "mini"
+    assert backbone_name(None, None) == "efficientnet_lite0"
     assert backbone_name(None, texture_head) == "texture"
     assert backbone_name("dino_vits8", texture_head) == "dino_vits8"
+
+
+def test_a_head_brings_the_levels_that_it_was_trained_on(tmp_path):
+    plain = load_backbone("efficientnet_lite0", device="cpu", levels="8,16:2")
+    save_head(tmp_path, Head("stego", ProjectionHead(plain.dim, 6), plain.describe()))
+    headed = load_backbone("efficientnet_lite0", device="cpu", head=tmp_path)
+    assert headed.describe()["levels"] == "8,16:2"
+    assert (headed.input_multiple, headed.patch_size, headed.dim) == (16, 8, 6)
+    again = reload_backbone(headed.describe(), weights=None, device="cpu", head=tmp_path)
+    assert again.describe() == headed.describe()
+    with pytest.raises(CheckpointError, match="levels: '8,16:2' -> '8,16,32'"):
+        load_backbone("efficientnet_lite0", device="cpu", head=tmp_path, levels="8,16,32")

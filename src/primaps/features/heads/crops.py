@@ -52,9 +52,9 @@ class CropConfig:
         """Crops per photograph."""
         return 5 if self.mode == "five" else 1
 
-    def side(self, patch_size: int) -> int:
-        """Side of a crop in pixels: the resolution, rounded to the nearest multiple of the patch."""
-        return max(1, (2 * self.resolution + patch_size) // (2 * patch_size)) * patch_size
+    def side(self, multiple: int) -> int:
+        """Side of a crop in pixels: the resolution, rounded to the nearest multiple that the backbone's inputs need."""
+        return max(1, (2 * self.resolution + multiple) // (2 * multiple)) * multiple
 
 
 class Box(NamedTuple):

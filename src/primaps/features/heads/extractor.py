@@ -29,6 +29,7 @@ class BackboneWithHead:
         name: Of the backbone and the head, in words.
         dim: D, channels of the code.
         patch_size: Stride of the feature grid in pixels.
+        input_multiple: What the sides of an input are multiples of, in pixels.
         threshold: The backbone's, for it gives the proposals; codes do not carry it.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
@@ -61,6 +62,7 @@ class BackboneWithHead:
         self.name = f"{backbone.name} with a head of kind {self.head.kind}"
         self.dim = self.head.network.dim
         self.patch_size = backbone.patch_size
+        self.input_multiple = backbone.input_multiple
         self.threshold = backbone.threshold
         self.mean = backbone.mean
         self.std = backbone.std
