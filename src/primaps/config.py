@@ -13,8 +13,9 @@ from primaps.errors import ConfigError
 
 Preset = Literal["default", "paper", "fast"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
-Method = Literal["em", "baseline"]
-Initialise = Literal["pca", "head"]
+Method = Literal["em", "clusters", "baseline"]
+Initialise = Literal["proposals", "pca", "head"]
+FitOn = Literal["proposals", "pixels"]
 Framing = Literal["whole", "centre-crop"]
 Interpolation = Literal["pillow", "tensor"]
 
@@ -23,7 +24,15 @@ MIN_CLASSES, MAX_CLASSES = 2, 254
 GENERATION: Final = 2
 """Of the defaults: raised when one changes. Run folders name theirs; those of an earlier one keep the settings on record."""
 
-IMPLIED: Final[dict[str, Any]] = {}
+IMPLIED: Final[dict[str, Any]] = {
+    "fit.em_on": "pixels",
+    "fit.proposal_weight": 1.0,
+    "fit.cluster_restarts": 32,
+    "fit.max_proposals": 20_000,
+    "fit.proposal_steps": 80,
+    "fit.proposal_learning_rate": 3e-3,
+    "predict.crf_scale": 1.0,
+}
 """What a setting was before it existed, by its full name (``"fit.grid"``), for each that was added since generation 1.
 
 Records that lack it mean this value. Where it has this value, it is left out of what fingerprints are made of (`comparable`), so
@@ -56,8 +65,8 @@ class FeatureConfig:
     """
 
     size: int = 320
-    flip: bool = True
-    photometric_views: int = 1
+    flip: bool = False
+    photometric_views: int = 0
     clamp_jitter: bool = False
     framing: Framing = "whole"
 
@@ -84,7 +93,7 @@ class ProposalConfig:
     min_area: int = 0
     max_masks: int | None = None
     crf: CRFConfig = field(default_factory=CRFConfig)
-    crf_scale: float = 1.0
+    crf_scale: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,17 +101,25 @@ class FitConfig:
     """Prototype fitting (paper, section 3.2).
 
     Attributes:
-        method: "em" = PriMaPs-EM; "baseline" = PCA initialisation and cosine k-means only.
-        initialise: Where prototypes start: "pca" = principal directions of the features; "head" = cluster centres of the head,
-            from which EM starts without k-means.
-        batch_size: Images per step.
-        epochs: Passes over the images in the EM phase.
-        kmeans_epochs: Passes of cosine k-means that initialise EM.
-        baseline_epochs: Passes of cosine k-means when it is the method itself.
-        min_steps: Lower bound on the steps of the main phase, so that small folders are fitted too.
+        method: "em" = PriMaPs-EM; "clusters" = k-means of the proposals alone; "baseline" = PCA initialisation and cosine k-means
+            of the tokens.
+        initialise: Where prototypes start: "proposals" = k-means of the proposals; "pca" = principal directions of the features,
+            then cosine k-means of the tokens, then EM on pixels; "head" = cluster centres of the head.
+        em_on: What votes and enters the loss of EM: every pixel of a proposal, as published, or its mean feature. A start from
+            principal directions is always followed by EM on pixels.
+        proposal_weight: A proposal of area A counts in the loss of EM by A to this power; 1 = as published.
+        cluster_restarts: Starts of the k-means of proposals, of which the best by its objective is taken.
+        max_proposals: At most so many proposals, of random images, enter k-means and EM on their mean features.
+        proposal_steps: Steps of EM on mean features; each sees all proposals.
+        proposal_learning_rate: Of Adam in them.
+        batch_size: Images per step on pixels.
+        epochs: Passes over the images in EM on pixels.
+        kmeans_epochs: Passes of cosine k-means of the tokens that initialise EM.
+        baseline_epochs: Passes of cosine k-means of the tokens when it is the method itself.
+        min_steps: Lower bound on the steps of the main phase on pixels, so that small folders are fitted too.
         max_steps: Upper bound on them; None = none.
-        learning_rate: Of Adam in k-means.
-        em_learning_rate: Of Adam in EM.
+        learning_rate: Of Adam in cosine k-means.
+        em_learning_rate: Of Adam in EM on pixels.
         focal_gamma: Exponent of the focal class weights.
         momentum: Cap of the teacher's momentum.
         teacher_every: Steps between two teacher updates.
@@ -113,11 +130,17 @@ class FitConfig:
         feature_norm: Features are scaled to this root mean square norm, which sets how soft the class probabilities are; None =
             taken as the backbone gives them.
         pca_images: Images that the PCA initialisation sees at most.
-        checkpoint_every: Steps between two checkpoints of a fit that writes them.
+        checkpoint_every: Steps on pixels between two checkpoints of a fit that writes them.
     """
 
     method: Method = "em"
-    initialise: Initialise = "pca"
+    initialise: Initialise = "proposals"
+    em_on: FitOn = "proposals"
+    proposal_weight: float = 0.5
+    cluster_restarts: int = 32
+    max_proposals: int = 20_000
+    proposal_steps: int = 80
+    proposal_learning_rate: float = 3e-3
     batch_size: int = 32
     epochs: int = 30
     kmeans_epochs: int = 10
@@ -141,8 +164,20 @@ class FitConfig:
         initialise = "pca" if method == "baseline" and self.initialise != "head" else self.initialise
         return dataclasses.replace(self, method=method, initialise=initialise)
 
+    @property
+    def on_proposals(self) -> bool:
+        """Whether the main phase sees mean features of proposals instead of pixels or tokens."""
+        return self.method == "clusters" or (self.method == "em" and self.em_on == "proposals" and self.initialise != "pca")
+
+    @property
+    def snapshot_distance(self) -> int:
+        """Steps of the main phase between two checkpoints."""
+        return min(self.teacher_every, self.checkpoint_every) if self.on_proposals else self.checkpoint_every
+
     def main_steps(self, num_images: int) -> int:
-        """Steps of the main phase for a folder of ``num_images`` images."""
+        """Steps of the main phase for a folder of ``num_images`` images; k-means of proposals counts as none."""
+        if self.on_proposals:
+            return self.proposal_steps if self.method == "em" else 0
         epochs = self.epochs if self.method == "em" else self.baseline_epochs
         return self._bounded(epochs * self.steps_per_epoch(num_images), self.min_steps)
 
@@ -166,10 +201,12 @@ class PredictConfig:
     Attributes:
         crf: Refine label maps with the dense CRF.
         max_pixels: Label maps and the CRF are computed at no more than this many pixels per image.
+        crf_scale: The CRF works at this fraction of each side of these, in (0, 1], like `ProposalConfig.crf_scale`.
     """
 
     crf: bool = True
     max_pixels: int = 1_000_000
+    crf_scale: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -219,8 +256,9 @@ class Config:
             raise ConfigError(f"Expected min_area to be 0 or more pixels, but got {self.proposals.min_area}.")
         if self.proposals.max_masks is not None and self.proposals.max_masks < 1:
             raise ConfigError(f"Expected max_masks to be 1 or more, but got {self.proposals.max_masks}.")
-        if not 0.0 < self.proposals.crf_scale <= 1.0:
-            raise ConfigError(f"Expected crf_scale to be a fraction in (0, 1], but got {self.proposals.crf_scale}.")
+        for scale in (self.proposals.crf_scale, self.predict.crf_scale):
+            if not 0.0 < scale <= 1.0:
+                raise ConfigError(f"Expected crf_scale to be a fraction in (0, 1], but got {scale}.")
         if self.predict.max_pixels < 1024:
             raise ConfigError(f"Expected max_pixels to be 1024 or more, but got {self.predict.max_pixels}.")
 
@@ -248,9 +286,12 @@ def preset_config(preset: str) -> Config:
     if preset == "paper":
         return Config(
             preset="paper",
-            features=FeatureConfig(photometric_views=2, clamp_jitter=True),
-            proposals=ProposalConfig(official_order=True),
+            features=FeatureConfig(flip=True, photometric_views=2, clamp_jitter=True),
+            proposals=ProposalConfig(official_order=True, crf_scale=1.0),
             fit=FitConfig(
+                initialise="pca",
+                em_on="pixels",
+                proposal_weight=1.0,
                 epochs=50,
                 kmeans_epochs=2,
                 min_steps=1,
@@ -260,14 +301,13 @@ def preset_config(preset: str) -> Config:
                 min_agreement=0.0,
                 feature_norm=None,
             ),
+            predict=PredictConfig(crf_scale=1.0),
             protocol=ProtocolConfig(interpolation="tensor"),
         )
     if preset == "fast":
         return Config(
             preset="fast",
-            features=FeatureConfig(photometric_views=0),
-            proposals=ProposalConfig(crf_scale=0.5),
-            fit=FitConfig(min_steps=200, max_steps=500, pixels_per_image=1024),
+            fit=FitConfig(cluster_restarts=8, min_steps=200, max_steps=500, pixels_per_image=1024),
             predict=PredictConfig(crf=False),
         )
     raise ConfigError(f"Unknown preset {preset!r}.{did_you_mean(preset, PRESETS)} Choose one of {', '.join(PRESETS)}.")

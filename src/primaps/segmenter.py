@@ -6,11 +6,12 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from primaps.config import Config, preset_config
+from primaps.config import Config, Method, preset_config
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError
 from primaps.evaluation.evaluate import evaluate_label_maps
@@ -32,7 +33,7 @@ class Segmenter:
         backbone: A frozen feature extractor, from `primaps.load_backbone`.
         num_clusters: Number of classes to find, 2..254.
         seed: Of the fit.
-        method: "em" (PriMaPs-EM) or "baseline" (cosine k-means).
+        method: "em" (PriMaPs-EM), "clusters" (k-means of the proposals) or "baseline" (cosine k-means of the tokens).
         config: All other settings; None = the preset ``default``.
 
     Raises:
@@ -55,9 +56,9 @@ class Segmenter:
         config: Config | None = None,
     ) -> None:
         base = preset_config("default") if config is None else config
-        if method not in {"em", "baseline"}:
-            raise ConfigError(f"Expected method to be 'em' or 'baseline', but got {method!r}.")
-        chosen = base.fit.with_method("em" if method == "em" else "baseline")
+        if method not in get_args(Method):
+            raise ConfigError(f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}.")
+        chosen = base.fit.with_method(cast("Method", method))
         self.backbone = backbone
         self.config = dataclasses.replace(base, num_clusters=num_clusters, seed=seed, fit=chosen)
         self._model: Model | None = None

@@ -18,7 +18,7 @@ from primaps.features.heads.files import KINDS, HeadKind
 from primaps.features.preprocess import input_size
 from primaps.types import FeatureExtractor
 
-RowMethod = Literal["em", "baseline", "head"]
+RowMethod = Literal["em", "clusters", "baseline", "head"]
 Select = Literal["last", "agreement", "oracle"]
 SELECTIONS: Final[tuple[Select, ...]] = get_args(Select)
 MAX_SNAPSHOTS: Final = 50
@@ -31,7 +31,7 @@ class Row:
     Attributes:
         dataset: Name of a data set.
         backbone: Name of a backbone.
-        method: "em", "baseline", or "head": the cluster centres of a head alone, without any fit.
+        method: "em", "clusters", "baseline", or "head": the cluster centres of a head alone, without any fit.
         levels: Levels of a hierarchical backbone, as `primaps.load_backbone` takes them; None = the usual ones.
         head: Kind of the head that the backbone carries, "stego" or "hp"; None = not said.
         preset: "default", "paper" or "fast".
@@ -120,8 +120,8 @@ class Row:
         base = preset_config(self.preset)
         size = base.features.size if self.size is None else self.size
         side = input_size(size, size, size, backbone.input_multiple)[0]
-        method = "em" if self.method == "em" else "baseline"
-        fit = dataclasses.replace(base.fit, **{**_start(backbone, clusters, self.method), **self.fit, "method": method})
+        chosen = base.fit.with_method("baseline" if self.method == "head" else self.method)
+        fit = dataclasses.replace(chosen, **{**_start(backbone, clusters, self.method), **self.fit})
         return dataclasses.replace(
             base,
             num_clusters=clusters,

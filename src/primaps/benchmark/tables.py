@@ -19,7 +19,7 @@ TRIAL_NOTE: Final = "trial: measured on a part of the images only; not comparabl
 
 _VARIANTS: Final = ("teacher", "teacher+crf", "student", "student+crf", "linear", "linear+crf")
 _DATASETS: Final = ("cityscapes", "cocostuff", "potsdam")
-_METHODS: Final = {"baseline": "Baseline", "em": "PriMaPs-EM"}
+_METHODS: Final = {"baseline": "Baseline", "clusters": "Clusters of proposals", "em": "PriMaPs-EM"}
 _TITLES: Final = {"cityscapes": "Cityscapes", "cocostuff": "COCO-Stuff", "potsdam": "Potsdam-3", "camvid": "CamVid"}
 _BACKBONES: Final = {
     "dino_vits8": "DINO ViT-S/8",

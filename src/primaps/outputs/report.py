@@ -319,8 +319,8 @@ def _segment_command(report: Report, classes: int, backbone: str | None = None) 
         words += ["--backbone", chosen]
     if backbone is None and report.levels is not None:
         words += ["--levels", report.levels]
-    if report.method == "baseline":
-        words += ["--method", "baseline"]
+    if report.method not in {None, "em"}:
+        words += ["--method", report.method]
     return shlex.join(words)
 
 

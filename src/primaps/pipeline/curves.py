@@ -11,7 +11,7 @@ import numpy as np
 from primaps.errors import CheckpointError
 from primaps.features.device import compute_device
 from primaps.model import Model
-from primaps.pipeline.fitting import drawn_snapshots, snapshot_folder
+from primaps.pipeline.fitting import drawn_snapshots, snapshot_distance, snapshot_folder
 from primaps.pipeline.overview import evenly
 from primaps.prototypes.curves import measure_curves
 from primaps.run import Run
@@ -52,7 +52,7 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
     losses = [round(loss, LOSS_DIGITS) for loss in model.fit.losses]
     if not losses:
         return None
-    if len(losses) > int(model.settings["checkpoint_every"]) and not snapshot_folder(folder).is_dir():
+    if len(losses) > snapshot_distance(model.settings) and not snapshot_folder(folder).is_dir():
         run.progress.note(f"No snapshots lie in {folder}: only the loss of the fit is drawn. Fit anew to see more.")
         return FitCurves(np.array(losses), np.zeros(0, np.int64), np.zeros((0, model.num_clusters)), np.zeros(0))
     path = folder / "curves.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,13 @@ def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
 
 def fit_settings(run: Run, num_images: int) -> dict[str, Any]:
     """What is written beside a model about how it was fitted."""
-    return {**run.settings()["fit"], "preset": run.config.preset, "images": num_images}
+    distance = run.config.fit.snapshot_distance
+    return {**run.settings()["fit"], "preset": run.config.preset, "images": num_images, "snapshot_distance": distance}
+
+
+def snapshot_distance(settings: Mapping[str, Any]) -> int:
+    """Steps between two snapshots of a model, from its settings; earlier versions named it as the distance of checkpoints."""
+    return int(settings.get("snapshot_distance", settings["checkpoint_every"]))
 
 
 def _current_model(run: Run, folder: Path, identity: str) -> Model | None:
@@ -110,7 +116,7 @@ def drawn_snapshots(model: Model, folder: Path, note: Callable[[str], None]) -> 
 
 
 def _kept_steps(model: Model) -> range:
-    distance = int(model.settings["checkpoint_every"])
+    distance = snapshot_distance(model.settings)
     return range(distance, len(model.fit.losses), distance)
 
 
@@ -235,22 +241,22 @@ def _phases(progress: Progress) -> Callable[[str, int, int], None]:
 
 
 def initial_prototypes(run: Run) -> torch.Tensor | None:
-    """(K, D) float32 prototypes that the fit starts from; None = principal directions.
+    """(K, D) float32 prototypes that the fit starts from; None = found by the fit itself.
 
     Raises:
         ConfigError: If they shall come from a head that has none, or not as many as there are classes.
     """
-    if run.config.fit.initialise == "pca":
+    if run.config.fit.initialise != "head":
         return None
     centres = head_centres(run.backbone)
     if centres is None:
         raise ConfigError(
-            "Expected a head with cluster centres to start from, but there is none. Give --head DIR, or --init pca."
+            "Expected a head with cluster centres to start from, but there is none. Give --head DIR, or --init proposals."
         )
     if len(centres) != run.config.num_clusters:
         raise ConfigError(
             f"Expected as many classes as the head has cluster centres, {len(centres)}, but got {run.config.num_clusters}. "
-            f"Give --classes {len(centres)}, or --init pca."
+            f"Give --classes {len(centres)}, or --init proposals."
         )
     return centres
 
@@ -304,7 +310,7 @@ class _SnapshotKeeper(DiskCheckpoint):
 
     def _kept_until(self, step: int) -> list[Snapshot]:
         """The snapshots of the fit that goes on, as far as they can be drawn; a later one than its state is made again."""
-        steps = range(self.config.checkpoint_every, step + 1, self.config.checkpoint_every)
+        steps = range(self.config.snapshot_distance, step + 1, self.config.snapshot_distance)
         return _readable(self.folder, steps, self.identity, self.note)
 
     def save(self, state: dict[str, torch.Tensor]) -> None:

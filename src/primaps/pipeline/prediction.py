@@ -6,11 +6,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from primaps.config import PredictConfig
+from primaps.config import CRFConfig, PredictConfig
 from primaps.errors import ConfigError
 from primaps.model import Model
 from primaps.proposals.crf import dense_crf
-from primaps.proposals.extract import POSTERIOR_LIMIT, enlarge_nearest, limited_size, shrink
+from primaps.proposals.extract import (
+    POSTERIOR_LIMIT,
+    enlarge_nearest,
+    fraction,
+    limited_size,
+    reduced,
+    scaled_constants,
+    shrink,
+)
 from primaps.prototypes.classifier import label_map_from_logits, logits
 from primaps.types import FeatureExtractor, Image
 
@@ -75,8 +83,12 @@ def labels_from_scores(
             raise ConfigError("Expected the image, which the CRF needs, but got none. Give it, or set crf=False.")
         limit = min(config.max_pixels, POSTERIOR_LIMIT // len(scores))
         pixels = shrink(torch.tensor(image, device=scores.device), limit)
-        posterior = dense_crf(pixels, torch.log_softmax(scores, dim=0))
-        labels = posterior.max(dim=0).indices  # the first one on ties, as argmax, and ten times as fast
+        working = fraction((pixels.shape[0], pixels.shape[1]), config.crf_scale)
+        constants = scaled_constants(CRFConfig(), config.crf_scale)
+        posterior = dense_crf(reduced(pixels[None], working)[0], torch.log_softmax(scores, dim=0), config=constants)
+        # Of equal size the first one on ties, as argmax, and ten times as fast.
+        same = working == pixels.shape[:2]
+        labels = posterior.max(dim=0).indices if same else label_map_from_logits(posterior, (pixels.shape[0], pixels.shape[1]))
     else:
         labels = label_map_from_logits(scores, limited_size(size, config.max_pixels))
     result: NDArray[np.uint8] = enlarge_nearest(labels.to(torch.uint8), *size).cpu().numpy()

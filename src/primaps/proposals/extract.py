@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from primaps.config import ProposalConfig, preset_config
+from primaps.config import CRFConfig, ProposalConfig, preset_config
 from primaps.errors import ConfigError
 from primaps.proposals.crf import mean_field_batch, official_uint8
 from primaps.proposals.principal import MASK_LIMIT, principal_masks, soft_scores
@@ -136,14 +136,14 @@ def refined(
     height, width = pixels.shape[1:3]
     if max(labels) == 1:
         return torch.zeros(len(pixels), height, width, dtype=torch.int64, device=pixels.device), [False] * len(pixels)
-    pixels = _reduced(pixels, _fraction(size, config.crf_scale))
+    pixels = reduced(pixels, fraction(size, config.crf_scale))
     if config.official_order:
         pixels = official_uint8(pixels)
     maps = _upsampled(scores, (pixels.shape[1], pixels.shape[2]))
     if min(labels) < scores.shape[1]:
         numbers = torch.tensor(labels, device=maps.device)[:, None, None, None]
         maps = maps.masked_fill(torch.arange(scores.shape[1], device=maps.device)[:, None, None] >= numbers, -torch.inf)
-    constants = dataclasses.replace(config.crf, bilateral_sxy=config.crf.bilateral_sxy * config.crf_scale)
+    constants = scaled_constants(config.crf, config.crf_scale)
     posterior = _upsampled(mean_field_batch(pixels, maps.softmax(dim=1), constants, labels=labels), size)
     found = posterior.max(dim=1).indices  # ten times as fast as argmax
     result = enlarge_nearest(found, height, width)
@@ -163,7 +163,12 @@ def _upsampled(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return maps if maps.shape[2:] == size else F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
-def _fraction(size: tuple[int, int], scale: float) -> tuple[int, int]:
+def scaled_constants(config: CRFConfig, scale: float) -> CRFConfig:
+    """Constants of the CRF for an image at a fraction of each side."""
+    return dataclasses.replace(config, bilateral_sxy=config.bilateral_sxy * scale)
+
+
+def fraction(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """(height, width) times a factor of at most 1; no side vanishes."""
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
@@ -171,10 +176,10 @@ def _fraction(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def shrink(pixels: torch.Tensor, max_pixels: int) -> torch.Tensor:
     """(H, W, 3) uint8 image of at most ``max_pixels`` pixels."""
     size = limited_size((pixels.shape[0], pixels.shape[1]), max_pixels)
-    return pixels if size == pixels.shape[:2] else _reduced(pixels[None], size)[0]
+    return pixels if size == pixels.shape[:2] else reduced(pixels[None], size)[0]
 
 
-def _reduced(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def reduced(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """(N, H, W, 3) uint8 images at a (height, width) that is not larger."""
     if size == (pixels.shape[1], pixels.shape[2]):
         return pixels

@@ -1,6 +1,7 @@
 """The loop that fits class prototypes to cached features and mask proposals (Hahn et al., TMLR 2024, section 3.2).
 
-Three phases: principal directions of the features, cosine k-means from there, EM from there (the baseline ends after
+Two ways. On proposals: k-means of the mean features of all proposals, and EM on these from there (`FitConfig.on_proposals`). On
+pixels, as published: principal directions of the features, cosine k-means from there, EM from there (the baseline ends after
 k-means). Where initial prototypes are given, EM starts from them at once, and the baseline's k-means does. All randomness derives
 from (seed, phase, epoch or step), so a fit resumes at any step from tensors alone and gives the same bytes as an undisturbed one,
 on the same machine. On a CPU images are worked on side by side, each by one thread, and sums over images are in their order, so
@@ -12,24 +13,27 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from primaps.config import MAX_CLASSES, FitConfig
+from primaps.config import MAX_CLASSES, FitConfig, Method
 from primaps.cores import Workers, workers
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.group import Group
 from primaps.prototypes.classifier import FeatureMoments, Prototypes, logits, principal_directions
+from primaps.prototypes.clusters import Clusters, ProposalMeans, lloyd, proposal_means, spherical_kmeans
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss, update_teacher
+from primaps.prototypes.proposal_em import class_of_each, proposal_loss
 from primaps.types import CheckpointStore, FeatureSource, FitResult, View
 
 Progress = Callable[[str, int, int], None]
-"""Called with the phase ("pca", "kmeans", "em", "usage"), the number of things done, and their total: when a phase begins, with
-what an earlier run has done of it, and after every thing."""
+"""Called with the phase ("proposals", "clusters", "pca", "kmeans", "em", "usage"), the number of things done, and their total:
+when a phase begins, with what an earlier run has done of it, and after every thing."""
 
 Watch = Callable[[int, float], None]
 """Called after every step of the main phase with the number of its steps that are done and the loss of the last one."""
@@ -102,6 +106,9 @@ class _State:
             losses=tensors["losses"].tolist(),
         )
 
+
+_REPEATED = 0.999
+"""Length of prototypes that repeat others."""
 
 _ROLES = ("student", "teacher")
 _PARAMETERS = ("scale", "direction")
@@ -195,8 +202,30 @@ class _Fit:
 
     def run(self) -> FitResult:
         """All phases in order, from the checkpoint on if there is one."""
+        state = self._resume()
+        return self._on_proposals(state) if self.config.on_proposals else self._on_pixels(state)
+
+    def _on_proposals(self, state: _State | None) -> FitResult:
+        if state is None or state.phase is _Phase.EM:
+            found = self._read_proposals()
+            state = state or self._start_from_proposals(found)
+            means = found.features * float(found.square_norm.sqrt())
+
+            def step_loss(state: _State) -> Tensor:
+                teacher, student = (part.effective() * state.feature_scale for part in (state.teacher, state.student))
+                config, classes = self.config, class_of_each(teacher, means)
+                return proposal_loss(
+                    student, means, found.areas, classes, gamma=config.focal_gamma, proposal_weight=config.proposal_weight
+                )
+
+            self._run_em(state, step_loss)
+        return self._result(state)
+
+    def _on_pixels(self, state: _State | None) -> FitResult:
         config, count = self.config, len(self.source)
-        state = self._resume() or self._initialise()
+        if state is None:
+            from_proposals = config.initialise == "proposals" and config.method == "em" and self.initial is None
+            state = self._start_from_proposals(self._read_proposals()) if from_proposals else self._initialise()
         if state.phase is _Phase.KMEANS:
             baseline = config.method == "baseline"
             steps = config.main_steps(count) if baseline else config.kmeans_steps(count)
@@ -206,12 +235,73 @@ class _Fit:
             else:
                 self._start_em(state)
             self._save(state)
+        self._run_em(state, self._em_step)
+        return self._result(state)
+
+    def _run_em(self, state: _State, step_loss: Callable[[_State], Tensor]) -> None:
+        """The rest of EM; nothing if that is over."""
         if state.phase is _Phase.EM:
             parameters = {"direction": state.student.direction, "scale": state.student.scale}
-            self._optimise(state, config.main_steps(count), parameters, self._em_step)
+            self._optimise(state, self.config.main_steps(len(self.source)), parameters, step_loss)
             state.phase, state.adam = _Phase.DONE, {}
             self._save(state)
-        return self._result(state)
+
+    def _read_proposals(self) -> ProposalMeans:
+        """Mean features of the proposals of all images, or of random ones up to `FitConfig.max_proposals`."""
+
+        def measure(index: int) -> tuple[Tensor, ...]:
+            try:
+                found = proposal_means(self.source.features(index, View()).cpu(), self.source.proposals(index).cpu())
+            except DatasetError as error:
+                raise DatasetError(f"Image {index}: {error}") from error
+            return found.features, found.areas, found.square_norm
+
+        chosen, parts, present = self._order(_Phase.PCA, 0), list[tuple[Tensor, ...]](), 0
+        self._report("proposals", 0, len(chosen))
+        for part in self.workers.shared(measure, chosen):
+            parts.append(part)
+            present += len(part[0])
+            self._report("proposals", len(parts), len(chosen))
+            if present >= self.config.max_proposals:
+                break
+        if not present:
+            raise DatasetError(
+                "Expected mask proposals to fit classes to, but the images have none. Give a lower --threshold, or --init pca."
+            )
+        features, areas, square_norms = (torch.cat(tensors) for tensors in zip(*map(_as_rows, parts), strict=True))
+        return ProposalMeans(features, areas, square_norms.mean())
+
+    def _start_from_proposals(self, found: ProposalMeans) -> _State:
+        """Centres of the proposals, or the directions that are given; EM starts from them, if that is the method."""
+        if self.initial is None:
+            generators = [self._generator(_Phase.PCA, _Draw.STEP, start) for start in range(self.config.cluster_restarts)]
+            self._report("clusters", 0, len(generators))
+            centres = spherical_kmeans(found.features, self.num_clusters, generators, each=self._each_start).centres
+        else:
+            centres = _checked(self.initial, (self.num_clusters, found.features.shape[1]))
+            if self.config.method == "clusters":
+                unit = torch.nn.functional.normalize(found.features, dim=1)
+                centres = lloyd(unit, torch.nn.functional.normalize(centres, dim=1), torch.ones(len(unit))).centres
+        centres = centres.to(self.device, copy=True)
+        # Centres that repeat others, for want of proposals, own nothing: ties are settled by the length.
+        scale = torch.ones(self.num_clusters, device=self.device)
+        scale[len(found.features) :] = _REPEATED
+        state = _State(Prototypes(scale, centres), Prototypes(scale.clone(), centres.clone()))
+        state.feature_scale = self._scale(float((found.features.norm(dim=1).square().mean() * found.square_norm).sqrt()))
+        state.phase = _Phase.EM if self.config.method == "em" else _Phase.DONE
+        self._save(state)
+        return state
+
+    def _each_start(
+        self, run: Callable[[torch.Generator], Clusters], generators: Iterable[torch.Generator]
+    ) -> Iterator[Clusters]:
+        for done, found in enumerate(self.workers.each(run, generators), start=1):
+            self._report("clusters", done, self.config.cluster_restarts)
+            yield found
+
+    def _scale(self, rms_norm: float) -> float:
+        norm = self.config.feature_norm
+        return 1.0 if norm is None else norm / max(rms_norm, 1e-12)
 
     def _initialise(self) -> _State:
         """Principal directions of the plain features of a random part of the images, unless directions are given."""
@@ -235,8 +325,7 @@ class _Fit:
         directions = directions.to(self.device, copy=True)
         scale = torch.ones(self.num_clusters, device=self.device)
         state = _State(Prototypes(scale, directions), Prototypes(scale.clone(), directions.clone()))
-        if self.config.feature_norm is not None:
-            state.feature_scale = self.config.feature_norm / max(moments.rms_norm(), 1e-12)
+        state.feature_scale = self._scale(moments.rms_norm())
         if self.initial is not None and self.config.method == "em":
             self._start_em(state)
         self._save(state)
@@ -250,11 +339,9 @@ class _Fit:
         state.teacher = Prototypes(scale.clone(), direction.clone())
         state.phase, state.step, state.adam, state.losses = _Phase.EM, 0, {}, []
 
-    def _optimise(
-        self, state: _State, steps: int, parameters: dict[str, Tensor], step_loss: Callable[[_State, list[int]], Tensor]
-    ) -> None:
-        """Adam on one phase's loss; `step_loss` gives the loss of the current step for a batch of image indices."""
-        rate = self.config.em_learning_rate if state.phase is _Phase.EM else self.config.learning_rate
+    def _optimise(self, state: _State, steps: int, parameters: dict[str, Tensor], step_loss: Callable[[_State], Tensor]) -> None:
+        """Adam on one phase's loss; `step_loss` gives that of the current step."""
+        rate = self._learning_rate(state.phase)
         watch = self.watch if state.phase is _Phase.EM or self.config.method == "baseline" else None
         optimizer = torch.optim.Adam([value.requires_grad_() for value in parameters.values()], lr=rate)
         for name, value in parameters.items():
@@ -265,17 +352,16 @@ class _Fit:
                 }
         self._report(state.phase.name.lower(), state.step, steps)
         while state.step < steps:
-            batch = self._batch(state.phase, state.step)
-            loss = step_loss(state, batch)
+            loss = step_loss(state)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            state.losses.append(_finite(float(loss.detach()), batch))
+            state.losses.append(_finite(float(loss.detach()), state.step))
             if state.phase is _Phase.EM and state.step > 0 and state.step % self.config.teacher_every == 0:
                 call = state.step // self.config.teacher_every
                 state.teacher = update_teacher(state.teacher, state.student, call, self.config.momentum)
             state.step += 1
-            if state.step < steps and state.step % self.config.checkpoint_every == 0:
+            if state.step < steps and state.step % self.config.snapshot_distance == 0:
                 state.adam = {
                     f"{name}.{key}": optimizer.state[value][key] for name, value in parameters.items() for key in _ADAM_KEYS
                 }
@@ -284,12 +370,18 @@ class _Fit:
                 watch(state.step, state.losses[-1])
             self._report(state.phase.name.lower(), state.step, steps)
 
-    def _kmeans_step(self, state: _State, batch: list[int]) -> Tensor:
+    def _learning_rate(self, phase: _Phase) -> float:
+        if phase is not _Phase.EM:
+            return self.config.learning_rate
+        return self.config.proposal_learning_rate if self.config.on_proposals else self.config.em_learning_rate
+
+    def _kmeans_step(self, state: _State) -> Tensor:
+        batch = self._batch(state.phase, state.step)
         features = list(self.workers.each(self._features, [(index, View()) for index in self.workers.own(batch)]))
         return kmeans_loss(state.student.direction, features, self.workers)
 
-    def _em_step(self, state: _State, batch: list[int]) -> Tensor:
-        config = self.config
+    def _em_step(self, state: _State) -> Tensor:
+        config, batch = self.config, self._batch(state.phase, state.step)
         generator = self._generator(state.phase, _Draw.STEP, state.step)
         views = [self._draw_views(generator) for _ in batch]
         images = list(self.workers.each(self._training_image, self.workers.own(list(zip(batch, views, strict=True)))))
@@ -387,6 +479,11 @@ class _Fit:
 _ADAM_KEYS = ("step", "exp_avg", "exp_avg_sq")
 
 
+def _as_rows(part: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    features, areas, square_norm = part
+    return features, areas, square_norm.reshape(1)
+
+
 def _adam_device(key: str, device: torch.device) -> torch.device:
     """Adam counts its steps on the CPU."""
     return torch.device("cpu") if key == "step" else device
@@ -402,11 +499,11 @@ def _checked(initial: Tensor, shape: tuple[int, int]) -> Tensor:
     return initial.detach().float()
 
 
-def _finite(loss: float, batch: list[int]) -> float:
+def _finite(loss: float, step: int) -> float:
     if not math.isfinite(loss):
         raise DatasetError(
-            f"Expected the loss to be finite, but got {loss}. The features of one of the images {sorted(batch)} hold NaN or "
-            "infinity: extract them again."
+            f"Expected the loss of step {step} to be finite, but got {loss}. The features of an image hold NaN or infinity: "
+            "extract them again."
         )
     return loss
 
@@ -422,6 +519,8 @@ def _check_settings(num_images: int, num_clusters: int, config: FitConfig, seed:
         "vote_stride": (config.vote_stride, 1),
         "pixels_per_image": (config.pixels_per_image, 1),
         "pca_images": (config.pca_images, 1),
+        "cluster_restarts": (config.cluster_restarts, 1),
+        "max_proposals": (config.max_proposals, 1),
         "checkpoint_every": (config.checkpoint_every, 1),
     }
     if num_clusters > MAX_CLASSES:
@@ -429,9 +528,11 @@ def _check_settings(num_images: int, num_clusters: int, config: FitConfig, seed:
     for name, (value, minimum) in minima.items():
         if value is not None and value < minimum:
             raise ConfigError(f"Expected {name} to be {minimum} or more, but got {value}.")
+    if not 0.0 <= config.proposal_weight <= 1.0:
+        raise ConfigError(f"Expected proposal_weight to be an exponent between 0 and 1, but got {config.proposal_weight}.")
     if not 0.0 <= config.min_agreement <= 1.0:
         raise ConfigError(f"Expected min_agreement to be a share between 0 and 1, but got {config.min_agreement}.")
     if config.feature_norm is not None and not 0.0 < config.feature_norm < math.inf:
         raise ConfigError(f"Expected feature_norm to be positive, or None to keep the features, but got {config.feature_norm}.")
-    if config.method not in {"em", "baseline"}:
-        raise ConfigError(f'Expected method to be "em" or "baseline", but got {config.method!r}.')
+    if config.method not in get_args(Method):
+        raise ConfigError(f"Expected method to be one of {', '.join(get_args(Method))}, but got {config.method!r}.")
