@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from primaps.config import FitConfig
+from primaps.cores import Workers
 from primaps.data.dataset import Sample
 from primaps.errors import DatasetError
 from primaps.prototypes import em, plain_steps
+from primaps.prototypes.em import TrainingImage, expectation, student_loss
 from primaps.prototypes.fit import fit_prototypes
 from primaps.segmenter import Segmenter, evaluate
 from primaps.types import View
@@ -91,6 +93,20 @@ def fit(place, method, count, exact=False, state=None, compiled=True):
     with contextlib.nullcontext() if compiled else plain():
         result = fit_prototypes(source, CLASSES, config, seed=5, checkpoint=memory, group=group)
     return {"result": result, "read": source.read, "saved": memory.saved}
+
+
+def em_step(place, exponent, exact, compiled=True):
+    """Loss and gradient of a step on five images; a proposal counts by a power of its area."""
+    threads, source = Workers(group=None if place is None else place.group), Blocks(5)
+    student = source.centres.clone().requires_grad_()
+    features, proposals = [source.features(index, View()) for index in range(5)], [source.proposals(index) for index in range(5)]
+    proposals = [torch.where(ids < index % 4 + 2, 1, ids) for index, ids in enumerate(proposals)]  # of several areas
+    images = threads.own([TrainingImage(each, each, ids) for each, ids in zip(features, proposals, strict=True)])
+    given = {"pixels_per_image": None if exact else 64, "generator": torch.Generator().manual_seed(0), "workers": threads}
+    with contextlib.nullcontext() if compiled else plain():
+        votes = expectation(source.centres, images, min_agreement=0.9, workers=threads)
+        loss = student_loss(student, images, votes, gamma=2.0, proposal_weight=exponent, **given)
+        return loss.detach(), *torch.autograd.grad(loss, student)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+from primaps.cores import Workers, one_thread_each
 from primaps.prototypes import em, plain_steps
 from primaps.prototypes import pixels as pixels_module
 from primaps.prototypes.classifier import Prototypes, logits
@@ -20,6 +22,7 @@ from primaps.prototypes.em import (
     expectation,
     focal_class_weights,
     kmeans_loss,
+    pixel_weights,
     student_loss,
     teacher_momentum,
     update_teacher,
@@ -147,47 +150,52 @@ def test_pseudo_labels_spread_the_votes():
 # --- M-step --------------------------------------------------------------------------------------------------------------
 
 
-def numpy_step(teacher, scale, direction, images, gamma):
+def numpy_step(teacher, scale, direction, images, gamma, exponent):
     """Loss and gradient of one step in float64, every pixel written out."""
     norm = np.linalg.norm(direction, axis=1, keepdims=True)
     unit = direction / norm
     weight = scale[:, None] * unit
-    features, probabilities, labels = [], [], []
+    features, probabilities, labels, counts = [], [], [], []
     for one in images:
         size = one.size
         wide = interpolate(one.student_features.double(), size).flatten(1).numpy()
         classes = (teacher @ interpolate(one.teacher_features.double(), size).flatten(1).numpy()).argmax(0)
         ids = one.proposals.flatten().numpy()
-        label = np.full(ids.shape, IGNORE_INDEX)
+        label, count = np.full(ids.shape, IGNORE_INDEX), np.zeros(ids.shape)
         for number in set(ids.tolist()) - {0}:
             label[ids == number] = np.bincount(classes[ids == number]).argmax()
-        exponent = np.exp(weight @ wide - (weight @ wide).max(0))
+            count[ids == number] = (ids == number).sum() ** (exponent - 1)
+        power = np.exp(weight @ wide - (weight @ wide).max(0))
         features.append(wide)
-        probabilities.append(exponent / exponent.sum(0))
+        probabilities.append(power / power.sum(0))
         labels.append(label)
-    wide, probability, label = np.hstack(features), np.hstack(probabilities), np.hstack(labels)
+        counts.append(count)
+    wide, probability, label, count = (np.hstack(each) for each in (features, probabilities, labels, counts))
     focal = (1 - probability.mean(1)) ** gamma
     known = np.flatnonzero(label != IGNORE_INDEX)
-    loss = -(focal[label[known]] * np.log(probability[label[known], known])).sum() / len(label)
+    weights = focal[label[known]] * count[known] * len(known) / count.sum()
+    loss = -(weights * np.log(probability[label[known], known])).sum() / len(label)
     error = probability[:, known].copy()
     error[label[known], np.arange(len(known))] -= 1
-    error *= focal[label[known]] / len(label)
+    error *= weights / len(label)
     grad_weight = error @ wide[:, known].T
     grad_scale = (grad_weight * unit).sum(1)
     grad_direction = scale[:, None] / norm * (grad_weight - grad_scale[:, None] * unit)
     return loss, grad_scale, grad_direction
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("limit", [1, 10**9])
-def test_loss_and_gradient_equal_a_numpy_restatement(monkeypatch, limit):
+def test_loss_and_gradient_equal_a_numpy_restatement(monkeypatch, limit, exponent):
     monkeypatch.setattr(pixels_module, "GROUP_ELEMENTS", limit)
     images = [image(seed=1), image(h=6, w=3, seed=2), image(ids=3, seed=4), image(h=2, w=2, ids=1, seed=3)]
     teacher, direction, scale = random(5, 6, seed=4), random(5, 6, seed=5), 1 + 0.1 * random(5, seed=6)
     student = Prototypes(scale.requires_grad_(), direction.requires_grad_())
-    loss = student_loss(student.effective(), images, expectation(teacher, images), gamma=2.0)
+    votes = expectation(teacher, images)
+    loss = student_loss(student.effective(), images, votes, gamma=2.0, proposal_weight=exponent)
     loss.backward()
     arrays = (value.detach().double().numpy() for value in (teacher, scale, direction))
-    expected, grad_scale, grad_direction = numpy_step(*arrays, images, 2.0)
+    expected, grad_scale, grad_direction = numpy_step(*arrays, images, 2.0, exponent)
     np.testing.assert_allclose(loss.item(), expected, rtol=1e-5)
     np.testing.assert_allclose(student.scale.grad, grad_scale, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(student.direction.grad, grad_direction, rtol=1e-5, atol=1e-7)
@@ -204,6 +212,34 @@ def test_loss_is_weighted_cross_entropy_over_all_pixels():
     torch.testing.assert_close(student_loss(student, [one], votes, gamma=2.0), plain)
 
 
+@pytest.mark.parametrize(("exponent", "counts"), [(1.0, (12, 4, 9)), (0.5, (3.4641016, 2, 3)), (0.0, (1, 1, 1))])
+def test_a_proposal_counts_by_a_power_of_its_area(exponent, counts):
+    """Areas 12 and 4, 9; every token of an image is the same, so that every proposal has one logarithm."""
+    first, second = torch.zeros(4, 5, dtype=torch.int64), torch.zeros(5, 4, dtype=torch.int64)
+    first[:, :3], first[:, 3], second[:3, :3], second[4] = 1, 2, 1, 2
+    features = [torch.tensor([1.0, 0.0])[:, None, None], torch.tensor([0.0, 2.0])[:, None, None]]
+    images = [TrainingImage(each, each, ids) for each, ids in zip(features, (first, second), strict=True)]
+    votes = [torch.tensor([IGNORE_INDEX, 0, 2]), torch.tensor([IGNORE_INDEX, 1, IGNORE_INDEX])]
+    student = torch.tensor([[0.5, -1.0], [0.0, 0.3], [-0.2, 0.1]])
+    one, other = ((student @ each.flatten()).softmax(0) for each in features)
+    focal = 1 - (one + other) / 2
+    terms = [count * focal[label] * -p[label].log() for count, label, p in zip(counts, (0, 2, 1), (one, one, other), strict=True)]
+    expected = sum(terms) * (12 + 4 + 9) / sum(counts) / 40
+    torch.testing.assert_close(student_loss(student, images, votes, gamma=1.0, proposal_weight=exponent), expected)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.3, 1.0])
+def test_weights_of_labelled_pixels_add_up_to_their_number(exponent):
+    proposals = [image(seed=1).proposals, image(h=6, w=3, ids=9, seed=2).proposals, image(ids=1, seed=3).proposals]
+    votes = [torch.tensor([255, 2, 255, 0, 1]), torch.tensor([255, 0, 0, 2, 2, 1, 0, 255, 1, 1, 2]), torch.tensor([255])]
+    weights = pixel_weights(torch.ones(3), proposals, votes, exponent)
+    spread = torch.cat([each[ids.flatten()] for each, ids in zip(weights, proposals, strict=True)])
+    labelled = torch.cat([each[ids.flatten()] for each, ids in zip(votes, proposals, strict=True)]) != IGNORE_INDEX
+    assert torch.equal(spread > 0, labelled)
+    assert spread.sum().item() == pytest.approx(labelled.sum().item(), rel=1e-6)
+    assert weights[1][10] == float(exponent == 1.0)  # a vote for no pixel weighs on nobody
+
+
 def test_class_weights_do_not_carry_a_gradient():
     probabilities = torch.tensor([0.25, 0.75], requires_grad=True)
     weights = focal_class_weights(probabilities, 2.0)
@@ -217,16 +253,17 @@ def test_mean_probabilities_count_pixels_of_images_of_different_size():
     torch.testing.assert_close(plain_steps.mean_probabilities(tokens, sizes), full.mean(1))
 
 
-def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(monkeypatch):
+@pytest.mark.parametrize("exponent", [0.5, 1.0])
+def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(monkeypatch, exponent):
     """Class weights and votes come from all pixels, so that the sampled loss is linear in the sample."""
     one, student = image(h=5, w=6, stride=8, seed=1), random(5, 6, seed=3).requires_grad_()
     votes = expectation(random(5, 6, seed=4), [one])
-    full = student_loss(student, [one], votes, gamma=2.0)
+    full = student_loss(student, [one], votes, gamma=2.0, proposal_weight=exponent)
     (expected,) = torch.autograd.grad(full, student)
     losses, gradient = [], torch.zeros(5, 6)
     for part in torch.randperm(one.proposals.numel(), generator=torch.Generator().manual_seed(0)).split(32):
         monkeypatch.setattr(em, "_draw_pixels", lambda *_, part=part: part)
-        loss = student_loss(student, [one], votes, gamma=2.0, pixels_per_image=32)
+        loss = student_loss(student, [one], votes, gamma=2.0, proposal_weight=exponent, pixels_per_image=32)
         losses.append(loss.item())
         gradient += torch.autograd.grad(loss, student)[0]
     assert len(losses) == 60
@@ -235,25 +272,39 @@ def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(
     torch.testing.assert_close(gradient / len(losses), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_loops_and_torch_agree_on_a_step(monkeypatch, path):
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("pixels", [None, 100])
+def test_loops_and_torch_agree_on_a_step(monkeypatch, pixels, exponent):
     images = [image(h=5, w=6, stride=8, seed=seed) for seed in range(3)] + [image(h=3, w=4, seed=9)]
     teacher, student = random(11, 6, seed=4), random(11, 6, seed=3).requires_grad_()
 
-    def step(pixels):
+    def step():
         votes = expectation(teacher, images, 1, 0.5)
-        generator = torch.Generator().manual_seed(0)
-        loss = student_loss(student, images, votes, gamma=2.0, pixels_per_image=pixels, generator=generator)
+        given = {"pixels_per_image": pixels, "generator": torch.Generator().manual_seed(0)}
+        loss = student_loss(student, images, votes, gamma=2.0, proposal_weight=exponent, **given)
         closest = kmeans_loss(student, [one.student_features for one in images])
         return votes, loss, closest, *(torch.autograd.grad(value, student)[0] for value in (loss, closest))
 
-    for pixels in (None, 100):
-        found = step(pixels)
-        with monkeypatch.context() as patch:
-            patch.setattr(em, "_compiled_steps", lambda: None)
-            plain = step(pixels)
-        for votes, expected in zip(found[0], plain[0], strict=True):
-            assert torch.equal(votes, expected[: len(votes)])
-        torch.testing.assert_close(found[1:], plain[1:], rtol=1e-5, atol=1e-6)
+    found = step()
+    with monkeypatch.context() as patch:
+        patch.setattr(em, "_compiled_steps", lambda: None)
+        plain = step()
+    for votes, expected in zip(found[0], plain[0], strict=True):
+        assert torch.equal(votes, expected[: len(votes)])
+    torch.testing.assert_close(found[1:], plain[1:], rtol=1e-5, atol=1e-6)
+
+
+def test_one_and_three_threads_give_the_same_bytes():
+    images = [image(h=5, w=6, stride=8, seed=seed) for seed in range(3)] + [image(h=3, w=4, seed=9)]
+    student = random(11, 6, seed=3).requires_grad_()
+    votes = expectation(random(11, 6, seed=4), images)
+    found = []
+    with one_thread_each(), ThreadPoolExecutor(3) as pool:
+        for count in (1, 3):
+            workers = Workers(None if count == 1 else pool, count)
+            loss = student_loss(student, images, votes, gamma=2.0, proposal_weight=0.3, workers=workers)
+            found.append((loss, *torch.autograd.grad(loss, student)))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_sampled_loss_is_unbiased():
@@ -276,11 +327,13 @@ def test_sampling_at_least_all_pixels_is_the_full_loss():
     assert torch.equal(student_loss(student, [one], votes, gamma=2.0, pixels_per_image=one.proposals.numel()), exact)
 
 
+@pytest.mark.parametrize("exponent", [0.5, 1.0])
 @pytest.mark.parametrize("pixels", [None, 16])
-def test_batch_without_proposals_has_zero_loss_and_gradient(pixels):
+def test_batch_without_proposals_has_zero_loss_and_gradient(pixels, exponent):
     one, student = image(ids=1), random(5, 6).requires_grad_()
     votes = expectation(student.detach(), [one])
-    loss = student_loss(student, [one], votes, gamma=2.0, pixels_per_image=pixels, generator=torch.Generator())
+    given = {"pixels_per_image": pixels, "generator": torch.Generator()}
+    loss = student_loss(student, [one], votes, gamma=2.0, proposal_weight=exponent, **given)
     loss.backward()
     assert loss.item() == 0.0
     assert torch.equal(student.grad, torch.zeros(5, 6))

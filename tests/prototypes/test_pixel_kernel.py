@@ -28,10 +28,10 @@ def plain_cross_entropy(tokens, proposals, votes, weights, pixels=None):
     """In float64: sum and gradient."""
     values = tokens.double().requires_grad_()
     wide = F.interpolate(values[None], size=tuple(proposals.shape), mode="bilinear")[0].flatten(1)
-    labels = votes[proposals.long().flatten()]
+    labels, weights = (each[proposals.long().flatten()] for each in (votes, weights.double()))
     if pixels is not None:
-        wide, labels = wide[:, pixels], labels[pixels]
-    loss = F.cross_entropy(wide.T, labels, weight=weights.double(), ignore_index=IGNORE_INDEX, reduction="none").sum()
+        wide, labels, weights = wide[:, pixels], labels[pixels], weights[pixels]
+    loss = (weights * F.cross_entropy(wide.T, labels, ignore_index=IGNORE_INDEX, reduction="none")).sum()
     loss.backward()
     return loss.item(), values.grad
 
@@ -70,7 +70,7 @@ def test_ballots_count_the_best_class_of_every_pixel(classes, grid, size, stride
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
 def test_ids_of_any_integer_type(dtype):
     tokens, proposals = random(4, 3, 3), regions((12, 12), 5)
-    votes, weights = torch.tensor([IGNORE_INDEX, 0, 3, IGNORE_INDEX, 1]), torch.tensor([1.0, 0.5, 2.0, 0.1])
+    votes, weights = torch.tensor([IGNORE_INDEX, 0, 3, IGNORE_INDEX, 1]), torch.tensor([0.0, 0.5, 2.0, 0.0, 0.1])
     kept = proposals.to(dtype)
     assert torch.equal(pixel_kernel.ballots(tokens, kept), pixel_kernel.ballots(tokens, proposals))
     loss, gradient = pixel_kernel.cross_entropy(tokens, kept, votes, weights)
@@ -143,13 +143,27 @@ def test_cross_entropy_and_its_gradient_equal_float64(classes, grid, size, sampl
     generator = torch.Generator().manual_seed(1)
     votes = torch.randint(classes, (7,), generator=generator)
     votes[[0, 2]] = IGNORE_INDEX
-    weights = torch.rand(classes, generator=generator)
+    weights = torch.rand(7, generator=generator)
     pixels = torch.randint(proposals.numel(), (300,), generator=generator) if sampled else None
     loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, weights, pixels)
     expected, expected_gradient = plain_cross_entropy(tokens, proposals, votes, weights, pixels)
     assert loss == pytest.approx(expected, rel=2e-6, abs=1e-6)
     scale = float(expected_gradient.abs().max()) if expected else 1.0
     torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-5, atol=2e-6 * scale)
+
+
+@pytest.mark.parametrize("pixels", [None, torch.arange(0, 2240, 3)])
+def test_the_bytes_are_those_of_classes_where_proposals_of_a_class_weigh_the_same(pixels):
+    """Logarithms are taken of runs of pixels of one class and weight, not of one proposal."""
+    tokens, proposals = random(6, 5, 7), regions((40, 56), 9)
+    votes = torch.tensor([IGNORE_INDEX, 0, 1, 0, 2, IGNORE_INDEX, 1, 0, 5])
+    by_class = torch.tensor([0.3, 0.7, 0.2, 0.0, 0.0, 0.9])
+    loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, F.pad(by_class, (0, 250))[votes], pixels)
+    merged = torch.where(votes == IGNORE_INDEX, 0, votes + 1)[proposals]
+    votes = torch.tensor([IGNORE_INDEX, *range(6)])
+    expected, expected_gradient = pixel_kernel.cross_entropy(tokens, merged, votes, F.pad(by_class, (1, 0)), pixels)
+    assert loss == expected
+    assert torch.equal(gradient, expected_gradient)
 
 
 @settings(deadline=None, max_examples=50)
@@ -162,7 +176,7 @@ def test_cross_entropy_and_its_gradient_equal_float64(classes, grid, size, sampl
 def test_every_pixel_once_as_a_sample_is_all_pixels(classes, grid, size, seed):
     tokens, proposals = 3 * random(classes, *grid, seed=seed), regions(size, 4, seed)
     votes = torch.tensor([IGNORE_INDEX, 0, classes - 1, classes // 2])
-    weights = torch.rand(classes, generator=torch.Generator().manual_seed(seed))
+    weights = torch.rand(4, generator=torch.Generator().manual_seed(seed))
     loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, weights)
     order = torch.randperm(proposals.numel(), generator=torch.Generator().manual_seed(seed))
     again, gradient_again = pixel_kernel.cross_entropy(tokens, proposals, votes, weights, order)
@@ -177,8 +191,8 @@ def test_certain_tokens_of_different_classes_meet():
     total, pixels = pixel_kernel.probability_sum(tokens, size)
     torch.testing.assert_close((total / pixels).float(), torch.tensor([0.5, 0.5, 0.0]), rtol=1e-4, atol=1e-6)
     votes, proposals = torch.tensor([IGNORE_INDEX, 2]), torch.ones(size, dtype=torch.int64)
-    loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, torch.ones(3))
-    expected, expected_gradient = plain_cross_entropy(tokens, proposals, votes, torch.ones(3))
+    loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, torch.ones(2))
+    expected, expected_gradient = plain_cross_entropy(tokens, proposals, votes, torch.ones(2))
     assert loss == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-4, atol=1e-4)
 
@@ -188,7 +202,7 @@ def test_not_a_number_comes_through():
     tokens[2, 1, 1] = torch.nan
     assert pixel_kernel.ballots(tokens, proposals).sum() == 144
     assert torch.isnan(pixel_kernel.probability_sum(tokens, (12, 12))[0]).all()
-    loss, _ = pixel_kernel.cross_entropy(tokens, proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(5))
+    loss, _ = pixel_kernel.cross_entropy(tokens, proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(2))
     assert np.isnan(loss)
 
 
@@ -196,7 +210,7 @@ def test_not_a_number_comes_through():
 def test_ids_without_a_vote_are_refused(pixels):
     proposals = torch.full((8, 8), 2)
     with pytest.raises(ValueError, match="a proposal has no vote"):
-        pixel_kernel.cross_entropy(random(3, 2, 2), proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(3), pixels)
+        pixel_kernel.cross_entropy(random(3, 2, 2), proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(2), pixels)
     proposals[0, 0] = -1
     with pytest.raises(ValueError, match="a proposal id is negative"):
         pixel_kernel.ballots(random(3, 2, 2), proposals)

@@ -55,7 +55,7 @@ def cross_entropy(
     token_logits: Sequence[Tensor],
     proposals: Sequence[Tensor],
     votes: Sequence[Tensor],
-    weights: Tensor,
+    weights: Sequence[Tensor],
     pixels: Sequence[Tensor | None],
     workers: Workers,
 ) -> Tensor:
@@ -65,33 +65,35 @@ def cross_entropy(
         token_logits: Per image (K, h, w) float32; the result is differentiable in them.
         proposals: Per image (H, W) integer proposal ids 0..M.
         votes: Per image (M + 1,) int64.
-        weights: (K,) float32 weight of each class.
+        weights: Per image (M + 1,) float32 weight of a pixel of each proposal.
         pixels: Per image (P,) int64 random pixels, each of which stands for H * W / P; None = all pixels.
         workers: Threads, and processes over which the sum goes; per-image arguments are of this process's images.
 
     Returns:
         () float32.
     """
-    images = list(zip(proposals, votes, pixels, strict=True))
-    result: Tensor = _CrossEntropy.apply(weights, images, workers, *token_logits)
+    images = list(zip(proposals, votes, weights, pixels, strict=True))
+    result: Tensor = _CrossEntropy.apply(images, workers, *token_logits)
     return result
+
+
+_Image = tuple[Tensor, Tensor, Tensor, Tensor | None]
+"""Proposals, votes, weights, pixels."""
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, weights: Tensor, images: list[tuple[Tensor, Tensor, Tensor | None]], workers: Workers, *token_logits: Tensor
-    ) -> Tensor:
-        def work(pair: tuple[Tensor, tuple[Tensor, Tensor, Tensor | None]]) -> tuple[float, Tensor]:
-            values, (proposals, votes, pixels) = pair
+    def forward(ctx: Any, images: list[_Image], workers: Workers, *token_logits: Tensor) -> Tensor:
+        def work(pair: tuple[Tensor, _Image]) -> tuple[float, Tensor]:
+            values, (proposals, votes, weights, pixels) = pair
             loss, gradient = pixel_kernel.cross_entropy(values.detach(), proposals, votes, weights, pixels)
             share = 1.0 if pixels is None else proposals.numel() / pixels.numel()
             return loss * share, gradient.mul_(share)
 
         losses, ctx.gradients = zip(*workers.each(work, zip(token_logits, images, strict=True)), strict=True)
         parts = workers.gather([(torch.tensor(loss, dtype=torch.float64),) for loss in losses])
-        return weights.new_tensor(sum(float(loss) for (loss,) in parts))
+        return torch.tensor(sum(float(loss) for (loss,) in parts), dtype=torch.float32)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, None, *(gradient * gradients[0] for gradient in ctx.gradients)
+        return None, None, *(gradient * gradients[0] for gradient in ctx.gradients)

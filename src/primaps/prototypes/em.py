@@ -11,8 +11,9 @@ Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Pr
 
 With `pixels_per_image` the loss is a sum over random pixels; votes and class weights still come from all pixels, so that its
 expectation is the loss of all pixels. `vote_stride` thins the pixel grid on which classes are counted; with `min_agreement`
-proposals that the teacher finds mixed give no pseudo label, so that frequent classes do not swallow rare ones. None is used by
-the publication; without them every pixel counts. Images of one batch may differ in size: means are over all pixels of the batch.
+proposals that the teacher finds mixed give no pseudo label, so that frequent classes do not swallow rare ones; with
+`proposal_weight` a proposal counts by a power of its area, so that large ones do not drown small ones. None is used by the
+publication; without them every pixel counts alike. Images of one batch may differ in size: means are over all its pixels.
 
 Sums over pixels are in `primaps.prototypes.plain_steps`, and on a CPU in loops that do the same (`compiled_steps`).
 """
@@ -121,12 +122,52 @@ def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
     return (1.0 - mean_probabilities.detach()).clamp(0.0, 1.0) ** gamma
 
 
+def pixel_weights(
+    class_weights: Tensor, proposals: Sequence[Tensor], votes: Sequence[Tensor], exponent: float, workers: Workers | None = None
+) -> list[Tensor]:
+    """Weight of a pixel of each proposal: that of its class, times what makes proposals count by a power of their area.
+
+    A proposal of A pixels counts by ``A ** exponent``, in a unit in which the labelled pixels of the batch together count by
+    their number.
+
+    Args:
+        class_weights: (K,) float32.
+        proposals: Per image (H, W) integer proposal ids 0..M; with several processes, of this one's part of the batch.
+        votes: Per image (M + 1,) int64 as from `vote`.
+        exponent: In [0, 1]; 1 = every pixel counts by its class alone, 0 = all proposals of a class count alike.
+        workers: Threads for images on the CPU, and processes; None = the calling one.
+
+    Returns:
+        Per image (M + 1,) float32, 0 where there is no vote.
+    """
+    by_vote = F.pad(class_weights, (0, IGNORE_INDEX + 1 - len(class_weights)))  # IGNORE_INDEX has weight 0
+    weights = [by_vote[classes] for classes in votes]
+    if exponent == 1.0:
+        return weights
+    workers = workers or Workers()
+
+    def labelled_areas(pair: tuple[Tensor, Tensor]) -> Tensor:
+        ids, classes = pair
+        return torch.bincount(ids.flatten(), minlength=len(classes)).double() * (classes != IGNORE_INDEX)
+
+    areas = list(workers.each(labelled_areas, zip(proposals, votes, strict=True)))
+    counts = [torch.where(area > 0, area**exponent, 0.0) for area in areas]
+    parts = workers.gather([(area.sum(), count.sum()) for area, count in zip(areas, counts, strict=True)])
+    all_pixels, all_counts = (sum(float(value) for value in values) for values in zip(*parts, strict=True))
+    unit = all_pixels / max(1.0, all_counts)  # a labelled proposal counts by 1 or more
+    return [
+        (weight * (unit * count / area.clamp_min(1.0))).float()
+        for weight, count, area in zip(weights, counts, areas, strict=True)
+    ]
+
+
 def student_loss(
     student: Tensor,
     images: Sequence[TrainingImage],
     votes: Sequence[Tensor],
     *,
     gamma: float,
+    proposal_weight: float = 1.0,
     vote_stride: int = 1,
     pixels_per_image: int | None = None,
     generator: torch.Generator | None = None,
@@ -134,13 +175,15 @@ def student_loss(
 ) -> Tensor:
     """M-step loss of a batch: focal cross-entropy to the pseudo labels (paper, section 3.2).
 
-    The sum over labelled pixels of ``w_y * CE`` divided by the number of all pixels, ignored ones included.
+    The sum over labelled pixels of ``w * CE`` divided by the number of all pixels, ignored ones included; w is the weight of the
+    pixel's class, unless proposals count by less than their area, see `pixel_weights`.
 
     Args:
         student: (K, C) float32 effective prototypes of the student; the loss is differentiable in them.
         images: The batch; with several processes, this one's part of it.
         votes: From `expectation`.
         gamma: Focal exponent.
+        proposal_weight: Exponent of the area by which a proposal counts, in [0, 1]; 1 = the publication's.
         vote_stride: Pixel stride of the grid for the mean probabilities.
         pixels_per_image: Random pixels per image (with replacement); None, or at least the image's pixels, = all pixels.
         generator: Source of the random pixels, on the CPU; not used with all pixels.
@@ -152,7 +195,8 @@ def student_loss(
     steps, workers = _steps(student.device), workers or Workers()
     tokens = steps.token_logits(student, [image.student_features for image in images], workers)
     sizes, proposals = [image.size for image in images], [image.proposals for image in images]
-    weights = focal_class_weights(steps.mean_probabilities(tokens, sizes, vote_stride, workers), gamma)
+    class_weights = focal_class_weights(steps.mean_probabilities(tokens, sizes, vote_stride, workers), gamma)
+    weights = pixel_weights(class_weights, proposals, votes, proposal_weight, workers)
     counts = _of_all([height * width for height, width in sizes], workers)
     # Drawn for all images, so that they do not depend on the number of processes.
     pixels = workers.own([_draw_pixels(count, pixels_per_image, generator) for count in counts])

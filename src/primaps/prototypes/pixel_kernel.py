@@ -111,7 +111,7 @@ def cross_entropy(
         token_logits: (K, h, w) float32 on the CPU.
         proposals: (H, W) integer proposal ids 0..M.
         votes: (M + 1,) int64 class of each proposal; IGNORE_INDEX = its pixels do not count.
-        weights: (K,) float32 weight of each class.
+        weights: (M + 1,) float32 weight of a pixel of each proposal.
         pixels: (P,) int64 flat pixel indices (row times W plus column), repetitions included; None = all pixels.
 
     Returns:
@@ -404,7 +404,7 @@ def _all_pixels(
     row_gradient, values = np.empty_like(row), np.empty(_PIXELS_AT_ONCE * width, np.float32)
     highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
     chosen, labels = np.empty(_PIXELS_AT_ONCE, np.int64), np.empty(_PIXELS_AT_ONCE, np.int64)
-    loss = 0.0
+    factors, loss = np.empty(_PIXELS_AT_ONCE, np.float32), 0.0
     for y in range(len(top)):
         _interpolate_row(row, tokens, top[y] * row.size, bottom[y] * row.size, down[y], lanes)
         row_gradient[:] = 0
@@ -413,10 +413,10 @@ def _all_pixels(
             for x in range(first, min(first + _PIXELS_AT_ONCE, len(left))):
                 label = _vote_of(ids[y, x], votes)
                 if label != _IGNORE:
-                    chosen[count], labels[count] = x, label
+                    chosen[count], labels[count], factors[count] = x, label, weights[ids[y, x]]
                     count += 1
             _interpolate_columns(values, row, chosen, count, horizontal, width, lanes)
-            loss += _differentiate(values, highest, mass, labels, weights, count, width, lanes)
+            loss += _differentiate(values, highest, mass, labels, factors, count, width, lanes)
             for pixel in range(count):
                 x = item(chosen, pixel)
                 weight, place = item(across, x), pixel * width
@@ -446,7 +446,7 @@ def _some_pixels(
     values = np.empty(_PIXELS_AT_ONCE * width, np.float32)
     highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
     places, shares = np.empty((_PIXELS_AT_ONCE, 4), np.int64), np.empty((_PIXELS_AT_ONCE, 4), np.float32)
-    labels = np.empty(_PIXELS_AT_ONCE, np.int64)
+    labels, factors = np.empty(_PIXELS_AT_ONCE, np.int64), np.empty(_PIXELS_AT_ONCE, np.float32)
     for first in range(0, len(pixels), _PIXELS_AT_ONCE):
         count = 0
         for index in range(first, min(first + _PIXELS_AT_ONCE, len(pixels))):
@@ -454,7 +454,7 @@ def _some_pixels(
             label = _vote_of(ids[y, x], votes)
             if label != _IGNORE:
                 _find_corners(places[count], shares[count], y, x, columns, vertical, horizontal)
-                labels[count] = label
+                labels[count], factors[count] = label, weights[ids[y, x]]
                 count += 1
         for pixel in range(count):
             for label in range(0, width, len(lanes)):
@@ -462,7 +462,7 @@ def _some_pixels(
                 for corner in range(4):
                     sum_ = add_scaled(sum_, load(tokens, places[pixel, corner] * width + label, lanes), shares[pixel, corner])
                 store(values, pixel * width + label, sum_)
-        loss += _differentiate(values, highest, mass, labels, weights, count, width, lanes)
+        loss += _differentiate(values, highest, mass, labels, factors, count, width, lanes)
         for pixel in range(count):
             for corner in range(4):
                 start = places[pixel, corner] * width
@@ -544,26 +544,27 @@ def _differentiate(
     highest: Floats,
     mass: Floats,
     labels: Integers,
-    weights: Floats,
+    factors: Floats,
     count: int,
     width: int,
     lanes: Lanes,
 ) -> float:
-    """Loss of some pixels from their logits, which are replaced by its derivatives with respect to them."""
+    """Loss of some pixels, each with a factor, from their logits, which are replaced by its derivatives with respect to them."""
     loss, label, product = 0.0, np.int64(0), 1.0
+    factor: Any = np.float32(0.0)
     for pixel in range(count):
-        loss -= weights[labels[pixel]] * values[pixel * width + labels[pixel]] * math.log(2)
+        loss -= factors[pixel] * values[pixel * width + labels[pixel]] * math.log(2)
     _exponentiate(values, highest, mass, count, width, lanes)
     for pixel in range(count):
-        if label != labels[pixel]:
-            loss += weights[label] * math.log(product)
-            label, product = labels[pixel], 1.0
+        if label != labels[pixel] or factor != factors[pixel]:
+            loss += factor * math.log(product)
+            label, factor, product = labels[pixel], factors[pixel], 1.0
         product *= mass[pixel]  # one logarithm for many: 64 masses of at most 254 fit
-        loss += weights[label] * highest[pixel] * math.log(2)
+        loss += factor * highest[pixel] * math.log(2)
         values[pixel * width + label] -= mass[pixel]
-        mass[pixel] = weights[label] / mass[pixel]
+        mass[pixel] = factor / mass[pixel]
     for pixel in range(count):
         for place in range(pixel * width, (pixel + 1) * width, len(lanes)):
             store(values, place, scaled(load(values, place, lanes), item(mass, pixel)))
-    loss += weights[label] * math.log(product)
+    loss += factor * math.log(product)
     return float(loss)

@@ -114,24 +114,29 @@ def pseudo_labels(proposals: Tensor, votes: Tensor) -> Tensor:
     Returns:
         (N, ...) int64 cluster ids, IGNORE_INDEX where unassigned.
     """
-    return votes.gather(1, proposals.flatten(1)).view_as(proposals)
+    return _spread(proposals, votes)
+
+
+def _spread(proposals: Tensor, values: Tensor) -> Tensor:
+    """From (N, M + 1) by proposal id to the pixels of (N, ...)."""
+    return values.gather(1, proposals.flatten(1)).view_as(proposals)
 
 
 def cross_entropy(
     token_logits: Sequence[Tensor],
     proposals: Sequence[Tensor],
     votes: Sequence[Tensor],
-    weights: Tensor,
+    weights: Sequence[Tensor],
     pixels: Sequence[Tensor | None],
     workers: Workers | None = None,
 ) -> Tensor:
-    """Class-weighted cross-entropy to the pseudo labels, summed over the pixels of a batch.
+    """Weighted cross-entropy to the pseudo labels, summed over the pixels of a batch.
 
     Args:
         token_logits: Per image (K, h, w) float32; the result is differentiable in them.
         proposals: Per image (H, W) integer proposal ids 0..M.
         votes: Per image (M + 1,) int64 class of each proposal.
-        weights: (K,) float32 weight of each class.
+        weights: Per image (M + 1,) float32 weight of a pixel of each proposal.
         pixels: Per image (P,) int64 random flat pixel indices, each of which stands for H * W / P pixels; None = all pixels.
             Images of the same shapes must have the same number.
         workers: Processes over which the sum goes, each with its own images; None = this one.
@@ -139,29 +144,31 @@ def cross_entropy(
     Returns:
         () float32.
     """
-    loss, sizes = weights.new_zeros(()), [(ids.shape[0], ids.shape[1]) for ids in proposals]
+    loss, sizes = weights[0].new_zeros(()), [(ids.shape[0], ids.shape[1]) for ids in proposals]
     for members in equal_shapes(token_logits, sizes, stride=1):
         values = torch.stack([token_logits[index] for index in members])
         ids = torch.stack([proposals[index] for index in members]).long()
         classes = pad_sequence([votes[index] for index in members], batch_first=True, padding_value=IGNORE_INDEX)
+        factors = pad_sequence([weights[index] for index in members], batch_first=True)
         drawn = [drawn for index in members if (drawn := pixels[index]) is not None]
         if not drawn:
             # Checkpointed: the full-size logits of one group at a time, computed anew for the gradient.
-            labels = pseudo_labels(ids, classes)
-            loss = loss + checkpoint(_all_pixels_loss, values, labels, weights, use_reentrant=False, preserve_rng_state=False)
+            given = values, pseudo_labels(ids, classes), _spread(ids, factors)
+            loss = loss + checkpoint(_all_pixels_loss, *given, use_reentrant=False, preserve_rng_state=False)
         else:
             chosen = torch.stack(drawn).to(values.device)
-            labels = pseudo_labels(ids.flatten(1).gather(1, chosen), classes)
-            loss = loss + _sampled_loss(values, sizes[members[0]], chosen, labels, weights) * (ids[0].numel() / chosen.shape[1])
+            ids, share = ids.flatten(1).gather(1, chosen), ids[0].numel() / chosen.shape[1]
+            given = values, pseudo_labels(ids, classes), _spread(ids, factors)
+            loss = loss + _sampled_loss(*given, sizes[members[0]], chosen) * share
     return over_processes(loss, workers or Workers())
 
 
 def _all_pixels_loss(token_logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     values = upsample(token_logits, (labels.shape[1], labels.shape[2]))
-    return F.cross_entropy(values, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="none").sum()
+    return (weights * F.cross_entropy(values, labels, ignore_index=IGNORE_INDEX, reduction="none")).sum()
 
 
-def _sampled_loss(token_logits: Tensor, size: tuple[int, int], pixels: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def _sampled_loss(token_logits: Tensor, labels: Tensor, weights: Tensor, size: tuple[int, int], pixels: Tensor) -> Tensor:
     images, position = (labels != IGNORE_INDEX).nonzero(as_tuple=True)
     values = sample(token_logits, size, images, pixels[images, position])
-    return F.cross_entropy(values, labels[images, position], weight=weights, reduction="none").sum()
+    return (weights[images, position] * F.cross_entropy(values, labels[images, position], reduction="none")).sum()
