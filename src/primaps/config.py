@@ -28,7 +28,8 @@ IMPLIED: Final[dict[str, Any]] = {
     "fit.em_on": "pixels",
     "fit.proposal_weight": 1.0,
     "fit.cluster_restarts": 32,
-    "fit.max_proposals": 20_000,
+    "fit.max_proposals": 10_000,
+    "fit.tokens_per_proposal": 4,
     "fit.proposal_steps": 80,
     "fit.proposal_learning_rate": 3e-3,
     "predict.crf_scale": 1.0,
@@ -105,11 +106,12 @@ class FitConfig:
             of the tokens.
         initialise: Where prototypes start: "proposals" = k-means of the proposals; "pca" = principal directions of the features,
             then cosine k-means of the tokens, then EM on pixels; "head" = cluster centres of the head.
-        em_on: What votes and enters the loss of EM: every pixel of a proposal, as published, or its mean feature. A start from
-            principal directions is always followed by EM on pixels.
+        em_on: What votes and enters the loss of EM: every pixel of a proposal, as published; or its mean feature, and a few of
+            its tokens in the loss. A start from principal directions is always followed by EM on pixels.
         proposal_weight: A proposal of area A counts in the loss of EM by A to this power; 1 = as published.
         cluster_restarts: Starts of the k-means of proposals, of which the best by its objective is taken.
         max_proposals: At most so many proposals, of random images, enter k-means and EM on their mean features.
+        tokens_per_proposal: Random tokens that stand beside the mean feature of each of them in the loss; 0 = none.
         proposal_steps: Steps of EM on mean features; each sees all proposals.
         proposal_learning_rate: Of Adam in them.
         batch_size: Images per step on pixels.
@@ -138,7 +140,8 @@ class FitConfig:
     em_on: FitOn = "proposals"
     proposal_weight: float = 0.5
     cluster_restarts: int = 32
-    max_proposals: int = 20_000
+    max_proposals: int = 10_000
+    tokens_per_proposal: int = 4
     proposal_steps: int = 80
     proposal_learning_rate: float = 3e-3
     batch_size: int = 32

@@ -319,7 +319,7 @@ def _segment_command(report: Report, classes: int, backbone: str | None = None) 
         words += ["--backbone", chosen]
     if backbone is None and report.levels is not None:
         words += ["--levels", report.levels]
-    if report.method not in {None, "em"}:
+    if report.method is not None and report.method != "em":
         words += ["--method", report.method]
     return shlex.join(words)
 

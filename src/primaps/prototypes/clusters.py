@@ -40,20 +40,24 @@ class ProposalMeans:
         features: (M, C) float32, mean over a proposal's tokens of their L2-normalised features; of norm 1 or less.
         areas: (M,) float32 area of every proposal in tokens.
         square_norm: () float64 mean over all tokens of the squared norm of their features as the backbone gives them.
+        tokens: (M, T, C) float32 L2-normalised features of T random tokens of every proposal, repetitions included.
     """
 
     features: Tensor
     areas: Tensor
     square_norm: Tensor
+    tokens: Tensor
 
 
-def proposal_means(features: Tensor, proposals: Tensor) -> ProposalMeans:
+def proposal_means(features: Tensor, proposals: Tensor, samples: int, generator: torch.Generator) -> ProposalMeans:
     """Mean features of the mask proposals of one image.
 
     Args:
         features: (C, h, w) floating point, on the CPU.
         proposals: (H, W) integer proposal ids of the same image, 0 = unassigned. A pixel belongs to the token whose cell its
             centre lies in.
+        samples: T, 0 or more.
+        generator: Source of the random tokens, which are drawn in proportion to the area that they share with the proposal.
 
     Returns:
         The means of the proposals that cover `SMALLEST_AREA` tokens or more, in the order of their ids.
@@ -73,8 +77,11 @@ def proposal_means(features: Tensor, proposals: Tensor) -> ProposalMeans:
     shares = pixels.float() * (count / ids.numel())
     areas = shares.sum(1)
     kept = areas >= SMALLEST_AREA
-    means = (shares[kept] / areas[kept, None]) @ (tokens / norms.clamp_min(1e-12)).T
-    return ProposalMeans(means, areas[kept], square_norm)
+    shares, areas, unit = shares[kept], areas[kept], (tokens / norms.clamp_min(1e-12)).T
+    drawn = torch.empty(len(areas), samples, dtype=torch.int64)
+    if drawn.numel():
+        drawn = torch.multinomial(shares, samples, replacement=True, generator=generator)
+    return ProposalMeans(shares @ unit / areas[:, None], areas, square_norm, unit[drawn])
 
 
 def _cells(tokens: int, pixels: int) -> Tensor:

@@ -49,6 +49,7 @@ class _Phase(enum.IntEnum):
 class _Draw(enum.IntEnum):
     ORDER = 0
     STEP = 1
+    TOKENS = 2
 
 
 @dataclass
@@ -209,14 +210,15 @@ class _Fit:
         if state is None or state.phase is _Phase.EM:
             found = self._read_proposals()
             state = state or self._start_from_proposals(found)
-            means = found.features * float(found.square_norm.sqrt())
+            gamma, exponent, norm = self.config.focal_gamma, self.config.proposal_weight, float(found.square_norm.sqrt())
+            found = ProposalMeans(
+                *(part.to(self.device) for part in (found.features, found.areas, found.square_norm, found.tokens))
+            )
 
             def step_loss(state: _State) -> Tensor:
-                teacher, student = (part.effective() * state.feature_scale for part in (state.teacher, state.student))
-                config, classes = self.config, class_of_each(teacher, means)
-                return proposal_loss(
-                    student, means, found.areas, classes, gamma=config.focal_gamma, proposal_weight=config.proposal_weight
-                )
+                scale = state.feature_scale * norm  # of unit features
+                teacher, student = (part.effective() * scale for part in (state.teacher, state.student))
+                return proposal_loss(student, found, class_of_each(teacher, found), gamma=gamma, proposal_weight=exponent)
 
             self._run_em(state, step_loss)
         return self._result(state)
@@ -251,11 +253,14 @@ class _Fit:
 
         def measure(index: int) -> tuple[Tensor, ...]:
             try:
-                found = proposal_means(self.source.features(index, View()).cpu(), self.source.proposals(index).cpu())
+                features, proposals = self.source.features(index, View()).cpu(), self.source.proposals(index).cpu()
+                generator = self._generator(_Phase.EM, _Draw.TOKENS, index)
+                found = proposal_means(features, proposals, samples, generator)
             except DatasetError as error:
                 raise DatasetError(f"Image {index}: {error}") from error
-            return found.features, found.areas, found.square_norm
+            return found.features, found.areas, found.square_norm.reshape(1), found.tokens
 
+        samples = self.config.tokens_per_proposal if self.config.on_proposals and self.config.method == "em" else 0
         chosen, parts, present = self._order(_Phase.PCA, 0), list[tuple[Tensor, ...]](), 0
         self._report("proposals", 0, len(chosen))
         for part in self.workers.shared(measure, chosen):
@@ -268,8 +273,8 @@ class _Fit:
             raise DatasetError(
                 "Expected mask proposals to fit classes to, but the images have none. Give a lower --threshold, or --init pca."
             )
-        features, areas, square_norms = (torch.cat(tensors) for tensors in zip(*map(_as_rows, parts), strict=True))
-        return ProposalMeans(features, areas, square_norms.mean())
+        features, areas, square_norms, tokens = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return ProposalMeans(features, areas, square_norms.mean(), tokens)
 
     def _start_from_proposals(self, found: ProposalMeans) -> _State:
         """Centres of the proposals, or the directions that are given; EM starts from them, if that is the method."""
@@ -393,6 +398,7 @@ class _Fit:
             images,
             votes,
             gamma=config.focal_gamma,
+            proposal_weight=config.proposal_weight,
             vote_stride=config.vote_stride,
             pixels_per_image=config.pixels_per_image,
             generator=generator,
@@ -479,11 +485,6 @@ class _Fit:
 _ADAM_KEYS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def _as_rows(part: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    features, areas, square_norm = part
-    return features, areas, square_norm.reshape(1)
-
-
 def _adam_device(key: str, device: torch.device) -> torch.device:
     """Adam counts its steps on the CPU."""
     return torch.device("cpu") if key == "step" else device
@@ -521,6 +522,7 @@ def _check_settings(num_images: int, num_clusters: int, config: FitConfig, seed:
         "pca_images": (config.pca_images, 1),
         "cluster_restarts": (config.cluster_restarts, 1),
         "max_proposals": (config.max_proposals, 1),
+        "tokens_per_proposal": (config.tokens_per_proposal, 0),
         "checkpoint_every": (config.checkpoint_every, 1),
     }
     if num_clusters > MAX_CLASSES:

@@ -2,7 +2,8 @@
 
 The steps are those of `primaps.prototypes.em` (Hahn et al., TMLR 2024, section 3.2) with one sample per proposal. The teacher's
 class of a proposal is that of its mean feature, for logits are linear: the mean of its tokens' logits decides instead of the
-majority of its pixels. All proposals of a folder fit in memory, so every step sees all of them.
+majority of its pixels. In the loss a few random tokens of the proposal stand beside the mean, so that prototypes learn how far
+tokens stray from it. All proposals fit in memory, so every step sees all of them.
 """
 
 from __future__ import annotations
@@ -10,35 +11,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from primaps.prototypes.clusters import ProposalMeans
 from primaps.prototypes.em import focal_class_weights
 
 
 @torch.no_grad()
-def class_of_each(teacher: Tensor, means: Tensor) -> Tensor:
+def class_of_each(teacher: Tensor, proposals: ProposalMeans) -> Tensor:
     """E-step: the teacher's class of every proposal.
 
     Args:
-        teacher: (K, C) float32 effective prototypes.
-        means: (M, C) float32 mean features.
+        teacher: (K, C) float32 effective prototypes, for unit features.
+        proposals: M of them.
 
     Returns:
         (M,) int64; the smallest class id wins ties.
     """
-    return (means @ teacher.T).max(1).indices
+    return (proposals.features @ teacher.T).max(1).indices
 
 
-def proposal_loss(
-    student: Tensor, means: Tensor, areas: Tensor, classes: Tensor, *, gamma: float, proposal_weight: float
-) -> Tensor:
+def proposal_loss(student: Tensor, proposals: ProposalMeans, classes: Tensor, *, gamma: float, proposal_weight: float) -> Tensor:
     """M-step loss: focal cross-entropy to the classes of the E-step.
 
-    Mean over proposals, weighted by ``area ** proposal_weight``, of ``w_y * CE``. The class weights w come from the mean
-    probabilities over the area, as in the publication.
+    Mean over proposals, weighted by ``area ** proposal_weight``, of ``w_y * CE``; the cross-entropy of a proposal is half that of
+    its mean feature and half the mean of that of its tokens. The class weights w come from the mean probabilities over the area,
+    as in the publication.
 
     Args:
-        student: (K, C) float32 effective prototypes; the loss is differentiable in them.
-        means: (M, C) float32 mean features.
-        areas: (M,) float32 areas.
+        student: (K, C) float32 effective prototypes, for unit features; the loss is differentiable in them.
+        proposals: M of them.
         classes: (M,) int64 from `class_of_each`.
         gamma: Focal exponent.
         proposal_weight: Exponent of the area in the weight of a proposal; 1 = every pixel counts alike.
@@ -46,10 +46,14 @@ def proposal_loss(
     Returns:
         () float32.
     """
-    log_probabilities = (means @ student.T).log_softmax(1)
-    present = areas @ log_probabilities.detach().exp() / areas.sum()
-    weights = areas**proposal_weight
-    counted = weights * focal_class_weights(present, gamma)[classes]
-    losses = -log_probabilities.gather(1, classes[:, None])[:, 0]
-    loss: Tensor = (counted @ losses) / weights.sum()
+    log_probabilities = (proposals.features @ student.T).log_softmax(1)
+    losses, probabilities = -log_probabilities.gather(1, classes[:, None])[:, 0], log_probabilities.detach().exp()
+    if proposals.tokens.shape[1]:
+        of_tokens = (proposals.tokens @ student.T).log_softmax(2)
+        chosen = classes[:, None, None].expand(-1, of_tokens.shape[1], 1)
+        losses = (losses - of_tokens.gather(2, chosen)[:, :, 0].mean(1)) / 2
+        probabilities = (probabilities + of_tokens.detach().exp().mean(1)) / 2
+    class_weights = focal_class_weights(proposals.areas @ probabilities / proposals.areas.sum(), gamma)
+    weights = proposals.areas**proposal_weight
+    loss: Tensor = ((weights * class_weights[classes]) @ losses) / weights.sum()
     return loss
