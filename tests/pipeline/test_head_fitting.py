@@ -109,14 +109,25 @@ def test_another_seed_gives_another_head(job, kind, tmp_path):
     assert not torch.equal(first["centres"], second["centres"])
 
 
-def test_centres_are_found_anew_if_the_settings_say_so(job, tmp_path):
-    assert CONFIGS["stego"].refit_centres
-    fit_head(job("stego"))
-    fit_head(job("stego", "trained", config=dataclasses.replace(CONFIGS["stego"], refit_centres=False)))
+@kinds
+def test_centres_are_found_anew_if_the_settings_say_so(job, kind, tmp_path):
+    assert CONFIGS[kind].refit_centres
+    fit_head(job(kind))
+    fit_head(job(kind, "trained", config=dataclasses.replace(CONFIGS[kind], refit_centres=False)))
     anew, trained = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "trained"))
     torch.testing.assert_close(anew["centres"].norm(dim=1), torch.ones(3))
     assert trained["centres"].norm(dim=1).max() > 1.1  # as drawn, but for nine steps
     assert all(torch.equal(anew[name], trained[name]) for name in anew if name != "centres")
+
+
+def test_a_head_of_scaled_features_does_not_depend_on_their_scale(job, tmp_path, texture, monkeypatch):
+    fit_head(job("hp"))
+    forward = texture.forward
+    monkeypatch.setattr(texture, "forward", lambda batch: forward(batch) / 16)  # exact, also in half precision
+    fit_head(job("hp", "small"))
+    plain, small = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "small"))
+    torch.testing.assert_close(small["network.linear.weight"], 16 * plain["network.linear.weight"], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(small["network.output.weight"], plain["network.output.weight"], rtol=1e-3, atol=1e-3)
 
 
 def test_a_trained_head_is_left_alone(job, tmp_path):

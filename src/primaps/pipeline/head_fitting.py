@@ -19,6 +19,7 @@ from primaps.features.heads.extractor import BackboneWithHead
 from primaps.features.heads.files import Head, HeadKind, load_head, save_head
 from primaps.features.heads.hp import HPTask
 from primaps.features.heads.neighbours import nearest_neighbours
+from primaps.features.heads.scaling import ScaledCrops, unit_scale
 from primaps.features.heads.settings import HPConfig, StegoConfig
 from primaps.features.heads.stego import StegoTask
 from primaps.features.heads.training import train_head
@@ -153,7 +154,7 @@ def _complete(job: HeadJob, head: Head, identity: str) -> None:
 
 
 def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
-    config = job.config
+    config, scale = job.config, 1.0
     task: StegoTask | HPTask
     if isinstance(config, StegoConfig):
         neighbours = _neighbours(run, crops, identity)
@@ -163,7 +164,8 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
             run.progress.note(
                 f"{job.backbone.name} has no attention to read: local hidden positives go by the similarity of its features."
             )
-        task = HPTask(crops, job.num_clusters, config, job.seed, crops.device)
+        scale = unit_scale(crops) if config.unit_scale else scale
+        task = HPTask(ScaledCrops(crops, scale), job.num_clusters, config, job.seed, crops.device)
     steps = config.num_steps(len(crops))
     checkpoint = DiskCheckpoint(job.out / "checkpoint.safetensors", identity, run.progress.note)
     with run.stage(f"{job.kind} head", steps):
@@ -175,7 +177,8 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
             checkpoint_every=config.checkpoint_every,
             progress=_advance(run.progress, f"{job.kind} head", steps),
         )
-    if isinstance(config, StegoConfig) and config.refit_centres:
+    task.head.absorb_scale(scale)
+    if config.refit_centres:
         refit_centres(task.head, task.clusters, crops, job.seed)
     usage = cluster_usage(task.head, task.clusters, crops)
     _note_dead(run, usage)

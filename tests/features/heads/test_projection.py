@@ -63,3 +63,13 @@ def test_the_two_branches_drop_apart_from_each_other() -> None:
 def test_impossible_numbers_are_refused(channels: int, dim: int, dropout: float) -> None:
     with pytest.raises(ConfigError, match="Expected"):
         ProjectionHead(channels, dim, dropout=dropout)
+
+
+@pytest.mark.parametrize("nonlinear", [True, False])
+def test_a_head_that_absorbed_a_scale_gives_the_codes_of_scaled_features(nonlinear: bool) -> None:
+    torch.manual_seed(0)
+    head = ProjectionHead(5, 3, nonlinear=nonlinear).eval()
+    features = torch.randn(2, 5, 4, 6)
+    expected = head(12.5 * features)
+    head.absorb_scale(12.5)
+    torch.testing.assert_close(head(features), expected)

@@ -72,6 +72,7 @@ def test_stego_presets_carry_their_name(name):
 @pytest.mark.parametrize("name", HP_PRESETS)
 def test_hp_presets_carry_their_name(name):
     assert hp_preset(name).preset == name
+    assert hp_preset(name).refit_centres == hp_preset(name).unit_scale == (name == "default")
 
 
 @pytest.mark.parametrize("preset", [stego_preset, hp_preset])

@@ -74,3 +74,14 @@ class ProjectionHead(nn.Module):
         if self.hidden is not None and self.output is not None:
             code = code + self.output(torch.relu(self.hidden(for_hidden)))
         return code
+
+    @torch.no_grad()
+    def absorb_scale(self, scale: float) -> None:
+        """Change the weights so that features give the code that ``scale`` times them gave before.
+
+        Args:
+            scale: What features were multiplied by until now.
+        """
+        for layer in (self.linear, self.hidden):
+            if layer is not None:
+                layer.weight.mul_(scale)
