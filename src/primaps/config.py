@@ -106,12 +106,12 @@ class FitConfig:
             of the tokens.
         initialise: Where prototypes start: "proposals" = k-means of the proposals; "pca" = principal directions of the features,
             then cosine k-means of the tokens, then EM on pixels; "head" = cluster centres of the head.
-        em_on: What votes and enters the loss of EM: every pixel of a proposal, as published; or its mean feature, and a few of
-            its tokens in the loss. A start from principal directions is always followed by EM on pixels.
+        em_on: What votes and enters the loss of EM: every pixel of a proposal, as published; or whole proposals: the
+            mean feature votes, a few tokens enter the loss. A start from principal directions is always followed by EM on pixels.
         proposal_weight: A proposal of area A counts in the loss of EM by A to this power; 1 = as published.
         cluster_restarts: Starts of the k-means of proposals, of which the best by its objective is taken.
         max_proposals: At most so many proposals, of random images, enter k-means and EM on their mean features.
-        tokens_per_proposal: Random tokens that stand beside the mean feature of each of them in the loss; 0 = none.
+        tokens_per_proposal: Random tokens of each of them that enter the loss; 0 = its mean feature instead.
         proposal_steps: Steps of EM on mean features; each sees all proposals.
         proposal_learning_rate: Of Adam in them.
         batch_size: Images per step on pixels.
