@@ -7,7 +7,8 @@ import torch
 from primaps.config import FitConfig
 from primaps.errors import DatasetError
 from primaps.prototypes.curves import measure_curves, token_classes
-from primaps.prototypes.fit import Snapshot, fit_prototypes, snapshot
+from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.fit_state import Snapshot, snapshot
 from primaps.types import View
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from primaps import cores
 from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
-from primaps.prototypes.fit import _Fit, _Phase, fit_prototypes, snapshot
+from primaps.prototypes.fit import _Fit, fit_prototypes
+from primaps.prototypes.fit_state import Phase, snapshot
 from primaps.types import View
 
 SMALL = FitConfig(
@@ -228,12 +229,12 @@ def test_checkpoint_of_another_fit_is_refused():
 
 def test_epochs_see_every_image_once_and_drop_the_rest():
     fit = _Fit(Scenes(count=8), 4, SMALL, 0, torch.device("cpu"), None, None)
-    first = [fit._batch(_Phase.EM, step) for step in (0, 1)]
+    first = [fit._batch(Phase.EM, step) for step in (0, 1)]
     assert [len(batch) for batch in first] == [3, 3]
     assert len({index for batch in first for index in batch}) == 6
-    assert first != [fit._batch(_Phase.EM, step) for step in (2, 3)]
+    assert first != [fit._batch(Phase.EM, step) for step in (2, 3)]
     few = _Fit(Scenes(count=2), 4, SMALL, 0, torch.device("cpu"), None, None)
-    assert sorted(few._batch(_Phase.EM, 5)) == [0, 1]
+    assert sorted(few._batch(Phase.EM, 5)) == [0, 1]
 
 
 def test_teacher_and_student_share_the_geometry():
