@@ -183,15 +183,20 @@ class _Fit:
             if present >= self.config.max_proposals:
                 break
         if not present:
+            other = "--init pca" if self.config.method == "em" else "--method baseline"
             raise DatasetError(
-                "Expected mask proposals to fit classes to, but the images have none. Give a lower --threshold, or --init pca."
+                f"Expected mask proposals to fit classes to, but the images have none. Give a lower --threshold, or {other}."
             )
         features, areas, square_norms, tokens = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return ProposalMeans(features, areas, square_norms.mean(), tokens)
+        kept = slice(self.config.max_proposals)
+        return ProposalMeans(features[kept], areas[kept], square_norms.mean(), tokens[kept])
 
     def _start_from_proposals(self, found: ProposalMeans) -> State:
         """Centres of the proposals, or the directions that are given; EM starts from them, if that is the method."""
+        scale = torch.ones(self.num_clusters, device=self.device)
         if self.initial is None:
+            # Centres that repeat others, for want of proposals, own nothing: ties are settled by the length.
+            scale[len(found.features) :] = _REPEATED
             generators = [self._generator(Phase.PCA, _Draw.STEP, start) for start in range(self.config.cluster_restarts)]
             self._report("clusters", 0, len(generators))
             centres = spherical_kmeans(found.features, self.num_clusters, generators, each=self._each_start).centres
@@ -201,9 +206,6 @@ class _Fit:
                 unit = torch.nn.functional.normalize(found.features, dim=1)
                 centres = lloyd(unit, torch.nn.functional.normalize(centres, dim=1), torch.ones(len(unit))).centres
         centres = centres.to(self.device, copy=True)
-        # Centres that repeat others, for want of proposals, own nothing: ties are settled by the length.
-        scale = torch.ones(self.num_clusters, device=self.device)
-        scale[len(found.features) :] = _REPEATED
         state = State(Prototypes(scale, centres), Prototypes(scale.clone(), centres.clone()))
         state.feature_scale = self._scale(float((found.features.norm(dim=1).square().mean() * found.square_norm).sqrt()))
         state.phase = Phase.EM if self.config.method == "em" else Phase.DONE
