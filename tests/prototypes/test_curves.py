@@ -54,6 +54,7 @@ class Kept:
 def test_curves_of_a_fit_are_those_of_counting_token_by_token(method):
     config = FitConfig(
         method=method,
+        initialise="pca",
         batch_size=2,
         min_steps=6,
         max_steps=6,

@@ -1,4 +1,4 @@
-"""The fitting loop on small synthetic sources."""
+"""The fitting loop on pixels and tokens, on small synthetic sources."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from primaps.prototypes.fit_state import Phase, snapshot
 from primaps.types import View
 
 SMALL = FitConfig(
+    initialise="pca",
+    em_on="pixels",
     batch_size=3,
     epochs=6,
     kmeans_epochs=4,
@@ -337,7 +339,7 @@ def test_features_that_are_not_finite_are_refused(value):
         ({"batch_size": 0}, {}, "batch_size to be 1 or more, but got 0"),
         ({"teacher_every": -1}, {}, "teacher_every to be 1 or more, but got -1"),
         ({"pixels_per_image": 0}, {}, "pixels_per_image to be 1 or more"),
-        ({"method": "kmeans"}, {}, 'method to be "em" or "baseline"'),
+        ({"method": "kmeans"}, {}, "method to be one of em, clusters, baseline, but got"),
         ({}, {"seed": -1}, "seed to be 0 or more"),
         ({}, {"num_clusters": 0}, "num_clusters to be 1 or more"),
         ({}, {"num_clusters": 255}, "num_clusters to be at most 254"),

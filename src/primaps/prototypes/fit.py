@@ -276,7 +276,8 @@ class _Fit:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            state.losses.append(finite_loss(float(loss.detach()), state.step))
+            images = [] if self.config.on_proposals else self._batch(state.phase, state.step)
+            state.losses.append(finite_loss(float(loss.detach()), images))
             if state.phase is Phase.EM and state.step > 0 and state.step % self.config.teacher_every == 0:
                 call = state.step // self.config.teacher_every
                 state.teacher = update_teacher(state.teacher, state.student, call, self.config.momentum)

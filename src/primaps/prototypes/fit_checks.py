@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import get_args
 
 from torch import Tensor
@@ -69,15 +70,19 @@ def checked_initial(initial: Tensor, shape: tuple[int, int]) -> Tensor:
     return initial.detach().float()
 
 
-def finite_loss(loss: float, step: int) -> float:
+def finite_loss(loss: float, images: Sequence[int]) -> float:
     """The loss itself.
+
+    Args:
+        loss: Of one step.
+        images: Those that it was taken of; none = proposals of all of them.
 
     Raises:
         DatasetError: If it is infinite or no number.
     """
     if not math.isfinite(loss):
+        which = f"one of the images {sorted(images)}" if images else "an image"
         raise DatasetError(
-            f"Expected the loss of step {step} to be finite, but got {loss}. The features of an image hold NaN or infinity: "
-            "extract them again."
+            f"Expected the loss to be finite, but got {loss}. The features of {which} hold NaN or infinity: extract them again."
         )
     return loss
