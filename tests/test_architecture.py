@@ -20,7 +20,9 @@ GROUPS = (
 PURE = (
     "proposals/*.py",
     "prototypes/classifier.py",
+    "prototypes/clusters.py",
     "prototypes/em.py",
+    "prototypes/proposal_em.py",
     "prototypes/pixels.py",
     "prototypes/pixel_kernel.py",
     "prototypes/token_kernel.py",

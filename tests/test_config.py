@@ -7,6 +7,7 @@ from primaps.config import (
     PRESETS,
     Config,
     FitConfig,
+    PredictConfig,
     ProposalConfig,
     comparable,
     differences,
@@ -38,6 +39,9 @@ def test_paper_constants():
     assert paper.fit.main_steps(2975) == 50 * 92
     assert paper.fit.kmeans_steps(2975) == 2 * 92
     assert (paper.fit.em_learning_rate, paper.fit.min_agreement, paper.fit.feature_norm) == (5e-3, 0.0, None)
+    assert (paper.fit.initialise, paper.fit.em_on, paper.fit.proposal_weight) == ("pca", "pixels", 1.0)
+    assert (paper.features.flip, paper.features.photometric_views) == (True, 2)
+    assert (paper.proposals.crf_scale, paper.predict.crf_scale) == (1.0, 1.0)
 
 
 def test_unknown_preset_suggests_the_nearest():
@@ -77,12 +81,40 @@ def test_proposal_settings_are_checked(change, message):
         Config(proposals=dataclasses.replace(ProposalConfig(), **change))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crf_scale": 0.0}, r"crf_scale to be a fraction in \(0, 1\], but got 0.0"),
+        ({"crf_scale": 2.0}, "but got 2.0"),
+        ({"max_pixels": 1023}, "max_pixels to be 1024 or more, but got 1023"),
+    ],
+)
+def test_settings_of_label_maps_are_checked(change, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(predict=dataclasses.replace(PredictConfig(), **change))
+
+
 def test_steps_scale_with_the_folder_within_bounds():
-    config = FitConfig(batch_size=32, epochs=50, min_steps=300, max_steps=1500)
+    config = FitConfig(em_on="pixels", batch_size=32, epochs=50, min_steps=300, max_steps=1500)
     assert config.main_steps(1) == 300
     assert config.main_steps(367) == 50 * 11
     assert config.main_steps(100_000) == 1500
     assert config.kmeans_steps(1) == 300
+
+
+def test_steps_on_proposals_are_fixed():
+    config = FitConfig(proposal_steps=70, teacher_every=10, checkpoint_every=100, max_steps=None)
+    for start in ("proposals", "head"):
+        chosen = dataclasses.replace(config, initialise=start)
+        assert (chosen.on_proposals, chosen.main_steps(5), chosen.main_steps(100_000)) == (True, 70, 70)
+        assert chosen.snapshot_distance == 10
+    assert dataclasses.replace(config, checkpoint_every=4).snapshot_distance == 4
+    alone = config.with_method("clusters")
+    assert (alone.on_proposals, alone.main_steps(5)) == (True, 0)
+    for other in ({"initialise": "pca"}, {"em_on": "pixels"}, {"method": "baseline"}):
+        chosen = dataclasses.replace(config, **other)
+        assert not chosen.on_proposals
+        assert (chosen.snapshot_distance, chosen.main_steps(367)) == (100, max(config.min_steps, 30 * 11))
 
 
 def test_differences_name_every_leaf():
@@ -137,8 +169,13 @@ def test_comparisons_leave_out_what_is_as_before(added):
     config = with_settings(Config(), {"fit.vote_stride": 4, "proposals.crf.iterations": 3})
     assert "vote_stride" not in comparable(config.fit, "fit")
     assert "iterations" not in comparable(config.proposals, "proposals")["crf"]
-    assert comparable(config.fit, "fit").keys() == to_dict(config)["fit"].keys() - {"vote_stride"}
-    assert comparable(Config().fit, "fit") == to_dict(Config())["fit"]
+    later = {name.removeprefix("fit.") for name, value in IMPLIED.items() if name.startswith("fit.")}
+    config = with_settings(config, {f"fit.{name}": IMPLIED[f"fit.{name}"] for name in later})
+    assert later > {"vote_stride", "em_on"}
+    assert comparable(config.fit, "fit").keys() == to_dict(config)["fit"].keys() - later
+    present = comparable(Config().fit, "fit")
+    assert present.items() <= to_dict(Config())["fit"].items()
+    assert present.keys() >= {"vote_stride", "em_on", "proposal_weight", "epochs"}, "these are not as before"
     assert differences({"vote_stride": 4}, {}, "fit.") == []
     assert differences({}, {"vote_stride": 1}, "fit.") == ["fit.vote_stride: 4 -> 1"]
 

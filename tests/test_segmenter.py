@@ -50,7 +50,7 @@ def test_unfitted_and_wrong_settings(texture, photograph, tmp_path):
         pm.Segmenter.load(tmp_path)
     with pytest.raises(ConfigError, match="between 2 and 254"):
         pm.Segmenter(texture, num_clusters=1)
-    with pytest.raises(ConfigError, match="'em' or 'baseline'"):
+    with pytest.raises(ConfigError, match="one of em, clusters, baseline, but got 'magic'"):
         pm.Segmenter(texture, method="magic")
 
 

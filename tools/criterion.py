@@ -40,7 +40,7 @@ from primaps.pipeline import fit
 from primaps.pipeline.curves import LOSS_DIGITS
 from primaps.pipeline.fitting import read_snapshots
 from primaps.pipeline.overview import evenly
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 from primaps.run import Run, RunFolder
 from primaps.store import FeatureStore, fingerprint, hold, read_json, release, write_json
 from primaps.terminal import TerminalProgress, make_console

@@ -27,7 +27,7 @@ from typing import Any
 from backbone_measures.classes import measure_kmeans, measure_probe
 from backbone_measures.crops import FOLDS
 from backbone_measures.forward import measure_forward
-from backbone_measures.segments import baseline_covering, measure_proposals, proposal_covering, settings
+from backbone_measures.segments import SPLITS, baseline_covering, measure_proposals, proposal_covering, settings
 
 from primaps.config import PRESETS
 from primaps.errors import PrimapsError
@@ -59,6 +59,7 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
         command.add_argument("--no-crf", dest="crf", action="store_false")
         command.add_argument("--preset", choices=PRESETS, default="default", help="whose settings of the mask proposals")
     command.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    command.add_argument("--split", choices=SPLITS, default="val", help="of BSDS500, for the proposals; choose settings on train")
     commands.add_parser("forward", parents=[common]).add_argument("--rounds", type=_positive, default=7)
     return parser.parse_args(given)
 
@@ -87,7 +88,7 @@ def _numbers(arguments: argparse.Namespace, backbone: FeatureExtractor) -> dict[
         return measure_proposals(backbone, arguments.data, config, arguments.limit)
     bsds = arguments.data / "bsds500"
     return {
-        method: proposal_covering(backbone, bsds, config, arguments.limit)
+        method: proposal_covering(backbone, bsds, config, arguments.limit, arguments.split)
         if method == "proposals"
         else baseline_covering(method, bsds, arguments.limit)
         for method in arguments.methods

@@ -7,7 +7,7 @@ from primaps.benchmark.heads import Head, heads, pixel_scores, variant_label_map
 from primaps.benchmark.selection import last
 from primaps.evaluation.probe import LinearProbe
 from primaps.proposals.crf import dense_crf
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 
 SIDE = 48
 

@@ -58,7 +58,7 @@ def test_unknown_row():
         ('dataset = "camvid"\nbackbone = "mini"\nmetod = "em"', "Did you mean 'method'"),
         ('dataset = "camvid"\nbackbone = "mini"\nfit = { epoch = 3 }', r"'fit.epoch'. Did you mean 'epochs'"),
         ('dataset = "camvid"\nbackbone = "mini"\nselect = "best"', "--select to be one of last, agreement, oracle"),
-        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "hp"', "--method to be one of em, baseline, head"),
+        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "hp"', "--method to be one of em, clusters, baseline, head"),
         (
             'dataset = "camvid"\nbackbone = "mini"\nhead = "steg"',
             r"kind of the head to be one of stego, hp.*Did you mean 'stego'",

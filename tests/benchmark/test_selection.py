@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from primaps.benchmark.selection import best, cohens_kappa, last, view_tables
 from primaps.errors import ConfigError
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 from primaps.types import View
 
 PLAIN, MIRRORED, GREY = View(), View(flip=True), View(photometric=0)

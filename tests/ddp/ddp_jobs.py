@@ -20,6 +20,8 @@ from primaps.segmenter import Segmenter, evaluate
 from primaps.types import View
 
 SMALL = FitConfig(
+    initialise="pca",
+    em_on="pixels",
     batch_size=3,
     epochs=3,
     kmeans_epochs=3,

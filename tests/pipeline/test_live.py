@@ -13,7 +13,7 @@ from primaps.model import Model
 from primaps.outputs.events import LiveEvents
 from primaps.pipeline.curves import fit_curves
 from primaps.pipeline.live import LiveFit
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 from primaps.types import FitCurves
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")

@@ -7,7 +7,8 @@ import torch
 from primaps.config import FitConfig
 from primaps.errors import DatasetError
 from primaps.prototypes.curves import measure_curves, token_classes
-from primaps.prototypes.fit import Snapshot, fit_prototypes, snapshot
+from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.fit_state import Snapshot, snapshot
 from primaps.types import View
 
 
@@ -53,6 +54,7 @@ class Kept:
 def test_curves_of_a_fit_are_those_of_counting_token_by_token(method):
     config = FitConfig(
         method=method,
+        initialise="pca",
         batch_size=2,
         min_steps=6,
         max_steps=6,

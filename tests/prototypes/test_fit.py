@@ -1,4 +1,4 @@
-"""The fitting loop on small synthetic sources."""
+"""The fitting loop on pixels and tokens, on small synthetic sources."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from primaps import cores
 from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
-from primaps.prototypes.fit import _Fit, _Phase, fit_prototypes, snapshot
+from primaps.prototypes.fit import _Fit, fit_prototypes
+from primaps.prototypes.fit_state import Phase, snapshot
 from primaps.types import View
 
 SMALL = FitConfig(
+    initialise="pca",
+    em_on="pixels",
     batch_size=3,
     epochs=6,
     kmeans_epochs=4,
@@ -228,12 +231,12 @@ def test_checkpoint_of_another_fit_is_refused():
 
 def test_epochs_see_every_image_once_and_drop_the_rest():
     fit = _Fit(Scenes(count=8), 4, SMALL, 0, torch.device("cpu"), None, None)
-    first = [fit._batch(_Phase.EM, step) for step in (0, 1)]
+    first = [fit._batch(Phase.EM, step) for step in (0, 1)]
     assert [len(batch) for batch in first] == [3, 3]
     assert len({index for batch in first for index in batch}) == 6
-    assert first != [fit._batch(_Phase.EM, step) for step in (2, 3)]
+    assert first != [fit._batch(Phase.EM, step) for step in (2, 3)]
     few = _Fit(Scenes(count=2), 4, SMALL, 0, torch.device("cpu"), None, None)
-    assert sorted(few._batch(_Phase.EM, 5)) == [0, 1]
+    assert sorted(few._batch(Phase.EM, 5)) == [0, 1]
 
 
 def test_teacher_and_student_share_the_geometry():
@@ -336,7 +339,7 @@ def test_features_that_are_not_finite_are_refused(value):
         ({"batch_size": 0}, {}, "batch_size to be 1 or more, but got 0"),
         ({"teacher_every": -1}, {}, "teacher_every to be 1 or more, but got -1"),
         ({"pixels_per_image": 0}, {}, "pixels_per_image to be 1 or more"),
-        ({"method": "kmeans"}, {}, 'method to be "em" or "baseline"'),
+        ({"method": "kmeans"}, {}, "method to be one of em, clusters, baseline, but got"),
         ({}, {"seed": -1}, "seed to be 0 or more"),
         ({}, {"num_clusters": 0}, "num_clusters to be 1 or more"),
         ({}, {"num_clusters": 255}, "num_clusters to be at most 254"),

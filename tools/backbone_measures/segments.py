@@ -65,9 +65,11 @@ def measure_proposals(backbone: FeatureExtractor, data: Path, config: Config, li
     return result
 
 
-def proposal_covering(backbone: FeatureExtractor, bsds: Path, config: Config, limit: int | None) -> dict[str, Any]:
-    """Covering of BSDS500 val by the connected components of proposals and of unassigned pixels."""
-    paths = photographs(bsds / "val", limit)
+def proposal_covering(
+    backbone: FeatureExtractor, bsds: Path, config: Config, limit: int | None, split: str = "val"
+) -> dict[str, Any]:
+    """Covering of a split of BSDS500 by the connected components of proposals and of unassigned pixels."""
+    paths = photographs(bsds / split, limit)
     numbers = []
 
     def segment(path: Path) -> Segmentation:
@@ -76,7 +78,7 @@ def proposal_covering(backbone: FeatureExtractor, bsds: Path, config: Config, li
         return segments
 
     score = _mean_covering(paths, segment)
-    return {"covering": score, "segments": {"median": statistics.median(numbers)}, "val_images": len(paths)}
+    return {"covering": score, "segments": {"median": statistics.median(numbers)}, f"{split}_images": len(paths)}
 
 
 def baseline_covering(method: str, bsds: Path, limit: int | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from primaps.evaluation.probe import token_labels
 from primaps.features.device import compute_device
 from primaps.pipeline.curves import sampled_names
 from primaps.prototypes.curves import measure_curves, token_classes
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 from primaps.run import Run
 from primaps.types import View
 

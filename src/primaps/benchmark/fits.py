@@ -10,7 +10,7 @@ import torch
 
 from primaps.benchmark.selection import Selected, last
 from primaps.pipeline.fitting import fit, fit_fingerprint, read_snapshots
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 from primaps.run import Run
 
 HEAD_FACTOR: Final = 2.0

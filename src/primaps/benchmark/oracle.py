@@ -18,7 +18,7 @@ from primaps.features.device import compute_device
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
 from primaps.prototypes.classifier import label_map_from_logits, logits
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 from primaps.run import Run
 from primaps.store import FeatureStore
 from primaps.types import ImageFile

@@ -20,7 +20,7 @@ from primaps.errors import ConfigError
 from primaps.features.device import compute_device
 from primaps.pipeline.curves import sampled_names
 from primaps.prototypes.curves import token_classes
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 from primaps.run import Run
 from primaps.types import FeatureSource, View
 

@@ -18,7 +18,8 @@ from primaps.model import Model
 from primaps.pipeline.live import LiveFit
 from primaps.processes import Place, in_processes
 from primaps.progress import Progress
-from primaps.prototypes.fit import Snapshot, fit_prototypes, snapshot
+from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.fit_state import Snapshot, snapshot
 from primaps.run import Run
 from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
 from primaps.types import FeatureSource, FitResult, ImageFile

@@ -13,7 +13,7 @@ from primaps.features.device import compute_device
 from primaps.outputs.events import LiveEvents
 from primaps.pipeline.overview import evenly
 from primaps.prototypes.curves import measure_curves
-from primaps.prototypes.fit import Snapshot
+from primaps.prototypes.fit_state import Snapshot
 from primaps.run import Run
 from primaps.types import FitCurves, ImageFile
 

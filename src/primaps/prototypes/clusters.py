@@ -26,7 +26,7 @@ SEARCHED: Final = 8000
 """Vectors on which starts are compared at most."""
 
 ROUNDS: Final = 100
-_VANISHING: Final = 1e-9  # norm of a sum of unit vectors that counts as none
+_VANISHING: Final = 1e-9  # norm of a sum or mean of unit vectors that counts as none
 
 SMALLEST_AREA: Final = 0.5
 """Tokens that a proposal must cover for its mean to count."""
@@ -60,7 +60,8 @@ def proposal_means(features: Tensor, proposals: Tensor, samples: int, generator:
         generator: Source of the random tokens, which are drawn in proportion to the area that they share with the proposal.
 
     Returns:
-        The means of the proposals that cover `SMALLEST_AREA` tokens or more, in the order of their ids.
+        The means of the proposals that cover `SMALLEST_AREA` tokens or more, in the order of their ids; those whose mean is zero
+        have no direction and are left out.
 
     Raises:
         DatasetError: If a feature is not finite.
@@ -75,13 +76,14 @@ def proposal_means(features: Tensor, proposals: Tensor, samples: int, generator:
     ids, count = proposals.long(), height * width
     pixels = torch.bincount((ids * count + cells).flatten(), minlength=(int(ids.max()) + 1) * count).view(-1, count)[1:]
     shares = pixels.float() * (count / ids.numel())
-    areas = shares.sum(1)
-    kept = areas >= SMALLEST_AREA
-    shares, areas, unit = shares[kept], areas[kept], (tokens / norms.clamp_min(1e-12)).T
+    areas, unit = shares.sum(1), (tokens / norms.clamp_min(1e-12)).T
+    means = shares @ unit / areas.clamp_min(SMALLEST_AREA)[:, None]
+    kept = (areas >= SMALLEST_AREA) & (means.norm(dim=1) > _VANISHING)
+    shares, areas, means = shares[kept], areas[kept], means[kept]
     drawn = torch.empty(len(areas), samples, dtype=torch.int64)
     if drawn.numel():
         drawn = torch.multinomial(shares, samples, replacement=True, generator=generator)
-    return ProposalMeans(shares @ unit / areas[:, None], areas, square_norm, unit[drawn])
+    return ProposalMeans(means, areas, square_norm, unit[drawn])
 
 
 def _cells(tokens: int, pixels: int) -> Tensor:

@@ -12,22 +12,23 @@ and give what one process gives: on a CPU the same bytes, elsewhere up to roundi
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from primaps.config import MAX_CLASSES, FitConfig, Method
+from primaps.config import FitConfig
 from primaps.cores import Workers, workers
-from primaps.errors import CheckpointError, ConfigError, DatasetError
+from primaps.errors import ConfigError, DatasetError
 from primaps.group import Group
 from primaps.prototypes.classifier import FeatureMoments, Prototypes, logits, principal_directions
 from primaps.prototypes.clusters import Clusters, ProposalMeans, lloyd, proposal_means, spherical_kmeans
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss, update_teacher
+from primaps.prototypes.fit_checks import check_settings, checked_initial, finite_loss
+from primaps.prototypes.fit_state import Phase, State
 from primaps.prototypes.proposal_em import class_of_each, proposal_loss
 from primaps.types import CheckpointStore, FeatureSource, FitResult, View
 
@@ -39,105 +40,16 @@ Watch = Callable[[int, float], None]
 """Called after every step of the main phase with the number of its steps that are done and the loss of the last one."""
 
 
-class _Phase(enum.IntEnum):
-    PCA = 0
-    KMEANS = 1
-    EM = 2
-    DONE = 3
-
-
 class _Draw(enum.IntEnum):
     ORDER = 0
     STEP = 1
     TOKENS = 2
 
 
-@dataclass
-class _State:
-    """All that a fit needs to go on: what a checkpoint holds."""
-
-    student: Prototypes
-    teacher: Prototypes
-    phase: _Phase = _Phase.KMEANS
-    step: int = 0
-    feature_scale: float = 1.0
-    adam: dict[str, Tensor] = field(default_factory=dict)
-    losses: list[float] = field(default_factory=list)
-
-    def to_tensors(self) -> dict[str, Tensor]:
-        tensors = {
-            "phase": torch.tensor(int(self.phase)),
-            "step": torch.tensor(self.step),
-            "feature_scale": torch.tensor(self.feature_scale, dtype=torch.float64),
-            "losses": torch.tensor(self.losses, dtype=torch.float64),
-            "student.scale": self.student.scale,
-            "student.direction": self.student.direction,
-            "teacher.scale": self.teacher.scale,
-            "teacher.direction": self.teacher.direction,
-            **{f"adam.{name}": value for name, value in self.adam.items()},
-        }
-        return {name: value.detach().cpu().clone() for name, value in tensors.items()}
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int], device: torch.device) -> _State:
-        missing = {
-            "phase",
-            "step",
-            "feature_scale",
-            "losses",
-            *(f"{who}.{what}" for who in _ROLES for what in _PARAMETERS),
-        } - tensors.keys()
-        if missing:
-            raise CheckpointError(f"Expected the checkpoint to hold {sorted(missing)}, but it does not. Delete it and fit anew.")
-        if tuple(tensors["student.direction"].shape) != shape:
-            raise CheckpointError(
-                f"Expected the checkpoint to hold prototypes of shape {shape}, but got "
-                f"{tuple(tensors['student.direction'].shape)}. It belongs to another fit: delete it, or use another folder."
-            )
-        student, teacher = (
-            Prototypes(**{what: tensors[f"{who}.{what}"].to(device, copy=True) for what in _PARAMETERS}) for who in _ROLES
-        )
-        return cls(
-            student,
-            teacher,
-            phase=_Phase(int(tensors["phase"])),
-            step=int(tensors["step"]),
-            feature_scale=float(tensors["feature_scale"]),
-            adam={name.removeprefix("adam."): value for name, value in tensors.items() if name.startswith("adam.")},
-            losses=tensors["losses"].tolist(),
-        )
-
-
-_REPEATED = 0.999
+_REPEATED: Final = 0.999
 """Length of prototypes that repeat others."""
 
-_ROLES = ("student", "teacher")
-_PARAMETERS = ("scale", "direction")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The prototypes of a fit that is under way, in the form of `FitResult`.
-
-    Attributes:
-        step: Steps of the main phase that are done.
-        teacher: (K, C) float32 effective prototypes.
-        student: (K, C) float32 likewise; equal to the teacher for the baseline.
-    """
-
-    step: int
-    teacher: Tensor
-    student: Tensor
-
-
-def snapshot(state: dict[str, Tensor], config: FitConfig) -> Snapshot | None:
-    """The prototypes in a state that a `CheckpointStore` was given; None if its main phase has made no step or is over."""
-    baseline = config.method == "baseline"
-    if int(state["phase"]) != (_Phase.KMEANS if baseline else _Phase.EM) or int(state["step"]) == 0:
-        return None
-    scale = 1.0 if baseline else float(state["feature_scale"])
-    student, teacher = (Prototypes(*(state[f"{who}.{what}"] for what in _PARAMETERS)).effective() * scale for who in _ROLES)
-    return Snapshot(int(state["step"]), student if baseline else teacher, student)
+_ADAM_KEYS: Final = ("step", "exp_avg", "exp_avg_sq")
 
 
 def fit_prototypes(
@@ -158,10 +70,10 @@ def fit_prototypes(
     Args:
         source: Cached features and proposals of all images.
         num_clusters: K.
-        config: Settings of the fit; ``config.method`` chooses EM or the k-means baseline.
+        config: Settings of the fit; ``config.method`` chooses EM, k-means of the proposals alone, or the baseline.
         seed: Determines batches, views, pixels and everything else that is random; 0 or more.
         initial: (K, C) float32 directions to start from, for example the cluster centres of a head (Hahn et al. 2024, section
-            4.2), of any norm; None = principal directions.
+            4.2), of any norm; None = found as ``config.initialise`` says.
         device: Where the steps are computed. The initialisation is computed on the CPU on every device.
         checkpoint: Where to resume from and to save to; None = neither. With several processes, that of process 0 counts.
         progress: Called when a phase begins and after every step.
@@ -174,10 +86,11 @@ def fit_prototypes(
 
     Raises:
         ConfigError: If a setting is out of range, ``initial`` is not (K, C), or a batch has fewer images than processes.
-        DatasetError: If there are no images, or their features do not fit together or are not finite.
+        DatasetError: If there are no images, their features do not fit together or are not finite, or classes shall be fitted to
+            proposals and there are none.
         CheckpointError: If the checkpoint belongs to another fit.
     """
-    _check_settings(len(source), num_clusters, config, seed)
+    check_settings(len(source), num_clusters, config, seed)
     most = min(config.batch_size, len(source))
     if group is not None and group.size > most:
         raise ConfigError(f"Expected at most {most} processes, one per image of a batch, but got {group.size}. Use fewer.")
@@ -206,8 +119,8 @@ class _Fit:
         state = self._resume()
         return self._on_proposals(state) if self.config.on_proposals else self._on_pixels(state)
 
-    def _on_proposals(self, state: _State | None) -> FitResult:
-        if state is None or state.phase is _Phase.EM:
+    def _on_proposals(self, state: State | None) -> FitResult:
+        if state is None or state.phase is Phase.EM:
             found = self._read_proposals()
             state = state or self._start_from_proposals(found)
             gamma, exponent, norm = self.config.focal_gamma, self.config.proposal_weight, float(found.square_norm.sqrt())
@@ -215,7 +128,7 @@ class _Fit:
                 *(part.to(self.device) for part in (found.features, found.areas, found.square_norm, found.tokens))
             )
 
-            def step_loss(state: _State) -> Tensor:
+            def step_loss(state: State) -> Tensor:
                 scale = state.feature_scale * norm  # of unit features
                 teacher, student = (part.effective() * scale for part in (state.teacher, state.student))
                 return proposal_loss(student, found, class_of_each(teacher, found), gamma=gamma, proposal_weight=exponent)
@@ -223,29 +136,29 @@ class _Fit:
             self._run_em(state, step_loss)
         return self._result(state)
 
-    def _on_pixels(self, state: _State | None) -> FitResult:
+    def _on_pixels(self, state: State | None) -> FitResult:
         config, count = self.config, len(self.source)
         if state is None:
             from_proposals = config.initialise == "proposals" and config.method == "em" and self.initial is None
             state = self._start_from_proposals(self._read_proposals()) if from_proposals else self._initialise()
-        if state.phase is _Phase.KMEANS:
+        if state.phase is Phase.KMEANS:
             baseline = config.method == "baseline"
             steps = config.main_steps(count) if baseline else config.kmeans_steps(count)
             self._optimise(state, steps, {"direction": state.student.direction}, self._kmeans_step)
             if baseline:
-                state.phase, state.adam = _Phase.DONE, {}
+                state.phase, state.adam = Phase.DONE, {}
             else:
                 self._start_em(state)
             self._save(state)
         self._run_em(state, self._em_step)
         return self._result(state)
 
-    def _run_em(self, state: _State, step_loss: Callable[[_State], Tensor]) -> None:
+    def _run_em(self, state: State, step_loss: Callable[[State], Tensor]) -> None:
         """The rest of EM; nothing if that is over."""
-        if state.phase is _Phase.EM:
+        if state.phase is Phase.EM:
             parameters = {"direction": state.student.direction, "scale": state.student.scale}
             self._optimise(state, self.config.main_steps(len(self.source)), parameters, step_loss)
-            state.phase, state.adam = _Phase.DONE, {}
+            state.phase, state.adam = Phase.DONE, {}
             self._save(state)
 
     def _read_proposals(self) -> ProposalMeans:
@@ -254,14 +167,14 @@ class _Fit:
         def measure(index: int) -> tuple[Tensor, ...]:
             try:
                 features, proposals = self.source.features(index, View()).cpu(), self.source.proposals(index).cpu()
-                generator = self._generator(_Phase.EM, _Draw.TOKENS, index)
+                generator = self._generator(Phase.EM, _Draw.TOKENS, index)
                 found = proposal_means(features, proposals, samples, generator)
             except DatasetError as error:
                 raise DatasetError(f"Image {index}: {error}") from error
             return found.features, found.areas, found.square_norm.reshape(1), found.tokens
 
         samples = self.config.tokens_per_proposal if self.config.on_proposals and self.config.method == "em" else 0
-        chosen, parts, present = self._order(_Phase.PCA, 0), list[tuple[Tensor, ...]](), 0
+        chosen, parts, present = self._order(Phase.PCA, 0), list[tuple[Tensor, ...]](), 0
         self._report("proposals", 0, len(chosen))
         for part in self.workers.shared(measure, chosen):
             parts.append(part)
@@ -270,30 +183,32 @@ class _Fit:
             if present >= self.config.max_proposals:
                 break
         if not present:
+            other = "--init pca" if self.config.method == "em" else "--method baseline"
             raise DatasetError(
-                "Expected mask proposals to fit classes to, but the images have none. Give a lower --threshold, or --init pca."
+                f"Expected mask proposals to fit classes to, but the images have none. Give a lower --threshold, or {other}."
             )
         features, areas, square_norms, tokens = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return ProposalMeans(features, areas, square_norms.mean(), tokens)
+        kept = slice(self.config.max_proposals)
+        return ProposalMeans(features[kept], areas[kept], square_norms.mean(), tokens[kept])
 
-    def _start_from_proposals(self, found: ProposalMeans) -> _State:
+    def _start_from_proposals(self, found: ProposalMeans) -> State:
         """Centres of the proposals, or the directions that are given; EM starts from them, if that is the method."""
+        scale = torch.ones(self.num_clusters, device=self.device)
         if self.initial is None:
-            generators = [self._generator(_Phase.PCA, _Draw.STEP, start) for start in range(self.config.cluster_restarts)]
+            # Centres that repeat others, for want of proposals, own nothing: ties are settled by the length.
+            scale[len(found.features) :] = _REPEATED
+            generators = [self._generator(Phase.PCA, _Draw.STEP, start) for start in range(self.config.cluster_restarts)]
             self._report("clusters", 0, len(generators))
             centres = spherical_kmeans(found.features, self.num_clusters, generators, each=self._each_start).centres
         else:
-            centres = _checked(self.initial, (self.num_clusters, found.features.shape[1]))
+            centres = checked_initial(self.initial, (self.num_clusters, found.features.shape[1]))
             if self.config.method == "clusters":
                 unit = torch.nn.functional.normalize(found.features, dim=1)
                 centres = lloyd(unit, torch.nn.functional.normalize(centres, dim=1), torch.ones(len(unit))).centres
         centres = centres.to(self.device, copy=True)
-        # Centres that repeat others, for want of proposals, own nothing: ties are settled by the length.
-        scale = torch.ones(self.num_clusters, device=self.device)
-        scale[len(found.features) :] = _REPEATED
-        state = _State(Prototypes(scale, centres), Prototypes(scale.clone(), centres.clone()))
+        state = State(Prototypes(scale, centres), Prototypes(scale.clone(), centres.clone()))
         state.feature_scale = self._scale(float((found.features.norm(dim=1).square().mean() * found.square_norm).sqrt()))
-        state.phase = _Phase.EM if self.config.method == "em" else _Phase.DONE
+        state.phase = Phase.EM if self.config.method == "em" else Phase.DONE
         self._save(state)
         return state
 
@@ -308,9 +223,9 @@ class _Fit:
         norm = self.config.feature_norm
         return 1.0 if norm is None else norm / max(rms_norm, 1e-12)
 
-    def _initialise(self) -> _State:
+    def _initialise(self) -> State:
         """Principal directions of the plain features of a random part of the images, unless directions are given."""
-        chosen = self._order(_Phase.PCA, 0)[: self.config.pca_images]
+        chosen = self._order(Phase.PCA, 0)[: self.config.pca_images]
         moments = FeatureMoments(len(self.source.features(chosen[0], View())))
 
         def measure(index: int) -> tuple[Tensor, ...]:
@@ -324,30 +239,30 @@ class _Fit:
             moments.merge(FeatureMoments.from_tensors(*found))
             self._report("pca", done, len(chosen))
         if self.initial is None:
-            directions = principal_directions(moments, self.num_clusters, self._generator(_Phase.PCA, _Draw.STEP, 0))
+            directions = principal_directions(moments, self.num_clusters, self._generator(Phase.PCA, _Draw.STEP, 0))
         else:
-            directions = _checked(self.initial, (self.num_clusters, len(moments.mean)))
+            directions = checked_initial(self.initial, (self.num_clusters, len(moments.mean)))
         directions = directions.to(self.device, copy=True)
         scale = torch.ones(self.num_clusters, device=self.device)
-        state = _State(Prototypes(scale, directions), Prototypes(scale.clone(), directions.clone()))
+        state = State(Prototypes(scale, directions), Prototypes(scale.clone(), directions.clone()))
         state.feature_scale = self._scale(moments.rms_norm())
         if self.initial is not None and self.config.method == "em":
             self._start_em(state)
         self._save(state)
         return state
 
-    def _start_em(self, state: _State) -> None:
+    def _start_em(self, state: State) -> None:
         """Student and teacher start from the k-means directions; their norm is kept, it sets the size of Adam's steps."""
         direction = state.student.direction.detach()
         scale = torch.ones(self.num_clusters, device=self.device)
         state.student = Prototypes(scale, direction.clone())
         state.teacher = Prototypes(scale.clone(), direction.clone())
-        state.phase, state.step, state.adam, state.losses = _Phase.EM, 0, {}, []
+        state.phase, state.step, state.adam, state.losses = Phase.EM, 0, {}, []
 
-    def _optimise(self, state: _State, steps: int, parameters: dict[str, Tensor], step_loss: Callable[[_State], Tensor]) -> None:
+    def _optimise(self, state: State, steps: int, parameters: dict[str, Tensor], step_loss: Callable[[State], Tensor]) -> None:
         """Adam on one phase's loss; `step_loss` gives that of the current step."""
         rate = self._learning_rate(state.phase)
-        watch = self.watch if state.phase is _Phase.EM or self.config.method == "baseline" else None
+        watch = self.watch if state.phase is Phase.EM or self.config.method == "baseline" else None
         optimizer = torch.optim.Adam([value.requires_grad_() for value in parameters.values()], lr=rate)
         for name, value in parameters.items():
             moments = {key: state.adam[f"{name}.{key}"] for key in _ADAM_KEYS if f"{name}.{key}" in state.adam}
@@ -361,8 +276,9 @@ class _Fit:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            state.losses.append(_finite(float(loss.detach()), state.step))
-            if state.phase is _Phase.EM and state.step > 0 and state.step % self.config.teacher_every == 0:
+            images = [] if self.config.on_proposals else self._batch(state.phase, state.step)
+            state.losses.append(finite_loss(float(loss.detach()), images))
+            if state.phase is Phase.EM and state.step > 0 and state.step % self.config.teacher_every == 0:
                 call = state.step // self.config.teacher_every
                 state.teacher = update_teacher(state.teacher, state.student, call, self.config.momentum)
             state.step += 1
@@ -375,17 +291,17 @@ class _Fit:
                 watch(state.step, state.losses[-1])
             self._report(state.phase.name.lower(), state.step, steps)
 
-    def _learning_rate(self, phase: _Phase) -> float:
-        if phase is not _Phase.EM:
+    def _learning_rate(self, phase: Phase) -> float:
+        if phase is not Phase.EM:
             return self.config.learning_rate
         return self.config.proposal_learning_rate if self.config.on_proposals else self.config.em_learning_rate
 
-    def _kmeans_step(self, state: _State) -> Tensor:
+    def _kmeans_step(self, state: State) -> Tensor:
         batch = self._batch(state.phase, state.step)
         features = list(self.workers.each(self._features, [(index, View()) for index in self.workers.own(batch)]))
         return kmeans_loss(state.student.direction, features, self.workers)
 
-    def _em_step(self, state: _State) -> Tensor:
+    def _em_step(self, state: State) -> Tensor:
         config, batch = self.config, self._batch(state.phase, state.step)
         generator = self._generator(state.phase, _Draw.STEP, state.step)
         views = [self._draw_views(generator) for _ in batch]
@@ -423,7 +339,7 @@ class _Fit:
             proposals=proposals.flip(1) if seen_by_teacher.flip else proposals,
         )
 
-    def _result(self, state: _State) -> FitResult:
+    def _result(self, state: State) -> FitResult:
         cosine = self.config.method == "baseline"
         scale = 1.0 if cosine else state.feature_scale  # so that softmax of the logits gives the fitted probabilities
         teacher = (state.student if cosine else state.teacher).effective().detach() * scale
@@ -450,30 +366,30 @@ class _Fit:
         features = self.source.features(*wanted)
         return features if self.device.type == "cpu" else features.to(self.device, torch.float32)
 
-    def _batch(self, phase: _Phase, step: int) -> list[int]:
+    def _batch(self, phase: Phase, step: int) -> list[int]:
         """Images of one step: shuffled epochs, the incomplete last batch dropped."""
         epoch, number = divmod(step, self.config.steps_per_epoch(len(self.source)))
         return self._order(phase, epoch)[number * self.config.batch_size :][: self.config.batch_size]
 
-    def _order(self, phase: _Phase, epoch: int) -> list[int]:
+    def _order(self, phase: Phase, epoch: int) -> list[int]:
         generator = self._generator(phase, _Draw.ORDER, epoch)
         order: list[int] = torch.randperm(len(self.source), generator=generator).tolist()
         return order
 
-    def _generator(self, phase: _Phase, draw: _Draw, number: int) -> torch.Generator:
+    def _generator(self, phase: Phase, draw: _Draw, number: int) -> torch.Generator:
         entropy = np.random.SeedSequence([self.seed, phase, draw, number]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
 
-    def _resume(self) -> _State | None:
+    def _resume(self) -> State | None:
         group = self.workers.group
         found = self.checkpoint.load() if self.checkpoint is not None and group.rank == 0 else None
         tensors = group.exchange(found or {})[0]
         if not tensors:
             return None
         channels = len(self.source.features(0, View()))
-        return _State.from_tensors(tensors, (self.num_clusters, channels), self.device)
+        return State.from_tensors(tensors, (self.num_clusters, channels), self.device)
 
-    def _save(self, state: _State) -> None:
+    def _save(self, state: State) -> None:
         if self.checkpoint is not None and self.workers.group.rank == 0:
             self.checkpoint.save(state.to_tensors())
 
@@ -482,59 +398,6 @@ class _Fit:
             self.progress(phase, done, total)
 
 
-_ADAM_KEYS = ("step", "exp_avg", "exp_avg_sq")
-
-
 def _adam_device(key: str, device: torch.device) -> torch.device:
     """Adam counts its steps on the CPU."""
     return torch.device("cpu") if key == "step" else device
-
-
-def _checked(initial: Tensor, shape: tuple[int, int]) -> Tensor:
-    if tuple(initial.shape) != shape or not bool(initial.isfinite().all()) or not bool(initial.any(1).all()):
-        raise ConfigError(
-            f"Expected the initial prototypes to be {shape[0]} finite directions of {shape[1]} channels, none of them zero, but "
-            f"got {tuple(initial.shape)}. Ask for as many classes as there are initial prototypes, on the features that they "
-            "belong to."
-        )
-    return initial.detach().float()
-
-
-def _finite(loss: float, step: int) -> float:
-    if not math.isfinite(loss):
-        raise DatasetError(
-            f"Expected the loss of step {step} to be finite, but got {loss}. The features of an image hold NaN or infinity: "
-            "extract them again."
-        )
-    return loss
-
-
-def _check_settings(num_images: int, num_clusters: int, config: FitConfig, seed: int) -> None:
-    if num_images < 1:
-        raise DatasetError("Expected at least one image to fit prototypes to, but got none.")
-    minima = {
-        "num_clusters": (num_clusters, 1),
-        "seed": (seed, 0),
-        "batch_size": (config.batch_size, 1),
-        "teacher_every": (config.teacher_every, 1),
-        "vote_stride": (config.vote_stride, 1),
-        "pixels_per_image": (config.pixels_per_image, 1),
-        "pca_images": (config.pca_images, 1),
-        "cluster_restarts": (config.cluster_restarts, 1),
-        "max_proposals": (config.max_proposals, 1),
-        "tokens_per_proposal": (config.tokens_per_proposal, 0),
-        "checkpoint_every": (config.checkpoint_every, 1),
-    }
-    if num_clusters > MAX_CLASSES:
-        raise ConfigError(f"Expected num_clusters to be at most {MAX_CLASSES}, but got {num_clusters}: 255 means ignored.")
-    for name, (value, minimum) in minima.items():
-        if value is not None and value < minimum:
-            raise ConfigError(f"Expected {name} to be {minimum} or more, but got {value}.")
-    if not 0.0 <= config.proposal_weight <= 1.0:
-        raise ConfigError(f"Expected proposal_weight to be an exponent between 0 and 1, but got {config.proposal_weight}.")
-    if not 0.0 <= config.min_agreement <= 1.0:
-        raise ConfigError(f"Expected min_agreement to be a share between 0 and 1, but got {config.min_agreement}.")
-    if config.feature_norm is not None and not 0.0 < config.feature_norm < math.inf:
-        raise ConfigError(f"Expected feature_norm to be positive, or None to keep the features, but got {config.feature_norm}.")
-    if config.method not in get_args(Method):
-        raise ConfigError(f"Expected method to be one of {', '.join(get_args(Method))}, but got {config.method!r}.")

@@ -32,9 +32,9 @@ def class_of_each(teacher: Tensor, proposals: ProposalMeans) -> Tensor:
 def proposal_loss(student: Tensor, proposals: ProposalMeans, classes: Tensor, *, gamma: float, proposal_weight: float) -> Tensor:
     """M-step loss: focal cross-entropy to the classes of the E-step.
 
-    Mean over proposals, weighted by ``area ** proposal_weight``, of ``w_y * CE``; the cross-entropy of a proposal is the mean over
-    its tokens, or that of its mean feature if it has none. The class weights w come from the mean probabilities over the area, as
-    in the publication.
+    Mean over proposals, weighted by ``area ** proposal_weight``, of ``w_y * CE``; the cross-entropy of a proposal is the mean of
+    that of its tokens, or that of its mean feature if it has none. The class weights w come from the mean probabilities over
+    the area, as in the publication.
 
     Args:
         student: (K, C) float32 effective prototypes, for unit features; the loss is differentiable in them.
