@@ -82,7 +82,15 @@ def small_config():
         num_clusters=3,
         features=dataclasses.replace(base.features, size=64),
         fit=dataclasses.replace(
-            base.fit, min_steps=10, epochs=1, kmeans_epochs=1, baseline_epochs=1, checkpoint_every=4, pixels_per_image=64
+            base.fit,
+            cluster_restarts=4,
+            proposal_steps=10,
+            min_steps=10,
+            epochs=1,
+            kmeans_epochs=1,
+            baseline_epochs=1,
+            checkpoint_every=4,
+            pixels_per_image=64,
         ),
     )
 

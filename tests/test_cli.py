@@ -159,13 +159,13 @@ def test_some_bad_inputs_exit_with_3(photographs, tmp_path):
         (["--classes", "255"], 2, "between 2 and 254"),
         (["--backbone", "dino_vits9"], 2, "Did you mean 'dino_vits8'"),
         (["--preset", "papr"], 2, "Did you mean 'paper'"),
-        (["--method", "magic"], 2, "em or baseline"),
+        (["--method", "magic"], 2, "em, clusters or baseline"),
         (["--device", "quantum"], 2, "quantum"),
         (["--weights", "none.pth"], 2, "none.pth"),
         (["--no-such-option"], 2, "--no-such-option"),
         (["--threshold", "7"], 2, "cosine similarity"),
         (["--threshold", "automatic"], 2, "--threshold to be auto, or a cosine similarity"),
-        (["--init", "random"], 2, "--init to be pca or head"),
+        (["--init", "random"], 2, "--init to be proposals, pca or head"),
     ],
 )
 def test_wrong_settings_exit_with_2_and_say_why(arguments, code, message, photographs, tmp_path):
