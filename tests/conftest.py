@@ -115,7 +115,7 @@ class CuttingProgress(Silent):
         self.present, self.count = "", 0
 
     def start(self, stage, total, done=0):
-        self.present, self.count = stage, 0
+        self.present, self.count = stage, done
 
     def advance(self, steps=1):
         self.count += steps
