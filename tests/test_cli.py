@@ -122,16 +122,16 @@ def test_evaluate_writes_the_promised_record(photographs, tmp_path):
         labels = np.where(sky, 0, 3).astype(np.uint8)
         labels[:4] = 11
         Image.fromarray(labels).save(camvid / "valannot" / path.name)
-    assert run("segment", camvid / "val", "--out", tmp_path / "run", *FAST).exit_code == 0
+    assert run("segment", camvid / "val", "--out", tmp_path / "run", "--backbone", "texture", *FAST).exit_code == 0
     scores = tmp_path / "scores.json"
     arguments = ["--model", tmp_path / "run", "--dataset", "camvid", "--root", camvid, "--split", "val", "--json", scores]
     result = run("evaluate", *arguments, "--flip", "--crf")
     assert result.exit_code == 0, text(result)
     record = json.loads(scores.read_text())
-    assert 0.5 < record["accuracy"] <= 1.0
+    assert 0.8 < record["accuracy"] <= 1.0
     assert 0.0 < record["miou"] <= 1.0
     assert record["per_class_iou"]["car"] is None
-    assert record["per_class_iou"]["sky"] > 0.3
+    assert record["per_class_iou"]["sky"] > 0.8
     assert set(record["cluster_to_class"]) == {"0", "1", "2"}
     assert record["n_images"] == 4
 
