@@ -82,7 +82,15 @@ def small_config():
         num_clusters=3,
         features=dataclasses.replace(base.features, size=64),
         fit=dataclasses.replace(
-            base.fit, min_steps=10, epochs=1, kmeans_epochs=1, baseline_epochs=1, checkpoint_every=4, pixels_per_image=64
+            base.fit,
+            cluster_restarts=4,
+            proposal_steps=10,
+            min_steps=10,
+            epochs=1,
+            kmeans_epochs=1,
+            baseline_epochs=1,
+            checkpoint_every=4,
+            pixels_per_image=64,
         ),
     )
 
@@ -107,7 +115,7 @@ class CuttingProgress(Silent):
         self.present, self.count = "", 0
 
     def start(self, stage, total, done=0):
-        self.present, self.count = stage, 0
+        self.present, self.count = stage, done
 
     def advance(self, steps=1):
         self.count += steps

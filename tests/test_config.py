@@ -103,7 +103,7 @@ def test_steps_scale_with_the_folder_within_bounds():
 
 
 def test_steps_on_proposals_are_fixed():
-    config = FitConfig(proposal_steps=70, teacher_every=10, checkpoint_every=100, max_steps=None)
+    config = FitConfig(proposal_steps=70, teacher_every=10, checkpoint_every=100, min_steps=20, max_steps=None)
     for start in ("proposals", "head"):
         chosen = dataclasses.replace(config, initialise=start)
         assert (chosen.on_proposals, chosen.main_steps(5), chosen.main_steps(100_000)) == (True, 70, 70)
@@ -112,9 +112,9 @@ def test_steps_on_proposals_are_fixed():
     alone = config.with_method("clusters")
     assert (alone.on_proposals, alone.main_steps(5)) == (True, 0)
     for other in ({"initialise": "pca"}, {"em_on": "pixels"}, {"method": "baseline"}):
-        chosen = dataclasses.replace(config, **other)
+        chosen = dataclasses.replace(config, epochs=30, baseline_epochs=30, **other)
         assert not chosen.on_proposals
-        assert (chosen.snapshot_distance, chosen.main_steps(367)) == (100, max(config.min_steps, 30 * 11))
+        assert (chosen.snapshot_distance, chosen.main_steps(367)) == (100, 30 * 11)
 
 
 def test_differences_name_every_leaf():

@@ -187,9 +187,9 @@ def test_models_of_earlier_versions_have_it_from_the_run_they_lie_in(model, tmp_
     record = json.loads(path.read_text())
     del record["predict"]
     path.write_text(json.dumps(record))
-    assert Model.load(tmp_path).predict == preset_config("fast").predict
+    assert Model.load(tmp_path).predict == dataclasses.replace(preset_config("fast").predict, crf_scale=1.0)
     (tmp_path / "run.json").write_text(json.dumps({"config": {"predict": {"crf": False, "max_pixels": 2000}}}))
-    assert Model.load(tmp_path).predict == PredictConfig(crf=False, max_pixels=2000)
+    assert Model.load(tmp_path).predict == PredictConfig(crf=False, max_pixels=2000, crf_scale=1.0)
 
 
 def test_other_label_maps_are_noted_without_touching_prototypes(model, tmp_path):

@@ -1,13 +1,14 @@
 """Does a criterion without labels follow the mean IoU? Measure it over many fits and their snapshots.
 
-    primaps benchmark --dataset camvid --root CAMVID --backbone mini --store STORE --out row       # makes the store
-    python tools/criterion.py --dataset camvid --root CAMVID --backbone mini --store STORE --out criterion
+    primaps benchmark --dataset camvid --root CAMVID --backbone mini --preset paper --store STORE --out row  # makes the store
+    python tools/criterion.py --dataset camvid --root CAMVID --backbone mini --preset paper --store STORE --out criterion
 
-Makes ``--fits`` short fits of at most ``--max-steps`` steps from the features in the store, with a spread of settings (steps,
-learning rate, epochs of k-means, ``feature_norm``, ``min_agreement``) and two seeds of each, which start from different halves
-of the images; ``--stored`` adds the fits that rows of PriMaPs-EM have left in the store. Of every snapshot (five per fit; of
-stored fits at most five, evenly spread) all criteria are measured on up to 512 training images, and the mean IoU on ``--split``:
-teacher, no mirroring, no CRF, one Hungarian matching per snapshot. Labels are read for the mean IoU alone.
+Makes ``--fits`` short fits on pixels of at most ``--max-steps`` steps from the features in the store, with a spread of settings
+(steps, learning rate, epochs of k-means, ``feature_norm``, ``min_agreement``) and two seeds of each, which start from different
+halves of the images; ``--stored`` adds the fits that rows of PriMaPs-EM have left in the store. Of every snapshot (five per fit;
+of stored fits at most five, evenly spread) all criteria are measured on up to 512 training images, and the mean IoU on
+``--split``: teacher, no mirroring, no CRF, one Hungarian matching per snapshot. Labels are read for the mean IoU alone. A preset
+that stores no other view than the plain one leaves out ``agreement``.
 
 Prints n, Pearson's and Spearman's coefficient over the last snapshots of all fits, over all snapshots, and within fits, and
 writes them with all values to ``OUT/criterion.json``. Resumable: run it again; ``--fits`` may grow. The store is only read.
@@ -46,6 +47,10 @@ from primaps.store import FeatureStore, fingerprint, hold, read_json, release, w
 from primaps.terminal import TerminalProgress, make_console
 
 FORMAT: Final = 1
+UNMEASURED: Final = {
+    "agreement": "the plain view is stored only",
+    "resampling": "no two fits differ by their seed alone",
+}
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ def lines(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     found = [head]
     for name, one in summaries.items():
         if not one["fits"]:
-            found.append(f"{name:{width}}  not measured: no two fits differ by their seed alone")
+            found.append(f"{name:{width}}  not measured: {UNMEASURED[name]}")
             continue
         cells = [_cell(one[kind]) for kind in ("across_fits", "across_snapshots", "within_fits")]
         choice = [one["choice"][f"snapshot_{kind}"] for kind in ("chosen", "last", "best")]

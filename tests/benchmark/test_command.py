@@ -27,10 +27,12 @@ def text(result):
 
 
 def test_a_row_and_a_table_from_the_command_line(scenes, tmp_path, monkeypatch):
-    short = dataclasses.replace(preset_config("fast"), fit=FitConfig(min_steps=4, max_steps=4))
+    short = dataclasses.replace(
+        preset_config("fast"), fit=FitConfig(cluster_restarts=4, proposal_steps=4, min_steps=4, max_steps=4)
+    )
     monkeypatch.setattr("primaps.benchmark.row.preset_config", lambda name: short)
     options = ("--dataset", "folder", "--root", scenes, "--backbone", "texture", "--preset", "fast", "--size", 32, "--limit", 3)
-    for method in ("baseline", "em"):
+    for method in ("baseline", "clusters", "em"):
         out = tmp_path / method
         result = run(*options, "--method", method, "--out", out, "--store", tmp_path / "store", "--device", "cpu")
         assert result.exit_code == 0, text(result)
@@ -38,12 +40,13 @@ def test_a_row_and_a_table_from_the_command_line(scenes, tmp_path, monkeypatch):
         assert json.loads((out / "metrics.json").read_text("utf-8"))["row"]["method"] == method
         assert (out / "row.md").read_text("utf-8") in result.stdout
         assert (out / "row.tex").exists()
-    result = run("--table", tmp_path / "baseline", tmp_path / "em", "--out", tmp_path / "table")
+    result = run("--table", tmp_path / "baseline", tmp_path / "clusters", tmp_path / "em", "--out", tmp_path / "table")
     assert result.exit_code == 0, text(result)
     markdown, latex = ((tmp_path / "table" / f"table.{end}").read_text("utf-8") for end in ("md", "tex"))
     assert markdown in result.stdout
     assert latex in result.stdout
-    assert [line.split(" | ")[0] for line in markdown.splitlines() if line.startswith("| ")][1:] == ["| Baseline", "| PriMaPs-EM"]
+    methods = [line.split(" | ")[0] for line in markdown.splitlines() if line.startswith("| ")]
+    assert methods[1:] == ["| Baseline", "| Clusters of proposals", "| PriMaPs-EM"]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,7 @@ def test_heads_say_what_they_are(tmp_path):
 
 
 def test_several_heads_from_the_command_line(trees, texture_head, tmp_path, monkeypatch):
-    short = dataclasses.replace(preset_config("fast"), fit=FitConfig(min_steps=2, max_steps=2))
+    short = dataclasses.replace(preset_config("fast"), fit=FitConfig(proposal_steps=2))
     monkeypatch.setattr("primaps.benchmark.row.preset_config", lambda name: short)
     root = trees.write_potsdam(tmp_path / "potsdam")
     second = load_head(texture_head)

@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from primaps.benchmark.heads import Head, heads, pixel_scores, variant_label_map
 from primaps.benchmark.selection import last
+from primaps.config import PredictConfig
 from primaps.evaluation.probe import LinearProbe
 from primaps.proposals.crf import dense_crf
 from primaps.prototypes.fit_state import Snapshot
@@ -54,17 +55,21 @@ def test_scores_are_those_of_upsampled_features(head):
     torch.testing.assert_close(scores, plain_scores(features, head), atol=1e-4, rtol=1e-4)
 
 
+FULL = PredictConfig(crf_scale=1.0)
+
+
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
 def test_label_maps_with_and_without_crf(head):
     features = features_of_different_norm()
     scores = plain_scores(features, head)
-    plain = variant_label_map(features, head, None, SIDE)
+    plain = variant_label_map(features, head, None, SIDE, FULL)
     assert plain.dtype == np.uint8
     assert (plain == scores.argmax(0).numpy()).mean() > 0.999
-    refined = variant_label_map(features, head, picture(), SIDE)
+    refined = variant_label_map(features, head, picture(), SIDE, FULL)
     posterior = dense_crf(picture(), torch.log_softmax(scores, dim=0).numpy())
     assert (refined == np.asarray(posterior).argmax(0)).mean() > 0.995
     assert (refined != plain).any()
+    assert (variant_label_map(features, head, picture(), SIDE, PredictConfig()) != refined).any()
 
 
 def test_heads_of_em_and_of_the_baseline():

@@ -22,6 +22,7 @@ from primaps.run import Run, RunFolder
 from primaps.types import ClusterAssignment, View
 
 STEPS = {"batch_size": 3, "epochs": 2, "kmeans_epochs": 2, "baseline_epochs": 4, "min_steps": 1, "pixels_per_image": 64}
+STEPS |= {"proposal_steps": 4, "cluster_restarts": 4}
 ROW = Row("folder", "texture", preset="fast", size=64, probe_steps=20, fit=STEPS, clusters=5)
 
 
@@ -69,7 +70,10 @@ def test_the_confusion_matrix_is_that_of_the_headline_after_matching(measured, s
     expected = np.zeros((4, 4), dtype=np.int64)
     for truth, counts in enumerate(scores["confusion"]):
         for cluster, count in enumerate(counts):
-            expected[truth, scores["cluster_to_class"][str(cluster)]] += count
+            meaning = scores["cluster_to_class"][str(cluster)]
+            assert count == 0 or meaning != 255
+            if count:
+                expected[truth, meaning] += count
     ((table, names),) = seen
     assert np.array_equal(table, expected)
     assert names == ("sky", "hill", "disc", "absent")
@@ -94,7 +98,8 @@ def test_panels_show_truth_proposals_and_votes_of_training_images(measured, scen
             found = np.unique(panel.pseudo_label[inside])
             assert len(found) == 1
             counts = np.bincount(classes[inside], minlength=5)
-            if counts.max() / inside.sum() >= run.config.fit.min_agreement + 0.01:  # threads may round single pixels
+            first, second = np.sort(counts)[[-1, -2]]
+            if first > second + 0.01 * inside.sum():  # threads may round single pixels
                 voted += 1
                 assert found[0] == assignment.cluster_to_class[counts.argmax()]
         assert panel.prediction.shape == (64, 64)

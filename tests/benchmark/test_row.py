@@ -108,10 +108,29 @@ def test_more_clusters_than_classes_but_not_fewer():
 
 @given(st.integers(1, 60_000), st.integers(1, 60), st.integers(1, 2000))
 def test_never_too_many_snapshots(num_images, epochs, min_steps):
-    fit = FitConfig(epochs=epochs, min_steps=min_steps, max_steps=None)
+    fit = FitConfig(em_on="pixels", epochs=epochs, min_steps=min_steps, max_steps=None)
     distance = snapshot_distance(fit, num_images)
     assert distance >= fit.steps_per_epoch(num_images)
     assert fit.main_steps(num_images) / distance <= MAX_SNAPSHOTS
+
+
+def test_what_a_fit_on_proposals_keeps():
+    for num_images, distance in ((7, 2), (100, 3), (2975, 10)):
+        assert ROW.config(backbone(8), 27, num_images).fit.snapshot_distance == distance
+    assert ROW.config(backbone(8), 27, 2975).fit.on_proposals
+
+
+def test_agreement_needs_views_to_compare_the_classes_in():
+    row = dataclasses.replace(ROW, select="agreement")
+    with pytest.raises(ConfigError, match=r"default keeps the plain one only\. Give --preset paper, or leave --select out"):
+        row.config(backbone(8), 27, 10)
+    assert dataclasses.replace(row, preset="paper").config(backbone(8), 27, 10).features.flip
+
+
+def test_the_method_of_a_row_is_its_own():
+    for method, expected in (("clusters", "clusters"), ("baseline", "baseline"), ("em", "em")):
+        row = dataclasses.replace(ROW, method=method, fit={"method": "em", "cluster_restarts": 3})
+        assert row.config(backbone(8), 27, 10).fit.method == expected
 
 
 def test_the_backbone_carries_the_head_of_the_row(texture, texture_head):

@@ -12,7 +12,7 @@ from primaps.errors import ConfigError
 from primaps.features.backbone import load_backbone
 from primaps.features.heads.files import load_head, save_head
 
-ROW = Row("potsdam", "texture", head="stego", preset="fast", size=40, probe_steps=5, fit={"min_steps": 2, "max_steps": 2})
+ROW = Row("potsdam", "texture", head="stego", preset="fast", size=40, probe_steps=5, fit={"proposal_steps": 2})
 
 
 @pytest.fixture

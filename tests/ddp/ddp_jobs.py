@@ -20,8 +20,9 @@ from primaps.segmenter import Segmenter, evaluate
 from primaps.types import View
 
 SMALL = FitConfig(
-    initialise="pca",
-    em_on="pixels",
+    cluster_restarts=3,
+    tokens_per_proposal=2,
+    proposal_steps=7,
     batch_size=3,
     epochs=3,
     kmeans_epochs=3,
@@ -34,6 +35,14 @@ SMALL = FitConfig(
     checkpoint_every=2,
 )
 CLASSES = 4
+KINDS = {
+    "em": {"initialise": "pca"},
+    "baseline": {"method": "baseline"},
+    "proposals": {},
+    "proposals, few": {"max_proposals": 13},
+    "proposals, then pixels": {"em_on": "pixels"},
+    "clusters": {"method": "clusters"},
+}
 
 
 def serve(place, connections):
@@ -87,10 +96,10 @@ class Memory:
         self.saved.append(state)
 
 
-def fit(place, method, count, exact=False, state=None, compiled=True):
+def fit(place, kind, count, exact=False, state=None, compiled=True):
     """Fitted prototypes, the images that were read, and the states that were saved."""
     source, memory = Blocks(count), Memory(state)
-    config = dataclasses.replace(SMALL, method=method, pixels_per_image=None if exact else 64)
+    config = dataclasses.replace(SMALL, **KINDS[kind], pixels_per_image=None if exact else 64)
     group = None if place is None else place.group
     with contextlib.nullcontext() if compiled else plain():
         result = fit_prototypes(source, CLASSES, config, seed=5, checkpoint=memory, group=group)

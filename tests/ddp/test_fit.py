@@ -47,10 +47,24 @@ def test_more_processes_than_images_are_refused(pool):
         pool("fit", "em", 1)
 
 
-@pytest.mark.parametrize("method", ["em", "baseline"])
+@pytest.mark.parametrize("kind", ["proposals", "proposals, few", "proposals, then pixels", "clusters"])
+def test_the_same_prototypes_from_proposals(pool, jobs, kind):
+    alone = jobs.fit(None, kind, 21)  # more images than two processes read before they exchange them
+    both = pool("fit", kind, 21)
+    for found in both:
+        assert_same(found["result"], alone["result"])
+    for state, expected in zip(both[0]["saved"], alone["saved"], strict=True):
+        assert state.keys() == expected.keys()
+        assert all(torch.equal(state[name], expected[name]) for name in state)
+    if kind == "proposals":
+        assert max(len(found["read"]) for found in both) < 0.7 * len(alone["read"])
+
+
+@pytest.mark.parametrize("method", ["em", "baseline", "proposals", "clusters"])
 def test_two_processes_go_on_where_one_stopped(pool, jobs, method):
     alone = jobs.fit(None, method, 7)
-    for state in alone["saved"][1:-1]:
+    assert alone["saved"]
+    for state in alone["saved"][1:-1] or alone["saved"]:
         resumed = pool("fit", method, 7, False, state)
         for found in resumed:
             assert_same(found["result"], alone["result"])

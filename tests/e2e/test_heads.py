@@ -102,7 +102,7 @@ def test_contradictions_show_before_the_work(photographs, texture_head, tmp_path
     for options, reason in (
         (["--backbone", "texture", "--init", "head"], "Expected a head with cluster centres to start from"),
         (["--head", texture_head, "--init", "head", "--classes", 5], "as the head has cluster centres, 3, but got 5"),
-        (["--head", texture_head, "--init", "random"], "Expected --init to be pca or head, but got 'random'"),
+        (["--head", texture_head, "--init", "random"], "Expected --init to be proposals, pca or head, but got 'random'"),
     ):
         result = run("segment", photographs, "--out", out, *FAST, *options)
         assert result.exit_code == 2

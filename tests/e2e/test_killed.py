@@ -23,6 +23,10 @@ def unfinished_fit(out):
     return (out / "model" / "checkpoint.safetensors").exists()
 
 
+def half_a_fit(out):
+    return (out / "model" / "snapshots" / "step-0000040.safetensors").exists()
+
+
 def first_label_map(out):
     return any((out / "labels").rglob("*.png"))
 
@@ -34,7 +38,8 @@ def last_label_map(out):
 # How to tell from outside that a stage has begun, and for how many seconds it lasts at the very least.
 STAGES = {
     "proposals": (first_proposal, 0.2),
-    "fit": (unfinished_fit, 1.0),
+    "fit": (unfinished_fit, 0.05),
+    "half a fit": (half_a_fit, 0.03),
     "label maps": (first_label_map, 0.05),
     "report": (last_label_map, 0.05),
 }
@@ -119,7 +124,10 @@ def test_killed_in_every_stage_and_started_again(photos, undisturbed, start_prim
 def test_killed_twice_in_one_stage(photos, undisturbed, start_primaps, primaps, tmp_path):
     arguments = ("segment", photos, "--out", tmp_path / "run", *OPTIONS)
     generator = random.Random(SEED + 1)
-    moments = [kill_within("fit", start_primaps(*arguments), tmp_path / "run", generator) for _ in range(2)]
+    moments = []
+    for stage in ("fit", "half a fit"):
+        moments.append(kill_within(stage, start_primaps(*arguments), tmp_path / "run", generator))
+        assert not (tmp_path / "run" / "model" / "model.json").exists(), "the fit was over"
     result = primaps(*arguments)
     assert result.returncode == 0, (moments, result.stderr)
     assert contents(tmp_path / "run") == undisturbed, moments

@@ -78,17 +78,26 @@ def test_two_runs_are_equal_byte_for_byte_and_a_second_call_does_nothing(photogr
 
 
 @pytest.mark.parametrize(
-    ("stage", "step"), [("proposals", 2), ("fit: kmeans", 3), ("fit: em", 7), ("label maps", 2), ("report", 1)]
+    ("stage", "step", "start"),
+    [
+        ("proposals", 2, "proposals"),
+        ("fit: clusters", 3, "proposals"),
+        ("fit: em", 7, "proposals"),
+        ("fit: kmeans", 3, "pca"),
+        ("fit: em", 7, "pca"),
+        ("label maps", 2, "proposals"),
+        ("report", 1, "proposals"),
+    ],
 )
-def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, photographs, tmp_path, texture, small_config, cutting):
-    segment(photographs, tmp_path / "whole", texture, small_config)
+def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, start, photographs, tmp_path, texture, small_config, cutting):
+    config = dataclasses.replace(small_config, fit=dataclasses.replace(small_config.fit, initialise=start))
+    segment(photographs, tmp_path / "whole", texture, config)
     out = tmp_path / "cut"
     with cutting.short():
-        segment(photographs, out, texture, small_config, progress=cutting.at(stage, step))
+        segment(photographs, out, texture, config, progress=cutting.at(stage, step))
     finished = stamps(out, "proposals", "labels")
-    if stage.startswith("fit"):
-        assert (out / "model" / "checkpoint.safetensors").exists()
-    segment(photographs, out, texture, small_config)
+    assert (out / "model" / "checkpoint.safetensors").exists() is (stage in {"fit: kmeans", "fit: em"})
+    segment(photographs, out, texture, config)
     assert contents(out) == contents(tmp_path / "whole")
     assert {name: stamp for name, stamp in stamps(out, "proposals", "labels").items() if name in finished} == finished
     assert not (out / "model" / "checkpoint.safetensors").exists()
@@ -216,17 +225,26 @@ def test_predict_images_agrees_with_segment(photographs, tmp_path, texture, smal
             np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
 
 
+def with_views(config):
+    """Mirrored and in one photometric draw."""
+    return dataclasses.replace(config, features=dataclasses.replace(config.features, flip=True, photometric_views=1))
+
+
 def test_views_of_an_image_do_not_depend_on_its_neighbours(photographs, tmp_path, texture, small_config):
-    whole = pipeline.open_run([photographs], tmp_path / "whole", texture, small_config)
+    config = with_views(small_config)
+    whole = pipeline.open_run([photographs], tmp_path / "whole", texture, config)
     pipeline.extract(whole)
-    single = pipeline.open_run([photographs / "p2.png"], tmp_path / "single", texture, small_config)
+    single = pipeline.open_run([photographs / "p2.png"], tmp_path / "single", texture, config)
     pipeline.extract(single)
-    for view in cached_views(small_config):
+    assert len(cached_views(config)) == 4
+    for view in cached_views(config):
         assert torch.equal(whole.store.features("p2.png", view), single.store.features("p2.png", view))
 
 
 def test_cached_views_hold_the_plain_one_first(small_config):
-    assert cached_views(small_config) == (View(), View(flip=True), View(photometric=0), View(flip=True, photometric=0))
+    assert cached_views(small_config) == (View(),)
+    expected = (View(), View(flip=True), View(photometric=0), View(flip=True, photometric=0))
+    assert cached_views(with_views(small_config)) == expected
 
 
 def test_another_command_in_the_folder_leaves_report_and_fit_alone(photographs, tmp_path, texture, small_config):

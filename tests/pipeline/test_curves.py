@@ -101,7 +101,7 @@ def test_a_killed_run_ends_with_the_same_snapshots_and_curves(run, photographs, 
 
 
 def test_snapshots_of_an_earlier_fit_do_not_stay(run, photographs, texture, small_config):
-    short = dataclasses.replace(small_config, fit=dataclasses.replace(small_config.fit, min_steps=5))
+    short = dataclasses.replace(small_config, fit=dataclasses.replace(small_config.fit, proposal_steps=5))
     pipeline.segment(opened(photographs, run.folder.root, texture, short, overwrite=True))
     assert sorted(path.name for path in (run.folder.model / "snapshots").iterdir()) == ["step-0000004.safetensors"]
     model = Model.load(run.folder.model)

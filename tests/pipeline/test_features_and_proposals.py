@@ -40,9 +40,17 @@ class Counting(torch.nn.Module):
         return self.backbone.forward(batch)
 
 
+def small(preset):
+    """At 96 pixels, with every kind of view."""
+    config = preset_config(preset)
+    features = dataclasses.replace(
+        config.features, size=96, flip=True, photometric_views=max(1, config.features.photometric_views)
+    )
+    return dataclasses.replace(config, features=features)
+
+
 def test_a_mirror_equivariant_backbone_sees_every_image_once():
-    config = preset_config("default")
-    config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=96))
+    config = small("default")
     views = cached_views(config)
     fast, plain = (Counting(load_backbone("mini", device="cpu"), flag) for flag in (True, False))
     found, proposals = features_and_proposals(PHOTO, fast, config, views, 0.7)
@@ -57,8 +65,7 @@ def test_a_mirror_equivariant_backbone_sees_every_image_once():
 
 
 def test_with_a_head_features_are_codes_and_proposals_those_of_the_plain_backbone(texture, texture_head):
-    config = preset_config("default")
-    config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=96))
+    config = small("default")
     views = cached_views(config)
     headed = load_backbone("texture", device="cpu", head=texture_head)
     plain, proposals = features_and_proposals(PHOTO, texture, config, views, 0.7)
@@ -105,11 +112,6 @@ def several(backbone, size):
     images = [IMAGE, IMAGE[::-1].copy(), 255 - IMAGE]
     photos = [Photo(image, *image.shape[:2], f"{number:064}") for number, image in enumerate(images)]
     return photos, torch.cat([backbone.preprocess(photo.image, size) for photo in photos])
-
-
-def small(preset):
-    config = preset_config(preset)
-    return dataclasses.replace(config, features=dataclasses.replace(config.features, size=96))
 
 
 @pytest.mark.parametrize(("name", "preset"), [("mini", "default"), ("texture", "paper"), ("texture", "fast")])

@@ -36,11 +36,11 @@ def opened(photographs, out, backbone, config, progress=None):
 
 
 def test_a_killed_fit_shows_what_it_did_and_goes_on_without_repeating(photographs, tmp_path, texture, small_config, cutting):
-    """10 steps of EM, snapshots after 4 and 8; killed in step 2 of k-means, after 3, 6 and 9 steps of EM."""
+    """10 steps of EM, snapshots after 4 and 8; killed in start 2 of k-means, after 3, 6 and 9 steps of EM."""
     logs = tmp_path / "logs"
     expected = pipeline.fit(opened(photographs, tmp_path / "whole", texture, small_config))
     losses = list(expected.fit.losses)
-    for phase, step, shown, kept in (("kmeans", 2, 0, []), ("em", 3, 3, []), ("em", 6, 6, [4]), ("em", 9, 9, [4, 8])):
+    for phase, step, shown, kept in (("clusters", 2, 0, []), ("em", 3, 3, []), ("em", 6, 6, [4]), ("em", 9, 9, [4, 8])):
         run = opened(photographs, tmp_path / "run", texture, small_config, cutting.at(f"fit: {phase}", step))
         with cutting.short():
             pipeline.fit(run, events=logs)

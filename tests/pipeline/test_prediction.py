@@ -5,11 +5,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from primaps.config import PredictConfig
+from primaps.config import CRFConfig, PredictConfig
 from primaps.errors import ConfigError
 from primaps.model import Model
 from primaps.pipeline import prediction
 from primaps.pipeline.prediction import image_features, label_map, limited_size
+from primaps.proposals.crf import dense_crf
+from primaps.proposals.extract import enlarge_nearest, shrink
+from primaps.prototypes.classifier import label_map_from_logits
 from primaps.types import FitResult
 
 PLAIN = PredictConfig(crf=False)
@@ -132,15 +135,43 @@ def two_halves(height=40, width=60, edge=26):
     return image, features
 
 
-def test_the_crf_moves_boundaries_to_the_edges_of_the_image():
-    image, features = two_halves()
+@pytest.mark.parametrize(("scale", "size", "agreement"), [(1.0, (40, 60), 0.99), (0.5, (80, 120), 59 / 60)])
+def test_the_crf_moves_boundaries_to_the_edges_of_the_image(scale, size, agreement):
+    """At half of each side up to a pixel of that size."""
+    edge = size[1] * 13 // 30
+    image, features = two_halves(*size, edge)
     model = model_of(torch.eye(2))
-    expected = np.zeros((40, 60), dtype=np.uint8)
-    expected[:, 26:] = 1
-    plain = label_map(features, model, (40, 60), PLAIN)
-    refined = label_map(features, model, (40, 60), PredictConfig(crf=True), image)
+    expected = np.zeros(size, dtype=np.uint8)
+    expected[:, edge:] = 1
+    plain = label_map(features, model, size, PLAIN)
+    refined = label_map(features, model, size, PredictConfig(crf_scale=scale), image)
     assert (plain == expected).mean() < 0.95
-    assert (refined == expected).mean() > 0.99
+    assert (refined == expected).mean() >= agreement
+
+
+@pytest.mark.parametrize(("size", "max_pixels"), [((40, 60), 10_000), ((41, 59), 1200)])
+def test_the_crf_at_all_of_each_side_is_that_of_the_image(size, max_pixels):
+    image, features = two_halves(*size)
+    model = random_model(7, 2)
+    working = shrink(torch.tensor(image), max_pixels)
+    scores = torch.log_softmax(plain_logits(features, model.prototypes), dim=0)
+    expected = enlarge_nearest(dense_crf(working, scores).argmax(0), *size)
+    found = label_map(features, model, size, PredictConfig(crf_scale=1.0, max_pixels=max_pixels), image)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_crf_at_half_of_each_side_agrees_on_most_pixels(photograph, texture):
+    image = photograph.repeat(3, 0).repeat(3, 1)
+    features, model = image_features(texture, image, 160), random_model(5, texture.dim)
+    full, half = (label_map(features, model, (180, 240), PredictConfig(crf_scale=scale), image) for scale in (1.0, 0.5))
+    assert len(np.unique(full)) > 2
+    assert 0.95 < (full == half).mean() < 1.0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2)])
+def test_no_side_of_a_tiny_image_vanishes(size):
+    image = np.zeros((*size, 3), dtype=np.uint8)
+    assert label_map(random_features(), random_model(), size, PredictConfig(crf_scale=0.1), image).shape == size
 
 
 def test_the_crf_of_a_shrunk_photograph_is_enlarged_to_its_own_size():
@@ -150,12 +181,16 @@ def test_the_crf_of_a_shrunk_photograph_is_enlarged_to_its_own_size():
     np.testing.assert_array_equal(label_map(features, model, (120, 180), config, image), small.repeat(3, 0).repeat(3, 1))
 
 
-@pytest.mark.parametrize(("num_clusters", "max_pixels", "expected"), [(2, 10_000, 2400), (2, 1024, 1024), (100, 10_000, 600)])
-def test_the_crf_works_at_fewer_pixels_for_many_classes(num_clusters, max_pixels, expected, monkeypatch):
+@pytest.mark.parametrize(
+    ("num_clusters", "max_pixels", "scale", "expected"),
+    [(2, 10_000, 1.0, 2400), (2, 1024, 1.0, 1024), (100, 10_000, 1.0, 600), (2, 10_000, 0.5, 600), (100, 10_000, 0.5, 150)],
+)
+def test_the_crf_works_at_fewer_pixels_for_many_classes(num_clusters, max_pixels, scale, expected, monkeypatch):
     shapes = []
 
-    def watched(image, scores):
+    def watched(image, scores, config):
         shapes.append((image.shape[0] * image.shape[1], scores.shape[0]))
+        assert config == dataclasses.replace(CRFConfig(), bilateral_sxy=scale * CRFConfig().bilateral_sxy)
         torch.testing.assert_close(scores.exp().sum(0), torch.ones(4, 6))  # log-probabilities
         return F.interpolate(scores[None], size=image.shape[:2], mode="bilinear")[0].softmax(0)
 
@@ -163,12 +198,27 @@ def test_the_crf_works_at_fewer_pixels_for_many_classes(num_clusters, max_pixels
     monkeypatch.setattr(prediction, "POSTERIOR_LIMIT", 60_000)
     image, features = two_halves()
     model = random_model(num_clusters, 2)
-    labels = label_map(features, model, (40, 60), PredictConfig(crf=True, max_pixels=max_pixels), image)
+    labels = label_map(features, model, (40, 60), PredictConfig(max_pixels=max_pixels, crf_scale=scale), image)
     (pixels, classes), *rest = shapes
     assert not rest
     assert classes == num_clusters
     assert 0.9 * expected <= pixels <= expected
     assert labels.shape == (40, 60)
+
+
+def test_posteriors_of_large_images_are_enlarged_to_max_pixels(monkeypatch):
+    sizes = []
+
+    def watched(posterior, size):
+        sizes.append((tuple(posterior.shape[1:]), size))
+        return label_map_from_logits(posterior, size)
+
+    monkeypatch.setattr(prediction, "label_map_from_logits", watched)
+    image, features = two_halves(150, 200, 88)
+    found = label_map(features, model_of(torch.eye(2)), (600, 800), PredictConfig(max_pixels=7500), image)
+    assert sizes == [((38, 50), (75, 100))]
+    assert found.shape == (600, 800)
+    assert abs(int((found == 0).sum(1)[0]) - 4 * 88) <= 16  # a pixel of the CRF; half way between two tokens would be 400
 
 
 def test_the_crf_without_an_image_is_refused():

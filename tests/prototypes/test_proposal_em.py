@@ -21,7 +21,7 @@ def proposals(count=7, tokens=3, channels=5, seed=0):
 
 
 def plain_loss(student, found, classes, gamma, exponent):
-    """Loss and gradient, proposal by proposal: half of the mean feature, half of the tokens; all of the mean without tokens."""
+    """Loss and gradient, proposal by proposal: the mean over its tokens; of the mean feature where there are none."""
     student, features, areas, tokens = (
         each.detach().double().numpy() for each in (student, found.features, found.areas, found.tokens)
     )
@@ -32,7 +32,7 @@ def plain_loss(student, found, classes, gamma, exponent):
 
     parts = []  # per proposal: share in its loss, and vector
     for mean, mine in zip(features, tokens, strict=True):
-        parts.append([(0.5, mean), *((0.5 / len(mine), token) for token in mine)] if len(mine) else [(1.0, mean)])
+        parts.append([(1 / len(mine), token) for token in mine] if len(mine) else [(1.0, mean)])
     average = sum(area * share * softmax(vector) for area, part in zip(areas, parts, strict=True) for share, vector in part)
     focal = (1 - average / areas.sum()) ** gamma
     loss, gradient = 0.0, np.zeros_like(student)

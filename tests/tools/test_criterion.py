@@ -49,14 +49,14 @@ def store(scenes, texture, tmp_path_factory):
     """A store that a row with two seeds has left."""
     out = tmp_path_factory.mktemp("row")
     fit = {"batch_size": 3, "min_steps": 1, "max_steps": 6, "pixels_per_image": 64}
-    row = Row("folder", "texture", size=48, seeds=2, probe_steps=5, fit=fit)
+    row = Row("folder", "texture", preset="paper", size=48, seeds=2, probe_steps=5, fit=fit)
     measure_row(row, scenes, out / "row", texture, store=out / "store")
     return out / "store"
 
 
 def arguments(scenes, store, out, *more):
     given = ["--dataset", "folder", "--root", scenes, "--backbone", "texture", "--size", 48, "--store", store, "--out", out]
-    return [str(one) for one in (*given, "--device", "cpu", *more)]
+    return [str(one) for one in (*given, "--preset", "paper", "--device", "cpu", *more)]
 
 
 def contents(folder):
@@ -118,6 +118,19 @@ def test_it_goes_on_where_it_was_and_may_grow(scenes, store, tmp_path, monkeypat
     assert grown["fits"][2]["criteria"]["resampling"] is None  # its pair is not made yet
 
 
+def test_a_store_of_plain_views_leaves_out_agreement(scenes, texture, tmp_path, capsys):
+    import criterion
+
+    row = Row("folder", "texture", preset="fast", size=48, probe_steps=5, fit={"proposal_steps": 2})
+    measure_row(row, scenes, tmp_path / "row", texture, store=tmp_path / "store")
+    more = ("--preset", "fast", "--fits", 2, "--max-steps", 4)
+    assert criterion.main(arguments(scenes, tmp_path / "store", tmp_path / "out", *more)) == 0
+    result = json.loads((tmp_path / "out" / "criterion.json").read_text("utf-8"))
+    for one in result["fits"]:
+        assert [name for name, values in one["criteria"].items() if values is None] == ["agreement"]
+    assert "not measured: the plain view is stored only" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -144,6 +157,7 @@ def test_the_first_fits_stay_the_same_when_there_are_more():
     for one, other in zip(many[::2], many[1::2], strict=True):
         assert (one.seed, other.seed, one.fit) == (0, 1, other.fit)
     assert many[0].fit.main_steps(367) == 200
+    assert all((plan.fit.initialise, plan.fit.em_on) == ("pca", "pixels") for plan in many)
     assert many[0].fit.em_learning_rate == FitConfig().em_learning_rate
     assert all(plan.fit.main_steps(367) <= 200 and plan.fit.pca_images == 184 for plan in many)
     assert {plan.fit.main_steps(367) for plan in many} == {round(200 * share) for share in SPREAD["share_of_steps"]}

@@ -30,8 +30,8 @@ CRITERIA: Final = {
 
 def measure_criteria(
     run: Run, candidates: Sequence[Snapshot], losses: Sequence[float], *, cosine: bool
-) -> dict[str, list[float]]:
-    """Every criterion but ``resampling`` for every snapshot of a fit.
+) -> dict[str, list[float] | None]:
+    """Every criterion but ``resampling`` for every snapshot of a fit; no ``agreement`` if only the plain view is stored.
 
     Args:
         run: Its proposals stage is done.
@@ -39,10 +39,11 @@ def measure_criteria(
         losses: Of every step.
         cosine: Whether they classify by cosine similarity.
     """
+    compared = len(run.store.source(sampled_names(run)).views) > 1
     curves = measure_curves(run.store.source(sampled_names(run)), candidates, losses, cosine=cosine, device=_device(run))
     starts = [0, *(one.step for one in candidates[:-1])]
     return {
-        "agreement": list(most_stable(run, candidates, cosine=cosine).criterion),
+        "agreement": list(most_stable(run, candidates, cosine=cosine).criterion) if compared else None,
         "student_teacher": curves.agreement.tolist(),
         "proposals": _proposals(run, candidates, cosine=cosine),
         "balance": [_entropy(shares) / np.log(len(shares)) for shares in curves.usage],

@@ -13,6 +13,8 @@ from primaps.config import FitConfig
 
 SNAPSHOTS: Final = 5
 """Per fit, the last one included."""
+PHASES: Final[dict[str, Any]] = {"method": "em", "initialise": "pca", "em_on": "pixels"}
+"""Principal directions, k-means of the tokens, EM on pixels: what is varied are settings of these."""
 SPREAD: Final[dict[str, tuple[Any, ...]]] = {
     "share_of_steps": (1.0, 0.5, 0.25, 0.1),
     "em_learning_rate": (1e-3, 3e-4, 5e-3),
@@ -54,7 +56,7 @@ def plans(count: int, max_steps: int, num_images: int, base: FitConfig) -> list[
         chosen = {name: values[0 if pair == 0 else generator.integers(len(values))] for name, values in SPREAD.items()}
         steps = max(1, round(max_steps * float(chosen.pop("share_of_steps"))))
         # The number of steps is what ends both phases, k-means unless its epochs do.
-        fit = dataclasses.replace(base, **chosen, method="em", min_steps=1, max_steps=steps, pca_images=-(-num_images // 2))
+        fit = dataclasses.replace(base, **chosen, **PHASES, min_steps=1, max_steps=steps, pca_images=-(-num_images // 2))
         epochs = math.ceil(steps / fit.steps_per_epoch(num_images))
         found.append(Plan(seed, dataclasses.replace(fit, epochs=epochs, checkpoint_every=math.ceil(steps / SNAPSHOTS))))
     return found

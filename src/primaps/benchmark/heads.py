@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,7 +112,9 @@ def _upsampled(values: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(values[None], size=size, mode="bilinear", align_corners=False)[0]
 
 
-def variant_label_map(features: Tensor, head: Head, picture: Image | None, side: int) -> NDArray[np.uint8]:
+def variant_label_map(
+    features: Tensor, head: Head, picture: Image | None, side: int, predict: PredictConfig
+) -> NDArray[np.uint8]:
     """(side, side) uint8 label map, refined with the CRF if there is a picture for it.
 
     Args:
@@ -119,8 +122,9 @@ def variant_label_map(features: Tensor, head: Head, picture: Image | None, side:
         head: The head.
         picture: (side, side, 3) uint8 RGB, or None.
         side: In pixels.
+        predict: Settings of the CRF.
     """
-    size, config = (side, side), PredictConfig(crf=picture is not None)
+    size, config = (side, side), dataclasses.replace(predict, crf=picture is not None)
     # Which class is best does not depend on the norm of a pixel's feature, but the CRF does.
     scores = token_scores(features, head) if picture is None else pixel_scores(features, head, size)
     return labels_from_scores(scores, size, config, picture)

@@ -24,6 +24,7 @@ from primaps.evaluation.metrics import confusion
 from primaps.outputs.label_files import read_label_image, read_png_info, write_label_map
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
+from primaps.proposals.extract import scaled_constants
 from primaps.run import ALGORITHM, Run
 from primaps.store import FeatureStore, fingerprint
 from primaps.types import EvaluationResult, ImageFile
@@ -42,7 +43,8 @@ def write_label_maps(run: Run, root: Path, images: Sequence[ImageFile], store: F
     Raises:
         OutputError: If something cannot be written.
     """
-    settings = fingerprint([ALGORITHM, store.settings, dataclasses.asdict(CRFConfig())])
+    predict = run.config.predict
+    settings = fingerprint([ALGORITHM, store.settings, dataclasses.asdict(scaled_constants(CRFConfig(), predict.crf_scale))])
     identities = {(head.name, head.seed): head.identity() for head in found}
 
     def missing(image: ImageFile) -> list[tuple[Head, str, dict[str, str]]]:
@@ -61,7 +63,8 @@ def write_label_maps(run: Run, root: Path, images: Sequence[ImageFile], store: F
         features = averaged(run, store, image.name)
         picture = measured_picture(image, run.backbone, run.config) if any(_refined(variant) for _, variant, _ in todo) else None
         for head, variant, stamp in todo:
-            labels = variant_label_map(features, head, picture if _refined(variant) else None, run.config.features.size)
+            shown = picture if _refined(variant) else None
+            labels = variant_label_map(features, head, shown, run.config.features.size, predict)
             write_label_map(label_file(root, head, variant, image.name), labels, stamp)
 
     wanted = [image for image in images if missing(image)]

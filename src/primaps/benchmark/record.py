@@ -125,7 +125,7 @@ def training_panels(run: Run, part: Part, teacher: Head, assignment: ClusterAssi
     training = [_training_image(run, image) for image, _, _ in found]
     panels = []
     for (image, picture, truth), one, pseudo in zip(found, training, _voted(run, teacher, training), strict=True):
-        predicted = variant_label_map(one.teacher_features, teacher, picture, side)
+        predicted = variant_label_map(one.teacher_features, teacher, picture, side, run.config.predict)
         panels.append(
             TrainingPanel(
                 name=image.name,
@@ -151,10 +151,11 @@ def _voted(run: Run, teacher: Head, images: Sequence[TrainingImage]) -> list[NDA
     if not images:
         return []
     settings = run.config.fit
+    least = 0.0 if settings.on_proposals else settings.min_agreement
     weight = teacher.weight.to(images[0].teacher_features.device)
     if teacher.cosine:  # the norm of a token does not change its class, that of a prototype would
         weight = torch.nn.functional.normalize(weight, dim=1)
-    votes = expectation(weight, images, settings.vote_stride, settings.min_agreement)
+    votes = expectation(weight, images, settings.vote_stride, least)
     return [
         pseudo_labels(one.proposals[None].long(), vote[None])[0].cpu().numpy() for one, vote in zip(images, votes, strict=True)
     ]

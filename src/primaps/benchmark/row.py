@@ -16,6 +16,7 @@ from primaps.evaluation.probe import STEPS
 from primaps.features.heads.extractor import head_centres, head_kind
 from primaps.features.heads.files import KINDS, HeadKind
 from primaps.features.preprocess import input_size
+from primaps.run import cached_views
 from primaps.types import FeatureExtractor
 
 RowMethod = Literal["em", "clusters", "baseline", "head"]
@@ -108,7 +109,8 @@ class Row:
 
         Raises:
             ConfigError: If there are fewer clusters than classes, not as many as the head has cluster centres, the head is of
-                another kind or has no cluster centres to be measured, or a setting is out of range.
+                another kind or has no cluster centres to be measured, there are no views to select by, or a setting is out of
+                range.
         """
         self._check_head(backbone)
         clusters = num_classes if self.clusters is None else self.clusters
@@ -121,13 +123,19 @@ class Row:
         size = base.features.size if self.size is None else self.size
         side = input_size(size, size, size, backbone.input_multiple)[0]
         chosen = base.fit.with_method("baseline" if self.method == "head" else self.method)
-        fit = dataclasses.replace(chosen, **{**_start(backbone, clusters, self.method), **self.fit})
-        return dataclasses.replace(
+        fit = dataclasses.replace(chosen, **{**_start(backbone, clusters, self.method), **self.fit, "method": chosen.method})
+        config = dataclasses.replace(
             base,
             num_clusters=clusters,
             features=dataclasses.replace(base.features, size=side, framing="centre-crop"),
             fit=dataclasses.replace(fit, checkpoint_every=snapshot_distance(fit, num_images)),
         )
+        if self.select == "agreement" and len(cached_views(config)) == 1:
+            raise ConfigError(
+                "Expected a preset that keeps other views of the images, in which --select agreement compares the classes, but "
+                f"{self.preset} keeps the plain one only. Give --preset paper, or leave --select out."
+            )
+        return config
 
     def _check_head(self, backbone: FeatureExtractor) -> None:
         """The backbone carries the head that the row is about."""

@@ -101,7 +101,7 @@ def view_tables(source: FeatureSource, teachers: Tensor, *, cosine: bool, advanc
     if not others:
         raise ConfigError(
             "Expected cached views that the classes can be compared in, but this preset keeps the plain one only. "
-            "Select by last, or take the preset default or paper."
+            "Select by last, or take the preset paper."
         )
     count, num_clusters, _ = teachers.shape
     tables = torch.zeros(count, num_clusters * num_clusters, dtype=torch.int64, device=teachers.device)

@@ -19,7 +19,7 @@ def vit():
     model = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=64, depth=2, dynamic_img_size=True)
     for parameter in model.blocks[-1].attn.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    spec = BackboneSpec("small", 192, 16, "-", "-", timm_name="vit_tiny_patch16_224", position="dino")
+    spec = BackboneSpec("small", 192, 16, "-", "-", "-", timm_name="vit_tiny_patch16_224", position="dino")
     return TimmBackbone(spec, model, "").freeze()
 
 
