@@ -30,7 +30,8 @@ IMPLIED: Final[dict[str, Any]] = {
     "fit.cluster_restarts": 32,
     "fit.max_proposals": 10_000,
     "fit.tokens_per_proposal": 4,
-    "fit.proposal_steps": 80,
+    "fit.soft_votes": False,
+    "fit.proposal_steps": 150,
     "fit.proposal_learning_rate": 3e-3,
     "predict.crf_scale": 1.0,
 }
@@ -112,6 +113,7 @@ class FitConfig:
         cluster_restarts: Starts of the k-means of proposals, of which the best by its objective is taken.
         max_proposals: At most so many proposals, of random images, enter k-means and EM on their mean features.
         tokens_per_proposal: Random tokens of each of them that enter the loss; 0 = its mean feature instead.
+        soft_votes: In EM on proposals the teacher's class probabilities are the pseudo label, instead of the winner alone.
         proposal_steps: Steps of EM on mean features; each sees all proposals.
         proposal_learning_rate: Of Adam in them.
         batch_size: Images per step on pixels.
@@ -142,7 +144,8 @@ class FitConfig:
     cluster_restarts: int = 32
     max_proposals: int = 10_000
     tokens_per_proposal: int = 4
-    proposal_steps: int = 80
+    soft_votes: bool = True
+    proposal_steps: int = 150
     proposal_learning_rate: float = 3e-3
     batch_size: int = 32
     epochs: int = 30

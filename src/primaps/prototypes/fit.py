@@ -29,7 +29,7 @@ from primaps.prototypes.clusters import Clusters, ProposalMeans, lloyd, proposal
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss, update_teacher
 from primaps.prototypes.fit_checks import check_settings, checked_initial, finite_loss
 from primaps.prototypes.fit_state import Phase, State
-from primaps.prototypes.proposal_em import class_of_each, proposal_loss
+from primaps.prototypes.proposal_em import proposal_loss, responsibilities
 from primaps.types import CheckpointStore, FeatureSource, FitResult, View
 
 Progress = Callable[[str, int, int], None]
@@ -131,7 +131,8 @@ class _Fit:
             def step_loss(state: State) -> Tensor:
                 scale = state.feature_scale * norm  # of unit features
                 teacher, student = (part.effective() * scale for part in (state.teacher, state.student))
-                return proposal_loss(student, found, class_of_each(teacher, found), gamma=gamma, proposal_weight=exponent)
+                shares = responsibilities(teacher, found, soft=self.config.soft_votes)
+                return proposal_loss(student, found, shares, gamma=gamma, proposal_weight=exponent)
 
             self._run_em(state, step_loss)
         return self._result(state)
