@@ -140,7 +140,7 @@ class FitConfig:
     method: Method = "em"
     initialise: Initialise = "proposals"
     em_on: FitOn = "proposals"
-    proposal_weight: float = 0.5
+    proposal_weight: float = 1.0
     cluster_restarts: int = 32
     max_proposals: int = 10_000
     tokens_per_proposal: int = 4
