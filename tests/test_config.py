@@ -40,6 +40,7 @@ def test_paper_constants():
     assert paper.fit.kmeans_steps(2975) == 2 * 92
     assert (paper.fit.em_learning_rate, paper.fit.min_agreement, paper.fit.feature_norm) == (5e-3, 0.0, None)
     assert (paper.fit.initialise, paper.fit.em_on, paper.fit.proposal_weight) == ("pca", "pixels", 1.0)
+    assert not paper.fit.soft_votes
     assert (paper.features.flip, paper.features.photometric_views) == (True, 2)
     assert (paper.proposals.crf_scale, paper.predict.crf_scale) == (1.0, 1.0)
 
@@ -178,6 +179,17 @@ def test_comparisons_leave_out_what_is_as_before(added):
     assert present.keys() >= {"vote_stride", "em_on", "proposal_weight", "epochs"}, "these are not as before"
     assert differences({"vote_stride": 4}, {}, "fit.") == []
     assert differences({}, {"vote_stride": 1}, "fit.") == ["fit.vote_stride: 4 -> 1"]
+
+
+def test_records_of_before_soft_votes_mean_hard_ones():
+    assert (FitConfig().soft_votes, FitConfig().proposal_steps) == (True, 150)
+    values = to_dict(Config())
+    del values["fit"]["soft_votes"]
+    old = from_record(values)
+    assert old.fit == dataclasses.replace(FitConfig(), soft_votes=False)
+    assert "soft_votes" not in comparable(old.fit, "fit")
+    assert comparable(Config().fit, "fit")["soft_votes"] is True
+    assert from_record(to_dict(Config())) == Config()
 
 
 def test_given_settings_replace_those_of_their_names():

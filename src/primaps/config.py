@@ -298,6 +298,7 @@ def preset_config(preset: str) -> Config:
                 initialise="pca",
                 em_on="pixels",
                 proposal_weight=1.0,
+                soft_votes=False,
                 epochs=50,
                 kmeans_epochs=2,
                 min_steps=1,

@@ -15,7 +15,7 @@ from primaps.prototypes.clusters import lloyd, spherical_kmeans
 from primaps.prototypes.em import update_teacher
 from primaps.prototypes.fit import _Draw, _Fit, fit_prototypes
 from primaps.prototypes.fit_state import Phase, snapshot
-from primaps.prototypes.proposal_em import class_of_each, proposal_loss
+from primaps.prototypes.proposal_em import proposal_loss
 from primaps.types import View
 
 SMALL = FitConfig(
@@ -32,6 +32,7 @@ SMALL = FitConfig(
 KINDS = {
     "em": {},
     "means only": {"tokens_per_proposal": 0},
+    "hard votes": {"soft_votes": False},
     "clusters": {"method": "clusters"},
     "then pixels": {"em_on": "pixels"},
 }
@@ -45,7 +46,7 @@ class Scenes:
 
     def __init__(self, count=12, noise=0.3, factor=1.0):
         generator = torch.Generator().manual_seed(7)
-        centres = 3 * torch.randn(3, 12, generator=generator)
+        self.centres = 3 * torch.randn(3, 12, generator=generator)
         self.truth, self._features, self._proposals, self.loads = [], [], [], []
         for index in range(count):
             cells = torch.zeros((6, 8) if index % 2 else (8, 5), dtype=torch.int64)
@@ -54,7 +55,7 @@ class Scenes:
                 cells[4, 2:4] = 2
             noises = noise * torch.randn(*cells.shape, 12, generator=generator)
             self.truth.append(cells)
-            self._features.append(factor * (centres[cells] + noises).permute(2, 0, 1))
+            self._features.append(factor * (self.centres[cells] + noises).permute(2, 0, 1))
             self._proposals.append((cells + 1).repeat_interleave(8, 0).repeat_interleave(8, 1).int())
 
     def __len__(self):
@@ -144,6 +145,23 @@ def test_a_rare_class_of_small_things_keeps_a_cluster_of_its_own(kind):
     assert result.usage.tolist() == counts.sum(0).tolist()
 
 
+def test_soft_votes_save_a_rare_class_that_hard_votes_lose():
+    """The third prototype starts aside of the things, which lie nearer to the second: it wins no proposal."""
+    source = Scenes(count=24)
+    ground, sky, thing = F.normalize(source.centres, dim=1)
+    aside = torch.linalg.svd(source.centres).Vh[3]  # at right angles to all three
+    initial = F.normalize(torch.stack([ground, sky + 0.5 * thing, 0.55 * thing + 0.835 * aside]), dim=1)
+    results = {}
+    for steps, soft in ((0, True), (150, False), (150, True)):
+        config = configured("em", soft_votes=soft, proposal_steps=steps, teacher_every=10)
+        results[steps, soft], _ = fitted(source, 3, config, initial=initial)
+    lost = [[736, 0, 0], [0, 312, 0], [0, 8, 0]]
+    assert confusion(source, results[0, True]).tolist() == lost
+    assert confusion(source, results[150, False]).tolist() == lost
+    assert confusion(source, results[150, True]).tolist() == [[736, 0, 0], [0, 312, 0], [0, 0, 8]]
+    assert [list(result.dead_clusters) for result in results.values()] == [[2], [2], []]
+
+
 def test_kmeans_alone_gives_the_centres_in_the_length_that_makes_probabilities():
     source, config = Scenes(), configured("clusters")
     result, _ = fitted(source, 4, config)
@@ -157,7 +175,7 @@ def test_kmeans_alone_gives_the_centres_in_the_length_that_makes_probabilities()
     assert result.losses == ()
 
 
-@pytest.mark.parametrize("kind", ["em", "means only"])
+@pytest.mark.parametrize("kind", ["em", "means only", "hard votes"])
 def test_em_takes_the_steps_of_the_method_one_by_one(kind):
     source, config = Scenes(), configured(kind, proposal_weight=0.7, momentum=0.5)
     start, _ = fitted(source, 4, dataclasses.replace(config, proposal_steps=0))
@@ -168,8 +186,9 @@ def test_em_takes_the_steps_of_the_method_one_by_one(kind):
     teacher, losses = Prototypes(torch.ones(4), start.teacher / scale), []
     adam = torch.optim.Adam([student.direction, student.scale], lr=config.proposal_learning_rate)
     for step in range(8):
-        classes = class_of_each(teacher.effective() * unit, found)
-        loss = proposal_loss(student.effective() * unit, found, classes, gamma=2.0, proposal_weight=0.7)
+        logits = found.features @ (teacher.effective() * unit).T
+        shares = torch.eye(4)[logits.argmax(1)] if kind == "hard votes" else logits.softmax(1)
+        loss = proposal_loss(student.effective() * unit, found, shares, gamma=2.0, proposal_weight=0.7)
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -191,12 +210,18 @@ def test_the_norm_of_the_features_does_not_matter(kind):
     assert scaled.losses == pytest.approx(plain.losses, rel=1e-3)
 
 
-def test_the_weight_of_proposals_and_their_tokens_matter():
+def test_the_weight_of_proposals_their_tokens_and_their_votes_matter():
     results = [
         fitted(Scenes(), 3, configured("em", **changes))[0]
-        for changes in ({}, {"proposal_weight": 1.0}, {"tokens_per_proposal": 0}, {"proposal_learning_rate": 1e-4})
+        for changes in (
+            {},
+            {"proposal_weight": 1.0},
+            {"tokens_per_proposal": 0},
+            {"soft_votes": False},
+            {"proposal_learning_rate": 1e-4},
+        )
     ]
-    assert len({result.losses for result in results}) == 4
+    assert len({result.losses for result in results}) == 5
 
 
 def test_only_the_plain_view_is_read_on_proposals():
