@@ -176,7 +176,7 @@ def test_comparisons_leave_out_what_is_as_before(added):
     assert comparable(config.fit, "fit").keys() == to_dict(config)["fit"].keys() - later
     present = comparable(Config().fit, "fit")
     assert present.items() <= to_dict(Config())["fit"].items()
-    assert present.keys() >= {"vote_stride", "em_on", "proposal_weight", "epochs"}, "these are not as before"
+    assert present.keys() >= {"vote_stride", "em_on", "epochs"}, "these are not as before"
     assert differences({"vote_stride": 4}, {}, "fit.") == []
     assert differences({}, {"vote_stride": 1}, "fit.") == ["fit.vote_stride: 4 -> 1"]
 
@@ -210,3 +210,9 @@ def test_the_baseline_starts_from_principal_directions_unless_from_a_head():
     assert dataclasses.replace(other, initialise="head").with_method("baseline").initialise == "head"
     assert with_settings(Config(), {"fit.method": "baseline", "fit.initialise": "head"}).fit.initialise == "head"
     assert with_settings(Config(fit=other), {"fit.method": "baseline"}).fit.initialise == "pca"
+
+
+@pytest.mark.parametrize(("method", "start"), [("baseline", "proposals"), ("clusters", "pca")])
+def test_a_method_refuses_a_start_that_it_does_not_have(method, start):
+    with pytest.raises(ConfigError, match=f"'{method}' to start in its own way or from a head, but got '{start}'"):
+        with_settings(preset_config("default"), {"fit.method": method, "fit.initialise": start})

@@ -61,12 +61,19 @@ HeadDropout = Annotated[
 PresetName = Annotated[str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")]
 Size = Annotated[int | None, typer.Option("--size", help="Short side of the backbone's input in pixels. (default: 320)")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: 0)")]
-MethodName = Annotated[str | None, typer.Option("--method", help="em, or baseline (cosine k-means). (default: em)")]
+MethodName = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        help="em; clusters (k-means of the proposals alone); baseline (cosine k-means of pixels, as published). (default: em)",
+    ),
+]
 Initial = Annotated[
     str | None,
     typer.Option(
         "--init",
-        help="Where prototypes start: pca, or head (the cluster centres of --head; EM without k-means). (default: by preset)",
+        help="Where EM starts: proposals (k-means of them), pca (principal directions, then EM on pixels, as published), head "
+        "(the cluster centres of --head). (default: by preset; baseline: pca)",
     ),
 ]
 Threshold = Annotated[
@@ -91,8 +98,10 @@ Processes = Annotated[
 ]
 RunClasses = Annotated[int | None, typer.Option("--classes", help="Number of classes, 2..254. (default: the run's)")]
 RunSeed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: the run's)")]
-RunMethod = Annotated[str | None, typer.Option("--method", help="em, or baseline (cosine k-means). (default: the run's)")]
-RunInitial = Annotated[str | None, typer.Option("--init", help="Where prototypes start: pca, or head. (default: the run's)")]
+RunMethod = Annotated[str | None, typer.Option("--method", help="em, clusters or baseline; see segment. (default: the run's)")]
+RunInitial = Annotated[
+    str | None, typer.Option("--init", help="Where EM starts: proposals, pca or head; see segment. (default: the run's)")
+]
 RunCrf = Annotated[
     bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. (default: as the model's run did)")
 ]
@@ -396,7 +405,7 @@ def benchmark(
     dataset: Annotated[str | None, typer.Option("--dataset", help="Name of a data set.")] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="Name of a backbone.")] = None,
-    method: Annotated[str | None, typer.Option("--method", help="em, baseline (k-means), head (no fit). (default: em)")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="em, clusters, baseline, head (no fit). (default: em)")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the row. (default: benchmark-<row>)")] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", help="Fits, with seeds 0, 1, ... (default: 1)")] = None,

@@ -170,6 +170,19 @@ class FitConfig:
         initialise = "pca" if method == "baseline" and self.initialise != "head" else self.initialise
         return dataclasses.replace(self, method=method, initialise=initialise)
 
+    def check_start(self) -> None:
+        """Refuse a start that the method does not have.
+
+        Raises:
+            ConfigError: If k-means of tokens shall start from proposals, or k-means of proposals from principal directions.
+        """
+        wrong = {"baseline": "proposals", "clusters": "pca"}.get(self.method)
+        if self.initialise == wrong:
+            raise ConfigError(
+                f"Expected the method {self.method!r} to start in its own way or from a head, but got {wrong!r}. "
+                "Leave --init out, or choose --method em."
+            )
+
     @property
     def on_proposals(self) -> bool:
         """Whether the main phase sees mean features of proposals instead of pixels or tokens."""
@@ -403,6 +416,7 @@ def with_settings(config: Config, given: Mapping[str, Any]) -> Config:
         part[last] = value
     changed = from_dict(values)
     if "fit.initialise" in given:
+        changed.fit.check_start()
         return changed
     return dataclasses.replace(changed, fit=changed.fit.with_method(changed.fit.method))
 

@@ -213,7 +213,10 @@ def _changed_fit(folder: RunFolder, config: Config, clusters: int, changes: Mapp
     if unfit and "initialise" not in changes:
         start = preset_config(config.preset).fit.initialise if folder.generation == GENERATION else "pca"
         fit = dataclasses.replace(fit, initialise=start).with_method(changes.get("method", fit.method))
-    return dataclasses.replace(fit, **changes)
+    fit = dataclasses.replace(fit, **changes)
+    if "initialise" in changes:
+        fit.check_start()
+    return fit
 
 
 def _may_exist(given: str | Path) -> bool:
