@@ -21,8 +21,11 @@ Rows:
                         EM on pixels from `clusters`; proposals count by their area, by its square root, alike
     em-pixels-sqrt-all  as em-pixels-sqrt, and proposals on which the teacher is of two minds count as well (min_agreement 0)
     em-proposals-area, em-proposals-sqrt, em-proposals-one
-                        EM on mean features and a few tokens of the proposals, likewise
-    em-proposals-means  as em-proposals-sqrt, without the tokens
+                        EM on whole proposals from `clusters`: mean features vote, softly, a few tokens enter the loss; weights
+                        likewise
+    em-proposals-hard, em-proposals-hard-sqrt
+                        as em-proposals-area and -sqrt, with the best class of every proposal as its vote
+    em-proposals-means  as em-proposals-area, with the mean feature in the loss instead of tokens
     default             what the package does
 
 With ``--small 3,10,30`` instead: five random subsets (``--seeds`` of them) of so many photographs, at most 8 classes in each, and

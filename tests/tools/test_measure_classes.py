@@ -198,12 +198,17 @@ def test_rows_are_what_their_names_say():
     assert {name for name, fit in fits.items() if fit.on_proposals} == {
         "clusters",
         "default",
-        *(f"em-proposals-{kind}" for kind in ("area", "sqrt", "one", "means")),
+        *(f"em-proposals-{kind}" for kind in ("area", "sqrt", "one", "hard", "hard-sqrt", "means")),
     }
     weights = {"area": 1.0, "sqrt": 0.5, "one": 0.0}
     for on, plain in (("pixels", "em-pixels"), ("proposals", "em-proposals-area")):
         names = {"area": plain, "sqrt": f"em-{on}-sqrt", "one": f"em-{on}-one"}
         assert {kind: fits[name].proposal_weight for kind, name in names.items()} == weights
+    assert {name for name, fit in fits.items() if fit.on_proposals and not fit.soft_votes} == {
+        "em-proposals-hard",
+        "em-proposals-hard-sqrt",
+    }
+    assert fits["em-proposals-means"].tokens_per_proposal == 0
     former = fits["em-pca"]
     assert (former.initialise, former.em_on, former.proposal_weight, former.min_agreement) == ("pca", "pixels", 1.0, 0.9)
     assert all(isinstance(fit, FitConfig) and fit.cluster_restarts == FitConfig().cluster_restarts for fit in fits.values())

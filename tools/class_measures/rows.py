@@ -122,7 +122,9 @@ def _generator(seed: int, number: int) -> torch.Generator:
 
 
 _DEFAULT: Final = preset_config("default").fit
-_PROPOSALS: Final = replace(_DEFAULT, method="em", initialise="proposals", em_on="proposals", tokens_per_proposal=4)
+_PROPOSALS: Final = replace(
+    _DEFAULT, method="em", initialise="proposals", em_on="proposals", proposal_weight=1.0, tokens_per_proposal=4, soft_votes=True
+)
 _PIXELS: Final = replace(_DEFAULT, method="em", initialise="proposals", em_on="pixels", min_agreement=0.9)
 
 ROWS: Final[Mapping[str, Way]] = MappingProxyType(
@@ -137,10 +139,12 @@ ROWS: Final[Mapping[str, Way]] = MappingProxyType(
         "em-pixels-sqrt": Fit(replace(_PIXELS, proposal_weight=0.5)),
         "em-pixels-sqrt-all": Fit(replace(_PIXELS, proposal_weight=0.5, min_agreement=0.0)),
         "em-pixels-one": Fit(replace(_PIXELS, proposal_weight=0.0)),
-        "em-proposals-area": Fit(replace(_PROPOSALS, proposal_weight=1.0)),
+        "em-proposals-area": Fit(_PROPOSALS),
         "em-proposals-sqrt": Fit(replace(_PROPOSALS, proposal_weight=0.5)),
         "em-proposals-one": Fit(replace(_PROPOSALS, proposal_weight=0.0)),
-        "em-proposals-means": Fit(replace(_PROPOSALS, proposal_weight=0.5, tokens_per_proposal=0)),
+        "em-proposals-hard": Fit(replace(_PROPOSALS, soft_votes=False)),
+        "em-proposals-hard-sqrt": Fit(replace(_PROPOSALS, soft_votes=False, proposal_weight=0.5)),
+        "em-proposals-means": Fit(replace(_PROPOSALS, tokens_per_proposal=0)),
         "default": Fit(_DEFAULT),
     }
 )
