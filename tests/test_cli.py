@@ -87,6 +87,37 @@ def test_segment_then_every_other_stage(photographs, tmp_path):
     assert (out / "report.html").exists()
 
 
+def test_kmeans_of_proposals_has_labels_a_report_and_no_steps(photographs, tmp_path):
+    out = tmp_path / "run"
+    result = run("segment", photographs, "--out", out, "--method", "clusters", *FAST)
+    assert result.exit_code == 0, text(result)
+    assert len(list((out / "labels").rglob("*.png"))) == 5
+    record = json.loads((out / "model" / "model.json").read_text())
+    assert (record["settings"]["method"], record["settings"]["initialise"], record["losses"]) == ("clusters", "proposals", [])
+    assert not (out / "model" / "snapshots").exists()
+    page = (out / "report.html").read_text("utf-8")
+    assert "<span>--method</span> <span>clusters</span>" in page
+    assert "<dd>clusters of proposals</dd>" in page
+    assert 'id="fit"' not in page
+
+    assert run("fit", out, "--classes", 3, "--method", "em", "--init", "pca", "--model", tmp_path / "model").exit_code == 0
+    settings = json.loads((tmp_path / "model" / "model.json").read_text())["settings"]
+    assert (settings["method"], settings["initialise"], settings["snapshot_distance"]) == ("em", "pca", 100)
+    assert run("segment", photographs, "--out", out, "--method", "clusters", *FAST).exit_code == 0
+
+
+def test_photographs_without_a_proposal_say_what_to_do(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in "ab":
+        Image.new("RGB", (64, 48)).save(tmp_path / "photos" / f"{name}.png")
+    options = (tmp_path / "photos", "--out", tmp_path / "run", "--min-area", 9999, "--backbone", "texture", *FAST)
+    result = run("segment", *options)
+    assert (result.exit_code, "Traceback" in text(result)) == (1, False)
+    assert "Expected mask proposals to fit classes to" in text(result)
+    assert "--init pca" in text(result)
+    assert run("segment", *options, "--init", "pca", "--overwrite").exit_code == 0
+
+
 def test_levels_are_recorded_and_restored(photographs, tmp_path):
     out = tmp_path / "run"
     options = (photographs, "--out", out, "--backbone", "efficientnet_lite0", *FAST)

@@ -37,9 +37,11 @@ def test_save_and_load_give_the_same_maps(fitted, photograph, tmp_path):
     np.testing.assert_array_equal(loaded_from_run.predict(photograph, crf=True), fitted.predict(photograph, crf=True))
 
 
-def test_fit_without_a_run_folder(photographs, texture, small_config):
-    segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config).fit([photographs / "p0.png", photographs / "p1.png"])
-    assert segmenter.is_fitted
+@pytest.mark.parametrize(("method", "steps"), [("em", 10), ("clusters", 0)])
+def test_fit_without_a_run_folder(photographs, texture, small_config, method, steps):
+    segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config, method=method)
+    assert segmenter.fit([photographs / "p0.png", photographs / "p1.png"]).is_fitted
+    assert len(segmenter.model.fit.losses) == steps
 
 
 def test_unfitted_and_wrong_settings(texture, photograph, tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from scipy.optimize import linear_sum_assignment
 
-from primaps.benchmark import measure, protocol
+from primaps.benchmark import label_maps, measure, protocol
 from primaps.benchmark.fits import head_alone
 from primaps.benchmark.heads import Head, pixel_scores
 from primaps.benchmark.measure import measure_row
@@ -188,6 +188,26 @@ def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_
     probes = [name for name in true if "linear-probe" in name]
     assert len(probes) == 1
     assert probes[0] not in scrambled  # named after the labels, too
+
+
+@pytest.mark.parametrize(("row", "scale"), [(ROW, 0.5), (PAPER, 1.0)], ids=["fast", "paper"])
+def test_the_crf_of_a_row_works_as_its_preset_says(
+    measured, measured_on_paper, scenes, texture, tmp_path, monkeypatch, row, scale
+):
+    """The label maps of the row, made again of its scores."""
+    asked, real = [], label_maps.variant_label_map
+
+    def watched(features, head, picture, side, predict):
+        asked.append(predict.crf_scale)
+        return real(features, head, picture, side, predict)
+
+    monkeypatch.setattr(label_maps, "variant_label_map", watched)
+    out = shutil.copytree((measured if row is ROW else measured_on_paper)[0], tmp_path / "row")
+    before = contents(out)
+    shutil.rmtree(out / "labels")
+    measure_row(dataclasses.replace(row, seeds=2 if row is ROW else 1), scenes, out, texture)
+    assert contents(out) == before
+    assert set(asked) == {scale}
 
 
 # ---- resuming ----------------------------------------------------------------------------------------------------------------
