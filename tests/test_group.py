@@ -1,7 +1,7 @@
 """How processes divide images and put their results together, without processes."""
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primaps.group import Alone, gather, own_part
@@ -28,6 +28,7 @@ def test_every_item_belongs_to_one_process_and_the_order_is_kept(count, size):
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 30), size=st.integers(2, 5))
 def test_all_get_the_rows_of_all_in_order(count, size):
     rows = [(torch.full((index % 3,), float(index)), torch.tensor(index)) for index in range(count)]
