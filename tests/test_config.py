@@ -176,7 +176,7 @@ def test_comparisons_leave_out_what_is_as_before(added):
     assert comparable(config.fit, "fit").keys() == to_dict(config)["fit"].keys() - later
     present = comparable(Config().fit, "fit")
     assert present.items() <= to_dict(Config())["fit"].items()
-    assert present.keys() >= {"vote_stride", "em_on", "epochs"}, "these are not as before"
+    assert present.keys() >= {"vote_stride", "em_on", "soft_votes", "epochs"}, "these are not as before"
     assert differences({"vote_stride": 4}, {}, "fit.") == []
     assert differences({}, {"vote_stride": 1}, "fit.") == ["fit.vote_stride: 4 -> 1"]
 

@@ -215,7 +215,7 @@ def test_the_weight_of_proposals_their_tokens_and_their_votes_matter():
         fitted(Scenes(), 3, configured("em", **changes))[0]
         for changes in (
             {},
-            {"proposal_weight": 1.0},
+            {"proposal_weight": 0.5},
             {"tokens_per_proposal": 0},
             {"soft_votes": False},
             {"proposal_learning_rate": 1e-4},
