@@ -21,6 +21,7 @@ from torch import Tensor
 
 from primaps.compiling.loading import compiled_module
 from primaps.config import CRFConfig
+from primaps.cores import one_thread_each
 from primaps.errors import ConfigError
 from primaps.proposals.permutohedral import Lattice, build_lattice
 
@@ -86,9 +87,24 @@ def dense_crf(
     picture = _as_tensor(image, "image").to(values.device)
     _check_images(picture[None])
     size = (picture.shape[0], picture.shape[1])
-    probabilities = F.interpolate(values[None], size=size, mode="bilinear", align_corners=False).softmax(1)
+    probabilities = softmax_over_labels(F.interpolate(values[None], size=size, mode="bilinear", align_corners=False))
     posterior = mean_field(picture, probabilities[0], config, iterations)
     return posterior if isinstance(scores, Tensor) else posterior.numpy()
+
+
+def softmax_over_labels(maps: Tensor) -> Tensor:
+    """Probabilities of the labels of every pixel.
+
+    On the CPU by one thread: the last bit of what torch gives depends on how several threads divide the pixels.
+
+    Args:
+        maps: (N, M, H, W) float32 scores of M labels.
+
+    Returns:
+        (N, M, H, W) float32, sums to 1 over the labels.
+    """
+    with one_thread_each(maps.device.type == "cpu"):
+        return maps.softmax(1)
 
 
 def mean_field(image: Tensor, probabilities: Tensor, config: CRFConfig | None = None, iterations: int | None = None) -> Tensor:

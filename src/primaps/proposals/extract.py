@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from primaps.config import CRFConfig, ProposalConfig, preset_config
 from primaps.errors import ConfigError
-from primaps.proposals.crf import mean_field_batch, official_uint8
+from primaps.proposals.crf import mean_field_batch, official_uint8, softmax_over_labels
 from primaps.proposals.principal import MASK_LIMIT, principal_masks, soft_scores
 from primaps.types import Image, MaskProposals, remembered_threshold
 
@@ -144,7 +144,7 @@ def refined(
         numbers = torch.tensor(labels, device=maps.device)[:, None, None, None]
         maps = maps.masked_fill(torch.arange(scores.shape[1], device=maps.device)[:, None, None] >= numbers, -torch.inf)
     constants = scaled_constants(config.crf, config.crf_scale)
-    posterior = _upsampled(mean_field_batch(pixels, maps.softmax(dim=1), constants, labels=labels), size)
+    posterior = _upsampled(mean_field_batch(pixels, softmax_over_labels(maps), constants, labels=labels), size)
     found = posterior.max(dim=1).indices  # ten times as fast as argmax
     result = enlarge_nearest(found, height, width)
     if config.official_order:
