@@ -1,6 +1,7 @@
 """How many processes there can be; what several of them do is in tests/ddp."""
 
 import importlib.util
+import types
 
 import pytest
 import torch
@@ -64,3 +65,16 @@ def test_an_error_that_cannot_be_pickled_is_told_in_words():
     told = pickle.loads(processes._pickled(error))
     assert isinstance(told, RuntimeError)
     assert "where it was" in str(told)
+
+
+def test_a_process_leaves_the_group_when_its_work_is_done(monkeypatch):
+    """Threads that the group keeps would abort some of the processes at their end."""
+    steps = []
+    writer = types.SimpleNamespace(send=lambda message: steps.append(message[0]))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: steps.append("left"))
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    for rank, expected in ((0, ["work", "result", "left"]), (1, ["work", "left"])):
+        fabric = types.SimpleNamespace(global_rank=rank, world_size=2, device=CPU)
+        processes._Child([writer, writer], 1, lambda _: steps.append("work"), (), {})(fabric)
+        assert steps == expected
+        steps.clear()

@@ -214,6 +214,8 @@ class _Child:
             sys.exit(1)
         if first:
             writer.send(("result", pickle.dumps(result)))
+        # Left to the end of the process, threads of the group may still run then, and it aborts.
+        torch.distributed.destroy_process_group()
 
 
 def _pickled(error: Exception) -> bytes:
