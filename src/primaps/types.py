@@ -75,7 +75,7 @@ class ThresholdStatistics:
 
     Attributes:
         threshold: Cosine similarity to the anchor from which on a token belongs to a proposal.
-        proposals: Median number of proposals per image.
+        proposals: Median number of proposals per image that the median filter leaves.
         coverage: Mean fraction of the tokens that belong to one after the median filter, in [0, 1].
     """
 

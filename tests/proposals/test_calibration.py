@@ -25,12 +25,13 @@ def test_the_number_of_proposals_closest_to_typical_by_ratio():
     assert choose_threshold(statistics((0.3, 5.0, 0.95), (0.4, 8.0, 0.9), (0.5, 19.0, 0.85))) == 0.4
 
 
-def test_of_two_as_close_the_lower_one():
-    assert choose_threshold(statistics((0.3, 6.0, 0.95), (0.4, 24.0, 0.9))) == 0.3
+def test_of_those_as_close_the_highest():
+    assert choose_threshold(statistics((0.3, 6.0, 0.95), (0.4, 24.0, 0.9))) == 0.4
+    assert choose_threshold(statistics((0.3, 3.0, 0.95), (0.4, 3.0, 0.9), (0.5, 3.0, 0.7))) == 0.4
 
 
 def test_what_covers_too_little_is_left_out_unless_all_do():
-    assert choose_threshold(statistics((0.3, 5.0, 0.95), (0.4, 12.0, 0.79))) == 0.3
+    assert choose_threshold(statistics((0.3, 5.0, 0.95), (0.4, 12.0, 0.74))) == 0.3
     assert choose_threshold(statistics((0.3, 5.0, 0.4), (0.4, 12.0, 0.6), (0.5, 12.0, 0.5))) == 0.4
 
 
@@ -39,12 +40,12 @@ def test_no_proposal_at_all_is_the_farthest():
 
 
 def test_kinds_are_told_apart():
-    sample = [kinds(seed, 3) for seed in range(3)]
+    sample = [kinds(seed, 3, noise=0.2) for seed in range(3)]
     choice = calibrate_threshold(sample)
     chosen = next(each for each in choice.candidates if each.threshold == choice.value)
     assert choice.source == "calibrated"
     assert chosen.proposals == 9
-    assert chosen.coverage > 0.8
+    assert chosen.coverage > calibration.ENOUGH
 
 
 def test_neither_order_nor_type_of_the_sample_matters():
@@ -65,6 +66,24 @@ def test_thresholds_beyond_many_proposals_are_not_tried(monkeypatch):
     assert [each.threshold for each in choice.candidates] == [0.2, 0.25, 0.3, 0.35, 0.4]
     assert tried == [(each.threshold, True) for each in choice.candidates]
     assert choice.value == 0.2
+
+
+def test_thresholds_that_cover_too_little_end_the_search(monkeypatch):
+    monkeypatch.setattr(
+        calibration, "_masks", lambda _features, threshold, _stop, *, official_anchor: (3, 0.5 if threshold in (0.2, 0.4) else 0.8)
+    )
+    choice = calibrate_threshold([torch.ones(2, 3, 3)])
+    assert [each.threshold for each in choice.candidates] == [0.2, 0.25, 0.3, 0.35, 0.4]
+    assert choice.value == 0.35
+
+
+def test_masks_that_the_median_filter_erases_do_not_count():
+    """Two halves, and a single cell of another kind."""
+    halves = torch.zeros(3, 8, 8)
+    halves[0, :, :4] = halves[1, :, 4:] = 1
+    halves[:, 4, 1] = torch.tensor([0.0, 0.0, 1.0])
+    choice = calibrate_threshold([halves], stop_fraction=1.0)
+    assert {each.proposals for each in choice.candidates} == {2.0}
 
 
 def test_candidates_are_round_numbers():

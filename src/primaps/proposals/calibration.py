@@ -20,12 +20,12 @@ from primaps.types import ThresholdChoice, ThresholdStatistics
 CANDIDATES: Final = tuple(step / 100 for step in range(20, 100, 5))
 TYPICAL: Final = 12.0
 """Proposals per image that are aimed at: what published thresholds give on photographs, 6 to 17 in the median."""
-ENOUGH: Final = 0.8
+ENOUGH: Final = 0.75
 """Fraction of the tokens that proposals shall cover; what the median filter erases is fragments."""
 
 _TOO_MANY: Final = 2 * TYPICAL
 """Median number of proposals from which on higher thresholds are not tried: they give more still."""
-_MOST: Final = round(3 * TYPICAL)
+_MOST: Final = round(4 * TYPICAL)
 """Rounds of the decomposition of an image; where there are more, their exact number does not matter."""
 
 
@@ -63,7 +63,7 @@ def calibrate_threshold(
         proposals = float(np.median([number for number, _ in found]))
         coverage = math.fsum(share for _, share in found) / len(found)
         tried.append(ThresholdStatistics(threshold, proposals, round(coverage, 4)))
-        if proposals >= _TOO_MANY:
+        if proposals >= _TOO_MANY or coverage < ENOUGH <= max(each.coverage for each in tried):
             break
     return ThresholdChoice(choose_threshold(tried), "calibrated", tuple(tried))
 
@@ -71,22 +71,24 @@ def calibrate_threshold(
 def choose_threshold(candidates: Sequence[ThresholdStatistics]) -> float:
     """The rule: among the candidates that cover `ENOUGH`, the one whose number of proposals is closest to `TYPICAL`.
 
-    Close is meant by ratio; of two that are as close the lower one is taken. If none covers enough, the one that covers most.
+    Close is meant by ratio; of those that are as close the highest is taken, whose proposals are the purest. If none covers
+    enough, the one that covers most.
 
     Args:
         candidates: At least one, by increasing threshold.
     """
-    covering = [each for each in candidates if each.coverage >= ENOUGH]
+    covering = [each for each in reversed(candidates) if each.coverage >= ENOUGH]
     if not covering:
         return max(candidates, key=lambda each: each.coverage).threshold
     return min(covering, key=lambda each: abs(math.log(max(each.proposals, 0.5) / TYPICAL))).threshold
 
 
 def _masks(features: torch.Tensor, threshold: float, stop_fraction: float, *, official_anchor: bool) -> tuple[int, float]:
-    """Number of masks of one image, and the fraction of its tokens that they hold after the median filter."""
+    """Number of masks of one image that the median filter leaves, and the fraction of its tokens that they hold."""
     masks = principal_masks(
         features, threshold, stop_fraction=stop_fraction, max_masks=_MOST, official_anchor=official_anchor
     ).similarity
     if not len(masks):
         return 0, 0.0
-    return len(masks), float((median_filter(masks) > 0).any(dim=0).float().mean())
+    held = median_filter(masks) > 0
+    return int(held.flatten(1).any(dim=1).sum()), float(held.any(dim=0).float().mean())
