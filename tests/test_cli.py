@@ -110,7 +110,8 @@ def test_photographs_without_a_proposal_say_what_to_do(tmp_path):
     (tmp_path / "photos").mkdir()
     for name in "ab":
         Image.new("RGB", (64, 48)).save(tmp_path / "photos" / f"{name}.png")
-    options = (tmp_path / "photos", "--out", tmp_path / "run", "--min-area", 9999, "--backbone", "texture", *FAST)
+    start = ("--init", "proposals", "--backbone", "texture")
+    options = (tmp_path / "photos", "--out", tmp_path / "run", "--min-area", 9999, *start, *FAST)
     result = run("segment", *options)
     assert (result.exit_code, "Traceback" in text(result)) == (1, False)
     assert "Expected mask proposals to fit classes to" in text(result)

@@ -203,8 +203,9 @@ def test_given_settings_replace_those_of_their_names():
         with_settings(config, {"num_clusters": 1})
 
 
-def test_the_baseline_starts_from_principal_directions_unless_from_a_head():
+def test_two_methods_have_one_start_unless_they_start_from_a_head():
     other = dataclasses.replace(FitConfig(), initialise="proposals")
+    assert dataclasses.replace(other, initialise="pca").with_method("clusters").initialise == "proposals"
     assert other.with_method("baseline").initialise == "pca"
     assert other.with_method("em").initialise == "proposals"
     assert dataclasses.replace(other, initialise="head").with_method("baseline").initialise == "head"

@@ -179,7 +179,7 @@ def segment(
             crf=crf,
             max_pixels=max_pixels,
         )
-        config = _config(out, preset, given)
+        config = _config(out, preset, given, backbone)
         from primaps import pipeline
 
         extractor = _extractor(out, backbone, weights, device, head, head_dropout=head_dropout, levels=levels)
@@ -216,7 +216,7 @@ def proposals(
     with reported_errors(console):
         given = _given(size=size, threshold=threshold, min_area=min_area, max_masks=max_masks, max_pixels=max_pixels)
         folder = None if steps else out  # pictures are no run
-        config = _config(folder, preset, given)
+        config = _config(folder, preset, given, backbone)
         extractor = _extractor(folder, backbone, weights, device, head, head_dropout=head_dropout, levels=levels)
         if steps:
             _draw_steps(images, Path("steps") if out is None else out, extractor, config)
@@ -387,7 +387,7 @@ def demo(
         folder = views_folder(out)
         images, about = write_views(folder)
         typer.echo(f"{about}\nViews: {folder}")
-        config = _config(out, None, _given(classes=classes), num_clusters=NUM_CLASSES)
+        config = _config(out, None, _given(classes=classes), backbone, num_clusters=NUM_CLASSES)
         inputs = [str(path) for path in images]
         run = _open(inputs, out, _extractor(out, backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
         run.folder.record["about"] = about
@@ -518,14 +518,18 @@ def _threshold(text: str) -> float | None:
         raise ConfigError(f"Expected --threshold to be auto, or a cosine similarity in (0, 1], but got {text!r}.") from error
 
 
-def _config(out: Path | None, preset: str | None, given: dict[str, Any], *, num_clusters: int = 27) -> Config:
+def _config(
+    out: Path | None, preset: str | None, given: dict[str, Any], backbone: str | None, *, num_clusters: int = 27
+) -> Config:
     """The settings of a command that writes a run folder; without one, of pictures."""
-    defaults = dataclasses.replace(preset_config("default" if preset is None else preset), num_clusters=num_clusters)
-    config = with_settings(defaults, given)  # says what is wrong before heavy modules are loaded
+    name = "default" if preset is None else preset
+    config = with_settings(preset_config(name), given)  # says what is wrong before heavy modules are loaded
     if out is None:
         return config
-    from primaps.pipeline.settings import settings_for
+    from primaps.features.registry import DEFAULT_BACKBONE
+    from primaps.pipeline.settings import preset_for, settings_for
 
+    defaults = dataclasses.replace(preset_for(name, backbone or DEFAULT_BACKBONE), num_clusters=num_clusters)
     return settings_for(out, defaults, given, TerminalProgress(make_console()), preset=preset)
 
 

@@ -166,8 +166,9 @@ class FitConfig:
     checkpoint_every: int = 100
 
     def with_method(self, method: Method) -> FitConfig:
-        """This fit by another method. The baseline starts from principal directions, unless it starts from a head."""
-        initialise = "pca" if method == "baseline" and self.initialise != "head" else self.initialise
+        """This fit by another method. Two methods have one start, unless they start from a head."""
+        only: dict[Method, Initialise] = {"baseline": "pca", "clusters": "proposals"}
+        initialise = self.initialise if self.initialise == "head" else only.get(method, self.initialise)
         return dataclasses.replace(self, method=method, initialise=initialise)
 
     def check_start(self) -> None:

@@ -11,7 +11,7 @@ from typing import cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from primaps.config import Config, Method, preset_config
+from primaps.config import Config, Method
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError
 from primaps.evaluation.evaluate import evaluate_label_maps
@@ -21,6 +21,7 @@ from primaps.group import Alone, Group
 from primaps.model import Model
 from primaps.pipeline import extract, finishing, fit, open_run
 from primaps.pipeline.prediction import image_features, label_map
+from primaps.pipeline.settings import preset_for
 from primaps.processes import Place, check_processes, in_processes
 from primaps.progress import Progress, Silent
 from primaps.types import EvaluationResult, FeatureExtractor, Image
@@ -55,7 +56,7 @@ class Segmenter:
         method: str = "em",
         config: Config | None = None,
     ) -> None:
-        base = preset_config("default") if config is None else config
+        base = preset_for("default", backbone.name) if config is None else config
         if method not in get_args(Method):
             raise ConfigError(f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}.")
         chosen = base.fit.with_method(cast("Method", method))
@@ -166,7 +167,7 @@ class Segmenter:
         model = Model.load(Path(folder))
         backbone = reload_backbone(model.backbone, weights=weights or model.weights, device=device, head=head or model.head)
         model.check_backbone(backbone.describe())
-        base = preset_config(str(model.settings.get("preset", "default")))
+        base = preset_for(str(model.settings.get("preset", "default")), backbone.name)
         features = dataclasses.replace(base.features, size=model.size)
         config = dataclasses.replace(base, features=features, predict=model.predict or base.predict)
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))

@@ -11,11 +11,13 @@ from primaps import pipeline
 from primaps.cli import app
 from primaps.config import comparable, from_record, preset_config
 from primaps.errors import CheckpointError
+from primaps.features.backbone import load_backbone
 from primaps.pipeline import fitting
 from primaps.pipeline.fitting import fit_fingerprint
-from primaps.pipeline.settings import backbone_for, earlier_run, settings_for
+from primaps.pipeline.settings import backbone_for, earlier_run, preset_for, settings_for
 from primaps.progress import Silent
 from primaps.run import ALGORITHM, Run, RunFolder
+from primaps.segmenter import Segmenter
 
 GENERATION_1 = json.loads((Path(__file__).parent / "generation_1.json").read_text())
 
@@ -52,6 +54,35 @@ def new_setting(monkeypatch):
     """Pretend that a setting came into being in this version, and that its default is not what earlier versions did."""
     monkeypatch.setitem(settings.IMPLIED, "fit.vote_stride", 1)
     monkeypatch.setitem(settings.IMPLIED, "predict.max_pixels", 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("preset", "backbone", "start"),
+    [
+        ("default", "efficientnet_lite0", "proposals"),
+        ("default", "timm:resnet18", "proposals"),
+        ("default", "texture", "pca"),
+        ("fast", "texture", "pca"),
+        ("paper", "efficientnet_lite0", "pca"),
+    ],
+)
+def test_a_backbone_may_have_a_better_start_than_proposals(preset, backbone, start):
+    chosen, plain = preset_for(preset, backbone), preset_config(preset)
+    assert chosen.fit.initialise == start
+    assert chosen == settings.with_settings(plain, {"fit.initialise": start})
+
+
+def test_that_start_is_taken_wherever_none_was_given(photographs, tmp_path):
+    out = tmp_path / "run"
+    options = ("segment", photographs, "--size", 64, "--preset", "fast", "--backbone", "texture", "--device", "cpu")
+    for start, given in (("pca", ()), ("proposals", ("--init", "proposals")), ("proposals", ("--method", "clusters"))):
+        code, text = invoke(*options, "--classes", 3, "--out", out, "--overwrite", *given)
+        assert code == 0, text
+        assert json.loads((out / "model" / "model.json").read_text())["settings"]["initialise"] == start
+    code, text = invoke("fit", out, "--method", "em", "--model", tmp_path / "em", "--device", "cpu")
+    assert code == 0, text
+    assert json.loads((tmp_path / "em" / "model.json").read_text())["settings"]["initialise"] == "pca"
+    assert Segmenter(load_backbone("texture", device="cpu"), 3).config.fit.initialise == "pca"
 
 
 def without(record, *names):
@@ -139,7 +170,7 @@ def test_what_is_given_otherwise_is_named_alone(old_folder, photographs):
 def test_defaults_that_changed_since_do_not_matter(old_folder, photographs, monkeypatch):
     base = preset_config("default")
     changed = settings.with_settings(base, {"fit.epochs": 7, "proposals.crf_scale": 0.25, "fit.initialise": "head"})
-    monkeypatch.setattr("primaps.cli.preset_config", lambda _: changed)
+    monkeypatch.setattr("primaps.pipeline.settings.preset_config", lambda _: changed)
     monkeypatch.setattr("primaps.features.backbone.DEFAULT_BACKBONE", "mini")
     code, text = invoke("segment", photographs, "--out", old_folder, "--device", "cpu")
     assert code == 0, text

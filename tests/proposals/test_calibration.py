@@ -70,7 +70,9 @@ def test_thresholds_beyond_many_proposals_are_not_tried(monkeypatch):
 
 def test_thresholds_that_cover_too_little_end_the_search(monkeypatch):
     monkeypatch.setattr(
-        calibration, "_masks", lambda _features, threshold, _stop, *, official_anchor: (3, 0.5 if threshold in (0.2, 0.4) else 0.8)
+        calibration,
+        "_masks",
+        lambda _features, threshold, _stop, *, official_anchor: (3, 0.5 if threshold in (0.2, 0.4) else 0.8),
     )
     choice = calibrate_threshold([torch.ones(2, 3, 3)])
     assert [each.threshold for each in choice.candidates] == [0.2, 0.25, 0.3, 0.35, 0.4]

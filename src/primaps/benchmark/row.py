@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from primaps.benchmark.packaged import row_text
-from primaps.config import Config, FitConfig, did_you_mean, preset_config
+from primaps.config import Config, FitConfig, did_you_mean
 from primaps.errors import ConfigError
 from primaps.evaluation.probe import STEPS
 from primaps.features.heads.extractor import head_centres, head_kind
 from primaps.features.heads.files import KINDS, HeadKind
 from primaps.features.preprocess import input_size
+from primaps.pipeline.settings import preset_for
 from primaps.run import cached_views
 from primaps.types import FeatureExtractor
 
@@ -119,7 +120,7 @@ class Row:
                 f"Expected at least as many clusters as the {num_classes} classes of {self.dataset}, but got {clusters}. "
                 "Leave --clusters out, or give more of them (overclustering)."
             )
-        base = preset_config(self.preset)
+        base = preset_for(self.preset, backbone.name)
         size = base.features.size if self.size is None else self.size
         side = input_size(size, size, size, backbone.input_multiple)[0]
         chosen = base.fit.with_method("baseline" if self.method == "head" else self.method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from primaps.config import did_you_mean
+from primaps.config import Initialise, did_you_mean
 from primaps.errors import BackboneError
 
 Triple = tuple[float, float, float]
@@ -69,6 +69,7 @@ class BackboneSpec:
         hub: The weights can be downloaded from the Hugging Face hub on first use.
         position: How the official hub code resamples position embeddings; None = left to timm (rotary, convolutional, ...).
         threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = none is published.
+        start: Where EM of the presets "default" and "fast" starts, see `primaps.config.FitConfig`.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
     """
@@ -87,6 +88,7 @@ class BackboneSpec:
     hub: bool = True
     position: PositionRule | None = None
     threshold: float | None = VIT_THRESHOLD
+    start: Initialise = "proposals"
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
 
@@ -112,7 +114,9 @@ def _efficientnet(variant: str, channels: int, package: WeightsPackage) -> Backb
     )
 
 
-def _bundled(name: Literal["mini", "texture"], source: str, dim: int, threshold: float) -> BackboneSpec:
+def _bundled(
+    name: Literal["mini", "texture"], source: str, dim: int, threshold: float, start: Initialise = "proposals"
+) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         dim=dim,
@@ -123,6 +127,7 @@ def _bundled(name: Literal["mini", "texture"], source: str, dim: int, threshold:
         implementation=name,
         hub=False,
         threshold=threshold,
+        start=start,
     )
 
 
@@ -191,7 +196,7 @@ _SPECS: Final[tuple[BackboneSpec, ...]] = (
     _efficientnet("lite0", 40 + 112 + 320, _LITE0),
     _efficientnet("lite2", 48 + 120 + 352, _LITE2),
     _bundled("mini", "patch dictionary and mean shift, learned from 567 photographs without labels", MINI_DIM, MINI_THRESHOLD),
-    _bundled("texture", "colour, gradient and position statistics, nothing learned", TEXTURE_DIM, TEXTURE_THRESHOLD),
+    _bundled("texture", "colour, gradient and position statistics, nothing learned", TEXTURE_DIM, TEXTURE_THRESHOLD, "pca"),
     _dino("dino_vits8", "dino_deitsmall8_pretrain", "vit_small_patch8_224.dino", 384, 8),
     _dino("dino_vitb8", "dino_vitbase8_pretrain", "vit_base_patch8_224.dino", 768, 8),
     _dino("dino_vits16", "dino_deitsmall16_pretrain", "vit_small_patch16_224.dino", 384, 16),
@@ -213,6 +218,11 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
         ['efficientnet_lite0', 'efficientnet_lite2', 'mini']
     """
     return _SPECS
+
+
+def start_for(name: str) -> Initialise:
+    """Where EM starts with features of a backbone, also of one that is not in the table, unless somebody says."""
+    return next((spec.start for spec in _SPECS if spec.name == name), BackboneSpec.start)
 
 
 def find_spec(name: str) -> BackboneSpec:

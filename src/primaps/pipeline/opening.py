@@ -10,13 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from primaps.config import GENERATION, Config, FitConfig, differences, from_record, preset_config, to_dict
+from primaps.config import GENERATION, Config, FitConfig, differences, from_record, to_dict
 from primaps.data.scanning import scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.backbone import reload_backbone
 from primaps.features.heads.extractor import head_path
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
+from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
 from primaps.run import Run, RunFolder
@@ -211,7 +212,8 @@ def _changed_fit(folder: RunFolder, config: Config, clusters: int, changes: Mapp
     from_head = fit.initialise == "head"
     unfit = clusters != config.num_clusters if from_head else changes.get("method", fit.method) != fit.method
     if unfit and "initialise" not in changes:
-        start = preset_config(config.preset).fit.initialise if folder.generation == GENERATION else "pca"
+        backbone = str(folder.record["settings"]["backbone"]["name"])
+        start = preset_for(config.preset, backbone).fit.initialise if folder.generation == GENERATION else "pca"
         fit = dataclasses.replace(fit, initialise=start).with_method(changes.get("method", fit.method))
     fit = dataclasses.replace(fit, **changes)
     if "initialise" in changes:

@@ -6,6 +6,7 @@ else, so that the command that made it resumes it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 import torch
 
-from primaps.config import GENERATION, Config, differences, from_record, to_dict, with_settings
+from primaps.config import GENERATION, Config, differences, from_record, preset_config, to_dict, with_settings
 from primaps.features.backbone import backbone_name, load_backbone, reload_backbone
+from primaps.features.registry import start_for
 from primaps.progress import Progress
 from primaps.run import RunFolder
 from primaps.types import FeatureExtractor
@@ -52,6 +54,22 @@ def earlier_run(out: Path) -> EarlierRun | None:
     if backbone is None:
         return None
     return EarlierRun(from_record(record["config"]), backbone, record.get("weights"), record.get("head"))
+
+
+def preset_for(preset: str, backbone: str) -> Config:
+    """The settings of a preset with features of a backbone: where proposals are a start, some backbones have a better one.
+
+    Args:
+        preset: See `primaps.config.preset_config`.
+        backbone: Its name.
+
+    Raises:
+        ConfigError: If the preset is unknown.
+    """
+    config = preset_config(preset)
+    if config.fit.initialise != "proposals":
+        return config
+    return dataclasses.replace(config, fit=dataclasses.replace(config.fit, initialise=start_for(backbone)))
 
 
 def settings_for(
