@@ -120,7 +120,7 @@ class Row:
                 f"Expected at least as many clusters as the {num_classes} classes of {self.dataset}, but got {clusters}. "
                 "Leave --clusters out, or give more of them (overclustering)."
             )
-        base = preset_for(self.preset, backbone.name)
+        base = preset_for(self.preset, self.backbone)
         size = base.features.size if self.size is None else self.size
         side = input_size(size, size, size, backbone.input_multiple)[0]
         chosen = base.fit.with_method("baseline" if self.method == "head" else self.method)
