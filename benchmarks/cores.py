@@ -20,7 +20,7 @@ from jobs import draw_photographs
 from rows import Row, add_rows_option, at_least, publish
 
 from primaps.config import preset_config
-from primaps.features.backbone import load_backbone
+from primaps.heads.loading import load_backbone
 from primaps.pipeline import PROPOSAL_STAGES, open_run, proposals
 from primaps.types import FeatureExtractor
 

@@ -29,7 +29,7 @@ from PIL import Image, ImageOps
 from rows import Row, add_rows_option, at_least, publish
 
 from primaps.config import CRFConfig
-from primaps.proposals import crf
+from primaps.proposals.crf import dense_crf as crf
 
 Posterior = NDArray[np.float32]
 SIZE = 320

@@ -44,8 +44,8 @@ from safetensors.torch import load_file
 
 from primaps.config import PRESETS
 from primaps.data.reading import read_image
-from primaps.features.backbone import load_backbone
-from primaps.proposals.crf import mean_field_batch
+from primaps.heads.loading import load_backbone
+from primaps.proposals.crf.dense_crf import mean_field_batch
 from primaps.proposals.extract import mask_proposals
 from primaps.proposals.leading_direction import RemainingTokens
 

@@ -24,8 +24,8 @@ from jobs import drawn
 from rows import Row, add_rows_option, publish
 
 from primaps.config import Config, preset_config
-from primaps.features.backbone import load_backbone
 from primaps.features.registry import TEXTURE_THRESHOLD
+from primaps.heads.loading import load_backbone
 from primaps.proposals.extract_batch import extract_proposals_batch
 
 CHANNELS, LABELS = 384, 16

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from primaps.data.scanning import scan
-from primaps.features.backbone import load_backbone
-from primaps.features.heads.settings import HPConfig, StegoConfig, hp_preset, stego_preset
-from primaps.pipeline.head_fitting import HeadJob, fit_head
+from primaps.heads.loading import load_backbone
+from primaps.heads.settings import HPConfig, StegoConfig, hp_preset, stego_preset
+from primaps.pipeline.heads.head_fitting import HeadJob, fit_head
 from primaps.progress import Silent
 
 

@@ -18,7 +18,7 @@ from inputs import photograph
 from PIL import Image, ImageOps
 from rows import Row, add_rows_option, publish
 
-from primaps.features.backbone import load_backbone
+from primaps.heads.loading import load_backbone
 from primaps.proposals.extract import mask_proposals
 from primaps.types import FeatureExtractor
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from primaps import demo
+from primaps.data import demo_views as demo
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 FEATURES = SHARED / "golden"

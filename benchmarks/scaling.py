@@ -78,7 +78,7 @@ def job(photographs: Path, out: Path, size: int, preset: str) -> None:
     """What `measure` runs as a process of its own: the main job, and the processor seconds of its stages as JSON."""
     from primaps import pipeline
     from primaps.config import preset_config
-    from primaps.features.backbone import load_backbone
+    from primaps.heads.loading import load_backbone
 
     base = preset_config(preset)
     config = dataclasses.replace(base, num_clusters=8, features=dataclasses.replace(base.features, size=size))

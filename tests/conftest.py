@@ -98,7 +98,7 @@ def small_config():
 @pytest.fixture(scope="session")
 def texture():
     """The backbone that needs no weights."""
-    from primaps.features.backbone import load_backbone
+    from primaps.heads.loading import load_backbone
 
     return load_backbone("texture", device="cpu")
 
@@ -231,8 +231,8 @@ def texture_head(texture, tmp_path):
     """Folder of a small random head on `texture` with three cluster centres."""
     import torch
 
-    from primaps.features.heads.files import Head, save_head
-    from primaps.features.heads.projection import ProjectionHead
+    from primaps.heads.files import Head, save_head
+    from primaps.heads.projection import ProjectionHead
 
     with torch.random.fork_rng():
         torch.manual_seed(0)

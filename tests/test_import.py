@@ -8,7 +8,9 @@ import primaps
 HEAVY = ("torch", "timm", "torchvision", "matplotlib", "PIL", "scipy", "numba", "gradio", "ray")
 
 
-@pytest.mark.parametrize("statement", ["import primaps", "from primaps.cli import app", "import primaps.features.registry"])
+@pytest.mark.parametrize(
+    "statement", ["import primaps", "from primaps.cli.commands import app", "import primaps.features.registry"]
+)
 def test_imports_stay_light(statement):
     code = f"import sys; {statement}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ import pytest
 
 import primaps as pm
 from primaps.errors import CheckpointError, ConfigError
-from primaps.model import Model
+from primaps.runs.model import Model
 from primaps.segmenter import evaluate
 from primaps.types import Image
 

@@ -29,22 +29,22 @@ from criterion_measures.correlation import summary
 from criterion_measures.criteria import CRITERIA, measure_criteria, resampling
 from criterion_measures.plans import SNAPSHOTS, plans
 
-from primaps.benchmark.features import measured_store
-from primaps.benchmark.images import Part, open_parts
-from primaps.benchmark.oracle import best_on_labels
-from primaps.benchmark.row import Row
+from primaps.cli.terminal import TerminalProgress, make_console
 from primaps.config import PRESETS
 from primaps.errors import ConfigError, DatasetError, PrimapsError
-from primaps.features.backbone import load_backbone
-from primaps.model import Model
+from primaps.heads.loading import load_backbone
 from primaps.pipeline import fit
-from primaps.pipeline.curves import LOSS_DIGITS
+from primaps.pipeline.fit_curves import LOSS_DIGITS
 from primaps.pipeline.fitting import read_snapshots
 from primaps.pipeline.overview import evenly
+from primaps.protocol.features import measured_store
+from primaps.protocol.images import Part, open_parts
+from primaps.protocol.oracle import best_on_labels
+from primaps.protocol.row import Row
 from primaps.prototypes.fit_state import Snapshot
-from primaps.run import Run, RunFolder
-from primaps.store import FeatureStore, fingerprint, hold, read_json, release, write_json
-from primaps.terminal import TerminalProgress, make_console
+from primaps.runs.model import Model
+from primaps.runs.run import Run, RunFolder
+from primaps.runs.store import FeatureStore, fingerprint, hold, read_json, release, write_json
 
 FORMAT: Final = 1
 UNMEASURED: Final = {

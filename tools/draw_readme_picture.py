@@ -26,11 +26,11 @@ from PIL import ImageDraw, ImageFont, ImageOps
 import primaps as pm
 from primaps import pipeline
 from primaps.config import preset_config
-from primaps.demo import SOURCES, Source, write_views
+from primaps.data.demo_views import SOURCES, Source, write_views
 from primaps.outputs.label_files import read_label_image
 from primaps.outputs.visualize import overlay, palette
-from primaps.run import Run
-from primaps.store import atomic_write
+from primaps.runs.run import Run
+from primaps.runs.store import atomic_write
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "overview.png"
 FREE = tuple(source for source in SOURCES if source.rights.endswith(("CC0", "public domain")))

@@ -31,7 +31,7 @@ from backbone_measures.segments import SPLITS, baseline_covering, measure_propos
 
 from primaps.config import PRESETS
 from primaps.errors import PrimapsError
-from primaps.features.backbone import load_backbone
+from primaps.heads.loading import load_backbone
 from primaps.types import FeatureExtractor
 
 METHODS = ("proposals", "felzenszwalb", "slic")

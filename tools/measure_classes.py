@@ -46,10 +46,10 @@ from class_measures.photographs import Photographs, photographs
 from class_measures.rows import ROWS, way
 from class_measures.scores import Scores, measured, summary
 
+from primaps.cli.terminal import TerminalProgress, make_console
 from primaps.errors import ConfigError, PrimapsError
-from primaps.features.backbone import load_backbone
-from primaps.store import write_json
-from primaps.terminal import TerminalProgress, make_console
+from primaps.heads.loading import load_backbone
+from primaps.runs.store import write_json
 
 SMALL_CLUSTERS: Final = 8
 

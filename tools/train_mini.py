@@ -5,7 +5,7 @@
 writes OUT/mini.safetensors (fp16, 1.0 MB). The shipped file was made by this command with ``--seed 0`` from the 367 training
 frames of CamVid (Brostow et al. 2009, 480 x 360) and the 200 training photographs of BSDS500 (Arbelaez et al. 2011).
 
-Recipe (the network itself is described in ``src/primaps/features/mini.py``); photographs at a short side of 320 pixels:
+Recipe (the network itself is described in ``src/primaps/features/mini/backbone.py``); photographs at a short side of 320 pixels:
 
 1. dictionary: at each of five scales, 60 000 patches drawn evenly from all photographs, and their mirror images; 64 whitened
    principal components; 128 pairs of mirrored centres by 15 rounds of k-means.
@@ -33,9 +33,9 @@ from safetensors.torch import save
 from torch.nn import functional as F
 
 from primaps.data.reading import read_image
-from primaps.features import mini
+from primaps.features.mini import backbone as mini
 from primaps.features.preprocess import image_to_input, input_size
-from primaps.store import atomic_write
+from primaps.runs.store import atomic_write
 
 SIZE = 320
 EXTENSIONS = {".jpg", ".jpeg", ".png"}

@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from primaps.config import Config
-from primaps.features.backbone import load_backbone
-from primaps.features.heads.clusters import ClusterCentres
-from primaps.features.heads.crops import CropConfig, TrainingCrops
-from primaps.features.heads.files import Head, save_head
-from primaps.features.heads.projection import ProjectionHead
-from primaps.features.heads.training import Draw, HeadTask, batch_of, generator, seeded, train_head
+from primaps.heads.clusters import ClusterCentres
+from primaps.heads.crops import CropConfig, TrainingCrops
+from primaps.heads.files import Head, save_head
+from primaps.heads.loading import load_backbone
+from primaps.heads.projection import ProjectionHead
+from primaps.heads.training import Draw, HeadTask, batch_of, generator, seeded, train_head
 from primaps.pipeline import finishing, open_run
 from primaps.pipeline.fitting import DiskCheckpoint
-from primaps.pipeline.head_crops import CropNeeds, PreparedCrops
-from primaps.store import fingerprint, remove_file
+from primaps.pipeline.heads.head_crops import CropNeeds, PreparedCrops
+from primaps.runs.store import fingerprint, remove_file
 
 KIND = "neighbour"
 TEMPERATURE = 0.2

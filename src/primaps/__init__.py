@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from primaps.data.dataset import load_dataset
     from primaps.data.reading import read_image
     from primaps.errors import PrimapsError
-    from primaps.features.backbone import load_backbone
     from primaps.features.registry import list_backbones
+    from primaps.heads.loading import load_backbone
     from primaps.outputs.visualize import show
     from primaps.proposals.calibration import calibrate_threshold
-    from primaps.proposals.crf import dense_crf
+    from primaps.proposals.crf.dense_crf import dense_crf
     from primaps.proposals.extract import mask_proposals
     from primaps.segmenter import Segmenter, evaluate
     from primaps.types import IGNORE_INDEX, EvaluationResult, FeatureExtractor, MaskProposals
@@ -31,10 +31,10 @@ _HOMES = {
     "PrimapsError": "errors",
     "Segmenter": "segmenter",
     "calibrate_threshold": "proposals.calibration",
-    "dense_crf": "proposals.crf",
+    "dense_crf": "proposals.crf.dense_crf",
     "evaluate": "segmenter",
     "list_backbones": "features.registry",
-    "load_backbone": "features.backbone",
+    "load_backbone": "heads.loading",
     "load_dataset": "data.dataset",
     "mask_proposals": "proposals.extract",
     "preset_config": "config",

@@ -11,19 +11,19 @@ from typing import cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from primaps.compute.group import Alone, Group
+from primaps.compute.processes import Place, check_processes, in_processes
 from primaps.config import Config, Method
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError
 from primaps.evaluation.evaluate import evaluate_label_maps
-from primaps.features.backbone import reload_backbone
 from primaps.features.device import resolve_device
-from primaps.group import Alone, Group
-from primaps.model import Model
+from primaps.heads.loading import reload_backbone
 from primaps.pipeline import extract, finishing, fit, open_run
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
-from primaps.processes import Place, check_processes, in_processes
 from primaps.progress import Progress, Silent
+from primaps.runs.model import Model
 from primaps.types import EvaluationResult, FeatureExtractor, Image
 
 

@@ -118,7 +118,7 @@ def test_extraction_of_a_drawn_folder_is_timed(tmp_path):
     from cores import extraction_seconds
     from jobs import draw_photographs
 
-    from primaps.features.backbone import load_backbone
+    from primaps.heads.loading import load_backbone
 
     draw_photographs(tmp_path / "photographs", 2, 32, 48)
     assert extraction_seconds(tmp_path, load_backbone("texture", device="cpu"), 32, "run") > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from primaps.processes import in_processes
+from primaps.compute.processes import in_processes
 from primaps.progress import Silent
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from primaps.compute.cores import Workers
 from primaps.config import FitConfig
-from primaps.cores import Workers
 from primaps.data.dataset import Sample
 from primaps.errors import DatasetError
-from primaps.prototypes import em, plain_steps
+from primaps.prototypes import em
 from primaps.prototypes.em import TrainingImage, expectation, student_loss
 from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.steps import plain as plain_steps
 from primaps.segmenter import Segmenter, evaluate
 from primaps.types import View
 

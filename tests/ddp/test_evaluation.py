@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from primaps.errors import DatasetError
-from primaps.model import Model
+from primaps.runs.model import Model
 from primaps.types import FitResult
 
 

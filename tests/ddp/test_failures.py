@@ -6,8 +6,8 @@ import time
 import pytest
 import torch
 
+from primaps.compute.processes import in_processes
 from primaps.errors import DatasetError, ProcessError
-from primaps.processes import in_processes
 from primaps.progress import Silent
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from primaps.features.backbone import load_backbone
-from primaps.features.heads import files
+from primaps.heads import files
+from primaps.heads.loading import load_backbone
 
 FILE = Path(__file__).parents[2] / "docs" / "how-to" / "third_head.py"
 
@@ -38,10 +38,10 @@ def test_the_loss_agrees_with_a_loop(example):
 
 def test_the_loss_falls(example, photographs, tmp_path):
     from primaps.config import Config
-    from primaps.features.heads.crops import CropConfig
-    from primaps.features.heads.training import train_head
+    from primaps.heads.crops import CropConfig
+    from primaps.heads.training import train_head
     from primaps.pipeline import open_run
-    from primaps.pipeline.head_crops import CropNeeds, PreparedCrops
+    from primaps.pipeline.heads.head_crops import CropNeeds, PreparedCrops
 
     texture = load_backbone("texture", device="cpu")
     run = open_run([photographs], tmp_path / "out", texture, Config(num_clusters=3), stages=("backbone",))

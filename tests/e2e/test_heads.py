@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from primaps import pipeline
-from primaps.cli import app
+from primaps.cli.commands import app
 from primaps.errors import CheckpointError, ConfigError
-from primaps.features.backbone import load_backbone
-from primaps.features.heads.files import load_head, save_head
-from primaps.model import Model
+from primaps.heads.files import load_head, save_head
+from primaps.heads.loading import load_backbone
+from primaps.runs.model import Model
 from primaps.segmenter import Segmenter
 
 FAST = ["--size", "64", "--preset", "fast", "--no-crf"]

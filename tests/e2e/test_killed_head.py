@@ -1,6 +1,6 @@
 """Training of a head, killed at a random moment and started again: as if nothing had happened.
 
-HP resumes by the same loop; `tests/pipeline/test_head_fitting.py` interrupts both kinds.
+HP resumes by the same loop; `tests/pipeline/heads/test_head_fitting.py` interrupts both kinds.
 """
 
 import os

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from primaps.cli import app
+from primaps.cli.commands import app
 
 FAST = ("--size", "64", "--preset", "fast")
 UPRIGHT = (36, 24)  # width, height of the odd images but one

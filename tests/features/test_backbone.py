@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from primaps.errors import BackboneError, ConfigError, ImageError
-from primaps.features.backbone import load_backbone
+from primaps.heads.loading import load_backbone
 from primaps.types import FeatureExtractor
 
 
@@ -405,7 +405,7 @@ def test_device_is_checked():
 
 def test_bundled_backbones_need_neither_timm_nor_torchvision():
     code = (
-        "import sys, numpy as np; from primaps.features.backbone import load_backbone;"
+        "import sys, numpy as np; from primaps.heads.loading import load_backbone;"
         "load_backbone('mini', device='cpu').extract(np.zeros((40, 50, 3), np.uint8), size=32);"
         "print([m for m in ('timm', 'torchvision', 'huggingface_hub') if m in sys.modules])"
     )

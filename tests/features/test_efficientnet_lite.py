@@ -10,10 +10,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from primaps.errors import BackboneError
-from primaps.features.backbone import load_backbone, reload_backbone
 from primaps.features.registry import find_spec
 from primaps.features.weight_packages import packaged_weights
 from primaps.features.weights import read_weights, rename_in_order
+from primaps.heads.loading import load_backbone, reload_backbone
 from primaps.types import FeatureExtractor
 
 NAMES = ("efficientnet_lite0", "efficientnet_lite2")

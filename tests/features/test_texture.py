@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from primaps.features.backbone import load_backbone
 from primaps.features.colour import rgb_to_lab
 from primaps.features.texture import WINDOWS, statistics
 from primaps.features.texture_table import TABLE
+from primaps.heads.loading import load_backbone
 from primaps.types import FeatureExtractor
 
 ROW = {name: index for index, (name, _, _) in enumerate(TABLE)}

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from primaps.errors import BackboneError, ConfigError
-from primaps.features.backbone import load_backbone, reload_backbone
+from primaps.heads.loading import load_backbone, reload_backbone
 
 # name, input multiple, stride of the features, channels by default
 HIERARCHICAL = {

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 
 from primaps import pipeline
 from primaps.errors import CheckpointError, ConfigError, DatasetError, OutputError
-from primaps.model import Model
 from primaps.pipeline import fitting
 from primaps.pipeline.labelling import predict_stored
 from primaps.progress import Silent
-from primaps.run import cached_views
+from primaps.runs.model import Model
+from primaps.runs.run import cached_views
 from primaps.types import View
 
 

@@ -15,7 +15,7 @@ from primaps.data.reading import read_image
 from primaps.errors import ConfigError
 from primaps.features.extractor import FrozenBackbone
 from primaps.pipeline import batches, extraction
-from primaps.run import read_failures
+from primaps.runs.run import read_failures
 from primaps.types import View
 
 # ---- centre crops --------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from primaps.config import preset_config
 from primaps.data.reading import Photo
 from primaps.errors import ImageError
-from primaps.features.backbone import load_backbone
+from primaps.heads.loading import load_backbone
 from primaps.pipeline.features_and_proposals import (
     _grey_levels,
     as_image,
@@ -17,7 +17,7 @@ from primaps.pipeline.features_and_proposals import (
     features_and_proposals_batch,
     host_input,
 )
-from primaps.run import cached_views
+from primaps.runs.run import cached_views
 
 RNG = np.random.default_rng(0)
 IMAGE = np.kron(RNG.integers(0, 256, (6, 8, 3)), np.ones((16, 16, 1), np.int64)).astype(np.uint8)

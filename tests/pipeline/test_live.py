@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from primaps import pipeline
-from primaps.model import Model
 from primaps.outputs.events import LiveEvents
-from primaps.pipeline.curves import fit_curves
+from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.live import LiveFit
 from primaps.prototypes.fit_state import Snapshot
+from primaps.runs.model import Model
 from primaps.types import FitCurves
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from primaps import pipeline
-from primaps.model import Model
 from primaps.outputs.label_files import read_label_image, write_label_map
 from primaps.pipeline import overview
 from primaps.pipeline.overview import best_examples, evenly, labelled_images, pixel_counts, write_run_report
+from primaps.runs.model import Model
 
 PIXELS = hnp.arrays(np.int64, st.tuples(st.integers(0, 8), st.integers(1, 5)), elements=st.integers(0, 50))
 

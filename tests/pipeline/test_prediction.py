@@ -7,12 +7,12 @@ from torch.nn import functional as F
 
 from primaps.config import CRFConfig, PredictConfig
 from primaps.errors import ConfigError
-from primaps.model import Model
 from primaps.pipeline import prediction
 from primaps.pipeline.prediction import image_features, label_map, limited_size
-from primaps.proposals.crf import dense_crf
+from primaps.proposals.crf.dense_crf import dense_crf
 from primaps.proposals.extract import enlarge_nearest, shrink
 from primaps.prototypes.classifier import label_map_from_logits
+from primaps.runs.model import Model
 from primaps.types import FitResult
 
 PLAIN = PredictConfig(crf=False)

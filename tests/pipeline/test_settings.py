@@ -8,15 +8,15 @@ from typer.testing import CliRunner
 
 from primaps import config as settings
 from primaps import pipeline
-from primaps.cli import app
+from primaps.cli.commands import app
 from primaps.config import comparable, from_record, preset_config
 from primaps.errors import CheckpointError
-from primaps.features.backbone import load_backbone
+from primaps.heads.loading import load_backbone
 from primaps.pipeline import fitting
 from primaps.pipeline.fitting import fit_fingerprint
 from primaps.pipeline.settings import backbone_for, earlier_run, preset_for, settings_for
 from primaps.progress import Silent
-from primaps.run import ALGORITHM, Run, RunFolder
+from primaps.runs.run import ALGORITHM, Run, RunFolder
 from primaps.segmenter import Segmenter
 
 GENERATION_1 = json.loads((Path(__file__).parent / "generation_1.json").read_text())
@@ -171,7 +171,7 @@ def test_defaults_that_changed_since_do_not_matter(old_folder, photographs, monk
     base = preset_config("default")
     changed = settings.with_settings(base, {"fit.epochs": 7, "proposals.crf_scale": 0.25, "fit.initialise": "head"})
     monkeypatch.setattr("primaps.pipeline.settings.preset_config", lambda _: changed)
-    monkeypatch.setattr("primaps.features.backbone.DEFAULT_BACKBONE", "mini")
+    monkeypatch.setattr("primaps.heads.loading.DEFAULT_BACKBONE", "mini")
     code, text = invoke("segment", photographs, "--out", old_folder, "--device", "cpu")
     assert code == 0, text
     assert "fit.epochs: 7 -> 30" in text

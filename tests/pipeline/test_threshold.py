@@ -5,15 +5,15 @@ import shutil
 import pytest
 
 from primaps import pipeline
-from primaps.benchmark.features import measured_store
 from primaps.errors import ConfigError, DatasetError
-from primaps.features.backbone import load_backbone
-from primaps.model import Model
+from primaps.heads.loading import load_backbone
 from primaps.pipeline import threshold as module
-from primaps.pipeline.steps import draw_steps
+from primaps.pipeline.drawing_steps import draw_steps
 from primaps.pipeline.threshold import own_threshold
 from primaps.progress import Silent
-from primaps.run import RunFolder
+from primaps.protocol.features import measured_store
+from primaps.runs.model import Model
+from primaps.runs.run import RunFolder
 from primaps.types import ImageFile, ThresholdChoice
 
 
@@ -135,7 +135,7 @@ def test_unreadable_images_make_room_for_others(photographs, tmp_path, unpublish
 
 
 def test_a_head_takes_no_part(photographs, unpublished, texture_head, small_config):
-    from primaps.features.heads.extractor import BackboneWithHead
+    from primaps.heads.extractor import BackboneWithHead
 
     images = [ImageFile(path, path.name) for path in sorted(photographs.rglob("*.png"))]
     headed = BackboneWithHead(unpublished, texture_head)
@@ -144,10 +144,10 @@ def test_a_head_takes_no_part(photographs, unpublished, texture_head, small_conf
 
 
 def test_steps_are_drawn_at_it(photographs, tmp_path, unpublished, small_config, monkeypatch):
-    monkeypatch.setattr("primaps.pipeline.steps.own_threshold", lambda *_: ThresholdChoice(0.99, "calibrated"))
+    monkeypatch.setattr("primaps.pipeline.drawing_steps.own_threshold", lambda *_: ThresholdChoice(0.99, "calibrated"))
     drawn = []
-    monkeypatch.setattr("primaps.pipeline.steps.steps_figure", lambda _image, steps, _proposals: drawn.append(len(steps)))
-    monkeypatch.setattr("primaps.pipeline.steps.figure_png", lambda _: b"")
+    monkeypatch.setattr("primaps.pipeline.drawing_steps.steps_figure", lambda _image, steps, _proposals: drawn.append(len(steps)))
+    monkeypatch.setattr("primaps.pipeline.drawing_steps.figure_png", lambda _: b"")
     draw_steps([photographs / "p0.png"], tmp_path, unpublished, small_config)
     assert drawn[0] > 10
 

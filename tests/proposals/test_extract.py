@@ -10,7 +10,7 @@ from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
 from primaps.proposals.calibration import calibrate_threshold
-from primaps.proposals.crf import mean_field_batch
+from primaps.proposals.crf.dense_crf import mean_field_batch
 from primaps.proposals.extract import consecutive, enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
 from primaps.proposals.principal import principal_masks, soft_scores
 

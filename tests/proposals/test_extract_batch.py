@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from primaps.config import preset_config
 from primaps.errors import ConfigError
-from primaps.proposals import crf, extract_batch
+from primaps.proposals import extract_batch
+from primaps.proposals.crf import dense_crf as crf
 from primaps.proposals.extract import extract_proposals
 from primaps.proposals.extract_batch import extract_proposals_batch
 

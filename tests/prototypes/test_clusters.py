@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from primaps.cores import Workers, one_thread_each
+from primaps.compute.cores import Workers, one_thread_each
 from primaps.errors import DatasetError
 from primaps.prototypes import clusters
 from primaps.prototypes.clusters import CANDIDATES, SMALLEST_AREA, lloyd, proposal_means, spherical_kmeans

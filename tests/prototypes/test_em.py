@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from primaps.cores import Workers, one_thread_each
-from primaps.prototypes import em, plain_steps
-from primaps.prototypes import pixels as pixels_module
+from primaps.compute.cores import Workers, one_thread_each
+from primaps.prototypes import em
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.em import (
     TrainingImage,
@@ -28,7 +27,9 @@ from primaps.prototypes.em import (
     update_teacher,
     vote,
 )
-from primaps.prototypes.pixels import pixel_grid
+from primaps.prototypes.steps import pixels as pixels_module
+from primaps.prototypes.steps import plain as plain_steps
+from primaps.prototypes.steps.pixels import pixel_grid
 from primaps.types import IGNORE_INDEX
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "em_trajectory.safetensors"

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from primaps import cores
+from primaps.compute import cores
 from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.prototypes.fit import _Fit, fit_prototypes

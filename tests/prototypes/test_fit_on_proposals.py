@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from primaps import cores
+from primaps.compute import cores
 from primaps.config import FitConfig
 from primaps.errors import ConfigError, DatasetError
 from primaps.prototypes.classifier import Prototypes

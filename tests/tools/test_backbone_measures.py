@@ -38,7 +38,7 @@ def test_crop_is_the_centre_of_the_short_side_at_320():
 def test_forward_reports_the_ratio_of_its_two_medians():
     from backbone_measures.forward import measure_forward
 
-    from primaps.features.backbone import load_backbone
+    from primaps.heads.loading import load_backbone
 
     result = measure_forward(load_backbone("texture", device="cpu"), rounds=1)
     assert result["ratio"] == pytest.approx(result["reference_seconds"] / result["seconds"])

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from primaps.benchmark.measure import measure_row
-from primaps.benchmark.row import Row
 from primaps.config import FitConfig
+from primaps.protocol.measure import measure_row
+from primaps.protocol.row import Row
 
 TOOLS = Path(__file__).parents[2] / "tools"
 

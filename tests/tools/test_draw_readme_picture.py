@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from primaps.config import preset_config
-from primaps.demo import Source
+from primaps.data.demo_views import Source
 
 TOOLS = Path(__file__).parents[2] / "tools"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from primaps.features import mini
+from primaps.features.mini import backbone as mini
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def test_same_seed_same_bytes_also_when_cut_in_between(tool, folder, tmp_path, m
 
 
 def test_weights_load_and_whiten(tool, folder, tmp_path):
-    from primaps.features.backbone import load_backbone
+    from primaps.heads.loading import load_backbone
 
     path = tool.train(tmp_path / "out", [folder], 0, torch.device("cpu"))
     backbone = load_backbone("mini", weights=path, device="cpu")

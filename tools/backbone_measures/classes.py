@@ -18,7 +18,7 @@ from backbone_measures.crops import Crop, crops, fold, tokens_and_labels
 from primaps.evaluation.evaluate import evaluate_label_maps
 from primaps.evaluation.metrics import accuracy, class_table, confusion, mean_iou, per_class_iou
 from primaps.evaluation.probe import fit_linear_probe
-from primaps.features.heads.kmeans import spherical_kmeans
+from primaps.heads.kmeans import spherical_kmeans
 from primaps.prototypes.classifier import label_map_from_logits, logits
 from primaps.types import FeatureExtractor
 

@@ -19,8 +19,8 @@ from primaps.errors import DatasetError
 from primaps.pipeline import PROPOSAL_STAGES, proposals
 from primaps.pipeline.opening import claim
 from primaps.progress import Progress
-from primaps.run import Run, RunFolder
-from primaps.store import FeatureStore, fingerprint
+from primaps.runs.run import Run, RunFolder
+from primaps.runs.store import FeatureStore, fingerprint
 from primaps.types import FeatureExtractor, ImageFile
 
 SPLIT: Final = "train"

@@ -16,7 +16,7 @@ from class_measures.rows import Classes, Way
 from primaps.evaluation.evaluate import evaluate_label_maps
 from primaps.pipeline.fitting import FIT_ALGORITHM
 from primaps.prototypes.classifier import label_map_from_logits, logits
-from primaps.store import fingerprint, read_json, write_json
+from primaps.runs.store import fingerprint, read_json, write_json
 from primaps.types import View
 
 FORMAT: Final = 1

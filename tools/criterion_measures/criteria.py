@@ -8,14 +8,14 @@ from typing import Final
 import numpy as np
 import torch
 
-from primaps.benchmark.selection import cohens_kappa, most_stable
 from primaps.evaluation.matching import hungarian
 from primaps.evaluation.probe import token_labels
 from primaps.features.device import compute_device
-from primaps.pipeline.curves import sampled_names
-from primaps.prototypes.curves import measure_curves, token_classes
+from primaps.pipeline.fit_curves import sampled_names
+from primaps.protocol.selection import cohens_kappa, most_stable
+from primaps.prototypes.curve_measures import measure_curves, token_classes
 from primaps.prototypes.fit_state import Snapshot
-from primaps.run import Run
+from primaps.runs.run import Run
 from primaps.types import View
 
 CRITERIA: Final = {

@@ -21,7 +21,7 @@ from primaps.data.paired import files_below, require_folder
 from primaps.data.paths import printable
 from primaps.errors import DatasetError
 from primaps.progress import Progress
-from primaps.store import atomic_write
+from primaps.runs.store import atomic_write
 from primaps.types import IGNORE_INDEX
 
 SMALLEST_SIDE: Final = 360

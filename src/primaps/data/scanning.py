@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from primaps.data.naming import Namer, absolute
+from primaps.data.image_names import Namer, absolute
 from primaps.data.paths import is_printable, printable
 from primaps.data.patterns import expand, has_wildcard, split_pattern
 from primaps.errors import DatasetError

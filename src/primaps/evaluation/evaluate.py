@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from primaps.compute.group import Alone, Group
 from primaps.errors import ConfigError, DatasetError
 from primaps.evaluation.matching import hungarian
 from primaps.evaluation.metrics import accuracy, class_table, confusion, mean_iou, per_class_iou
-from primaps.group import Alone, Group
 from primaps.types import ClusterAssignment, EvaluationResult
 
 

@@ -16,7 +16,7 @@ from PIL import PngImagePlugin
 
 from primaps.errors import ImageError, OutputError
 from primaps.outputs.visualize import MAX_COLOURS, palette
-from primaps.store import atomic_write
+from primaps.runs.store import atomic_write
 from primaps.types import IGNORE_INDEX
 
 MAX_PROPOSALS: Final = 65535

@@ -18,10 +18,10 @@ from PIL import Image as PILImage
 
 from primaps.config import MAX_CLASSES, MIN_CLASSES, Method
 from primaps.errors import OutputError
-from primaps.outputs.curves import curves_figure
+from primaps.outputs.curve_figures import curves_figure
 from primaps.outputs.png import figure_png
 from primaps.outputs.visualize import MAX_COLOURS, boundaries, overlay, palette, resize_labels, thumbnail
-from primaps.store import atomic_write
+from primaps.runs.store import atomic_write
 from primaps.types import IGNORE_INDEX, Failure, FitCurves, Image
 
 PICTURE_SIDE: Final = 320

@@ -17,12 +17,12 @@ from typing import Final, Generic, TypeVar
 
 import torch
 
-from primaps.cores import one_thread_each, usable_cores
+from primaps.compute.cores import one_thread_each, usable_cores
 from primaps.errors import ImageError
 from primaps.features.preprocess import MAX_ASPECT
 from primaps.pipeline.failures import is_out_of_memory, reported
 from primaps.pipeline.parallel import LARGE_IMAGE, in_order
-from primaps.run import Run
+from primaps.runs.run import Run
 from primaps.types import Failure, ImageFile
 
 MAX_BATCH: Final = 64

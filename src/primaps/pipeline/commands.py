@@ -7,21 +7,21 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from primaps.compute.processes import check_processes
 from primaps.config import Config, differences, to_dict
 from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.features.device import compute_device
-from primaps.model import Model
 from primaps.outputs.events import require_tensorboard, write_events
-from primaps.pipeline.curves import fit_curves
 from primaps.pipeline.extraction import extract
+from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.fitting import fit, fit_fingerprint, fit_settings
 from primaps.pipeline.labelling import predict_new, predict_stored
 from primaps.pipeline.opening import open_run
 from primaps.pipeline.overview import write_run_report
-from primaps.processes import check_processes
 from primaps.progress import Progress
-from primaps.run import Run, RunFolder, read_failures
-from primaps.store import fingerprint, hold, release
+from primaps.runs.model import Model
+from primaps.runs.run import Run, RunFolder, read_failures
+from primaps.runs.store import fingerprint, hold, release
 from primaps.types import FeatureExtractor
 
 

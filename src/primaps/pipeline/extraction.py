@@ -21,8 +21,8 @@ from primaps.pipeline.features_and_proposals import features_and_proposals, feat
 from primaps.pipeline.framed import framed_photo
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.extract import enlarge_nearest
-from primaps.run import Run, cached_views
-from primaps.store import FeatureStore, ShardInfo, write_json
+from primaps.runs.run import Run, cached_views
+from primaps.runs.store import FeatureStore, ShardInfo, write_json
 from primaps.types import ImageFile, MaskProposals
 
 

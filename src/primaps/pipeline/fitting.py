@@ -9,19 +9,19 @@ from typing import Any
 
 import torch
 
-from primaps.compiling.announcing import compilation_told_to
+from primaps.compute.compiling.announcing import compilation_told_to
+from primaps.compute.processes import Place, in_processes
 from primaps.config import Config, FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
-from primaps.features.heads.extractor import head_centres, head_path
-from primaps.model import Model
+from primaps.heads.extractor import head_centres, head_path
 from primaps.pipeline.live import LiveFit
-from primaps.processes import Place, in_processes
 from primaps.progress import Progress
 from primaps.prototypes.fit import fit_prototypes
 from primaps.prototypes.fit_state import Snapshot, snapshot
-from primaps.run import Run
-from primaps.store import fingerprint, read_tensors, remove_file, write_tensors
+from primaps.runs.model import Model
+from primaps.runs.run import Run
+from primaps.runs.store import fingerprint, read_tensors, remove_file, write_tensors
 from primaps.types import FeatureSource, FitResult, ImageFile
 
 FIT_ALGORITHM = 3

@@ -11,13 +11,13 @@ import numpy as np
 from primaps.data.reading import read_photo
 from primaps.errors import DatasetError
 from primaps.features.device import compute_device
-from primaps.model import Model
 from primaps.outputs.label_files import read_png_info, write_label_map
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
 from primaps.pipeline.prediction import image_features, label_map
-from primaps.run import Run
-from primaps.store import FeatureStore, fingerprint
+from primaps.runs.model import Model
+from primaps.runs.run import Run
+from primaps.runs.store import FeatureStore, fingerprint
 from primaps.types import Image, ImageFile, View
 
 LARGE_LABEL_MAP: Final = 400_000

@@ -12,9 +12,9 @@ import numpy as np
 from primaps.features.device import compute_device
 from primaps.outputs.events import LiveEvents
 from primaps.pipeline.overview import evenly
-from primaps.prototypes.curves import measure_curves
+from primaps.prototypes.curve_measures import measure_curves
 from primaps.prototypes.fit_state import Snapshot
-from primaps.run import Run
+from primaps.runs.run import Run
 from primaps.types import FitCurves, ImageFile
 
 IMAGES: Final = 32

@@ -13,15 +13,15 @@ from typing import Any
 from primaps.config import GENERATION, Config, FitConfig, differences, from_record, to_dict
 from primaps.data.scanning import scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
-from primaps.features.backbone import reload_backbone
-from primaps.features.heads.extractor import head_path
+from primaps.heads.extractor import head_path
+from primaps.heads.loading import reload_backbone
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
-from primaps.run import Run, RunFolder
-from primaps.store import read_json
+from primaps.runs.run import Run, RunFolder
+from primaps.runs.store import read_json
 from primaps.types import Failure, FeatureExtractor, ImageFile
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
@@ -121,7 +121,7 @@ def claim(
         stages: Whose settings must agree with what the folder holds.
         overwrite: Redo what other settings made.
         further: Settings of stages that the run's configuration does not know, which must agree as well.
-        outdated: See `primaps.run.RunFolder.claim`.
+        outdated: See `primaps.runs.run.RunFolder.claim`.
 
     Raises:
         ConfigError: If the folder was made with other settings, or label maps are wanted of anything but whole photographs.

@@ -15,11 +15,11 @@ from primaps.data.reading import read_photo
 from primaps.errors import ImageError
 from primaps.features.levels import DEFAULT_STRIDES
 from primaps.features.registry import find_spec
-from primaps.model import Model
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.outputs.report import ClassSummary, ImagePanel, Report, class_example, image_panel, write_report
 from primaps.pipeline.threshold import as_record
-from primaps.run import Run, versions
+from primaps.runs.model import Model
+from primaps.runs.run import Run, versions
 from primaps.types import Failure, FitCurves, Image, ImageFile, ThresholdChoice
 
 MAX_PANELS = 40

@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Final, TypeVar
 
-from primaps.cores import one_thread_each, usable_cores
+from primaps.compute.cores import one_thread_each, usable_cores
 from primaps.data.reading import count_pixels
 from primaps.pipeline.failures import reported
-from primaps.run import Run
+from primaps.runs.run import Run
 from primaps.types import Failure, ImageFile
 
 LARGE_IMAGE: Final = 12_000_000

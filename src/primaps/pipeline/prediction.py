@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from primaps.config import CRFConfig, PredictConfig
 from primaps.errors import ConfigError
-from primaps.model import Model
-from primaps.proposals.crf import dense_crf
+from primaps.proposals.crf.dense_crf import dense_crf
 from primaps.proposals.extract import (
     POSTERIOR_LIMIT,
     enlarge_nearest,
@@ -20,6 +19,7 @@ from primaps.proposals.extract import (
     shrink,
 )
 from primaps.prototypes.classifier import label_map_from_logits, logits
+from primaps.runs.model import Model
 from primaps.types import FeatureExtractor, Image
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from primaps.errors import OutputError
-from primaps.store import TEMPORARY_SUFFIX, hold, read_json, release, remove_file, write_json
+from primaps.runs.store import TEMPORARY_SUFFIX, hold, read_json, release, remove_file, write_json
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from primaps.config import GENERATION, Config, differences, from_record, preset_config, to_dict, with_settings
-from primaps.features.backbone import backbone_name, load_backbone, reload_backbone
 from primaps.features.registry import start_for
+from primaps.heads.loading import backbone_name, load_backbone, reload_backbone
 from primaps.progress import Progress
-from primaps.run import RunFolder
+from primaps.runs.run import RunFolder
 from primaps.types import FeatureExtractor
 
 
@@ -120,7 +120,7 @@ def backbone_for(
         progress: Is told if the backbone is taken from an earlier run.
         weights: Weights file, likewise.
         head: Folder of the head, likewise.
-        head_dropout: See `primaps.features.backbone.load_backbone`.
+        head_dropout: See `primaps.heads.loading.load_backbone`.
         levels: Likewise, if the user gave some.
         device: Where it runs.
 

@@ -11,13 +11,13 @@ import torch
 
 from primaps.config import Config
 from primaps.errors import DatasetError
-from primaps.features.heads.extractor import plain_backbone
+from primaps.heads.extractor import plain_backbone
 from primaps.pipeline.failures import all_failed, reported
 from primaps.pipeline.features_and_proposals import check_finite
 from primaps.pipeline.framed import framed_photo
 from primaps.progress import Progress
 from primaps.proposals.calibration import calibrate_threshold
-from primaps.run import Run
+from primaps.runs.run import Run
 from primaps.types import Failure, FeatureExtractor, ImageFile, ThresholdChoice
 
 SAMPLE: Final = 16
@@ -76,7 +76,7 @@ def own_threshold(images: Sequence[ImageFile], backbone: FeatureExtractor, confi
 
 
 def as_record(choice: ThresholdChoice) -> dict[str, Any]:
-    """JSON values for ``run.json``; `primaps.run.RunFolder.threshold` reads them back."""
+    """JSON values for ``run.json``; `primaps.runs.run.RunFolder.threshold` reads them back."""
     record: dict[str, Any] = {"value": choice.value, "source": choice.source}
     if choice.source == "calibrated":
         record |= {"candidates": [dataclasses.asdict(each) for each in choice.candidates], "sample": list(choice.sample)}

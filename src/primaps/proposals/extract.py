@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from primaps.config import CRFConfig, ProposalConfig, preset_config
 from primaps.errors import ConfigError
-from primaps.proposals.crf import mean_field_batch, official_uint8, softmax_over_labels
+from primaps.proposals.crf.dense_crf import mean_field_batch, official_uint8, softmax_over_labels
 from primaps.proposals.principal import MASK_LIMIT, principal_masks, soft_scores
 from primaps.types import Image, MaskProposals, remembered_threshold
 

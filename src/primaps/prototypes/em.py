@@ -15,7 +15,7 @@ proposals that the teacher finds mixed give no pseudo label, so that frequent cl
 `proposal_weight` a proposal counts by a power of its area, so that large ones do not drown small ones. None is used by the
 publication; without them every pixel counts alike. Images of one batch may differ in size: means are over all its pixels.
 
-Sums over pixels are in `primaps.prototypes.plain_steps`, and on a CPU in loops that do the same (`compiled_steps`).
+Sums over pixels are in `primaps.prototypes.steps.plain`, and on a CPU in loops that do the same (`compiled_steps`).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from primaps.compiling.loading import compiled_module
-from primaps.cores import Workers
-from primaps.prototypes import plain_steps
+from primaps.compute.compiling.loading import compiled_module
+from primaps.compute.cores import Workers
 from primaps.prototypes.classifier import Prototypes
+from primaps.prototypes.steps import plain as plain_steps
 from primaps.types import IGNORE_INDEX
 
 
@@ -239,7 +239,7 @@ def _steps(device: torch.device) -> ModuleType:
 
 @cache
 def _compiled_steps() -> ModuleType | None:
-    return compiled_module("primaps.prototypes.compiled_steps", "Prototypes are fitted")[0]
+    return compiled_module("primaps.prototypes.steps.compiled", "Prototypes are fitted")[0]
 
 
 def teacher_momentum(call: int, cap: float) -> float:

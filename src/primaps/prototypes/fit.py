@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from primaps.compute.cores import Workers, workers
+from primaps.compute.group import Group
 from primaps.config import FitConfig
-from primaps.cores import Workers, workers
 from primaps.errors import ConfigError, DatasetError
-from primaps.group import Group
 from primaps.prototypes.classifier import FeatureMoments, Prototypes, logits, principal_directions
 from primaps.prototypes.clusters import Clusters, ProposalMeans, lloyd, proposal_means, spherical_kmeans
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss, update_teacher

@@ -1,0 +1,178 @@
+"""A fitted model on disk: prototypes as safetensors, everything else as readable JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from primaps.config import IMPLIED, PredictConfig, comparable, differences, part_from_record, preset_config
+from primaps.errors import CheckpointError, OutputError
+from primaps.runs.store import read_json, read_tensors, write_json, write_tensors
+from primaps.types import FitResult
+
+if TYPE_CHECKING:
+    import torch
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """Prototypes and what is needed to apply them.
+
+    Attributes:
+        fit: The fitted prototypes.
+        backbone: Description of the backbone whose features they were fitted to.
+        weights: Weights file the backbone was loaded from; None = bundled or from the hub.
+        size: Short side of the backbone's input in pixels.
+        settings: Settings of the fit, for the record.
+        fingerprint: Changes when anything that determined the prototypes changes.
+        head: Folder of the head on top of the backbone; None without a head.
+        predict: How the run that fitted them made label maps; None = they come from no run.
+    """
+
+    fit: FitResult
+    backbone: Mapping[str, Any]
+    weights: str | None
+    size: int
+    settings: Mapping[str, Any]
+    fingerprint: str
+    head: str | None = None
+    predict: PredictConfig | None = None
+
+    @property
+    def num_clusters(self) -> int:
+        """K."""
+        return len(self.fit.teacher)
+
+    @property
+    def prototypes(self) -> torch.Tensor:
+        """(K, C) float32 prototypes that label maps are made with: the teacher's."""
+        return self.fit.teacher
+
+    def save(self, folder: Path, metadata: Mapping[str, str] | None = None) -> None:
+        """Write ``prototypes.safetensors`` and ``model.json``; the JSON last, as the sign that both are complete.
+
+        Args:
+            folder: Made if it does not exist; a model in it is replaced.
+            metadata: What the header of the tensors says.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        tensors = {"teacher": self.fit.teacher, "student": self.fit.student, "usage": self.fit.usage}
+        try:
+            (folder / "model.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"Expected {folder} to be a folder that can be written, but got: {error}. Choose another folder."
+            ) from error
+        write_tensors(folder / "prototypes.safetensors", tensors, metadata)
+        write_json(
+            folder / "model.json",
+            {
+                "format": _FORMAT,
+                "num_clusters": self.num_clusters,
+                "cosine": self.fit.cosine,
+                "dead_clusters": list(self.fit.dead_clusters),
+                "backbone": dict(self.backbone),
+                "weights": relative_to(self.weights, folder),
+                "head": relative_to(self.head, folder),
+                "size": self.size,
+                "predict": _recorded(self.predict),
+                "settings": dict(self.settings),
+                "losses": [round(loss, 6) for loss in self.fit.losses],
+                "fingerprint": self.fingerprint,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Read a model from its folder, or from a run's folder.
+
+        Raises:
+            CheckpointError: If there is no model, or it is damaged.
+        """
+        if not (folder / "model.json").exists() and (folder / "model" / "model.json").exists():
+            folder /= "model"
+        if not (folder / "model.json").exists():
+            raise CheckpointError(
+                f"Expected a fitted model (model.json and prototypes.safetensors) in {folder} or {folder / 'model'}, but found "
+                "none. Run `primaps segment` or `primaps fit` first."
+            )
+        record = read_json(folder / "model.json")
+        if record.get("format") != _FORMAT:
+            raise CheckpointError(
+                f"Expected {folder / 'model.json'} to describe a model of format {_FORMAT}, but got {record.get('format')!r}. "
+                "Fit again, or use the version of primaps that wrote it."
+            )
+        tensors = read_tensors(folder / "prototypes.safetensors")
+        try:
+            fit = FitResult(
+                tensors["teacher"], tensors["student"], bool(record["cosine"]), tensors["usage"], tuple(record["losses"])
+            )
+            weights, head = _found(record["weights"], folder), _found(record.get("head"), folder)
+            settings, identity = record["settings"], record["fingerprint"]
+            predict = _predict_settings(record, folder)
+            return cls(fit, record["backbone"], weights, record["size"], settings, identity, head, predict)
+        except KeyError as error:
+            raise CheckpointError(f"Expected {folder} to hold a complete model, but {error} is missing.") from error
+
+    def note_predict(self, predict: PredictConfig, folder: Path) -> Model:
+        """Record other settings of label maps with a model on disk, whose prototypes are left alone.
+
+        Raises:
+            CheckpointError: If ``model.json`` cannot be read.
+            OutputError: If it cannot be written.
+        """
+        record = read_json(folder / "model.json")
+        if record.get("predict") != _recorded(predict):
+            write_json(folder / "model.json", {**record, "predict": _recorded(predict)})
+        return dataclasses.replace(self, predict=predict)
+
+    def check_backbone(self, description: Mapping[str, Any]) -> None:
+        """Make sure that a backbone gives the features that the prototypes were fitted to.
+
+        Raises:
+            CheckpointError: If it is another one; the differences are named.
+        """
+        changed = differences(self.backbone, description)
+        if changed:
+            listed = "\n  ".join(changed)
+            raise CheckpointError(
+                f"The model was fitted to another backbone (fitted -> given):\n  {listed}\nGive the original weights."
+            )
+
+
+def _recorded(predict: PredictConfig | None) -> dict[str, Any] | None:
+    return None if predict is None else comparable(predict, "predict")
+
+
+def _predict_settings(record: Mapping[str, Any], folder: Path) -> PredictConfig | None:
+    """On record with the model. Those of earlier versions: in the record of the run that they lie in, else their preset's."""
+    known, run = record.get("predict"), folder.parent / "run.json"
+    if "predict" not in record:
+        if folder.name == "model" and run.exists():
+            known = read_json(run).get("config", {}).get("predict")
+        if known is None:
+            preset = preset_config(str(record.get("settings", {}).get("preset", "default"))).predict
+            known = {key: value for key, value in vars(preset).items() if f"predict.{key}" not in IMPLIED}
+    predict: PredictConfig | None = None if known is None else part_from_record("predict", known)
+    return predict
+
+
+def relative_to(path: str | None, folder: Path) -> str | None:
+    """What lies in the model's folder is recorded relative to it, so that the folder can be moved as a whole."""
+    if path is None or not Path(path).is_absolute() or not Path(path).is_relative_to(folder.absolute()):
+        return path
+    return str(Path(path).relative_to(folder.absolute()))
+
+
+def _found(path: str | None, folder: Path) -> str | None:
+    """The inverse of `relative_to`."""
+    if path is None or Path(path).is_absolute() or not (folder / path).exists():
+        return path
+    return str((folder / path).absolute())

@@ -1,0 +1,327 @@
+"""One run: its folder (where files lie, which settings made them, what happened) and its state while at work."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from primaps.compute.compiling.announcing import compilation_told_to
+from primaps.config import GENERATION, Config, comparable, differences
+from primaps.errors import CheckpointError, ConfigError
+from primaps.progress import Progress, Silent
+from primaps.runs.store import (
+    FeatureStore,
+    atomic_write,
+    fingerprint,
+    hold,
+    read_json,
+    remove_file,
+    remove_temporaries,
+    write_json,
+)
+from primaps.types import Failure, FeatureExtractor, ImageFile, ThresholdChoice, ThresholdStatistics, View
+
+ALGORITHM = 2
+"""Raised when a change of the code changes features or proposals, so that stored ones are made anew."""
+
+_FORMAT = 1
+_REPORTED_VERSIONS = ("primaps", "torch", "torchvision", "timm", "numpy", "numba", "scipy", "pillow", "safetensors")
+
+
+class RunFolder:
+    """Paths and records of a run. Settings are kept per stage, so that one stage can be redone without the others.
+
+    Args:
+        root: The folder given as ``--out``; need not exist yet.
+
+    Raises:
+        ConfigError: If the path exists and is not a folder, or is no usable path (too long, not UTF-8).
+        CheckpointError: If it holds a ``run.json`` that this package did not write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        try:
+            str(root).encode("utf-8")
+            is_file = root.exists() and not root.is_dir()
+        except (OSError, UnicodeEncodeError) as error:
+            raise ConfigError(f"Expected --out to be a usable path in UTF-8, but got: {error}. Choose another --out.") from error
+        if is_file:
+            raise ConfigError(f"Expected --out to be a folder, but {root} is a file. Choose another --out.")
+        self.root = root
+        self.record: dict[str, Any] = {}
+        self._stopped_before = False
+        if self.run_json.exists():
+            try:
+                self.record = read_json(self.run_json)
+            except CheckpointError as error:
+                raise CheckpointError(
+                    f"{error} If it is the damaged record of a run, delete it to resume; otherwise choose another --out."
+                ) from error
+            if self.record.get("format") != _FORMAT:
+                raise CheckpointError(
+                    f"Expected {self.run_json} to be the record of a run (format {_FORMAT}), but it is something else. "
+                    "Choose another --out."
+                )
+
+    @property
+    def run_json(self) -> Path:
+        """Versions, settings, seconds per stage, counts."""
+        return self.root / "run.json"
+
+    @property
+    def failures_file(self) -> Path:
+        """One JSON line per input that could not be used; absent if there is none."""
+        return self.root / "failures.jsonl"
+
+    @property
+    def store(self) -> Path:
+        """Cached features and proposals."""
+        return self.root / "store"
+
+    @property
+    def model(self) -> Path:
+        """Fitted prototypes."""
+        return self.root / "model"
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.root / "report.html"
+
+    def proposals(self, name: str) -> Path:
+        """16-bit proposals of one image."""
+        return self.root / "proposals" / f"{name}.png"
+
+    def labels(self, name: str) -> Path:
+        """8-bit label map of one image."""
+        return self.root / "labels" / f"{name}.png"
+
+    @property
+    def generation(self) -> int | None:
+        """Generation of the defaults that the folder was made with; None if it is new."""
+        return int(self.record.get("defaults", 1)) if self.record else None
+
+    @property
+    def threshold(self) -> ThresholdChoice | None:
+        """The similarity threshold on record; None if there is none. Earlier versions recorded its value only."""
+        value = self.record.get("settings", {}).get("proposals", {}).get("threshold")
+        if value is None:
+            return None
+        known = self.record.get("threshold", {})
+        if known.get("value") != value:
+            given = self.record.get("config", {}).get("proposals", {}).get("threshold") is not None
+            return ThresholdChoice(value, "given" if given else "backbone")
+        candidates = tuple(ThresholdStatistics(**each) for each in known.get("candidates", ()))
+        return ThresholdChoice(value, known["source"], candidates, tuple(known.get("sample", ())))
+
+    def claim(self, settings: Mapping[str, Mapping[str, Any]], *, overwrite: bool, outdated: Sequence[str] = ()) -> None:
+        """Take the folder for these settings, or refuse if it was made with others.
+
+        Args:
+            settings: Per stage; only the stages named here are compared.
+            overwrite: Accept a difference; what depends on it is made anew, the rest is kept.
+            outdated: Files in the folder that other settings than these are removed with, before the new ones are on record, so
+                that a killed run cannot leave them as its own.
+
+        Raises:
+            ConfigError: If a setting differs and ``overwrite`` is not set; every difference is named.
+            OutputError: If the folder cannot be written, or another process is at work in it.
+        """
+        known: dict[str, Any] = self.record.get("settings", {})
+        settings = json.loads(json.dumps(settings))  # as it will be read back
+        changed = [
+            line for stage in settings if stage in known for line in differences(known[stage], settings[stage], f"{stage}.")
+        ]
+        if changed and not overwrite:
+            listed = "\n  ".join(changed)
+            raise ConfigError(
+                f"{self.root} holds a run with other settings:\n  {listed}\n"
+                "Choose another --out, or add --overwrite to redo there what depends on them."
+            )
+        hold(self.root)
+        if known:
+            remove_temporaries(self.root)
+        if changed or not settings.keys() <= known.keys():
+            for name in outdated:
+                remove_file(self.root / name)
+        if not known:
+            self.record["defaults"] = GENERATION
+        self.record |= {"format": _FORMAT, "settings": {**known, **settings}, "versions": versions()}
+        self._stopped_before = self.record.get("status") in {"interrupted", "failed"}
+        self.record["status"] = "running"
+        write_json(self.run_json, self.record)
+
+    def finish(
+        self,
+        command: str,
+        inputs: Sequence[str],
+        seconds: Mapping[str, float],
+        counts: Mapping[str, Any],
+        failures: Sequence[Failure],
+    ) -> None:
+        """Write the record and the list of failures of a completed command.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        self.write_failures(failures)
+        self.record |= {
+            "status": "finished with failures" if failures else "finished",
+            "command": command,
+            "inputs": [text.encode("utf-8", "backslashreplace").decode("utf-8") for text in inputs],
+            "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "seconds": self._added(seconds),
+            "counts": {**self.record.get("counts", {}), **counts, "failures": len(failures)},
+        }
+        write_json(self.run_json, self.record)
+
+    def stop(self, seconds: Mapping[str, float], status: str) -> None:
+        """Record that a command ended early.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        self.record |= {"seconds": self._added(seconds), "status": status}
+        write_json(self.run_json, self.record)
+
+    def _added(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """Seconds per stage; what a stopped command had spent is added."""
+        old = self.record.get("seconds", {})
+        earlier = old if self._stopped_before else {}
+        return {**old, **{stage: round(earlier.get(stage, 0.0) + value, 3) for stage, value in seconds.items()}}
+
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        """Replace the list of inputs that could not be used.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        if failures:
+            lines = [json.dumps(asdict(failure), ensure_ascii=True) for failure in failures]
+            atomic_write(self.failures_file, ("\n".join(lines) + "\n").encode("ascii"))
+        else:
+            remove_file(self.failures_file)
+
+
+@dataclass
+class Run:
+    """One command at work in one run folder.
+
+    Attributes:
+        folder: Where everything is written.
+        backbone: The frozen feature extractor.
+        config: All settings.
+        images: The inputs that are images by name, in the order of their names.
+        progress: Who is told.
+        failures: Inputs that could not be used, so far.
+        seconds: Per stage.
+        counts: Figures for ``run.json``.
+        chosen_threshold: The similarity threshold, once it is settled (`primaps.pipeline.threshold`).
+    """
+
+    folder: RunFolder
+    backbone: FeatureExtractor
+    config: Config
+    images: tuple[ImageFile, ...]
+    progress: Progress = field(default_factory=Silent)
+    failures: list[Failure] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    chosen_threshold: ThresholdChoice | None = None
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Settings per stage, as compared between runs in the same folder."""
+        config = self.config
+        proposals = comparable(config.proposals, "proposals")
+        proposals["threshold"] = self._known_threshold()
+        proposals["max_pixels"] = config.predict.max_pixels
+        return {
+            "backbone": dict(self.backbone.describe()),
+            "features": comparable(config.features, "features"),
+            "proposals": proposals,
+            "fit": {"num_clusters": config.num_clusters, "seed": config.seed, **comparable(config.fit, "fit")},
+            "predict": comparable(config.predict, "predict"),
+        }
+
+    @property
+    def threshold(self) -> float:
+        """The similarity threshold in force.
+
+        Raises:
+            ConfigError: If none is given, settled, or published for the backbone.
+        """
+        known = self._known_threshold()
+        if known is None:
+            raise ConfigError(
+                f"Expected a threshold for {self.backbone.name!r}, for which none is published, but got none. Give --threshold T."
+            )
+        return known
+
+    def _known_threshold(self) -> float | None:
+        if self.config.proposals.threshold is not None:
+            return self.config.proposals.threshold
+        return self.backbone.threshold if self.chosen_threshold is None else self.chosen_threshold.value
+
+    @property
+    def store(self) -> FeatureStore:
+        """The run's features and proposals under the present settings."""
+        settings = self.settings()
+        determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
+        return FeatureStore(self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config))
+
+    def usable_images(self) -> list[ImageFile]:
+        """The images whose features and proposals are in the store, in the order of their names."""
+        store = self.store
+        failed = {failure.path for failure in self.failures}
+        return [image for image in self.images if str(image.path) not in failed and store.info(image.name) is not None]
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int) -> Iterator[None]:
+        """Time a stage and draw its progress."""
+        started = time.perf_counter()
+        self.progress.start(name, total)
+        try:
+            with compilation_told_to(self.progress.note):
+                yield
+        finally:
+            self.progress.finish()
+            if total:  # a stage that had nothing to do keeps the seconds of the run that did it
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def cached_views(config: Config) -> tuple[View, ...]:
+    """The views that are stored of every image, the plain one first."""
+    flips = (False, True) if config.features.flip else (False,)
+    draws: tuple[int | None, ...] = (None, *range(config.features.photometric_views))
+    return tuple(View(flip, draw) for draw in draws for flip in flips)
+
+
+def read_failures(folder: RunFolder) -> list[Failure]:
+    """The inputs that the last command could not use.
+
+    Raises:
+        CheckpointError: If the list is damaged.
+    """
+    path = folder.failures_file
+    if not path.exists():
+        return []
+    try:
+        return [Failure(**json.loads(line)) for line in path.read_text("ascii").splitlines()]
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"Expected {path} to hold one failure per line, but got: {error}. Delete it.") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _REPORTED_VERSIONS:
+        found[package] = importlib.metadata.version(package)
+    return found

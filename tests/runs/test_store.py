@@ -1,0 +1,218 @@
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from primaps.errors import CheckpointError, OutputError
+from primaps.runs.store import (
+    LOCK_NAME,
+    TEMPORARY_SUFFIX,
+    FeatureStore,
+    ShardInfo,
+    atomic_write,
+    fingerprint,
+    hold,
+    read_json,
+    read_tensors,
+    release,
+    remove_temporaries,
+    write_json,
+)
+from primaps.types import MaskProposals, View
+
+VIEWS = (View(), View(flip=True))
+
+
+@pytest.fixture
+def image_file(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"content")
+    return path
+
+
+def info_of(path, settings="s"):
+    status = path.stat()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ShardInfo(settings, digest, status.st_size, status.st_mtime_ns, 16, 24, 2, 0.5, (0.9, 0.8), ("zero_tokens",))
+
+
+@pytest.fixture
+def filled(tmp_path, image_file):
+    store = FeatureStore(tmp_path / "store", "s", VIEWS)
+    labels = np.arange(16 * 24, dtype=np.int32).reshape(16, 24) % 3
+    features = torch.arange(2 * 4 * 2 * 3, dtype=torch.float32).reshape(2, 4, 2, 3)
+    store.write("sub/a.jpg", features, MaskProposals(labels, np.array([0.9, 0.8], dtype=np.float32)), info_of(image_file))
+    return store, features, labels
+
+
+def test_what_is_written_is_read(filled):
+    store, features, labels = filled
+    assert torch.equal(store.features("sub/a.jpg", View(flip=True)).float(), features[1])
+    assert store.features("sub/a.jpg", View()).dtype == torch.float16
+    np.testing.assert_array_equal(store.proposals("sub/a.jpg").numpy(), labels)
+    info = store.info("sub/a.jpg")
+    assert (info.num_masks, info.scores, info.guards) == (2, (0.9, 0.8), ("zero_tokens",))
+
+
+def test_other_settings_count_as_absent(filled):
+    store, _, _ = filled
+    assert FeatureStore(store.root, "other", VIEWS).info("sub/a.jpg") is None
+
+
+def test_unchanged_content_is_current_whatever_the_time_stamp(filled, image_file):
+    store, _, _ = filled
+    assert store.is_current("sub/a.jpg", image_file)
+    os.utime(image_file, ns=(1, 1))
+    assert store.is_current("sub/a.jpg", image_file)
+    image_file.write_bytes(b"CONTENT")
+    assert not store.is_current("sub/a.jpg", image_file)
+    image_file.unlink()
+    assert not store.is_current("sub/a.jpg", image_file)
+
+
+def test_a_damaged_shard_is_absent_and_reading_it_says_so(filled, image_file):
+    store, _, _ = filled
+    store.path("sub/a.jpg").write_bytes(b"nonsense")
+    assert store.info("sub/a.jpg") is None
+    assert not store.is_current("sub/a.jpg", image_file)
+    with pytest.raises(CheckpointError, match="Run the proposals stage again"):
+        store.proposals("sub/a.jpg")
+
+
+def test_features_that_do_not_fit_half_precision_are_refused(tmp_path, image_file):
+    store = FeatureStore(tmp_path / "store", "s", (View(),))
+    proposals = MaskProposals(np.zeros((8, 8), dtype=np.int32), np.zeros(0, dtype=np.float32))
+    with pytest.raises(OutputError, match="finite features"):
+        store.write("a", torch.full((1, 2, 1, 1), 1e6), proposals, info_of(image_file))
+
+
+def test_a_source_reads_by_index(filled):
+    store, features, _ = filled
+    source = store.source(["sub/a.jpg"])
+    assert len(source) == 1
+    assert source.views == VIEWS
+    assert torch.equal(source.features(0, View()).float(), features[0])
+
+
+def test_atomic_write_leaves_nothing_else(tmp_path):
+    target = tmp_path / "new" / "file.bin"
+    atomic_write(target, b"one")
+    atomic_write(target, b"two")
+    assert target.read_bytes() == b"two"
+    assert [path.name for path in target.parent.iterdir()] == ["file.bin"]
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "file.bin"
+    atomic_write(target, b"old")
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        atomic_write(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_file_in_the_way_is_said(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="part of this path is something else"):
+        atomic_write(tmp_path / "file" / "inner", b"")
+
+
+def test_temporaries_below_another_lock_are_left_to_its_holder(tmp_path):
+    below = tmp_path / "features"
+    (below / "fits").mkdir(parents=True)
+    for folder in (tmp_path, below):
+        (folder / LOCK_NAME).touch()
+    files = [folder / f".00{TEMPORARY_SUFFIX}" for folder in (tmp_path, below, below / "fits")]
+    for file in files:
+        file.touch()
+    remove_temporaries(tmp_path)
+    assert [file.exists() for file in files] == [False, True, True]
+    remove_temporaries(below)
+    assert not any(file.exists() for file in files)
+
+
+def test_temporaries_of_killed_writers_are_removed(tmp_path):
+    left = tmp_path / "sub" / ".0123.primaps-tmp"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    kept = tmp_path / "sub" / "file"
+    kept.write_bytes(b"whole")
+    remove_temporaries(tmp_path)
+    assert not left.exists()
+    assert kept.exists()
+
+
+def test_json_round_trip_and_errors(tmp_path):
+    write_json(tmp_path / "a.json", {"ü": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"ü": [1, None]}
+    with pytest.raises(CheckpointError, match="there is none"):
+        read_json(tmp_path / "b.json")
+    (tmp_path / "c.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match="JSON object"):
+        read_json(tmp_path / "c.json")
+    (tmp_path / "d.json").write_text('{"a": ' + "[" * 200_000 + "]" * 200_000 + "}")
+    with pytest.raises(CheckpointError, match="to be readable JSON"):
+        read_json(tmp_path / "d.json")
+    with pytest.raises(CheckpointError, match="there is none"):
+        read_tensors(Path(tmp_path / "none.safetensors"))
+
+
+def test_fingerprint_ignores_the_order_of_keys_only():
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+# ---- one command at a time in a folder -------------------------------------------------------------------------------------
+
+
+def hold_elsewhere(root):
+    """Whether another process can hold a folder."""
+    code = "import sys; from pathlib import Path; from primaps.runs.store import hold; hold(Path(sys.argv[1]))"
+    result = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0 or "only command at work" in result.stderr, result.stderr
+    return result.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked on Windows")
+def test_a_folder_is_held_by_one_process_until_it_lets_go_or_ends(tmp_path):
+    root = tmp_path / "new" / "run"
+    assert hold_elsewhere(root)  # and ended
+    hold(root)
+    hold(root)  # the same process may, as often as it likes
+    assert not hold_elsewhere(root)
+    release(root)
+    release(root)
+    assert hold_elsewhere(root)
+
+
+def test_a_folder_that_cannot_be_made_cannot_be_held(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="a part of this path is something else"):
+        hold(tmp_path / "file" / "run")
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(_descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        atomic_write(tmp_path / "a", b"data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_with_paths_that_are_no_utf8_comes_back(tmp_path):
+    value = {"path": os.fsdecode(b"/caf\xe9/a.jpg")}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
