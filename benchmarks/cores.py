@@ -2,8 +2,9 @@
 
     python benchmarks/cores.py
 
-Both in one process by turns, after a warm-up; the smallest time by the clock of each counts, because a machine that does other
-things can only add to it. The load before every turn is printed: with a load of 1 or more one of two cores was taken already.
+Both in one process by turns, after a warm-up; the smallest time by the clock of each counts,
+because a machine that does other things can only add to it. The load before every turn is printed:
+with a load of 1 or more one of two cores was taken already.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ BAR = 1.8
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=16)
-    parser.add_argument("--size", type=int, default=320, help="short side of the photographs in pixels")
+    parser.add_argument(
+        "--size", type=int, default=320, help="short side of the photographs in pixels"
+    )
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--backbone", default="mini")
     add_rows_option(parser)
@@ -41,7 +46,10 @@ def main() -> None:
 
 def measure(images: int, size: int, turns: int, backbone_name: str) -> Row:
     """The ratio, or a row without one where there is only one core."""
-    what = f"proposals of {images} drawn photographs of {size} x {size * 3 // 2} with `{backbone_name}`, 2 cores against 1"
+    what = (
+        f"proposals of {images} drawn photographs of {size} x {size * 3 // 2} with"
+        f" `{backbone_name}`, 2 cores against 1"
+    )
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:
         return Row(what, "not measured: this process may use one core only")
@@ -55,24 +63,31 @@ def measure(images: int, size: int, turns: int, backbone_name: str) -> Row:
         for turn in range(turns):
             for cores, seconds in spent.items():
                 load, processor = os.getloadavg()[0], time.process_time()
-                os.sched_setaffinity(0, allowed[:cores])  # the threads that are made from here on inherit it
+                # the threads that are made from here on inherit it
+                os.sched_setaffinity(0, allowed[:cores])
                 try:
                     seconds.append(extraction_seconds(folder, backbone, size, f"{turn}-{cores}"))
                 finally:
                     os.sched_setaffinity(0, allowed)
                 processor = time.process_time() - processor
                 print(
-                    f"turn {turn}, {cores} cores: {seconds[-1]:.2f} s, {processor:.2f} CPU s, load before {load:.1f}", flush=True
+                    f"turn {turn}, {cores} cores: {seconds[-1]:.2f} s, {processor:.2f} CPU s, load"
+                    f" before {load:.1f}",
+                    flush=True,
                 )
     one, two = min(spent[1]), min(spent[2])
-    return at_least(what, one / two, BAR, f": {one:.1f} s and {two:.1f} s, load {os.getloadavg()[0]:.1f}")
+    return at_least(
+        what, one / two, BAR, f": {one:.1f} s and {two:.1f} s, load {os.getloadavg()[0]:.1f}"
+    )
 
 
 def extraction_seconds(folder: Path, backbone: FeatureExtractor, size: int, name: str) -> float:
     """Seconds by the clock of the proposals stage, on as many cores as this process may use now."""
     base = preset_config("default")
     config = dataclasses.replace(base, features=dataclasses.replace(base.features, size=size))
-    run = open_run([folder / "photographs"], folder / name, backbone, config, stages=PROPOSAL_STAGES)
+    run = open_run(
+        [folder / "photographs"], folder / name, backbone, config, stages=PROPOSAL_STAGES
+    )
     proposals(run)
     return run.seconds["proposals"]
 

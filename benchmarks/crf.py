@@ -1,10 +1,12 @@
-"""Time of the dense CRF on one thread, as a ratio to pydensecrf2, and how many pixels get the same label.
+"""Time of the dense CRF on one thread, as a ratio to pydensecrf2, and how many pixels get the same
+label.
 
-Run from the repository: ``python benchmarks/crf.py [photograph]``. The implementations take turns in one process and each
-figure is the median over the turns of processor time: ratios hold on a busy machine as well, seconds do not.
+Run from the repository: ``python benchmarks/crf.py [photograph]``. The implementations take turns
+in one process and each figure is the median over the turns of processor time: ratios hold on a busy
+machine as well, seconds do not.
 
-The time of one iteration is also held against the memory bandwidth, which is measured in the same process by copying a large
-array: an iteration at 27 labels and 320 x 320 pixels moves about 170 MB.
+The time of one iteration is also held against the memory bandwidth, which is measured in the same
+process by copying a large array: an iteration at 27 labels and 320 x 320 pixels moves about 170 MB.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Comparison:
     Attributes:
         labels: Number of labels.
         seconds: Median processor seconds by implementation.
-        ratios: Median over the turns of the time of pydensecrf2 divided by an implementation's; empty where it is not installed.
+        ratios: Median over the turns of the time of pydensecrf2 divided by an implementation's;
+            empty where it is not installed.
         equal: Fraction of the pixels that get the label of the compiled implementation.
     """
 
@@ -61,27 +64,42 @@ class Comparison:
     def rows(self, where: str) -> list[Row]:
         """Lines of the table."""
         what = f"CRF, {self.labels} labels, {where}"
-        times = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in self.seconds.items())
+        times = ", ".join(
+            f"{name} {seconds * 1000:.0f} ms" for name, seconds in self.seconds.items()
+        )
         found = [Row(f"{what}: time", times)]
         for name, ratio in self.ratios.items():
             subject = f"{what}: {name} against pydensecrf2"
             barred = name == "compiled" and self.labels in BARRED_LABELS
-            found.append(at_least(subject, ratio, SPEED_BAR) if barred else Row(subject, f"{ratio:.2f} x"))
+            found.append(
+                at_least(subject, ratio, SPEED_BAR) if barred else Row(subject, f"{ratio:.2f} x")
+            )
         for name, equal in self.equal.items():
             bar = f"at least {EQUAL_BAR:.1%}"
-            found.append(Row(f"{what}: same labels, compiled and {name}", f"{equal:.3%}", bar, equal >= EQUAL_BAR))
+            found.append(
+                Row(
+                    f"{what}: same labels, compiled and {name}",
+                    f"{equal:.3%}",
+                    bar,
+                    equal >= EQUAL_BAR,
+                )
+            )
         return found
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photo", nargs="?", type=Path)
     parser.add_argument("--labels", type=int, nargs="+", default=LABELS)
     parser.add_argument("--turns", type=int, default=7)
     add_rows_option(parser)
     arguments = parser.parse_args()
-    photo, origin = photograph() if arguments.photo is None else (arguments.photo, arguments.photo.name)
+    photo, origin = (
+        photograph() if arguments.photo is None else (arguments.photo, arguments.photo.name)
+    )
     if not photo.is_file():
         parser.error(f"expected a photograph, but {photo} is no file: name one")
     torch.set_num_threads(1)
@@ -91,7 +109,10 @@ def main() -> None:
         print("pydensecrf2 is not installed (extra: crf-oracle): ratios to it cannot be told.")
     else:
         methods["pydensecrf2"] = pydensecrf
-    print(f"{photo.name} at {SIZE} x {SIZE}, one thread, {arguments.turns} turns; CPU kernel: {crf.describe_backend()}")
+    print(
+        f"{photo.name} at {SIZE} x {SIZE}, one thread, {arguments.turns} turns; CPU kernel:"
+        f" {crf.describe_backend()}"
+    )
     where = f"{SIZE} x {SIZE}, {origin}"
     rows: list[Row] = []
     for labels in arguments.labels:
@@ -101,7 +122,10 @@ def main() -> None:
 
 
 def compare(
-    image: NDArray[np.uint8], probability: Posterior, methods: dict[str, Callable[..., Posterior]], turns: int
+    image: NDArray[np.uint8],
+    probability: Posterior,
+    methods: dict[str, Callable[..., Posterior]],
+    turns: int,
 ) -> Comparison:
     """Every implementation in every turn, after one that compiles and warms up."""
     label_maps = {name: method(image, probability).argmax(0) for name, method in methods.items()}
@@ -115,8 +139,14 @@ def compare(
         for name in methods
         if reference and name != "pydensecrf2"
     }
-    equal = {name: float((label_maps[name] == label_maps["compiled"]).mean()) for name in methods if name != "compiled"}
-    return Comparison(len(probability), {name: median(spent) for name, spent in seconds.items()}, ratios, equal)
+    equal = {
+        name: float((label_maps[name] == label_maps["compiled"]).mean())
+        for name in methods
+        if name != "compiled"
+    }
+    return Comparison(
+        len(probability), {name: median(spent) for name, spent in seconds.items()}, ratios, equal
+    )
 
 
 def iteration_row(image: NDArray[np.uint8], turns: int, where: str) -> Row:
@@ -134,7 +164,10 @@ def iteration_row(image: NDArray[np.uint8], turns: int, where: str) -> Row:
     spent = (min(many) - min(few)) / 10
     bandwidth = 2 * COPIED_BYTES / min(copied)  # read and written
     limit = ITERATION_BYTES / bandwidth
-    measured = f"{spent * 1000:.1f} ms; {ITERATION_BYTES / 1e6:.0f} MB take {limit * 1000:.1f} ms at {bandwidth / 1e9:.1f} GB/s"
+    measured = (
+        f"{spent * 1000:.1f} ms; {ITERATION_BYTES / 1e6:.0f} MB take {limit * 1000:.1f} ms at"
+        f" {bandwidth / 1e9:.1f} GB/s"
+    )
     what = f"CRF, {ITERATION_LABELS} labels, {where}: one iteration beside memory bandwidth"
     return Row(what, f"{measured} ({spent / limit:.1f} x)")
 
@@ -177,10 +210,17 @@ def pydensecrf(image: NDArray[np.uint8], probability: Posterior) -> Posterior:
 
     config = CRFConfig()
     model = DenseCRF2D(SIZE, SIZE, len(probability))
-    model.setUnaryEnergy(np.ascontiguousarray(-np.log(probability.clip(1e-5, 1)).reshape(len(probability), -1)))
+    model.setUnaryEnergy(
+        np.ascontiguousarray(-np.log(probability.clip(1e-5, 1)).reshape(len(probability), -1))
+    )
     model.addPairwiseGaussian(sxy=config.gaussian_sxy, compat=config.gaussian_compat)
     bgr = np.ascontiguousarray(image[..., ::-1])
-    model.addPairwiseBilateral(sxy=config.bilateral_sxy, srgb=config.bilateral_srgb, rgbim=bgr, compat=config.bilateral_compat)
+    model.addPairwiseBilateral(
+        sxy=config.bilateral_sxy,
+        srgb=config.bilateral_srgb,
+        rgbim=bgr,
+        compat=config.bilateral_compat,
+    )
     return np.array(model.inference(config.iterations)).reshape(probability.shape)
 
 

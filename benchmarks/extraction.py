@@ -4,21 +4,25 @@
     python benchmarks/extraction.py --features FOLDER
     python benchmarks/extraction.py --photographs FOLDER
 
-``--features`` wants NAME.png (320 x 320) beside NAME.safetensors with ``features`` (384, 40, 40). With ``--photographs`` the
-features are those of the ``texture`` backbone for the centre square at 320 x 320: 196 channels under a fixed rotation to 384, so
-real spectra, but of rank 196 at most. With neither, features stored beside the repository are taken, or else the photographs of
+``--features`` wants NAME.png (320 x 320) beside NAME.safetensors with ``features`` (384, 40, 40).
+With ``--photographs`` the features are those of the ``texture`` backbone for the centre square at
+320 x 320: 196 channels under a fixed rotation to 384, so real spectra, but of rank 196 at most.
+With neither, features stored beside the repository are taken, or else the photographs of
 scikit-image; the table says which.
 
-Everything runs in one process on one thread, the two sides by turns, after one round that compiles; a figure is the median over
-rounds of the ratio of CPU seconds, and the summary is the median over images.
+Everything runs in one process on one thread, the two sides by turns, after one round that compiles;
+a figure is the median over rounds of the ratio of CPU seconds, and the summary is the median over
+images.
 
-- ``pca``: the first principal direction of every round, for the same rounds: ``torch.pca_lowrank(q=3, niter=100)`` on the tokens
-  that remain, against `primaps.proposals.leading_direction`, set-up included.
+- ``pca``: the first principal direction of every round, for the same rounds:
+  ``torch.pca_lowrank(q=3, niter=100)`` on the tokens that remain, against
+  `primaps.proposals.leading_direction`, set-up included.
 - ``no crf``: all of mask extraction but the mean-field inference.
 - ``all``: all of it; against pydensecrf2 with 10 iterations.
 
-The official operations (Hahn et al., TMLR 2024, section 3.1, and its code) are restated here. Their signed anchor finds more
-masks than ``preset="default"`` does on most images; ``--preset paper`` compares like with like.
+The official operations (Hahn et al., TMLR 2024, section 3.1, and its code) are restated here. Their
+signed anchor finds more masks than ``preset="default"`` does on most images; ``--preset paper``
+compares like with like.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -106,28 +111,49 @@ def _samples(options: argparse.Namespace) -> tuple[list[Sample], str]:
     return _photographs(paths, options.images), "features of `texture`"
 
 
-def _compared(samples: Sequence[Sample], densecrf: ModuleType | None, preset: str, rounds: int, origin: str) -> list[Row]:
+def _compared(
+    samples: Sequence[Sample], densecrf: ModuleType | None, preset: str, rounds: int, origin: str
+) -> list[Row]:
     """Both sides on every image, and the lines of the table."""
-    print(f"{preset:24} {'rounds':>6} {'pca':>7} {'no crf':>7} {'all':>7}   ours, ms: pca / no crf / all")
+    print(
+        f"{preset:24} {'rounds':>6} {'pca':>7} {'no crf':>7} {'all':>7}   ours, ms: pca / no crf"
+        " / all"
+    )
     every: dict[str, list[float]] = {}
     spent: dict[str, list[float]] = {}
     for sample in samples:
         mask_proposals(sample.image, sample.features, THRESHOLD, preset=preset)  # compiles
         measured = [_round(sample, densecrf, preset) for _ in range(rounds)]
-        ratios = {key: _median(official[key] / ours[key] for official, ours, _ in measured) for key in measured[0][0]}
+        ratios = {
+            key: _median(official[key] / ours[key] for official, ours, _ in measured)
+            for key in measured[0][0]
+        }
         seconds = {key: _median(ours[key] for _, ours, _ in measured) for key in measured[0][1]}
         for key, ratio in ratios.items():
             every.setdefault(key, []).append(ratio)
             spent.setdefault(key, []).append(seconds[key])
         times = " / ".join(f"{1000 * value:.0f}" for value in seconds.values())
-        print(f"{sample.name[:24]:24} {measured[0][2]:6} {_columns(ratios.values())}   {times}", flush=True)
+        print(
+            f"{sample.name[:24]:24} {measured[0][2]:6} {_columns(ratios.values())}   {times}",
+            flush=True,
+        )
     print(f"{'median':31} {_columns(_median(column) for column in every.values())}")
     what = f"proposals `{preset}` against the official operations, {len(samples)} images, {origin}"
     bars = {"all": BARS[preset]} if preset in BARS else {}
     return [
-        at_least(f"{what}: {key}", _median(every[key]), bars[key], f" ({1000 * _median(spent[key]):.0f} ms)")
-        if key in bars
-        else Row(f"{what}: {key}", f"{_median(every[key]):.2f} x ({1000 * _median(spent[key]):.0f} ms)")
+        (
+            at_least(
+                f"{what}: {key}",
+                _median(every[key]),
+                bars[key],
+                f" ({1000 * _median(spent[key]):.0f} ms)",
+            )
+            if key in bars
+            else Row(
+                f"{what}: {key}",
+                f"{_median(every[key]):.2f} x ({1000 * _median(spent[key]):.0f} ms)",
+            )
+        )
         for key in every
     ]
 
@@ -137,13 +163,17 @@ def _columns(ratios: Iterable[float]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--features", type=Path, help="folder of NAME.png and NAME.safetensors")
     source.add_argument("--photographs", type=Path, help="folder of photographs")
     parser.add_argument("--images", type=int, default=8, help="at most this many")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions per image")
-    parser.add_argument("--preset", nargs="+", choices=PRESETS, default=["default"], help="our side")
+    parser.add_argument(
+        "--preset", nargs="+", choices=PRESETS, default=["default"], help="our side"
+    )
     add_rows_option(parser)
     return parser.parse_args()
 
@@ -159,15 +189,26 @@ def _stored(folder: Path, limit: int) -> list[Sample]:
             break
         picture = path.with_suffix(".png")
         if picture.exists():
-            samples.append(Sample(path.stem, np.asarray(Image.open(picture).convert("RGB")), load_file(path)["features"].float()))
+            samples.append(
+                Sample(
+                    path.stem,
+                    np.asarray(Image.open(picture).convert("RGB")),
+                    load_file(path)["features"].float(),
+                )
+            )
     if not samples:
         raise SystemExit(f"Expected NAME.png beside NAME.safetensors in {folder}, but found none.")
-    print(f"Features: stored ones, {tuple(samples[0].features.shape)}, of {len(samples)} images in {folder}")
+    print(
+        f"Features: stored ones, {tuple(samples[0].features.shape)}, of {len(samples)} images in"
+        f" {folder}"
+    )
     return samples
 
 
 def _listed(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    paths = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
+    )
     if not paths:
         raise SystemExit(f"Expected photographs (JPEG or PNG) in {folder}, but found none.")
     return paths
@@ -175,17 +216,26 @@ def _listed(folder: Path) -> list[Path]:
 
 def _photographs(paths: Sequence[Path], limit: int) -> list[Sample]:
     backbone = load_backbone("texture", device="cpu")
-    rotation = torch.linalg.qr(torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(0))).Q[:, : backbone.dim]
+    rotation = torch.linalg.qr(
+        torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(0))
+    ).Q[:, : backbone.dim]
     samples = []
     for path in paths[:: max(1, len(paths) // limit)][:limit]:
         whole = Image.fromarray(read_image(path))
         short = min(whole.size)
         left, top = (whole.width - short) // 2, (whole.height - short) // 2
-        image = np.asarray(whole.crop((left, top, left + short, top + short)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+        image = np.asarray(
+            whole.crop((left, top, left + short, top + short)).resize(
+                (SIDE, SIDE), Image.Resampling.BICUBIC
+            )
+        )
         features = torch.einsum("dc,chw->dhw", rotation, backbone.extract(image, size=SIDE))
         samples.append(Sample(path.stem, image, features))
     channels = f"{backbone.dim} channels rotated to {CHANNELS}"
-    print(f"Features: texture backbone, {channels}, centre squares of photographs in {paths[0].parent}")
+    print(
+        f"Features: texture backbone, {channels}, centre squares of photographs in"
+        f" {paths[0].parent}"
+    )
     return samples
 
 
@@ -193,12 +243,17 @@ def _pydensecrf() -> ModuleType | None:
     try:
         from pydensecrf import densecrf  # type: ignore[import-untyped]
     except ImportError as error:
-        print(f"pydensecrf2 is not installed ({error}): the column `all` is left out. pip install 'primaps[crf-oracle]'")
+        print(
+            f"pydensecrf2 is not installed ({error}): the column `all` is left out. pip install"
+            " 'primaps[crf-oracle]'"
+        )
         return None
     return densecrf  # type: ignore[no-any-return]
 
 
-def _round(sample: Sample, densecrf: ModuleType | None, preset: str) -> tuple[dict[str, float], dict[str, float], int]:
+def _round(
+    sample: Sample, densecrf: ModuleType | None, preset: str
+) -> tuple[dict[str, float], dict[str, float], int]:
     """Both sides once: CPU seconds by column, and the number of the official rounds."""
     official = _official(sample, densecrf)
     ours = _ours(sample, preset)
@@ -218,7 +273,7 @@ def _clocked(call: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.process_time() - started
 
 
-# ---- our side --------------------------------------------------------------------------------------------------------------
+# ---- our side ------------------------------------------------------------------------------------
 
 
 def _ours(sample: Sample, preset: str) -> Seconds:
@@ -230,7 +285,9 @@ def _ours(sample: Sample, preset: str) -> Seconds:
         return result
 
     with mock.patch("primaps.proposals.extract.mean_field_batch", clocked_inference):
-        _, seconds.total = _clocked(lambda: mask_proposals(sample.image, sample.features, THRESHOLD, preset=preset))
+        _, seconds.total = _clocked(
+            lambda: mask_proposals(sample.image, sample.features, THRESHOLD, preset=preset)
+        )
     return seconds
 
 
@@ -247,17 +304,21 @@ def _our_pca(features: torch.Tensor, available: list[torch.Tensor]) -> float:
     return _clocked(directions)[1]
 
 
-# ---- the official operations ------------------------------------------------------------------------------------------------
+# ---- the official operations ---------------------------------------------------------------------
 
 
 def _official(sample: Sample, densecrf: ModuleType | None) -> Seconds:
     seconds = Seconds()
     started = time.process_time()
     scores = _official_scores(sample.features, seconds)
-    upsampled = F.interpolate(scores[None], size=sample.image.shape[:2], mode="bilinear", align_corners=False)[0]
+    upsampled = F.interpolate(
+        scores[None], size=sample.image.shape[:2], mode="bilinear", align_corners=False
+    )[0]
     probabilities = upsampled.softmax(dim=0).numpy()
     if densecrf is not None:
-        probabilities, seconds.crf = _clocked(lambda: _official_crf(densecrf, sample.image, probabilities))
+        probabilities, seconds.crf = _clocked(
+            lambda: _official_crf(densecrf, sample.image, probabilities)
+        )
     labels = probabilities.argmax(axis=0)
     labels[labels == 0] = 255
     seconds.total = time.process_time() - started
@@ -274,12 +335,13 @@ def _official_scores(features: torch.Tensor, seconds: Seconds) -> torch.Tensor:
     while (~available).float().mean() < 0.95:
         seconds.available.append(available.clone())
         rows = tokens[:, available].T
-        direction, spent = _clocked(lambda rows=rows: torch.pca_lowrank(rows, q=3, niter=100)[2][:, 0])  # type: ignore[misc]
+        direction, spent = _clocked(partial(_official_direction, rows))
         seconds.pca += spent
         similarity = (direction @ unit).masked_fill(~available, 0.0)
         anchor = int((similarity == similarity.max()).nonzero()[0, 0])
         similarity = (unit[:, anchor] @ unit).masked_fill(~available, 0.0)
-        if similarity.max() <= 0:  # the official code divides 0 by 0 here, and ends two rounds later
+        # the official code divides 0 by 0 here, and ends two rounds later
+        if similarity.max() <= 0:
             break
         similarity[similarity < THRESHOLD * similarity.max()] = 0
         masks.append((similarity / similarity.max()).reshape(height, width))
@@ -291,13 +353,22 @@ def _official_scores(features: torch.Tensor, seconds: Seconds) -> torch.Tensor:
     return torch.log_softmax(torch.cat([background[None], stack]), dim=0)
 
 
-def _official_crf(densecrf: ModuleType, image: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+def _official_direction(rows: torch.Tensor) -> torch.Tensor:
+    direction: torch.Tensor = torch.pca_lowrank(rows, q=3, niter=100)[2][:, 0]
+    return direction
+
+
+def _official_crf(
+    densecrf: ModuleType, image: NDArray[np.uint8], probabilities: NDArray[np.float32]
+) -> NDArray[np.float32]:
     labels, height, width = probabilities.shape
     unary = -np.log(np.clip(probabilities, 1e-5, 1.0)).reshape(labels, -1)
     field = densecrf.DenseCRF2D(width, height, labels)
     field.setUnaryEnergy(np.ascontiguousarray(unary))
     field.addPairwiseGaussian(sxy=1, compat=3)
-    field.addPairwiseBilateral(sxy=67, srgb=3, rgbim=np.ascontiguousarray(image[..., ::-1]), compat=4)
+    field.addPairwiseBilateral(
+        sxy=67, srgb=3, rgbim=np.ascontiguousarray(image[..., ::-1]), compat=4
+    )
     return np.array(field.inference(10), dtype=np.float32).reshape(labels, height, width)
 
 

@@ -1,4 +1,5 @@
-"""How much does a forward pass of the bundled backbone cost beside ViT-S/8, which the published experiments use?
+"""How much does a forward pass of the bundled backbone cost beside ViT-S/8, which the published
+experiments use?
 
     python benchmarks/forward.py
 
@@ -19,7 +20,9 @@ from rows import Row, add_rows_option, publish
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--backbones", nargs="+", default=["mini", "texture"])
     parser.add_argument("--rounds", type=int, default=5)
     add_rows_option(parser)
@@ -32,10 +35,28 @@ def measure(backbone: str, rounds: int) -> Row:
     tool = REPOSITORY / "tools" / "measure_backbone.py"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "numbers.json"
-        run_job([sys.executable, str(tool), "forward", "--backbone", backbone, "--rounds", str(rounds), "--json", str(file)])
+        run_job(
+            [
+                sys.executable,
+                str(tool),
+                "forward",
+                "--backbone",
+                backbone,
+                "--rounds",
+                str(rounds),
+                "--json",
+                str(file),
+            ]
+        )
         numbers = json.loads(file.read_text(encoding="utf-8"))["numbers"]
-    measured = f"{numbers['seconds'] * 1000:.0f} ms; {numbers['reference']} {numbers['reference_seconds'] * 1000:.0f} ms"
-    return Row(f"forward pass of `{backbone}` at 320 x 320, one thread", f"{measured}: {numbers['ratio']:.1f} x as fast")
+    measured = (
+        f"{numbers['seconds'] * 1000:.0f} ms; {numbers['reference']}"
+        f" {numbers['reference_seconds'] * 1000:.0f} ms"
+    )
+    return Row(
+        f"forward pass of `{backbone}` at 320 x 320, one thread",
+        f"{measured}: {numbers['ratio']:.1f} x as fast",
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""How many images per second do a bfloat16 ViT-S/8 and mask proposals with CRF do on a GPU, and what do the proposals add?
+"""How many images per second do a bfloat16 ViT-S/8 and mask proposals with CRF do on a GPU, and
+what do the proposals add?
 
     python benchmarks/gpu.py
-    python benchmarks/gpu.py --device cpu --side 64 --images 2 --batches 1 2 --turns 1   # a trial without a GPU
+    python benchmarks/gpu.py --device cpu --side 64 --images 2 --batches 1 2 --turns 1
 
-Images of 320 x 320 are decoded and on the device already; they are worked on in batches of several sizes, backbone and proposals
-of one batch after the other, by what the pipeline uses on a GPU. The transformer has random weights, which take as long as
-learned ones but give features without regions; therefore proposals (up to 15, so 16 labels) are made of `texture` features,
-rotated to 384 channels. Without a GPU, and without ``--device cpu``, this says so and ends well.
+Images of 320 x 320 are decoded and on the device already; they are worked on in batches of several
+sizes, backbone and proposals of one batch after the other, by what the pipeline uses on a GPU. The
+transformer has random weights, which take as long as learned ones but give features without
+regions; therefore proposals (up to 15, so 16 labels) are made of `texture` features, rotated to 384
+channels. Without a GPU, and without ``--device cpu``, this says so and ends well.
 """
 
 from __future__ import annotations
@@ -50,35 +52,65 @@ class Scene:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32, 64], help="images at a time")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=[1, 8, 32, 64], help="images at a time"
+    )
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--preset", default="default")
     parser.add_argument("--side", type=int, default=320, help="of the images, in pixels")
     parser.add_argument("--model", default="vit_small_patch8_224", help="of timm")
-    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="cpu: a trial of this script, no measurement")
+    parser.add_argument(
+        "--device",
+        default="cuda",
+        choices=["cuda", "cpu"],
+        help="cpu: a trial of this script, no measurement",
+    )
     add_rows_option(parser)
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        publish([Row("images per second on a GPU", "not measured: torch finds no CUDA GPU here")], options.rows)
+        publish(
+            [Row("images per second on a GPU", "not measured: torch finds no CUDA GPU here")],
+            options.rows,
+        )
         return
     scene = make_scene(options.images, options.side, torch.device(options.device))
-    publish(measure(scene, options.model, options.batches, options.turns, preset_config(options.preset)), options.rows)
+    publish(
+        measure(
+            scene, options.model, options.batches, options.turns, preset_config(options.preset)
+        ),
+        options.rows,
+    )
 
 
 def make_scene(count: int, side: int, device: torch.device) -> Scene:
     """Drawn images and `texture` features of them."""
     images = [torch.from_numpy(drawn(seed, side, side)) for seed in range(count)]
     backbone = load_backbone("texture", device="cpu")
-    rotation = torch.linalg.qr(torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(0))).Q[:, : backbone.dim]
-    made = [torch.einsum("dc,chw->dhw", rotation, backbone.extract(image.numpy(), size=side)) for image in images]
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU (no GPU: a trial)"
+    rotation = torch.linalg.qr(
+        torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(0))
+    ).Q[:, : backbone.dim]
+    made = [
+        torch.einsum("dc,chw->dhw", rotation, backbone.extract(image.numpy(), size=side))
+        for image in images
+    ]
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{platform.machine()} CPU (no GPU: a trial)"
+    )
     where = f"{name}, {count} images of {side} x {side}"
-    return Scene(torch.stack(images).to(device), torch.stack(made).to(device), TEXTURE_THRESHOLD, where)
+    return Scene(
+        torch.stack(images).to(device), torch.stack(made).to(device), TEXTURE_THRESHOLD, where
+    )
 
 
-def measure(scene: Scene, model: str, batches: Sequence[int], turns: int, config: Config) -> list[Row]:
+def measure(
+    scene: Scene, model: str, batches: Sequence[int], turns: int, config: Config
+) -> list[Row]:
     """Backbone alone, and backbone and proposals, for every size of batch."""
     forward = _forward(model, scene.images)
     settings = dataclasses.replace(config.proposals, max_masks=LABELS - 1)
@@ -94,17 +126,34 @@ def measure(scene: Scene, model: str, batches: Sequence[int], turns: int, config
             for part in parts:
                 forward(scene.images[part])
                 images, features = scene.images[part], scene.features[part]
-                extract_proposals_batch(images, features, scene.threshold, settings, config.predict.max_pixels)
+                extract_proposals_batch(
+                    images, features, scene.threshold, settings, config.predict.max_pixels
+                )
 
-        backbone, whole = _seconds(alone, turns, scene.images.device), _seconds(both, turns, scene.images.device)
-        rows += _rows(f"{scene.where}, {batch} at a time", model, config.preset, len(scene.images), backbone, whole)
+        backbone, whole = (
+            _seconds(alone, turns, scene.images.device),
+            _seconds(both, turns, scene.images.device),
+        )
+        rows += _rows(
+            f"{scene.where}, {batch} at a time",
+            model,
+            config.preset,
+            len(scene.images),
+            backbone,
+            whole,
+        )
     return rows
 
 
-def _rows(where: str, model: str, preset: str, count: int, backbone: float, whole: float) -> list[Row]:
+def _rows(
+    where: str, model: str, preset: str, count: int, backbone: float, whole: float
+) -> list[Row]:
     return [
         Row(f"`{model}`, bfloat16, {where}", f"{count / backbone:.1f} images per second"),
-        Row(f"and proposals `{preset}`, up to {LABELS} labels, {where}", f"{count / whole:.1f} images per second"),
+        Row(
+            f"and proposals `{preset}`, up to {LABELS} labels, {where}",
+            f"{count / whole:.1f} images per second",
+        ),
         Row(f"time over the backbone alone, {where}", f"{whole / backbone:.2f} x"),
     ]
 
@@ -113,7 +162,11 @@ def _forward(name: str, images: torch.Tensor) -> Callable[[torch.Tensor], None]:
     """One pass over (B, side, side, 3) images under autocast, normalisation included."""
     import timm
 
-    model: Any = timm.create_model(name, pretrained=False, num_classes=0, img_size=images.shape[1]).to(images.device).eval()
+    model: Any = (
+        timm.create_model(name, pretrained=False, num_classes=0, img_size=images.shape[1])
+        .to(images.device)
+        .eval()
+    )
 
     def forward(part: torch.Tensor) -> None:
         with torch.inference_mode(), torch.autocast(part.device.type, torch.bfloat16):

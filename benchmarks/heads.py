@@ -1,4 +1,5 @@
-"""What training a head costs: CPU seconds per photograph that is cut, and per training step, with the preset `default`.
+"""What training a head costs: CPU seconds per photograph that is cut, and per training step, with
+the preset `default`.
 
 python benchmarks/heads.py PHOTOGRAPHS [--backbone mini] [--count 4] [--steps 8]
 """
@@ -20,7 +21,9 @@ from primaps.progress import Silent
 
 
 class Clock(Silent):
-    """CPU seconds per unit of every stage, the first two units left out: they pay for loading and compiling."""
+    """CPU seconds per unit of every stage, the first two units left out: they pay for loading and
+    compiling.
+    """
 
     def __init__(self) -> None:
         """Start without stages."""
@@ -55,7 +58,13 @@ def main() -> None:
     for config in configs:
         with tempfile.TemporaryDirectory() as folder:
             clock = Clock()
-            job = HeadJob(paths, Path(folder) / "head", backbone, config.with_steps(arguments.steps), num_clusters=11)
+            job = HeadJob(
+                paths,
+                Path(folder) / "head",
+                backbone,
+                config.with_steps(arguments.steps),
+                num_clusters=11,
+            )
             fit_head(job, progress=clock)
         crops, step = clock.seconds("crops"), clock.seconds(f"{job.kind} head")
         print(f"{job.kind}: {crops:.2f} s per photograph, {step:.2f} s per step")

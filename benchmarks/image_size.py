@@ -2,8 +2,9 @@
 
     python benchmarks/image_size.py
 
-One photograph at several sizes, its features at one token per 8 x 8 pixels, one thread, processor seconds, smallest of the turns.
-Tokens grow with the square of the side; the CRF of images of more than a megapixel works at a megapixel.
+One photograph at several sizes, its features at one token per 8 x 8 pixels, one thread, processor
+seconds, smallest of the turns. Tokens grow with the square of the side; the CRF of images of more
+than a megapixel works at a megapixel.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ SIDES = (320, 640, 1280)
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--presets", nargs="+", default=["default", "fast"])
@@ -47,16 +50,26 @@ def measure(sides: Sequence[int], presets: Sequence[str], turns: int) -> list[Ro
     for preset in presets:
         first: float | None = None
         for side in sides:
-            seconds, masks = _seconds(np.array(ImageOps.fit(photo, (side, side))), backbone, preset, turns)
+            seconds, masks = _seconds(
+                np.array(ImageOps.fit(photo, (side, side))), backbone, preset, turns
+            )
             first = seconds if first is None else first
-            more = f"{seconds / first:.1f} x the time of {sides[0]}, {(side / sides[0]) ** 2:.1f} x the pixels"
+            more = (
+                f"{seconds / first:.1f} x the time of {sides[0]}, {(side / sides[0]) ** 2:.1f} x"
+                " the pixels"
+            )
             found.append(
-                Row(f"proposals `{preset}`, {side} x {side} ({origin})", f"{seconds * 1000:.0f} ms, {masks} masks, {more}")
+                Row(
+                    f"proposals `{preset}`, {side} x {side} ({origin})",
+                    f"{seconds * 1000:.0f} ms, {masks} masks, {more}",
+                )
             )
     return found
 
 
-def _seconds(image: np.ndarray, backbone: FeatureExtractor, preset: str, turns: int) -> tuple[float, int]:
+def _seconds(
+    image: np.ndarray, backbone: FeatureExtractor, preset: str, turns: int
+) -> tuple[float, int]:
     """Processor seconds without the backbone, and the number of masks."""
     features = backbone.extract(image, size=min(image.shape[:2]))
     spent = []

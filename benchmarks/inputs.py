@@ -1,4 +1,6 @@
-"""What the benchmarks run on where nothing is named: photographs and features beside the repository, or what packages carry."""
+"""What the benchmarks run on where nothing is named: photographs and features beside the
+repository, or what packages carry.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,11 @@ def folder_of_photographs(limit: int) -> tuple[list[Path], str]:
     """Several photographs, evenly spread, and where they are from."""
     own = SHARED / "data" / "bsds500" / "val"
     found = sorted(own.glob("*.jpg")) if own.is_dir() else []
-    paths, origin = (found, "photographs of BSDS500 val") if found else (photographs(), "photographs of scikit-image")
+    paths, origin = (
+        (found, "photographs of BSDS500 val")
+        if found
+        else (photographs(), "photographs of scikit-image")
+    )
     count = min(limit, len(paths))
     return [paths[index * len(paths) // count] for index in range(count)], origin
 

@@ -1,4 +1,6 @@
-"""Rows of the benchmark table: what was measured, how much it is, and the bar it is held against."""
+"""Rows of the benchmark table: what was measured, how much it is, and the bar it is held
+against.
+"""
 
 from __future__ import annotations
 
@@ -42,19 +44,28 @@ def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     lines = ["| what | measured | bar | held |", "|---|---|---|---|"]
     held = {None: "", True: "yes", False: "**no**"}
-    return "\n".join([*lines, *(f"| {row.what} | {row.measured} | {row.bar} | {held[row.holds]} |" for row in rows)])
+    return "\n".join(
+        [
+            *lines,
+            *(f"| {row.what} | {row.measured} | {row.bar} | {held[row.holds]} |" for row in rows),
+        ]
+    )
 
 
 def add_rows_option(parser: argparse.ArgumentParser) -> None:
     """The option that every benchmark has, for `all.py`."""
-    parser.add_argument("--rows", type=Path, metavar="FILE", help="write the rows of the table there too, as JSON")
+    parser.add_argument(
+        "--rows", type=Path, metavar="FILE", help="write the rows of the table there too, as JSON"
+    )
 
 
 def publish(rows: Sequence[Row], file: Path | None) -> None:
     """Print the table, and write the rows where ``--rows`` says."""
     print(table(rows))
     if file is not None:
-        file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+        file.write_text(
+            json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def read_rows(file: Path) -> list[Row]:
@@ -66,8 +77,15 @@ def machine() -> str:
     """Processor, cores this process may use, memory and load, in words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else float("nan")
-    return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}{load}"
+    memory = (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        if hasattr(os, "sysconf")
+        else float("nan")
+    )
+    return (
+        f"{_processor()}, {cores} cores, {memory:.0f} GiB, {platform.system()}, Python"
+        f" {platform.python_version()}{load}"
+    )
 
 
 def _processor() -> str:

@@ -4,8 +4,9 @@
     python benchmarks/run_all.py --only crf,em         # some of them
     python benchmarks/run_all.py --quick               # a few images each: does it run at all?
 
-Every benchmark is a process of its own and can be run by itself. The table is printed and appended to ``benchmarks/RESULTS.md``
-with the date and a description of the machine. Where a benchmark fails, the others still run and the command ends with 1.
+Every benchmark is a process of its own and can be run by itself. The table is printed and appended
+to ``benchmarks/RESULTS.md`` with the date and a description of the machine. Where a benchmark
+fails, the others still run and the command ends with 1.
 """
 
 from __future__ import annotations
@@ -78,11 +79,25 @@ def main() -> int:
 
 def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The settings of the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=_names, default=list(PARTS), metavar="NAME,NAME", help=f"some of {', '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="a few images each; the figures mean little")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="file that the table is appended to")
-    parser.add_argument("--no-file", dest="out", action="store_const", const=None, help="print the table only")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=list(PARTS),
+        metavar="NAME,NAME",
+        help=f"some of {', '.join(PARTS)}",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a few images each; the figures mean little"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, help="file that the table is appended to"
+    )
+    parser.add_argument(
+        "--no-file", dest="out", action="store_const", const=None, help="print the table only"
+    )
     return parser.parse_args(given)
 
 
@@ -90,7 +105,9 @@ def _names(text: str) -> list[str]:
     names = text.split(",")
     unknown = [name for name in names if name not in PARTS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"expected some of {', '.join(PARTS)}, but got {', '.join(unknown)}")
+        raise argparse.ArgumentTypeError(
+            f"expected some of {', '.join(PARTS)}, but got {', '.join(unknown)}"
+        )
     return names
 
 
@@ -111,23 +128,31 @@ def run_part(name: str, arguments: Sequence[str]) -> list[Row]:
 
 
 def _own_cost(name: str, usage: Usage) -> Row:
-    return Row(f"`{name}`: this benchmark itself", f"{usage.seconds:.0f} s, peak memory {usage.peak_mib:.0f} MiB")
+    return Row(
+        f"`{name}`: this benchmark itself",
+        f"{usage.seconds:.0f} s, peak memory {usage.peak_mib:.0f} MiB",
+    )
 
 
-def entry(rows: Sequence[Row], names: Sequence[str], minutes: float, where: str, now: dt.datetime) -> str:
+def entry(
+    rows: Sequence[Row], names: Sequence[str], minutes: float, where: str, now: dt.datetime
+) -> str:
     """One dated section of the results."""
     missed = [row for row in rows if row.holds is False]
     verdict = f"{len(missed)} bars missed." if missed else "All bars of these parts held."
     return (
-        f"## {now:%Y-%m-%d %H:%M} UTC\n\n"
-        f"`python benchmarks/run_all.py --only {','.join(names)}` in {minutes:.1f} minutes on {where} (at the end). {verdict}\n\n"
-        f"{table(rows)}\n"
+        f"## {now:%Y-%m-%d %H:%M} UTC\n\n`python benchmarks/run_all.py --only {','.join(names)}` in"
+        f" {minutes:.1f} minutes on {where} (at the end). {verdict}\n\n{table(rows)}\n"
     )
 
 
 def append(file: Path, section: str) -> None:
     """Add a section to the end of a file, which is made if need be."""
-    start = file.read_text(encoding="utf-8").rstrip("\n") + "\n\n" if file.exists() else "# Benchmark results\n\n"
+    start = (
+        file.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
+        if file.exists()
+        else "# Benchmark results\n\n"
+    )
     file.write_text(start + section, encoding="utf-8")
 
 

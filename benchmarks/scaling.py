@@ -3,9 +3,10 @@
     python benchmarks/scaling.py                  # 100 and 1 000 photographs
     python benchmarks/scaling.py --full           # and 10 000: some minutes, and 2 GB of disk
 
-The main job runs in a process of its own on each folder of small drawn photographs (64 x 96 pixels, `texture` backbone, 8
-classes). Processor seconds are compared, because the clock depends on what else the machine does; both are printed. Starting up
-and the fit, whose steps are limited, would hide a growth, so the stages that see every image are compared by themselves as well.
+The main job runs in a process of its own on each folder of small drawn photographs (64 x 96 pixels,
+`texture` backbone, 8 classes). Processor seconds are compared, because the clock depends on what
+else the machine does; both are printed. Starting up and the fit, whose steps are limited, would
+hide a growth, so the stages that see every image are compared by themselves as well.
 """
 
 from __future__ import annotations
@@ -43,13 +44,19 @@ class Measured:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--full", action="store_true", help="10 000 photographs too")
-    parser.add_argument("--counts", type=int, nargs="+", help="other numbers of photographs, ascending")
+    parser.add_argument(
+        "--counts", type=int, nargs="+", help="other numbers of photographs, ascending"
+    )
     parser.add_argument("--size", type=int, default=64, help="short side of the backbone's input")
     parser.add_argument("--preset", default="default")
     add_rows_option(parser)
-    parser.add_argument("--job", type=Path, nargs=2, metavar=("PHOTOGRAPHS", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--job", type=Path, nargs=2, metavar=("PHOTOGRAPHS", "OUT"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.job:
         photographs, out = options.job
@@ -57,7 +64,9 @@ def main() -> None:
         return
     counts = options.counts or (FULL if options.full else SHORT)
     with tempfile.TemporaryDirectory(prefix="primaps-scaling-") as folder:
-        measured = {count: measure(Path(folder), count, options.size, options.preset) for count in counts}
+        measured = {
+            count: measure(Path(folder), count, options.size, options.preset) for count in counts
+        }
     publish(rows(measured), options.rows)
 
 
@@ -65,28 +74,51 @@ def measure(folder: Path, count: int, size: int, preset: str) -> Measured:
     """Segment a folder of so many drawn photographs."""
     photographs, out = folder / f"{count}-photographs", folder / f"{count}-run"
     draw_photographs(photographs, count)
-    usage = run_job([sys.executable, __file__, "--size", str(size), "--preset", preset, "--job", str(photographs), str(out)])
+    usage = run_job(
+        [
+            sys.executable,
+            __file__,
+            "--size",
+            str(size),
+            "--preset",
+            preset,
+            "--job",
+            str(photographs),
+            str(out),
+        ]
+    )
     stages: dict[str, float] = json.loads(usage.output.splitlines()[-1])
     print(
-        f"{count} photographs: {usage.cpu_seconds:.1f} CPU s, {usage.seconds:.1f} s, {usage.peak_mib:.0f} MiB; by stage:", end=" "
+        f"{count} photographs: {usage.cpu_seconds:.1f} CPU s, {usage.seconds:.1f} s,"
+        f" {usage.peak_mib:.0f} MiB; by stage:",
+        end=" ",
     )
     print(", ".join(f"{name} {seconds:.1f} CPU s" for name, seconds in stages.items()), flush=True)
     return Measured(usage, stages)
 
 
 def job(photographs: Path, out: Path, size: int, preset: str) -> None:
-    """What `measure` runs as a process of its own: the main job, and the processor seconds of its stages as JSON."""
+    """What `measure` runs as a process of its own: the main job, and the processor seconds of its
+    stages as JSON.
+    """
     from primaps import pipeline
     from primaps.config import preset_config
     from primaps.heads.loading import load_backbone
 
     base = preset_config(preset)
-    config = dataclasses.replace(base, num_clusters=8, features=dataclasses.replace(base.features, size=size))
+    config = dataclasses.replace(
+        base, num_clusters=8, features=dataclasses.replace(base.features, size=size)
+    )
     stages = StageTimes()
-    run = pipeline.open_run([photographs], out, load_backbone("texture", device="cpu"), config, progress=stages)
+    run = pipeline.open_run(
+        [photographs], out, load_backbone("texture", device="cpu"), config, progress=stages
+    )
     pipeline.segment(run, inputs=[str(photographs)])
     if run.failures:
-        raise SystemExit(f"Expected every photograph to be usable, but {len(run.failures)} were not: {run.failures[0]}")
+        raise SystemExit(
+            f"Expected every photograph to be usable, but {len(run.failures)} were not:"
+            f" {run.failures[0]}"
+        )
     print(json.dumps(stages.seconds))
 
 
@@ -112,7 +144,9 @@ class StageTimes:
     def finish(self) -> None:
         """The present stage, if any, is over."""
         if self._stage is not None:
-            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + time.process_time() - self._since
+            self.seconds[self._stage] = (
+                self.seconds.get(self._stage, 0.0) + time.process_time() - self._since
+            )
         self._stage = None
 
     def note(self, message: str) -> None:
@@ -125,7 +159,8 @@ def rows(measured: Mapping[int, Measured]) -> list[Row]:
     found = [
         Row(
             f"main job, {count} photographs",
-            f"{one.usage.cpu_seconds:.0f} CPU s, {one.usage.seconds:.0f} s, {one.usage.peak_mib:.0f} MiB",
+            f"{one.usage.cpu_seconds:.0f} CPU s, {one.usage.seconds:.0f} s,"
+            f" {one.usage.peak_mib:.0f} MiB",
         )
         for count, one in measured.items()
     ]
@@ -136,7 +171,11 @@ def rows(measured: Mapping[int, Measured]) -> list[Row]:
         found.append(at_most(f"time, {what}", large.cpu_seconds / small.cpu_seconds, bar))
         found.append(at_most(f"peak memory, {what}", large.peak_mib / small.peak_mib, MEMORY_BAR))
         found.append(
-            at_most(f"time in the stages that see every image, {what}", _staged(measured[many]) / _staged(measured[few]), bar)
+            at_most(
+                f"time in the stages that see every image, {what}",
+                _staged(measured[many]) / _staged(measured[few]),
+                bar,
+            )
         )
     return found
 

@@ -37,7 +37,9 @@ def own_cache_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trees():
     """The module that writes miniature data sets: `tests/data/trees.py`."""
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).parent / "data" / "trees.py")
+    spec = importlib.util.spec_from_file_location(
+        "trees", Path(__file__).parent / "data" / "trees.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -51,7 +53,9 @@ def draw_photograph(seed, height=60, width=80):
     image[:] = (120, 170, 230)
     hill = height * (0.5 + 0.2 * np.sin(columns / width * 6 + seed))
     image[rows > hill] = (70, 120, 50)
-    disc = (rows - height * 0.75) ** 2 + (columns - width * (0.2 + 0.6 * generator.random())) ** 2 < (height * 0.15) ** 2
+    disc = (rows - height * 0.75) ** 2 + (
+        columns - width * (0.2 + 0.6 * generator.random())
+    ) ** 2 < (height * 0.15) ** 2
     image[disc] = (200, 40, 40)
     return (image + generator.normal(scale=8, size=image.shape)).clip(0, 255).astype(np.uint8)
 
@@ -125,16 +129,20 @@ class CuttingProgress(Silent):
 
 @pytest.fixture(scope="session")
 def cutting():
-    """``with cutting.short(): work(progress=cutting.at(stage, step))``: work that is cut short at that step."""
+    """``with cutting.short(): work(progress=cutting.at(stage, step))``: work that is cut short at
+    that step.
+    """
     return types.SimpleNamespace(at=CuttingProgress, short=lambda: pytest.raises(CutShortError))
 
 
-# ---- images that real folders contain: odd ones, which must be read, and bad ones, which must be reported --------------------
+# ---- images that real folders contain: odd ones, which must be read, and bad ones, which must be r
 
 
 def _gradient(height=24, width=36):
     rows, columns = np.mgrid[:height, :width]
-    return np.stack([rows * 255 // height, columns * 255 // width, (rows + columns) * 2], axis=-1).astype(np.uint8)
+    return np.stack(
+        [rows * 255 // height, columns * 255 // width, (rows + columns) * 2], axis=-1
+    ).astype(np.uint8)
 
 
 def _chunk(kind, data):
@@ -143,7 +151,12 @@ def _chunk(kind, data):
 
 def _one_bit_png(width, height, pixels):
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", pixels)
+        + _chunk(b"IEND", b"")
+    )
 
 
 @pytest.fixture
@@ -154,7 +167,9 @@ def gradient():
 
 @pytest.fixture
 def odd_images(tmp_path):
-    """Files that are unusual and fine, by what is odd about them; all but ``one_pixel`` are 24 x 36 after orientation."""
+    """Files that are unusual and fine, by what is odd about them; all but ``one_pixel`` are 24 x 36
+    after orientation.
+    """
     root = tmp_path / "odd"
     (root / "first").mkdir(parents=True)
     (root / "second").mkdir()
@@ -216,14 +231,16 @@ def bad_images(tmp_path):
         content = paths[key].read_bytes()
         paths[key].write_bytes(content[: len(content) // 2])
     paths["huge_header_png"].write_bytes(_one_bit_png(2**31 - 1, 2**31 - 1, zlib.compress(b"\0")))
-    paths["bomb_png"].write_bytes(_one_bit_png(16000, 16000, zlib.compress(bytes(16000 * 2001), level=1)))
+    paths["bomb_png"].write_bytes(
+        _one_bit_png(16000, 16000, zlib.compress(bytes(16000 * 2001), level=1))
+    )
     paths["broken_link_jpg"].symlink_to(root / "not_there.jpg")
     paths["folder_jpg"].mkdir()
     noise.save(paths["folder_jpg"] / "inside.png")
     return paths
 
 
-# ---- heads, and checkpoints in the form in which STEGO, HP and PriMaPs publish them ------------------------------------------
+# ---- heads, and checkpoints in the form in which STEGO, HP and PriMaPs publish them --------------
 
 
 @pytest.fixture
@@ -236,7 +253,9 @@ def texture_head(texture, tmp_path):
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        head = Head("stego", ProjectionHead(texture.dim, 6), texture.describe(), centres=torch.randn(3, 6))
+        head = Head(
+            "stego", ProjectionHead(texture.dim, 6), texture.describe(), centres=torch.randn(3, 6)
+        )
     save_head(tmp_path / "texture-head", head)
     return tmp_path / "texture-head"
 
@@ -264,31 +283,54 @@ class OfficialCheckpoints:
         generator = torch.Generator().manual_seed(1)
         tensors = {}
         for name, count in rows.items():
-            tensors[f"{prefix}{name}.weight"] = torch.randn(count, self.channels, 1, 1, generator=generator)
+            tensors[f"{prefix}{name}.weight"] = torch.randn(
+                count, self.channels, 1, 1, generator=generator
+            )
             tensors[f"{prefix}{name}.bias"] = torch.randn(count, generator=generator)
         return tensors
 
     def stego_content(self, vit=None):
-        """A Lightning checkpoint of version 1 with OmegaConf settings and callbacks keyed by their classes."""
+        """A Lightning checkpoint of version 1 with OmegaConf settings and callbacks keyed by their
+        classes.
+        """
         import collections
 
         import torch
 
         generator = torch.Generator().manual_seed(2)
-        state = collections.OrderedDict((f"net.model.{key}", value) for key, value in (vit or {}).items())
+        state = collections.OrderedDict(
+            (f"net.model.{key}", value) for key, value in (vit or {}).items()
+        )
         state._metadata = {"": {"version": 1}}
         state |= self.head_tensors("net.")
         state["cluster_probe.clusters"] = torch.randn(self.clusters, self.dim, generator=generator)
         state["train_cluster_probe.clusters"] = torch.randn(self.clusters, self.dim)
-        state["linear_probe.weight"] = torch.randn(self.clusters, self.dim, 1, 1, generator=generator)
+        state["linear_probe.weight"] = torch.randn(
+            self.clusters, self.dim, 1, 1, generator=generator
+        )
         state["linear_probe.bias"] = torch.randn(self.clusters, generator=generator)
-        state["decoder.weight"], state["decoder.bias"] = torch.randn(self.channels, self.dim, 1, 1), torch.randn(self.channels)
-        any_node, metadata = self.foreign("omegaconf.nodes", "AnyNode"), self.foreign("omegaconf.base", "ContainerMetadata")
+        state["decoder.weight"], state["decoder.bias"] = (
+            torch.randn(self.channels, self.dim, 1, 1),
+            torch.randn(self.channels),
+        )
+        any_node, metadata = (
+            self.foreign("omegaconf.nodes", "AnyNode"),
+            self.foreign("omegaconf.base", "ContainerMetadata"),
+        )
         config = self.foreign("omegaconf.dictconfig", "DictConfig")()
-        kinds = {"ref_type": dict, "object_type": None, "resolver_cache": collections.defaultdict(dict), "key_type": object}
+        kinds = {
+            "ref_type": dict,
+            "object_type": None,
+            "resolver_cache": collections.defaultdict(dict),
+            "key_type": object,
+        }
         node = any_node()
         node.__dict__ = {"_metadata": None, "_parent": config, "_val": "vit_base"}
-        config.__dict__ = {"_metadata": metadata(), "_parent": None, "_content": {"model_type": node}}
+        config.__dict__ = {
+            "_metadata": metadata(),
+            "_parent": None,
+            "_content": {"model_type": node},
+        }
         config.__dict__["_metadata"].__dict__ = kinds
         callback = self.foreign("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
         parameters = self.foreign("pytorch_lightning.utilities.parsing", "AttributeDict", dict)
@@ -297,8 +339,15 @@ class OfficialCheckpoints:
             "global_step": 7000,
             "pytorch-lightning_version": "1.2.10",
             "state_dict": state,
-            "callbacks": {callback: {"best_model_score": torch.tensor(0.2), "best_model_path": "x.ckpt"}},
-            "optimizer_states": [{"state": {0: {"step": 1, "exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 5e-4}]}],
+            "callbacks": {
+                callback: {"best_model_score": torch.tensor(0.2), "best_model_path": "x.ckpt"}
+            },
+            "optimizer_states": [
+                {
+                    "state": {0: {"step": 1, "exp_avg": torch.zeros(3)}},
+                    "param_groups": [{"lr": 5e-4}],
+                }
+            ],
             "lr_schedulers": [],
             "hyper_parameters": parameters({"n_classes": self.clusters, "cfg": config}),
         }
@@ -308,39 +357,67 @@ class OfficialCheckpoints:
         import torch
 
         trained = self.head_tensors("")
-        average = {key.replace("cluster", "ema_model"): value + 100 for key, value in trained.items()}
+        average = {
+            key.replace("cluster", "ema_model"): value + 100 for key, value in trained.items()
+        }
         return {
             "epoch": 2,
             "best": {"Cluster_mIoU": 0.24},
-            "net_model_state_dict": {**{f"model.{key}": value for key, value in (vit or {}).items()}, **trained, **average},
+            "net_model_state_dict": {
+                **{f"model.{key}": value for key, value in (vit or {}).items()},
+                **trained,
+                **average,
+            },
             "linear_model_state_dict": {
                 "weight": torch.randn(self.clusters, self.dim, 1, 1),
                 "bias": torch.randn(self.clusters),
             },
             "cluster_model_state_dict": {
-                "clusters": torch.randn(self.clusters, self.dim, generator=torch.Generator().manual_seed(2))
+                "clusters": torch.randn(
+                    self.clusters, self.dim, generator=torch.Generator().manual_seed(2)
+                )
             },
             "net_optimizer_state_dict": None,
         }
 
     def primaps_content(self, vit=None, *, baseline=False):
-        """A Lightning checkpoint with an argparse Namespace; prototypes are weight-normalised 1 x 1 convolutions."""
+        """A Lightning checkpoint with an argparse Namespace; prototypes are weight-normalised 1 x 1
+        convolutions.
+        """
         import argparse
 
         import torch
 
         generator = torch.Generator().manual_seed(3)
         state = {f"net.model.{key}": value for key, value in (vit or {}).items()}
-        names = ["cluster_probe.cluster_centers"] if baseline else ["cluster_probe.ema_model", "cluster_probe.online_model"]
+        names = (
+            ["cluster_probe.cluster_centers"]
+            if baseline
+            else ["cluster_probe.ema_model", "cluster_probe.online_model"]
+        )
         for name in [*names, "seghead"]:
-            state[f"{name}.weight_g"] = torch.rand(self.clusters, 1, 1, 1, generator=generator) + 0.5
-            state[f"{name}.weight_v"] = torch.randn(self.clusters, self.channels, 1, 1, generator=generator)
+            state[f"{name}.weight_g"] = (
+                torch.rand(self.clusters, 1, 1, 1, generator=generator) + 0.5
+            )
+            state[f"{name}.weight_v"] = torch.randn(
+                self.clusters, self.channels, 1, 1, generator=generator
+            )
         if not baseline:
-            state |= {"cluster_probe.initted": torch.tensor([True]), "cluster_probe.step": torch.tensor([400])}
+            state |= {
+                "cluster_probe.initted": torch.tensor([True]),
+                "cluster_probe.step": torch.tensor([400]),
+            }
         state |= {"linear_probe.weight": torch.randn(self.clusters, self.channels, 1, 1)}
         state |= {"linear_probe.bias": torch.randn(self.clusters)}
-        options = argparse.Namespace(backbone_arch="dino_vits", backbone_patch=8, validation_resize=96, seed=0)
-        return {"epoch": 49, "state_dict": state, "hyper_parameters": {"opts": options}, "pytorch-lightning_version": "1.5.10"}
+        options = argparse.Namespace(
+            backbone_arch="dino_vits", backbone_patch=8, validation_resize=96, seed=0
+        )
+        return {
+            "epoch": 49,
+            "state_dict": state,
+            "hyper_parameters": {"opts": options},
+            "pytorch-lightning_version": "1.5.10",
+        }
 
     def write(self, content, name="official.ckpt"):
         """Save as the authors did; afterwards their classes cannot be imported any more."""

@@ -7,7 +7,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "primaps"
 STAGES = ("data", "features", "heads", "proposals", "prototypes", "naming", "evaluation", "outputs")
-# Only leftwards: a module may import modules of its own or an earlier group. Some rooms have their place and are yet to come.
+# Only leftwards: a module may import modules of its own or an earlier group. Some rooms have their
+# place and are yet to come.
 GROUPS = (
     ("types", "errors", "progress"),
     ("config", "compute"),
@@ -29,7 +30,17 @@ PURE = (
     "evaluation/metrics.py",
 )
 NUMERIC = {"torch", "numpy", "scipy", "numba", "triton"}
-HARMLESS = {"__future__", "collections", "dataclasses", "functools", "itertools", "math", "types", "typing", "warnings"}
+HARMLESS = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "functools",
+    "itertools",
+    "math",
+    "types",
+    "typing",
+    "warnings",
+}
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -60,7 +71,9 @@ def ours(path):
     return [name.split(".")[1] for name in imported(path) if name.startswith("primaps.")]
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path != SOURCE / "__init__.py"], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path != SOURCE / "__init__.py"], ids=str
+)
 def test_imports_point_leftwards(path):
     home = room(path)
     for target in ours(path):
@@ -69,14 +82,25 @@ def test_imports_point_leftwards(path):
             assert target == home, f"the stages {home} and {target} must not know each other"
 
 
-@pytest.mark.parametrize("path", [path for pattern in PURE for path in sorted(SOURCE.glob(pattern))], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for pattern in PURE for path in sorted(SOURCE.glob(pattern))], ids=str
+)
 def test_the_method_is_pure(path):
     allowed = NUMERIC | HARMLESS | {"primaps"}
     assert {name.split(".")[0] for name in imported(path)} <= allowed
     called = {
-        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
     }
-    forbidden = {"print", "open", "torch.pca_lowrank", "torch.svd_lowrank", "torch.manual_seed", "torch.cuda.is_available"}
+    forbidden = {
+        "print",
+        "open",
+        "torch.pca_lowrank",
+        "torch.svd_lowrank",
+        "torch.manual_seed",
+        "torch.cuda.is_available",
+    }
     assert not called & forbidden
     assert not [name for name in called if name.startswith(("np.random.", "random.", "os."))]
 
@@ -93,15 +117,31 @@ def test_no_attics():
 def test_labels_stay_in_evaluation():
     """Nothing that fits or selects a model imports the data sets' labels or the scores."""
     for path in MODULES:
-        if room(path) in {"proposals", "prototypes", "features", "heads", "naming", "pipeline", "runs"}:
+        if room(path) in {
+            "proposals",
+            "prototypes",
+            "features",
+            "heads",
+            "naming",
+            "pipeline",
+            "runs",
+        }:
             assert "evaluation" not in ours(path), path
             assert "primaps.data.labels" not in imported(path), path
 
 
 def test_what_selects_without_labels_sees_none():
-    """In the benchmark, only the modules named here read labels or scores; `oracle` alone selects with them."""
+    """In the benchmark, only the modules named here read labels or scores; `oracle` alone selects
+    with them.
+    """
     seeing = {"images", "oracle", "probing", "heads", "label_maps", "measure", "row", "record"}
     for path in sorted((SOURCE / "protocol").glob("*.py")):
         if path.stem not in seeing:
-            reached = {".".join(name.split(".")[1:3]) for name in imported(path) if name.startswith("primaps.")}
-            assert not [name for name in reached if name.startswith("evaluation") or name == "data.dataset"], path
+            reached = {
+                ".".join(name.split(".")[1:3])
+                for name in imported(path)
+                if name.startswith("primaps.")
+            }
+            assert not [
+                name for name in reached if name.startswith("evaluation") or name == "data.dataset"
+            ], path

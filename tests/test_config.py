@@ -33,13 +33,26 @@ def test_paper_constants():
     assert paper.proposals.official_order
     assert paper.proposals.stop_fraction == 0.95
     assert (paper.fit.epochs, paper.fit.kmeans_epochs, paper.fit.batch_size) == (50, 2, 32)
-    assert (paper.fit.learning_rate, paper.fit.focal_gamma, paper.fit.momentum, paper.fit.teacher_every) == (5e-3, 2.0, 0.98, 10)
+    assert (
+        paper.fit.learning_rate,
+        paper.fit.focal_gamma,
+        paper.fit.momentum,
+        paper.fit.teacher_every,
+    ) == (5e-3, 2.0, 0.98, 10)
     assert (paper.fit.pixels_per_image, paper.fit.vote_stride) == (None, 1)
     # Cityscapes: 2975 images are 92 full batches, 50 epochs of them are the published schedule.
     assert paper.fit.main_steps(2975) == 50 * 92
     assert paper.fit.kmeans_steps(2975) == 2 * 92
-    assert (paper.fit.em_learning_rate, paper.fit.min_agreement, paper.fit.feature_norm) == (5e-3, 0.0, None)
-    assert (paper.fit.initialise, paper.fit.em_on, paper.fit.proposal_weight) == ("pca", "pixels", 1.0)
+    assert (paper.fit.em_learning_rate, paper.fit.min_agreement, paper.fit.feature_norm) == (
+        5e-3,
+        0.0,
+        None,
+    )
+    assert (paper.fit.initialise, paper.fit.em_on, paper.fit.proposal_weight) == (
+        "pca",
+        "pixels",
+        1.0,
+    )
     assert not paper.fit.soft_votes
     assert (paper.features.flip, paper.features.photometric_views) == (True, 2)
     assert (paper.proposals.crf_scale, paper.predict.crf_scale) == (1.0, 1.0)
@@ -104,10 +117,16 @@ def test_steps_scale_with_the_folder_within_bounds():
 
 
 def test_steps_on_proposals_are_fixed():
-    config = FitConfig(proposal_steps=70, teacher_every=10, checkpoint_every=100, min_steps=20, max_steps=None)
+    config = FitConfig(
+        proposal_steps=70, teacher_every=10, checkpoint_every=100, min_steps=20, max_steps=None
+    )
     for start in ("proposals", "head"):
         chosen = dataclasses.replace(config, initialise=start)
-        assert (chosen.on_proposals, chosen.main_steps(5), chosen.main_steps(100_000)) == (True, 70, 70)
+        assert (chosen.on_proposals, chosen.main_steps(5), chosen.main_steps(100_000)) == (
+            True,
+            70,
+            70,
+        )
         assert chosen.snapshot_distance == 10
     assert dataclasses.replace(config, checkpoint_every=4).snapshot_distance == 4
     alone = config.with_method("clusters")
@@ -138,11 +157,15 @@ def test_framing_is_checked(part, change, message):
 
 
 def test_only_preset_paper_interpolates_as_the_official_validation():
-    assert [preset_config(name).protocol.interpolation for name in PRESETS] == ["pillow", "tensor", "pillow"]
+    assert [preset_config(name).protocol.interpolation for name in PRESETS] == [
+        "pillow",
+        "tensor",
+        "pillow",
+    ]
     assert all(preset_config(name).features.framing == "whole" for name in PRESETS)
 
 
-# ---- settings that were added later, and settings that are given ------------------------------------------------------------
+# ---- settings that were added later, and settings that are given ---------------------------------
 
 
 @pytest.fixture
@@ -157,9 +180,15 @@ def test_records_mean_what_was_before_a_setting_existed(added):
     del values["fit"]["vote_stride"], values["proposals"]["crf"]["iterations"]
     old = from_record(values)
     assert (old.fit.vote_stride, old.proposals.crf.iterations) == (4, 3)
-    assert (from_dict(values).fit.vote_stride, from_dict(values).proposals.crf.iterations) == (1, 10)
+    assert (from_dict(values).fit.vote_stride, from_dict(values).proposals.crf.iterations) == (
+        1,
+        10,
+    )
     del values["proposals"], values["fit"]
-    assert (from_record(values).fit.vote_stride, from_record(values).proposals.crf.iterations) == (4, 3)
+    assert (from_record(values).fit.vote_stride, from_record(values).proposals.crf.iterations) == (
+        4,
+        3,
+    )
     assert part_from_record("fit", {}).vote_stride == 4
     assert from_record(to_dict(preset_config("paper"))) == preset_config("paper")
     with pytest.raises(ConfigError, match=r"Unknown setting 'fit\.epoch'"):
@@ -170,13 +199,17 @@ def test_comparisons_leave_out_what_is_as_before(added):
     config = with_settings(Config(), {"fit.vote_stride": 4, "proposals.crf.iterations": 3})
     assert "vote_stride" not in comparable(config.fit, "fit")
     assert "iterations" not in comparable(config.proposals, "proposals")["crf"]
-    later = {name.removeprefix("fit.") for name, value in IMPLIED.items() if name.startswith("fit.")}
+    later = {
+        name.removeprefix("fit.") for name, value in IMPLIED.items() if name.startswith("fit.")
+    }
     config = with_settings(config, {f"fit.{name}": IMPLIED[f"fit.{name}"] for name in later})
     assert later > {"vote_stride", "em_on"}
     assert comparable(config.fit, "fit").keys() == to_dict(config)["fit"].keys() - later
     present = comparable(Config().fit, "fit")
     assert present.items() <= to_dict(Config())["fit"].items()
-    assert present.keys() >= {"vote_stride", "em_on", "soft_votes", "epochs"}, "these are not as before"
+    assert present.keys() >= {"vote_stride", "em_on", "soft_votes", "epochs"}, (
+        "these are not as before"
+    )
     assert differences({"vote_stride": 4}, {}, "fit.") == []
     assert differences({}, {"vote_stride": 1}, "fit.") == ["fit.vote_stride: 4 -> 1"]
 
@@ -193,7 +226,9 @@ def test_records_of_before_soft_votes_mean_hard_ones():
 
 
 def test_given_settings_replace_those_of_their_names():
-    config = with_settings(preset_config("paper"), {"num_clusters": 5, "fit.epochs": 2, "proposals.crf.iterations": 0})
+    config = with_settings(
+        preset_config("paper"), {"num_clusters": 5, "fit.epochs": 2, "proposals.crf.iterations": 0}
+    )
     assert (config.num_clusters, config.fit.epochs, config.proposals.crf.iterations) == (5, 2, 0)
     assert config.preset == "paper"
     assert with_settings(config, {}) == config
@@ -205,15 +240,25 @@ def test_given_settings_replace_those_of_their_names():
 
 def test_two_methods_have_one_start_unless_they_start_from_a_head():
     other = dataclasses.replace(FitConfig(), initialise="proposals")
-    assert dataclasses.replace(other, initialise="pca").with_method("clusters").initialise == "proposals"
+    assert (
+        dataclasses.replace(other, initialise="pca").with_method("clusters").initialise
+        == "proposals"
+    )
     assert other.with_method("baseline").initialise == "pca"
     assert other.with_method("em").initialise == "proposals"
-    assert dataclasses.replace(other, initialise="head").with_method("baseline").initialise == "head"
-    assert with_settings(Config(), {"fit.method": "baseline", "fit.initialise": "head"}).fit.initialise == "head"
+    assert (
+        dataclasses.replace(other, initialise="head").with_method("baseline").initialise == "head"
+    )
+    assert (
+        with_settings(Config(), {"fit.method": "baseline", "fit.initialise": "head"}).fit.initialise
+        == "head"
+    )
     assert with_settings(Config(fit=other), {"fit.method": "baseline"}).fit.initialise == "pca"
 
 
 @pytest.mark.parametrize(("method", "start"), [("baseline", "proposals"), ("clusters", "pca")])
 def test_a_method_refuses_a_start_that_it_does_not_have(method, start):
-    with pytest.raises(ConfigError, match=f"'{method}' to start in its own way or from a head, but got '{start}'"):
+    with pytest.raises(
+        ConfigError, match=f"'{method}' to start in its own way or from a head, but got '{start}'"
+    ):
         with_settings(preset_config("default"), {"fit.method": method, "fit.initialise": start})

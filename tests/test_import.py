@@ -9,11 +9,14 @@ HEAVY = ("torch", "timm", "torchvision", "matplotlib", "PIL", "scipy", "numba", 
 
 
 @pytest.mark.parametrize(
-    "statement", ["import primaps", "from primaps.cli.commands import app", "import primaps.features.registry"]
+    "statement",
+    ["import primaps", "from primaps.cli.commands import app", "import primaps.features.registry"],
 )
 def test_imports_stay_light(statement):
     code = f"import sys; {statement}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
 
 

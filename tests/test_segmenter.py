@@ -13,7 +13,9 @@ from primaps.types import Image
 
 @pytest.fixture
 def fitted(photographs, texture, small_config, tmp_path):
-    return pm.Segmenter(texture, num_clusters=3, seed=0, config=small_config).fit(photographs, run_dir=tmp_path / "run")
+    return pm.Segmenter(texture, num_clusters=3, seed=0, config=small_config).fit(
+        photographs, run_dir=tmp_path / "run"
+    )
 
 
 def test_predict_gives_ids_at_the_size_of_the_image(fitted, photograph):
@@ -34,7 +36,9 @@ def test_save_and_load_give_the_same_maps(fitted, photograph, tmp_path):
     loaded = pm.Segmenter.load(tmp_path / "model", device="cpu")
     np.testing.assert_array_equal(loaded.predict(photograph), fitted.predict(photograph))
     loaded_from_run = pm.Segmenter.load(tmp_path / "run", device="cpu")
-    np.testing.assert_array_equal(loaded_from_run.predict(photograph, crf=True), fitted.predict(photograph, crf=True))
+    np.testing.assert_array_equal(
+        loaded_from_run.predict(photograph, crf=True), fitted.predict(photograph, crf=True)
+    )
 
 
 @pytest.mark.parametrize(("method", "steps"), [("em", 10), ("clusters", 0)])
@@ -70,12 +74,16 @@ def test_a_model_refuses_another_backbone(fitted):
         ("potsdam", "0.mat"),
     ],
 )
-def test_fit_to_a_data_set_looks_at_its_listed_images_and_no_labels(name, first, trees, texture, small_config, tmp_path):
+def test_fit_to_a_data_set_looks_at_its_listed_images_and_no_labels(
+    name, first, trees, texture, small_config, tmp_path
+):
     root = getattr(trees, f"write_{name}")(tmp_path / name)
     train = pm.load_dataset(name, root, "train")
     for pair in train.pairs:
         pair.labels.unlink()
-    segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config).fit(train, run_dir=tmp_path / "run")
+    segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config).fit(
+        train, run_dir=tmp_path / "run"
+    )
     images = json.loads((tmp_path / "run" / "store" / "manifest.json").read_text())["images"]
     assert len(images) == len(train) == 3
     assert min(images) == first
@@ -111,12 +119,17 @@ def test_evaluate_matches_clusters_over_the_whole_set(fitted, photograph):
     assert result.miou == 1.0
     assert result.num_images == 1
     truth[:10] = pm.IGNORE_INDEX
-    assert evaluate(fitted, Labelled([photograph], [truth])).confusion.sum() == (truth != pm.IGNORE_INDEX).sum()
+    assert (
+        evaluate(fitted, Labelled([photograph], [truth])).confusion.sum()
+        == (truth != pm.IGNORE_INDEX).sum()
+    )
 
 
 def test_the_api_of_the_readme(photograph, texture):
     features = texture.extract(photograph, size=64)
-    proposals = pm.mask_proposals(photograph, features, threshold=texture.threshold, preset="default", min_area=4, max_masks=5)
+    proposals = pm.mask_proposals(
+        photograph, features, threshold=texture.threshold, preset="default", min_area=4, max_masks=5
+    )
     assert proposals.label_image.shape == (60, 80)
     assert 1 <= proposals.num_masks <= 5
     assert proposals.to_records()[0]["area"] >= 4
@@ -124,7 +137,9 @@ def test_the_api_of_the_readme(photograph, texture):
     assert posterior.shape == (2, 60, 80)
 
 
-def test_the_weights_file_of_the_backbone_is_remembered(photographs, small_config, monkeypatch, texture, tmp_path):
+def test_the_weights_file_of_the_backbone_is_remembered(
+    photographs, small_config, monkeypatch, texture, tmp_path
+):
     monkeypatch.setattr(texture, "weights_path", str(tmp_path / "weights.pth"))
     segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config).fit(photographs)
     segmenter.save(tmp_path / "model")
@@ -132,18 +147,30 @@ def test_the_weights_file_of_the_backbone_is_remembered(photographs, small_confi
 
 
 def test_a_loaded_segmenter_keeps_method_and_seed(photographs, small_config, texture, tmp_path):
-    pm.Segmenter(texture, num_clusters=3, seed=7, method="baseline", config=small_config).fit(photographs).save(
-        tmp_path / "model"
-    )
+    pm.Segmenter(texture, num_clusters=3, seed=7, method="baseline", config=small_config).fit(
+        photographs
+    ).save(tmp_path / "model")
     loaded = pm.Segmenter.load(tmp_path / "model", device="cpu")
-    assert (loaded.config.fit.method, loaded.config.seed, loaded.config.num_clusters) == ("baseline", 7, 3)
+    assert (loaded.config.fit.method, loaded.config.seed, loaded.config.num_clusters) == (
+        "baseline",
+        7,
+        3,
+    )
 
 
-def test_what_a_segmenter_does_left_alone_is_what_its_settings_say(photographs, photograph, small_config, texture, tmp_path):
-    config = dataclasses.replace(small_config, predict=dataclasses.replace(small_config.predict, crf=False, max_pixels=2000))
-    segmenter = pm.Segmenter(texture, num_clusters=3, config=config).fit(photographs, run_dir=tmp_path / "run")
+def test_what_a_segmenter_does_left_alone_is_what_its_settings_say(
+    photographs, photograph, small_config, texture, tmp_path
+):
+    config = dataclasses.replace(
+        small_config, predict=dataclasses.replace(small_config.predict, crf=False, max_pixels=2000)
+    )
+    segmenter = pm.Segmenter(texture, num_clusters=3, config=config).fit(
+        photographs, run_dir=tmp_path / "run"
+    )
     segmenter.save(tmp_path / "model")
-    np.testing.assert_array_equal(segmenter.predict(photograph), segmenter.predict(photograph, crf=False))
+    np.testing.assert_array_equal(
+        segmenter.predict(photograph), segmenter.predict(photograph, crf=False)
+    )
     assert (segmenter.predict(photograph) != segmenter.predict(photograph, crf=True)).any()
     for folder in ("run", "model"):
         loaded = pm.Segmenter.load(tmp_path / folder, device="cpu")

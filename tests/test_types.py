@@ -26,5 +26,7 @@ def test_no_proposals_no_records():
 
 
 def test_dead_clusters_are_those_without_tokens():
-    fit = FitResult(torch.zeros(4, 2), torch.zeros(4, 2), cosine=False, usage=torch.tensor([3, 0, 1, 0]))
+    fit = FitResult(
+        torch.zeros(4, 2), torch.zeros(4, 2), cosine=False, usage=torch.tensor([3, 0, 1, 0])
+    )
     assert fit.dead_clusters == (1, 3)

@@ -1,17 +1,23 @@
-"""Does a criterion without labels follow the mean IoU? Measure it over many fits and their snapshots.
+r"""Does a criterion without labels follow the mean IoU? Measure it over many fits and their
+snapshots.
 
-    primaps benchmark --dataset camvid --root CAMVID --backbone mini --preset paper --store STORE --out row  # makes the store
-    python tools/criterion.py --dataset camvid --root CAMVID --backbone mini --preset paper --store STORE --out criterion
+    primaps benchmark --dataset camvid --root CAMVID --backbone mini --preset paper \
+        --store STORE --out row   # makes the store
+    python tools/criterion.py --dataset camvid --root CAMVID --backbone mini --preset paper \
+        --store STORE --out criterion
 
-Makes ``--fits`` short fits on pixels of at most ``--max-steps`` steps from the features in the store, with a spread of settings
-(steps, learning rate, epochs of k-means, ``feature_norm``, ``min_agreement``) and two seeds of each, which start from different
-halves of the images; ``--stored`` adds the fits that rows of PriMaPs-EM have left in the store. Of every snapshot (five per fit;
-of stored fits at most five, evenly spread) all criteria are measured on up to 512 training images, and the mean IoU on
-``--split``: teacher, no mirroring, no CRF, one Hungarian matching per snapshot. Labels are read for the mean IoU alone. A preset
-that stores no other view than the plain one leaves out ``agreement``.
+Makes ``--fits`` short fits on pixels of at most ``--max-steps`` steps from the features in the
+store, with a spread of settings (steps, learning rate, epochs of k-means, ``feature_norm``,
+``min_agreement``) and two seeds of each, which start from different halves of the images;
+``--stored`` adds the fits that rows of PriMaPs-EM have left in the store. Of every snapshot (five
+per fit; of stored fits at most five, evenly spread) all criteria are measured on up to 512 training
+images, and the mean IoU on ``--split``: teacher, no mirroring, no CRF, one Hungarian matching per
+snapshot. Labels are read for the mean IoU alone. A preset that stores no other view than the plain
+one leaves out ``agreement``.
 
-Prints n, Pearson's and Spearman's coefficient over the last snapshots of all fits, over all snapshots, and within fits, and
-writes them with all values to ``OUT/criterion.json``. Resumable: run it again; ``--fits`` may grow. The store is only read.
+Prints n, Pearson's and Spearman's coefficient over the last snapshots of all fits, over all
+snapshots, and within fits, and writes them with all values to ``OUT/criterion.json``. Resumable:
+run it again; ``--fits`` may grow. The store is only read.
 """
 
 from __future__ import annotations
@@ -69,21 +75,31 @@ class Fit:
 
 def parse(given: list[str] | None = None) -> argparse.Namespace:
     """The settings."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", required=True, metavar="NAME")
     parser.add_argument("--root", required=True, type=Path, metavar="DIR")
     parser.add_argument("--backbone", default="mini", metavar="NAME")
     parser.add_argument("--weights", type=Path, metavar="FILE")
     parser.add_argument("--levels", metavar="STRIDES", help="that of the row that made the store")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--preset", choices=PRESETS, default="default", help="that of the row that made the store")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="default", help="that of the row that made the store"
+    )
     parser.add_argument("--size", type=_positive, help="that of the row that made the store")
     parser.add_argument("--split", default="val", help="measured")
     parser.add_argument("--store", required=True, type=Path, metavar="DIR")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--fits", type=int, default=24, metavar="N", help="short fits to make; 0 = none")
-    parser.add_argument("--max-steps", type=_positive, default=200, metavar="S", help="of the longest of them")
-    parser.add_argument("--stored", action="store_true", help="also the fits of PriMaPs-EM that lie in the store")
+    parser.add_argument(
+        "--fits", type=int, default=24, metavar="N", help="short fits to make; 0 = none"
+    )
+    parser.add_argument(
+        "--max-steps", type=_positive, default=200, metavar="S", help="of the longest of them"
+    )
+    parser.add_argument(
+        "--stored", action="store_true", help="also the fits of PriMaPs-EM that lie in the store"
+    )
     arguments = parser.parse_args(given)
     if arguments.fits < 0 or (arguments.fits == 0 and not arguments.stored):
         parser.error("expected --fits to be 1 or more, or 0 with --stored")
@@ -96,17 +112,31 @@ def opened(arguments: argparse.Namespace) -> tuple[Run, Part]:
     Raises:
         DatasetError: If the store holds no features of them under these settings.
     """
-    row = Row(arguments.dataset, arguments.backbone, preset=arguments.preset, size=arguments.size, split=arguments.split)
+    row = Row(
+        arguments.dataset,
+        arguments.backbone,
+        preset=arguments.preset,
+        size=arguments.size,
+        split=arguments.split,
+    )
     fitted, measured = open_parts(row, arguments.root)
-    backbone = load_backbone(arguments.backbone, weights=arguments.weights, levels=arguments.levels, device=arguments.device)
+    backbone = load_backbone(
+        arguments.backbone,
+        weights=arguments.weights,
+        levels=arguments.levels,
+        device=arguments.device,
+    )
     config = row.config(backbone, len(fitted.dataset.class_names), len(fitted.files))
-    run = Run(RunFolder(arguments.store), backbone, config, fitted.files, TerminalProgress(make_console()))
+    run = Run(
+        RunFolder(arguments.store), backbone, config, fitted.files, TerminalProgress(make_console())
+    )
     store = measured_store(run, arguments.split)
     usable = tuple(image for image in measured.files if store.info(image.name) is not None)
     if not run.usable_images() or not usable:
         raise DatasetError(
-            f"Expected features of the training and the measured images in {arguments.store}, made with these settings, but "
-            f"found {len(run.usable_images())} and {len(usable)}. Run `primaps benchmark` with this folder as --store first."
+            f"Expected features of the training and the measured images in {arguments.store}, made"
+            f" with these settings, but found {len(run.usable_images())} and {len(usable)}. Run"
+            " `primaps benchmark` with this folder as --store first."
         )
     return run, dataclasses.replace(measured, files=usable)
 
@@ -114,7 +144,9 @@ def opened(arguments: argparse.Namespace) -> tuple[Run, Part]:
 def own_fits(run: Run, arguments: argparse.Namespace) -> list[Fit]:
     """The short fits; those that are current are not made again."""
     found = []
-    for number, plan in enumerate(plans(arguments.fits, arguments.max_steps, len(run.usable_images()), run.config.fit)):
+    for number, plan in enumerate(
+        plans(arguments.fits, arguments.max_steps, len(run.usable_images()), run.config.fit)
+    ):
         folder = arguments.out / "fits" / f"{number:03d}"
         config = dataclasses.replace(run.config, seed=plan.seed, fit=plan.fit)
         model = fit(dataclasses.replace(run, config=config, counts={}), folder)
@@ -123,32 +155,54 @@ def own_fits(run: Run, arguments: argparse.Namespace) -> list[Fit]:
 
 
 def stored_fits(run: Run) -> list[Fit]:
-    """The fits of PriMaPs-EM in the store, to the images and with the number of clusters at hand."""
+    """The fits of PriMaPs-EM in the store, to the images and with the number of clusters at
+    hand.
+    """
     found, count = [], len(run.usable_images())
     for file in sorted(run.folder.root.glob("fits/*/model.json")):
         model = Model.load(file.parent)
         asked = (model.settings["method"], model.num_clusters, model.settings["images"])
-        if asked == ("em", run.config.num_clusters, count) and model.backbone == json.loads(json.dumps(run.backbone.describe())):
+        if asked == ("em", run.config.num_clusters, count) and model.backbone == json.loads(
+            json.dumps(run.backbone.describe())
+        ):
             snapshots = read_snapshots(model, file.parent)
-            found.append(Fit(file.parent, model, [snapshots[index] for index in evenly(len(snapshots), SNAPSHOTS)]))
+            found.append(
+                Fit(
+                    file.parent,
+                    model,
+                    [snapshots[index] for index in evenly(len(snapshots), SNAPSHOTS)],
+                )
+            )
     return found
 
 
 def measured_fit(run: Run, part: Part, store: FeatureStore, one: Fit, out: Path) -> dict[str, Any]:
     """Criteria and mean IoU of the snapshots of a fit, read if they were measured before."""
     steps = [snapshot.step for snapshot in one.snapshots]
-    images = [[image.name, info.sha256] for image in part.files if (info := store.info(image.name)) is not None]
+    images = [
+        [image.name, info.sha256]
+        for image in part.files
+        if (info := store.info(image.name)) is not None
+    ]
     identity = fingerprint([FORMAT, one.model.fingerprint, steps, store.settings, images])
     path = out / "measured" / f"{one.model.fingerprint}.json"
     if path.exists() and (record := read_json(path)).get("identity") == identity:
         return record
     failures = len(run.failures)
-    losses = [round(loss, LOSS_DIGITS) for loss in one.model.fit.losses]  # as a model that is read knows them
+    # as a model that is read knows them
+    losses = [round(loss, LOSS_DIGITS) for loss in one.model.fit.losses]
     criteria = measure_criteria(run, one.snapshots, losses, cosine=one.model.fit.cosine)
     miou = best_on_labels(run, one.snapshots, part, store).criterion
     if len(run.failures) > failures:
-        raise DatasetError(f"Expected all labels to be readable, but got: {run.failures[-1].reason}")
-    record = {"identity": identity, "fit": one.folder.name, "settings": dict(one.model.settings), "steps": steps}
+        raise DatasetError(
+            f"Expected all labels to be readable, but got: {run.failures[-1].reason}"
+        )
+    record = {
+        "identity": identity,
+        "fit": one.folder.name,
+        "settings": dict(one.model.settings),
+        "steps": steps,
+    }
     record |= {"miou": list(miou), "criteria": criteria}
     write_json(path, record)
     return record
@@ -157,15 +211,22 @@ def measured_fit(run: Run, part: Part, store: FeatureStore, one: Fit, out: Path)
 def add_resampling(run: Run, fits: Sequence[Fit], records: Sequence[dict[str, Any]]) -> None:
     """The criterion that needs several fits."""
     for one, record in zip(fits, records, strict=True):
-        others = [other.snapshots for other in fits if other is not one and other.settings == one.settings]
-        found = resampling(run, one.snapshots, others, cosine=one.model.fit.cosine) if others else None
+        others = [
+            other.snapshots for other in fits if other is not one and other.settings == one.settings
+        ]
+        found = (
+            resampling(run, one.snapshots, others, cosine=one.model.fit.cosine) if others else None
+        )
         record["criteria"] = {**record["criteria"], "resampling": found}
 
 
 def lines(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The table that is printed: coefficients as Pearson / Spearman."""
     width = max(map(len, summaries))
-    head = f"{'criterion':{width}}  {'last snapshots':>22}  {'all snapshots':>22}  {'within fits':>22}  chosen / last / best mIoU"
+    head = (
+        f"{'criterion':{width}}  {'last snapshots':>22}  {'all snapshots':>22}  {'within fits':>22}"
+        "  chosen / last / best mIoU"
+    )
     found = [head]
     for name, one in summaries.items():
         if not one["fits"]:
@@ -173,12 +234,22 @@ def lines(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
             continue
         cells = [_cell(one[kind]) for kind in ("across_fits", "across_snapshots", "within_fits")]
         choice = [one["choice"][f"snapshot_{kind}"] for kind in ("chosen", "last", "best")]
-        found.append("  ".join([f"{name:{width}}", *(f"{cell:>22}" for cell in cells), " / ".join(f"{c:.2%}" for c in choice)]))
+        found.append(
+            "  ".join(
+                [
+                    f"{name:{width}}",
+                    *(f"{cell:>22}" for cell in cells),
+                    " / ".join(f"{c:.2%}" for c in choice),
+                ]
+            )
+        )
     return found
 
 
 def _cell(one: Mapping[str, Any]) -> str:
-    values = " / ".join("-" if one[kind] is None else f"{one[kind]:+.2f}" for kind in ("pearson", "spearman"))
+    values = " / ".join(
+        "-" if one[kind] is None else f"{one[kind]:+.2f}" for kind in ("pearson", "spearman")
+    )
     return f"n={one['n']} {values}"
 
 
@@ -186,18 +257,31 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make and measure all fits, and write ``criterion.json``."""
     run, part = opened(arguments)
     if arguments.out.resolve() == arguments.store.resolve():
-        raise ConfigError(f"Expected --out to be another folder than --store, but both are {arguments.out}.")
+        raise ConfigError(
+            f"Expected --out to be another folder than --store, but both are {arguments.out}."
+        )
     hold(arguments.out)
     try:
         fits = own_fits(run, arguments) + (stored_fits(run) if arguments.stored else [])
         if not fits:
-            raise DatasetError(f"Expected fits of PriMaPs-EM in {arguments.store}, but found none. Give --fits N.")
+            raise DatasetError(
+                f"Expected fits of PriMaPs-EM in {arguments.store}, but found none. Give --fits N."
+            )
         store = measured_store(run, arguments.split)
         records = [measured_fit(run, part, store, one, arguments.out) for one in fits]
         add_resampling(run, fits, records)
-        asked = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
+        asked = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(arguments).items()
+        }
         summaries = {name: summary(records, name) for name in CRITERIA}
-        result = {"arguments": asked, "criteria": CRITERIA, "summary": summaries, "seconds": run.seconds, "fits": records}
+        result = {
+            "arguments": asked,
+            "criteria": CRITERIA,
+            "summary": summaries,
+            "seconds": run.seconds,
+            "fits": records,
+        }
         write_json(arguments.out / "criterion.json", result)
     finally:
         release(arguments.out)

@@ -2,20 +2,25 @@
 
     python tools/train_mini.py OUT --folder CamVid/train --folder BSDS500/train
 
-writes OUT/mini.safetensors (fp16, 1.0 MB). The shipped file was made by this command with ``--seed 0`` from the 367 training
-frames of CamVid (Brostow et al. 2009, 480 x 360) and the 200 training photographs of BSDS500 (Arbelaez et al. 2011).
+writes OUT/mini.safetensors (fp16, 1.0 MB). The shipped file was made by this command with ``--seed
+0`` from the 367 training frames of CamVid (Brostow et al. 2009, 480 x 360) and the 200 training
+photographs of BSDS500 (Arbelaez et al. 2011).
 
-Recipe (the network itself is described in ``src/primaps/features/mini/backbone.py``); photographs at a short side of 320 pixels:
+Recipe (the network itself is described in ``src/primaps/features/mini/backbone.py``); photographs
+at a short side of 320 pixels:
 
-1. dictionary: at each of five scales, 60 000 patches drawn evenly from all photographs, and their mirror images; 64 whitened
-   principal components; 128 pairs of mirrored centres by 15 rounds of k-means.
-2. components: mean and covariance of the square roots of the pooled activations over all cells; 192 whitened components.
-3. metric: mean and covariance of the components with their contexts. The 64 components that the network groups are the principal
-   ones after weighting a component by (standard deviation before whitening)^0.6 and the windows 1, 3, 7, 15 by 0.5, 1, 1, 0.5;
-   the 320 details are whitened.
+1. dictionary: at each of five scales, 60 000 patches drawn evenly from all photographs, and their
+   mirror images; 64 whitened principal components; 128 pairs of mirrored centres by 15 rounds of
+   k-means.
+2. components: mean and covariance of the square roots of the pooled activations over all cells; 192
+   whitened components.
+3. metric: mean and covariance of the components with their contexts. The 64 components that the
+   network groups are the principal ones after weighting a component by (standard deviation before
+   whitening)^0.6 and the windows 1, 3, 7, 15 by 0.5, 1, 1, 0.5; the 320 details are whitened.
 
-Deterministic for a seed on one kind of device; every finished stage is kept in OUT/stages.safetensors, so that a run that was cut
-goes on there and ends with the same bytes. Cost of the shipped file: about 4 minutes on one CPU core, 1.8 GB of memory.
+Deterministic for a seed on one kind of device; every finished stage is kept in
+OUT/stages.safetensors, so that a run that was cut goes on there and ends with the same bytes. Cost
+of the shipped file: about 4 minutes on one CPU core, 1.8 GB of memory.
 """
 
 from __future__ import annotations
@@ -42,7 +47,8 @@ EXTENSIONS = {".jpg", ".jpeg", ".png"}
 PATCHES, PATCH_COMPONENTS, CENTRES, ROUNDS = 60_000, 64, 128, 15
 COMPONENTS = 192
 EXPONENT, WINDOW_WEIGHTS = 0.6, (0.5, 1.0, 1.0, 0.5)
-_PATCH_FLOOR, _ACTIVATION_FLOOR = 0.01, 1e-4  # of the mean, of the largest variance: what is below is noise
+# of the mean, of the largest variance: what is below is noise
+_PATCH_FLOOR, _ACTIVATION_FLOOR = 0.01, 1e-4
 
 State = dict[str, torch.Tensor]
 
@@ -51,9 +57,16 @@ def photographs(folders: Iterable[Path]) -> list[Path]:
     """All image files of the folders, sorted within each."""
     found: list[Path] = []
     for folder in folders:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS) if folder.is_dir() else []
+        files = (
+            sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+            if folder.is_dir()
+            else []
+        )
         if not files:
-            raise SystemExit(f"Expected photographs ({', '.join(sorted(EXTENSIONS))}) in {folder}, but found none.")
+            raise SystemExit(
+                f"Expected photographs ({', '.join(sorted(EXTENSIONS))}) in {folder}, but found"
+                " none."
+            )
         found += files
     return found
 
@@ -81,18 +94,28 @@ def fit_dictionaries(paths: list[Path], device: torch.device, generator: torch.G
         mirrored = sample.reshape(-1, 3, scale.side, scale.side).flip(-1).flatten(1)
         mean, covariance = moments([sample, mirrored])
         variances, directions = principal(covariance, PATCH_COMPONENTS)
-        whitening = (directions / (variances + _PATCH_FLOOR * covariance.diagonal().mean()).sqrt()).T.float()
+        whitening = (
+            directions / (variances + _PATCH_FLOOR * covariance.diagonal().mean()).sqrt()
+        ).T.float()
         dictionary = mini.Dictionary(
-            whitening.reshape(-1, 3, scale.side, scale.side), -(whitening @ mean.float()), torch.empty(0, PATCH_COMPONENTS)
+            whitening.reshape(-1, 3, scale.side, scale.side),
+            -(whitening @ mean.float()),
+            torch.empty(0, PATCH_COMPONENTS),
         )
         points = (sample @ whitening.T + dictionary.offset).to(device)
         centres = k_means(points, CENTRES, dictionary.mirror.to(device), generator)
-        state |= {f"{field}_{index}": value for field, value in dictionary._replace(centres=centres.cpu())._asdict().items()}
+        state |= {
+            f"{field}_{index}": value
+            for field, value in dictionary._replace(centres=centres.cpu())._asdict().items()
+        }
     return state
 
 
-def k_means(points: torch.Tensor, count: int, mirror: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Centres (count, D) of (P, D) points that may be mirrored: ``point * mirror``; empty clusters start anew at a random point.
+def k_means(
+    points: torch.Tensor, count: int, mirror: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Centres (count, D) of (P, D) points that may be mirrored: ``point * mirror``; empty clusters
+    start anew at a random point.
 
     Every point counts for the centre that it or its mirror image is closest to.
     """
@@ -107,7 +130,9 @@ def k_means(points: torch.Tensor, count: int, mirror: torch.Tensor, generator: t
         upright = torch.where((nearest < count)[:, None], points, points * mirror)
         nearest %= count
         sizes = torch.bincount(nearest, minlength=count)
-        centres = torch.zeros_like(centres).index_add_(0, nearest, upright) / sizes.clamp_min(1)[:, None]
+        centres = (
+            torch.zeros_like(centres).index_add_(0, nearest, upright) / sizes.clamp_min(1)[:, None]
+        )
         empty = sizes == 0
         centres[empty] = random_points(int(empty.sum()))
     return centres
@@ -115,10 +140,16 @@ def k_means(points: torch.Tensor, count: int, mirror: torch.Tensor, generator: t
 
 def fit_components(paths: list[Path], device: torch.device, state: State) -> State:
     """Stage 2."""
-    mean, covariance = moments(cells(mini.activations(rgb, dictionaries(state, device))) for rgb in images(paths, device))
+    mean, covariance = moments(
+        cells(mini.activations(rgb, dictionaries(state, device))) for rgb in images(paths, device)
+    )
     variances, directions = principal(covariance, COMPONENTS)
     rows = (directions / (variances + _ACTIVATION_FLOOR * variances[0]).sqrt()).T
-    return {"components": rows.float(), "components_mean": mean.float(), "deviations": (variances / variances[0]).sqrt().float()}
+    return {
+        "components": rows.float(),
+        "components_mean": mean.float(),
+        "deviations": (variances / variances[0]).sqrt().float(),
+    }
 
 
 def fit_metric(paths: list[Path], device: torch.device, state: State) -> State:
@@ -127,10 +158,16 @@ def fit_metric(paths: list[Path], device: torch.device, state: State) -> State:
 
     def contexts() -> Iterator[torch.Tensor]:
         for rgb in images(paths, device):
-            yield cells(mini.with_context(mini.project(mini.activations(rgb, dictionaries(state, device)), rows, centre)))
+            yield cells(
+                mini.with_context(
+                    mini.project(mini.activations(rgb, dictionaries(state, device)), rows, centre)
+                )
+            )
 
     mean, covariance = moments(contexts())
-    weights = torch.cat([weight * state["deviations"].double() ** EXPONENT for weight in WINDOW_WEIGHTS])
+    weights = torch.cat(
+        [weight * state["deviations"].double() ** EXPONENT for weight in WINDOW_WEIGHTS]
+    )
     variances, directions = principal(weights[:, None] * covariance * weights, mini.GROUPED)
     grouped = (directions * weights[:, None]).T * (mini.GROUPED / variances.sum()).sqrt()
     variances, directions = principal(covariance, mini.DETAIL)
@@ -141,7 +178,10 @@ def fit_metric(paths: list[Path], device: torch.device, state: State) -> State:
 def dictionaries(state: State, device: torch.device) -> list[mini.Dictionary]:
     """The dictionaries of stage 1 on the device."""
     fields = mini.Dictionary._fields
-    return [mini.Dictionary(*(state[f"{field}_{i}"].to(device) for field in fields)) for i in range(len(mini.SCALES))]
+    return [
+        mini.Dictionary(*(state[f"{field}_{i}"].to(device) for field in fields))
+        for i in range(len(mini.SCALES))
+    ]
 
 
 def cells(maps: torch.Tensor) -> torch.Tensor:
@@ -150,7 +190,9 @@ def cells(maps: torch.Tensor) -> torch.Tensor:
 
 
 def moments(blocks: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean (C,) and covariance (C, C), float64 on the CPU, of the rows of all (P, C) float32 blocks."""
+    """Mean (C,) and covariance (C, C), float64 on the CPU, of the rows of all (P, C) float32
+    blocks.
+    """
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for block in blocks:
         count += len(block)
@@ -161,7 +203,9 @@ def moments(blocks: Iterable[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def principal(covariance: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Largest eigenvalues (count,) and their eigenvectors (C, count); the largest entry of a vector is positive."""
+    """Largest eigenvalues (count,) and their eigenvectors (C, count); the largest entry of a vector
+    is positive.
+    """
     values, vectors = torch.linalg.eigh(covariance)
     vectors = vectors.flip(1)[:, :count]
     signs = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True)).sign()
@@ -174,7 +218,10 @@ def load_stages(path: Path, recipe: str) -> State:
         return {}
     with safe_open(path, "pt") as stored:
         if stored.metadata() != {"recipe": recipe}:
-            raise SystemExit(f"Expected {path} to come from the same photographs and seed. Choose another folder, or remove it.")
+            raise SystemExit(
+                f"Expected {path} to come from the same photographs and seed. Choose another"
+                " folder, or remove it."
+            )
         return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a mapping
 
 
@@ -183,7 +230,11 @@ def train(out: Path, folders: list[Path], seed: int, device: torch.device) -> Pa
     out.mkdir(parents=True, exist_ok=True)
     paths = photographs(folders)
     recipe = json.dumps(
-        {"seed": seed, "device": device.type, "photographs": [[path.name, path.stat().st_size] for path in paths]}
+        {
+            "seed": seed,
+            "device": device.type,
+            "photographs": [[path.name, path.stat().st_size] for path in paths],
+        }
     )
     stages, start = out / "stages.safetensors", time.process_time()
     state = load_stages(stages, recipe)
@@ -204,16 +255,26 @@ def train(out: Path, folders: list[Path], seed: int, device: torch.device) -> Pa
 
 def main() -> None:
     """Parse the command line and train."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path, help="folder for the weights and the finished stages")
-    parser.add_argument("--folder", type=Path, action="append", required=True, help="folder of photographs; may be repeated")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        action="append",
+        required=True,
+        help="folder of photographs; may be repeated",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     arguments = parser.parse_args()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(mode=True)
     with torch.no_grad():
-        print(train(arguments.out, arguments.folder, arguments.seed, torch.device(arguments.device)))
+        print(
+            train(arguments.out, arguments.folder, arguments.seed, torch.device(arguments.device))
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A third head in about a hundred lines: what neighbouring tokens have in common.
 
-The code of a token shall resemble the codes of the tokens beside it more than those at the same place of other crops (InfoNCE).
-`add-a-head.md` explains the parts; ``tests/docs/test_third_head.py`` runs this file.
+The code of a token shall resemble the codes of the tokens beside it more than those at the same
+place of other crops (InfoNCE). `add-a-head.md` explains the parts;
+``tests/docs/test_third_head.py`` runs this file.
 
     python docs/how-to/third_head.py PHOTOGRAPHS OUT --classes 8
 """
@@ -51,7 +52,9 @@ def neighbour_loss(code: Tensor, side: tuple[int, int]) -> Tensor:
 class NeighbourTask(HeadTask):
     """The head and its cluster centres, trained together."""
 
-    def __init__(self, crops: TrainingCrops, num_clusters: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, crops: TrainingCrops, num_clusters: int, seed: int, device: torch.device
+    ) -> None:
         """Draw initial weights from the seed, the same ones on every device."""
         self.crops, self.seed = crops, seed
         with seeded(seed, Draw.START, 0, torch.device("cpu")):
@@ -68,13 +71,26 @@ class NeighbourTask(HeadTask):
         batch = batch_of(step, len(self.crops), batch_size=16, smallest=2, seed=self.seed)
         side = int(torch.randint(len(SIDES), (), generator=generator(self.seed, Draw.STEP, step)))
         code = self.head(self.crops.features(batch))
-        return {"neighbour": neighbour_loss(code, SIDES[side]), "clusters": self.clusters.loss(code)}
+        return {
+            "neighbour": neighbour_loss(code, SIDES[side]),
+            "clusters": self.clusters.loss(code),
+        }
 
 
-def train(images: Path, out: Path, *, backbone: str = "mini", classes: int = 8, steps: int = 300, seed: int = 0) -> None:
+def train(
+    images: Path,
+    out: Path,
+    *,
+    backbone: str = "mini",
+    classes: int = 8,
+    steps: int = 300,
+    seed: int = 0,
+) -> None:
     """Train the head on a folder of photographs; run again, it resumes."""
     extractor = load_backbone(backbone)
-    run = open_run([images], out, extractor, Config(num_clusters=classes, seed=seed), stages=("backbone",))
+    run = open_run(
+        [images], out, extractor, Config(num_clusters=classes, seed=seed), stages=("backbone",)
+    )
     with finishing(run, "neighbour head", [str(images)]):
         crops = PreparedCrops(run, CropNeeds(CropConfig(resolution=160, resample="bilinear")))
         contents = crops.prepare()  # SHA-256 by name: another photograph is another training
@@ -86,7 +102,12 @@ def train(images: Path, out: Path, *, backbone: str = "mini", classes: int = 8, 
         centres = task.clusters.centres.detach().cpu()
         last = {name: values[-1] for name, values in history.items()}
         training = {"fingerprint": identity, "steps": steps, "last_losses": last}
-        save_head(out, Head(KIND, task.head.cpu(), dict(extractor.describe()), side, centres, training=training))
+        save_head(
+            out,
+            Head(
+                KIND, task.head.cpu(), dict(extractor.describe()), side, centres, training=training
+            ),
+        )
         remove_file(checkpoint.path)
 
 

@@ -1,6 +1,7 @@
 """PriMaPs and PriMaPs-EM: unsupervised semantic segmentation by principal mask proposals.
 
-Hahn, Araslanov, Schaub-Meyer, Roth: Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals, TMLR 2024.
+Hahn, Araslanov, Schaub-Meyer, Roth: Boosting Unsupervised Semantic Segmentation with Principal Mask
+Proposals, TMLR 2024.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""One frozen dataclass per stage, strict parsing, and the presets ``default``, ``paper`` and ``fast``."""
+"""One frozen dataclass per stage, strict parsing, and the presets ``default``, ``paper`` and
+``fast``.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Interpolation = Literal["pillow", "tensor"]
 MIN_CLASSES, MAX_CLASSES = 2, 254
 
 GENERATION: Final = 2
-"""Of the defaults: raised when one changes. Run folders name theirs; those of an earlier one keep the settings on record."""
+"""Of the defaults: raised when one changes. Run folders name theirs; those of an earlier one keep
+the settings on record.
+"""
 
 IMPLIED: Final[dict[str, Any]] = {
     "fit.em_on": "pixels",
@@ -35,10 +39,11 @@ IMPLIED: Final[dict[str, Any]] = {
     "fit.proposal_learning_rate": 3e-3,
     "predict.crf_scale": 1.0,
 }
-"""What a setting was before it existed, by its full name (``"fit.grid"``), for each that was added since generation 1.
+"""What a setting was before it existed, by its full name (``"fit.grid"``), for each that was added
+since generation 1.
 
-Records that lack it mean this value. Where it has this value, it is left out of what fingerprints are made of (`comparable`), so
-that everything stored before stays valid.
+Records that lack it mean this value. Where it has this value, it is left out of what fingerprints
+are made of (`comparable`), so that everything stored before stays valid.
 """
 
 
@@ -61,9 +66,11 @@ class FeatureConfig:
     Attributes:
         size: Short side of the backbone's input in pixels.
         flip: Cache the mirrored image too.
-        photometric_views: Number of photometric draws per geometry for the student (0 = student sees the teacher's view).
+        photometric_views: Number of photometric draws per geometry for the student (0 = student
+            sees the teacher's view).
         clamp_jitter: Colour jitter clamps normalised values to [0, 1] as the official code does.
-        framing: "whole" photographs, or a square "centre-crop" of side ``size``, as benchmarks have it (`primaps.data.framing`).
+        framing: "whole" photographs, or a square "centre-crop" of side ``size``, as benchmarks have
+            it (`primaps.data.framing`).
     """
 
     size: int = 320
@@ -78,15 +85,17 @@ class ProposalConfig:
     """Principal mask proposals (paper, section 3.1).
 
     Attributes:
-        threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = the backbone's own, or,
-            where none is published, one that is calibrated on the images.
+        threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None =
+            the backbone's own, or, where none is published, one that is calibrated on the images.
         stop_fraction: Extraction ends when this fraction of tokens is used.
-        official_order: Order of operations of the official code: anchor = signed maximum over all tokens, grey levels rounded
-            down before the CRF. Otherwise the anchor is the available token with the largest absolute similarity.
+        official_order: Order of operations of the official code: anchor = signed maximum over all
+            tokens, grey levels rounded down before the CRF. Otherwise the anchor is the available
+            token with the largest absolute similarity.
         min_area: Proposals with fewer pixels become unassigned.
         max_masks: At most this many proposals per image; None = no limit.
         crf: Dense CRF constants, in pixels of the image.
-        crf_scale: The CRF works at this fraction of each side, in (0, 1], with ``crf.bilateral_sxy`` reduced as much.
+        crf_scale: The CRF works at this fraction of each side, in (0, 1], with
+            ``crf.bilateral_sxy`` reduced as much.
     """
 
     threshold: float | None = None
@@ -103,24 +112,32 @@ class FitConfig:
     """Prototype fitting (paper, section 3.2).
 
     Attributes:
-        method: "em" = PriMaPs-EM; "clusters" = k-means of the proposals alone; "baseline" = PCA initialisation and cosine k-means
-            of the tokens.
-        initialise: Where prototypes start: "proposals" = k-means of the proposals; "pca" = principal directions of the features,
-            then cosine k-means of the tokens, then EM on pixels; "head" = cluster centres of the head.
-        em_on: What votes and enters the loss of EM: every pixel of a proposal, as published; or whole proposals: the
-            mean feature votes, a few tokens enter the loss. A start from principal directions is always followed by EM on pixels.
-        proposal_weight: A proposal of area A counts in the loss of EM by A to this power; 1 = as published.
-        cluster_restarts: Starts of the k-means of proposals, of which the best by its objective is taken.
-        max_proposals: At most so many proposals, of random images, enter k-means and EM on their mean features.
-        tokens_per_proposal: Random tokens of each of them that enter the loss; 0 = its mean feature instead.
-        soft_votes: In EM on proposals the teacher's class probabilities are the pseudo label, instead of the winner alone.
+        method: "em" = PriMaPs-EM; "clusters" = k-means of the proposals alone; "baseline" = PCA
+            initialisation and cosine k-means of the tokens.
+        initialise: Where prototypes start: "proposals" = k-means of the proposals; "pca" =
+            principal directions of the features, then cosine k-means of the tokens, then EM on
+            pixels; "head" = cluster centres of the head.
+        em_on: What votes and enters the loss of EM: every pixel of a proposal, as published; or
+            whole proposals: the mean feature votes, a few tokens enter the loss. A start from
+            principal directions is always followed by EM on pixels.
+        proposal_weight: A proposal of area A counts in the loss of EM by A to this power; 1 = as
+            published.
+        cluster_restarts: Starts of the k-means of proposals, of which the best by its objective is
+            taken.
+        max_proposals: At most so many proposals, of random images, enter k-means and EM on their
+            mean features.
+        tokens_per_proposal: Random tokens of each of them that enter the loss; 0 = its mean feature
+            instead.
+        soft_votes: In EM on proposals the teacher's class probabilities are the pseudo label,
+            instead of the winner alone.
         proposal_steps: Steps of EM on mean features; each sees all proposals.
         proposal_learning_rate: Of Adam in them.
         batch_size: Images per step on pixels.
         epochs: Passes over the images in EM on pixels.
         kmeans_epochs: Passes of cosine k-means of the tokens that initialise EM.
         baseline_epochs: Passes of cosine k-means of the tokens when it is the method itself.
-        min_steps: Lower bound on the steps of the main phase on pixels, so that small folders are fitted too.
+        min_steps: Lower bound on the steps of the main phase on pixels, so that small folders are
+            fitted too.
         max_steps: Upper bound on them; None = none.
         learning_rate: Of Adam in cosine k-means.
         em_learning_rate: Of Adam in EM on pixels.
@@ -128,11 +145,13 @@ class FitConfig:
         momentum: Cap of the teacher's momentum.
         teacher_every: Steps between two teacher updates.
         pixels_per_image: Random pixels per image in the loss; None = all pixels.
-        vote_stride: Pixel stride of the grid on which the teacher votes and mean probabilities are taken; 1 = all pixels.
-        min_agreement: Proposals of which the winning class holds a smaller share of the pixels give no pseudo label, unless in
-            the purer half of those of the batch that their class wins; 0 = all do.
-        feature_norm: Features are scaled to this root mean square norm, which sets how soft the class probabilities are; None =
-            taken as the backbone gives them.
+        vote_stride: Pixel stride of the grid on which the teacher votes and mean probabilities are
+            taken; 1 = all pixels.
+        min_agreement: Proposals of which the winning class holds a smaller share of the pixels give
+            no pseudo label, unless in the purer half of those of the batch that their class wins; 0
+            = all do.
+        feature_norm: Features are scaled to this root mean square norm, which sets how soft the
+            class probabilities are; None = taken as the backbone gives them.
         pca_images: Images that the PCA initialisation sees at most.
         checkpoint_every: Steps on pixels between two checkpoints of a fit that writes them.
     """
@@ -168,34 +187,45 @@ class FitConfig:
     def with_method(self, method: Method) -> FitConfig:
         """This fit by another method. Two methods have one start, unless they start from a head."""
         only: dict[Method, Initialise] = {"baseline": "pca", "clusters": "proposals"}
-        initialise = self.initialise if self.initialise == "head" else only.get(method, self.initialise)
+        initialise = (
+            self.initialise if self.initialise == "head" else only.get(method, self.initialise)
+        )
         return dataclasses.replace(self, method=method, initialise=initialise)
 
     def check_start(self) -> None:
         """Refuse a start that the method does not have.
 
         Raises:
-            ConfigError: If k-means of tokens shall start from proposals, or k-means of proposals from principal directions.
+            ConfigError: If k-means of tokens shall start from proposals, or k-means of proposals
+                from principal directions.
         """
         wrong = {"baseline": "proposals", "clusters": "pca"}.get(self.method)
         if self.initialise == wrong:
             raise ConfigError(
-                f"Expected the method {self.method!r} to start in its own way or from a head, but got {wrong!r}. "
-                "Leave --init out, or choose --method em."
+                f"Expected the method {self.method!r} to start in its own way or from a head, but"
+                f" got {wrong!r}. Leave --init out, or choose --method em."
             )
 
     @property
     def on_proposals(self) -> bool:
         """Whether the main phase sees mean features of proposals instead of pixels or tokens."""
-        return self.method == "clusters" or (self.method == "em" and self.em_on == "proposals" and self.initialise != "pca")
+        return self.method == "clusters" or (
+            self.method == "em" and self.em_on == "proposals" and self.initialise != "pca"
+        )
 
     @property
     def snapshot_distance(self) -> int:
         """Steps of the main phase between two checkpoints."""
-        return min(self.teacher_every, self.checkpoint_every) if self.on_proposals else self.checkpoint_every
+        return (
+            min(self.teacher_every, self.checkpoint_every)
+            if self.on_proposals
+            else self.checkpoint_every
+        )
 
     def main_steps(self, num_images: int) -> int:
-        """Steps of the main phase for a folder of ``num_images`` images; k-means of proposals counts as none."""
+        """Steps of the main phase for a folder of ``num_images`` images; k-means of proposals
+        counts as none.
+        """
         if self.on_proposals:
             return self.proposal_steps if self.method == "em" else 0
         epochs = self.epochs if self.method == "em" else self.baseline_epochs
@@ -221,7 +251,8 @@ class PredictConfig:
     Attributes:
         crf: Refine label maps with the dense CRF.
         max_pixels: Label maps and the CRF are computed at no more than this many pixels per image.
-        crf_scale: The CRF works at this fraction of each side of these, in (0, 1], like `ProposalConfig.crf_scale`.
+        crf_scale: The CRF works at this fraction of each side of these, in (0, 1], like
+            `ProposalConfig.crf_scale`.
     """
 
     crf: bool = True
@@ -231,7 +262,8 @@ class PredictConfig:
 
 @dataclass(frozen=True)
 class ProtocolConfig:
-    """How a benchmark frames its test images; training images are always framed in the way "pillow".
+    """How a benchmark frames its test images; training images are always framed in the way
+    "pillow".
 
     Attributes:
         interpolation: "pillow" or "tensor", see `primaps.data.framing`.
@@ -261,34 +293,49 @@ class Config:
         """
         if not MIN_CLASSES <= self.num_clusters <= MAX_CLASSES:
             raise ConfigError(
-                f"Expected the number of classes to be between {MIN_CLASSES} and {MAX_CLASSES}, but got "
-                f"{self.num_clusters}. Label maps are 8-bit images and 255 means ignored."
+                f"Expected the number of classes to be between {MIN_CLASSES} and {MAX_CLASSES}, but"
+                f" got {self.num_clusters}. Label maps are 8-bit images and 255 means ignored."
             )
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"Expected seed to be a whole number from 0 on, but got {self.seed}.")
         if not 1 <= self.features.size <= 4096:
-            raise ConfigError(f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}.")
+            raise ConfigError(
+                f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}."
+            )
         self._check_framing()
         threshold = self.proposals.threshold
         if threshold is not None and not 0.0 < threshold <= 1.0:
-            raise ConfigError(f"Expected threshold to be a cosine similarity in (0, 1], but got {threshold}.")
+            raise ConfigError(
+                f"Expected threshold to be a cosine similarity in (0, 1], but got {threshold}."
+            )
         if self.proposals.min_area < 0:
-            raise ConfigError(f"Expected min_area to be 0 or more pixels, but got {self.proposals.min_area}.")
+            raise ConfigError(
+                f"Expected min_area to be 0 or more pixels, but got {self.proposals.min_area}."
+            )
         if self.proposals.max_masks is not None and self.proposals.max_masks < 1:
-            raise ConfigError(f"Expected max_masks to be 1 or more, but got {self.proposals.max_masks}.")
+            raise ConfigError(
+                f"Expected max_masks to be 1 or more, but got {self.proposals.max_masks}."
+            )
         for scale in (self.proposals.crf_scale, self.predict.crf_scale):
             if not 0.0 < scale <= 1.0:
-                raise ConfigError(f"Expected crf_scale to be a fraction in (0, 1], but got {scale}.")
+                raise ConfigError(
+                    f"Expected crf_scale to be a fraction in (0, 1], but got {scale}."
+                )
         if self.predict.max_pixels < 1024:
-            raise ConfigError(f"Expected max_pixels to be 1024 or more, but got {self.predict.max_pixels}.")
+            raise ConfigError(
+                f"Expected max_pixels to be 1024 or more, but got {self.predict.max_pixels}."
+            )
 
     def _check_framing(self) -> None:
         if self.features.framing not in get_args(Framing):
-            raise ConfigError(f"Expected framing to be one of {', '.join(get_args(Framing))}, but got {self.features.framing!r}.")
+            raise ConfigError(
+                f"Expected framing to be one of {', '.join(get_args(Framing))}, but got"
+                f" {self.features.framing!r}."
+            )
         if self.protocol.interpolation not in get_args(Interpolation):
             raise ConfigError(
-                f"Expected interpolation to be one of {', '.join(get_args(Interpolation))}, but got "
-                f"{self.protocol.interpolation!r}."
+                f"Expected interpolation to be one of {', '.join(get_args(Interpolation))}, but got"
+                f" {self.protocol.interpolation!r}."
             )
 
 
@@ -331,7 +378,10 @@ def preset_config(preset: str) -> Config:
             fit=FitConfig(cluster_restarts=8, min_steps=200, max_steps=500, pixels_per_image=1024),
             predict=PredictConfig(crf=False),
         )
-    raise ConfigError(f"Unknown preset {preset!r}.{did_you_mean(preset, PRESETS)} Choose one of {', '.join(PRESETS)}.")
+    raise ConfigError(
+        f"Unknown preset {preset!r}.{did_you_mean(preset, PRESETS)} Choose one of"
+        f" {', '.join(PRESETS)}."
+    )
 
 
 def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> str:
@@ -367,7 +417,8 @@ def from_dict(values: Mapping[str, Any]) -> Config:
 
 
 def from_record(values: Mapping[str, Any]) -> Config:
-    """A configuration that `to_dict` of this version or an earlier one gave; settings that did not exist yet are as `IMPLIED`.
+    """A configuration that `to_dict` of this version or an earlier one gave; settings that did not
+    exist yet are as `IMPLIED`.
 
     Raises:
         ConfigError: If a key is unknown.
@@ -381,7 +432,8 @@ def part_from_record(part: str, values: Mapping[str, Any]) -> Any:
 
 
 def comparable(part: Any, name: str) -> dict[str, Any]:
-    """Plain dictionary of a part of a configuration, for comparisons and fingerprints: without what is as `IMPLIED`.
+    """Plain dictionary of a part of a configuration, for comparisons and fingerprints: without what
+    is as `IMPLIED`.
 
     Args:
         part: One of the dataclasses of this module.
@@ -402,8 +454,9 @@ def with_settings(config: Config, given: Mapping[str, Any]) -> Config:
 
     Args:
         config: All settings.
-        given: Values by full name, such as ``{"num_clusters": 5, "fit.method": "baseline"}``. With a method and no
-            ``fit.initialise``, the fit starts as that method does, see `FitConfig.with_method`.
+        given: Values by full name, such as ``{"num_clusters": 5, "fit.method": "baseline"}``. With
+            a method and no ``fit.initialise``, the fit starts as that method does, see
+            `FitConfig.with_method`.
 
     Raises:
         ConfigError: If a name is unknown, or a value out of range.
@@ -422,12 +475,22 @@ def with_settings(config: Config, given: Mapping[str, Any]) -> Config:
     return dataclasses.replace(changed, fit=changed.fit.with_method(changed.fit.method))
 
 
-def _parse(kind: type[T], values: Mapping[str, Any], where: str, implied: Mapping[str, Any] = MappingProxyType({})) -> T:
+def _parse(
+    kind: type[T],
+    values: Mapping[str, Any],
+    where: str,
+    implied: Mapping[str, Any] = MappingProxyType({}),
+) -> T:
     names = [entry.name for entry in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    parsed: dict[str, Any] = {name: implied[where + name] for name in names if where + name in implied}
+    parsed: dict[str, Any] = {
+        name: implied[where + name] for name in names if where + name in implied
+    }
     for key, value in values.items():
         if key not in names:
-            raise ConfigError(f"Unknown setting {where + key!r}.{did_you_mean(key, names)} Known: {', '.join(names)}.")
+            raise ConfigError(
+                f"Unknown setting {where + key!r}.{did_you_mean(key, names)} Known:"
+                f" {', '.join(names)}."
+            )
         parsed[key] = value
     for key in names:
         nested = _NESTED.get((kind, key))
@@ -437,7 +500,8 @@ def _parse(kind: type[T], values: Mapping[str, Any], where: str, implied: Mappin
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Human-readable lines ``name: old -> new`` for every leaf in which two nested dictionaries differ.
+    """Human-readable lines ``name: old -> new`` for every leaf in which two nested dictionaries
+    differ.
 
     Args:
         old: May lack settings that are as `IMPLIED`, like `comparable`.

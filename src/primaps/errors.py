@@ -1,6 +1,7 @@
 """The exception tree. Every error the package raises on purpose derives from `PrimapsError`.
 
-A message says what was expected, what came, and what to do about it; the command line prints it as it is.
+A message says what was expected, what came, and what to do about it; the command line prints it as
+it is.
 """
 
 from __future__ import annotations

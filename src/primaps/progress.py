@@ -1,4 +1,6 @@
-"""How long steps tell what they do: an interface that the command line draws and a library call leaves silent."""
+"""How long steps tell what they do: an interface that the command line draws and a library call
+leaves silent.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,10 @@ class Progress(Protocol):
 
         Args:
             stages: Their names, in order.
-            kind: Jobs of one kind take equally long per image on one machine; empty = nothing is known to be alike.
-            images: Images that all stages still have to do; 0 = some are partly done, so that durations say nothing.
+            kind: Jobs of one kind take equally long per image on one machine; empty = nothing is
+                known to be alike.
+            images: Images that all stages still have to do; 0 = some are partly done, so that
+                durations say nothing.
         """
         ...
 

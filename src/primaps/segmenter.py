@@ -28,13 +28,15 @@ from primaps.types import EvaluationResult, FeatureExtractor, Image
 
 
 class Segmenter:
-    """Unsupervised semantic segmentation: fitted to images without labels, gives a label map for any image.
+    """Unsupervised semantic segmentation: fitted to images without labels, gives a label map for
+    any image.
 
     Args:
         backbone: A frozen feature extractor, from `primaps.load_backbone`.
         num_clusters: Number of classes to find, 2..254.
         seed: Of the fit.
-        method: "em" (PriMaPs-EM), "clusters" (k-means of the proposals) or "baseline" (cosine k-means of the tokens).
+        method: "em" (PriMaPs-EM), "clusters" (k-means of the proposals) or "baseline" (cosine
+            k-means of the tokens).
         config: All other settings; None = the preset ``default``.
 
     Raises:
@@ -58,7 +60,9 @@ class Segmenter:
     ) -> None:
         base = preset_for("default", backbone.name) if config is None else config
         if method not in get_args(Method):
-            raise ConfigError(f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}.")
+            raise ConfigError(
+                f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}."
+            )
         chosen = base.fit.with_method(cast("Method", method))
         self.backbone = backbone
         self.config = dataclasses.replace(base, num_clusters=num_clusters, seed=seed, fit=chosen)
@@ -78,7 +82,8 @@ class Segmenter:
         """
         if self._model is None:
             raise CheckpointError(
-                "Expected a fitted segmenter, but it has no prototypes yet. Call fit(...) or Segmenter.load(...)."
+                "Expected a fitted segmenter, but it has no prototypes yet. Call fit(...) or"
+                " Segmenter.load(...)."
             )
         return self._model
 
@@ -92,7 +97,8 @@ class Segmenter:
 
         Args:
             images: Files, folders or patterns, or a data set, whose image files are taken.
-            run_dir: Where features and proposals are kept, so that a killed fit resumes; None = a temporary folder.
+            run_dir: Where features and proposals are kept, so that a killed fit resumes; None = a
+                temporary folder.
             progress: Who is told.
 
         Returns:
@@ -107,20 +113,27 @@ class Segmenter:
             with tempfile.TemporaryDirectory(prefix="primaps-") as temporary:
                 return self.fit(inputs, Path(temporary) / "run", progress)
         run = open_run(
-            inputs, run_dir, self.backbone, self.config, stages=("backbone", "features", "proposals", "fit"), progress=progress
+            inputs,
+            run_dir,
+            self.backbone,
+            self.config,
+            stages=("backbone", "features", "proposals", "fit"),
+            progress=progress,
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
             extract(run)
             self._model = fit(run)
         return self
 
-    def predict(self, image: Image, *, crf: bool | None = None, flip: bool = False) -> NDArray[np.uint8]:
+    def predict(
+        self, image: Image, *, crf: bool | None = None, flip: bool = False
+    ) -> NDArray[np.uint8]:
         """Cluster id of every pixel.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            crf: Refine with the dense CRF; None = as ``config.predict`` says, which a loaded segmenter has from the run that
-                fitted it.
+            crf: Refine with the dense CRF; None = as ``config.predict`` says, which a loaded
+                segmenter has from the run that fitted it.
             flip: Average the features with those of the mirrored image.
 
         Returns:
@@ -130,7 +143,11 @@ class Segmenter:
             CheckpointError: If the segmenter is not fitted.
             ImageError: If the image is not (H, W, 3) uint8.
         """
-        config = self.config.predict if crf is None else dataclasses.replace(self.config.predict, crf=crf)
+        config = (
+            self.config.predict
+            if crf is None
+            else dataclasses.replace(self.config.predict, crf=crf)
+        )
         features = image_features(self.backbone, image, self.model.size, flip=flip)
         return label_map(features, self.model, (image.shape[0], image.shape[1]), config, image)
 
@@ -165,7 +182,9 @@ class Segmenter:
             BackboneError: If the backbone's weights cannot be had.
         """
         model = Model.load(Path(folder))
-        backbone = reload_backbone(model.backbone, weights=weights or model.weights, device=device, head=head or model.head)
+        backbone = reload_backbone(
+            model.backbone, weights=weights or model.weights, device=device, head=head or model.head
+        )
         model.check_backbone(backbone.describe())
         base = preset_for(str(model.settings.get("preset", "default")), backbone.name)
         features = dataclasses.replace(base.features, size=model.size)
@@ -193,7 +212,8 @@ def evaluate(
     progress: Progress | None = None,
     group: Group | None = None,
 ) -> EvaluationResult:
-    """Scores of a segmenter on a labelled data set, under one Hungarian matching over all its images.
+    """Scores of a segmenter on a labelled data set, under one Hungarian matching over all its
+    images.
 
     Args:
         segmenter: Fitted; its teacher prototypes are measured.
@@ -201,7 +221,8 @@ def evaluate(
         crf: Refine the label maps with the dense CRF.
         flip: Average features with those of the mirrored images.
         progress: Who is told.
-        group: Processes that all call this with the same arguments, and divide the images between them; None = this one alone.
+        group: Processes that all call this with the same arguments, and divide the images between
+            them; None = this one alone.
 
     Returns:
         Accuracy, mean IoU and IoU per class as fractions.
@@ -220,7 +241,9 @@ def evaluate(
 
     told.start("evaluate", len(dataset))
     try:
-        return evaluate_label_maps(pairs(), segmenter.model.num_clusters, dataset.class_names, members)
+        return evaluate_label_maps(
+            pairs(), segmenter.model.num_clusters, dataset.class_names, members
+        )
     finally:
         told.finish()
 
@@ -266,7 +289,18 @@ def evaluate_saved(
     used = max(1, min(processes, len(dataset)))
     if used < processes:
         told.note(f"{used} of {processes} processes are used: no more than there are images.")
-    return in_processes(used, target, told, _evaluate_here, folder, dataset, crf=crf, flip=flip, weights=weights, head=head)
+    return in_processes(
+        used,
+        target,
+        told,
+        _evaluate_here,
+        folder,
+        dataset,
+        crf=crf,
+        flip=flip,
+        weights=weights,
+        head=head,
+    )
 
 
 def _evaluate_here(
@@ -281,4 +315,6 @@ def _evaluate_here(
 ) -> EvaluationResult:
     """What every process does."""
     segmenter = Segmenter.load(folder, weights=weights, head=head, device=str(place.device))
-    return evaluate(segmenter, dataset, crf=crf, flip=flip, progress=place.progress, group=place.group)
+    return evaluate(
+        segmenter, dataset, crf=crf, flip=flip, progress=place.progress, group=place.group
+    )

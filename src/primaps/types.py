@@ -1,4 +1,6 @@
-"""What travels between the stages. Shapes and dtypes are stated per field; everything is immutable."""
+"""What travels between the stages. Shapes and dtypes are stated per field; everything is
+immutable.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,12 @@ class MaskProposals:
     """Disjoint principal mask proposals of one image.
 
     Attributes:
-        label_image: (H, W) int32; 0 = unassigned, 1..K = proposals, consecutive, in order of extraction.
-        scores: (K,) float32 in [-1, 1]; mean cosine similarity of a proposal's tokens to its anchor.
-        guards: Names of the degenerate cases that had to be handled, in order (empty for most images).
+        label_image: (H, W) int32; 0 = unassigned, 1..K = proposals, consecutive, in order of
+            extraction.
+        scores: (K,) float32 in [-1, 1]; mean cosine similarity of a proposal's tokens to its
+            anchor.
+        guards: Names of the degenerate cases that had to be handled, in order (empty for most
+            images).
     """
 
     label_image: NDArray[np.int32]
@@ -48,8 +53,9 @@ class MaskProposals:
         """One record per proposal, in the form that mask tools read.
 
         Returns:
-            For each proposal a dict with ``id`` (1..K), ``segmentation`` (COCO RLE: ``size`` [H, W] and ``counts`` str),
-            ``area`` (pixels), ``bbox`` ([x, y, width, height] in pixels) and ``score`` (mean cosine to the anchor).
+            For each proposal a dict with ``id`` (1..K), ``segmentation`` (COCO RLE: ``size`` [H, W]
+            and ``counts`` str), ``area`` (pixels), ``bbox`` ([x, y, width, height] in pixels) and
+            ``score`` (mean cosine to the anchor).
         """
         from pycocotools import mask as coco_mask
 
@@ -60,7 +66,10 @@ class MaskProposals:
             records.append(
                 {
                     "id": index + 1,
-                    "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")},
+                    "segmentation": {
+                        "size": list(rle["size"]),
+                        "counts": rle["counts"].decode("ascii"),
+                    },
                     "area": int(coco_mask.area(rle)),
                     "bbox": [float(value) for value in coco_mask.toBbox(rle)],
                     "score": float(self.scores[index]),
@@ -90,7 +99,8 @@ class ThresholdChoice:
 
     Attributes:
         value: Cosine similarity to the anchor from which on a token belongs to a proposal.
-        source: "given" by the user, the "backbone"'s own, or "calibrated" on a sample of the images.
+        source: "given" by the user, the "backbone"'s own, or "calibrated" on a sample of the
+            images.
         candidates: What it was chosen from, if it was calibrated.
         sample: Names of the images it was calibrated on.
     """
@@ -103,11 +113,13 @@ class ThresholdChoice:
 
 @dataclass(frozen=True)
 class ExtractionStep:
-    """One round of the iterative extraction of mask proposals, on the token grid of the image: what a picture of it shows.
+    """One round of the iterative extraction of mask proposals, on the token grid of the image: what
+    a picture of it shows.
 
     Attributes:
         available: (h, w) bool; tokens that no earlier round took.
-        alignment: (h, w) float32 cosine similarity to the principal direction of the available tokens, in [-1, 1].
+        alignment: (h, w) float32 cosine similarity to the principal direction of the available
+            tokens, in [-1, 1].
         anchor: (row, column) of the token most similar to the direction.
         similarity: (h, w) float32 cosine similarity of every token to the anchor, in [-1, 1].
         mask: (h, w) bool; tokens of the proposal.
@@ -126,7 +138,8 @@ class ImageFile:
 
     Attributes:
         path: Where it lies.
-        name: Relative path with forward slashes and the image's extension; unique in a run, names every output of the image.
+        name: Relative path with forward slashes and the image's extension; unique in a run, names
+            every output of the image.
     """
 
     path: Path
@@ -154,7 +167,8 @@ class View:
 
     Attributes:
         flip: The image was mirrored left to right before the backbone saw it.
-        photometric: Number of the photometric draw (blur, jitter, grey); None = colours as they are (teacher view).
+        photometric: Number of the photometric draw (blur, jitter, grey); None = colours as they are
+            (teacher view).
     """
 
     flip: bool = False
@@ -164,7 +178,8 @@ class View:
 class FeatureSource(Protocol):
     """Random access to cached features and proposals: what prototypes are fitted to.
 
-    Images may differ in size; everything of one image shares one token grid (h, w). Several threads may ask at the same time.
+    Images may differ in size; everything of one image shares one token grid (h, w). Several threads
+    may ask at the same time.
     """
 
     @property
@@ -181,12 +196,16 @@ class FeatureSource(Protocol):
         ...
 
     def proposals(self, index: int) -> torch.Tensor:
-        """(H, W) integer proposal ids of image ``index`` (un-flipped), 0 = unassigned; H/h = W/w = stride."""
+        """(H, W) integer proposal ids of image ``index`` (un-flipped), 0 = unassigned; H/h = W/w =
+        stride.
+        """
         ...
 
 
 class CheckpointStore(Protocol):
-    """Where a fit keeps its state between two runs. The caller makes sure that it belongs to the same data and settings."""
+    """Where a fit keeps its state between two runs. The caller makes sure that it belongs to the
+    same data and settings.
+    """
 
     def load(self) -> dict[str, torch.Tensor] | None:
         """The state saved last, or None if there is none."""
@@ -201,13 +220,17 @@ _THRESHOLD: Final = "_primaps_threshold"
 
 
 def remember_threshold(features: torch.Tensor, threshold: float | None) -> torch.Tensor:
-    """Note on a tensor of features the threshold of their backbone, for `remembered_threshold`; None = it has none."""
+    """Note on a tensor of features the threshold of their backbone, for `remembered_threshold`;
+    None = it has none.
+    """
     setattr(features, _THRESHOLD, threshold)
     return features
 
 
 def remembered_threshold(features: object) -> float | None:
-    """The threshold of the backbone that features came from; None if it has none, or they are copies or computed further."""
+    """The threshold of the backbone that features came from; None if it has none, or they are
+    copies or computed further.
+    """
     threshold: float | None = getattr(features, _THRESHOLD, None)
     return threshold
 
@@ -231,15 +254,21 @@ class FeatureExtractor(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """What identifies the features (name, weights checksum, ...): JSON values, compared on resume."""
+        """What identifies the features (name, weights checksum, ...): JSON values, compared on
+        resume.
+        """
         ...
 
     def preprocess(self, image: Image, size: int = 320) -> torch.Tensor:
-        """(1, 3, H', W') float32 normalised input on the device; H' and W' are multiples of ``input_multiple``."""
+        """(1, 3, H', W') float32 normalised input on the device; H' and W' are multiples of
+        ``input_multiple``.
+        """
         ...
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """(N, C, h, w) float32 features of a preprocessed (N, 3, H', W') batch, without gradient."""
+        """(N, C, h, w) float32 features of a preprocessed (N, 3, H', W') batch, without
+        gradient.
+        """
         ...
 
     def extract(self, image: Image, size: int = 320) -> torch.Tensor:
@@ -252,11 +281,13 @@ class FitResult:
     """Fitted class prototypes.
 
     Attributes:
-        teacher: (K, C) float32 effective prototypes (scale times unit direction) of the momentum teacher.
+        teacher: (K, C) float32 effective prototypes (scale times unit direction) of the momentum
+            teacher.
         student: (K, C) float32 likewise of the student; equal to the teacher for the baseline.
-        cosine: True if logits are cosines (baseline), False if they are inner products with raw features (EM).
-        usage: (K,) int64 number of tokens of the training images that the teacher gives to each cluster; -1 where that is not
-            known, as of imported prototypes.
+        cosine: True if logits are cosines (baseline), False if they are inner products with raw
+            features (EM).
+        usage: (K,) int64 number of tokens of the training images that the teacher gives to each
+            cluster; -1 where that is not known, as of imported prototypes.
         losses: Loss per step of the main phase.
     """
 
@@ -279,9 +310,10 @@ class FitCurves:
     Attributes:
         losses: (steps,) float64 loss of every step.
         steps: (n,) int64 steps that are done at each of the n snapshots, increasing.
-        usage: (n, K) float64 share of the tokens that the teacher gives to each cluster; rows sum to 1.
-        agreement: (n,) float64 share of the tokens that student and teacher classify alike; 1 for the baseline, which has one
-            set of prototypes only.
+        usage: (n, K) float64 share of the tokens that the teacher gives to each cluster; rows sum
+            to 1.
+        agreement: (n,) float64 share of the tokens that student and teacher classify alike; 1 for
+            the baseline, which has one set of prototypes only.
     """
 
     losses: NDArray[np.float64]
@@ -295,7 +327,8 @@ class ClusterAssignment:
     """Which class each cluster stands for.
 
     Attributes:
-        cluster_to_class: (K,) int64 class id per cluster id; IGNORE_INDEX where a cluster stands for nothing.
+        cluster_to_class: (K,) int64 class id per cluster id; IGNORE_INDEX where a cluster stands
+            for nothing.
         class_names: Names by class id.
     """
 

@@ -19,7 +19,11 @@ def test_a_job_is_measured_by_itself():
     """In a process of its own: this one is large, and its children are counted from its size on."""
     path = {"PYTHONPATH": str(Path(__file__).parents[2] / "benchmarks")}
     printed = subprocess.run(
-        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True, env={**os.environ, **path}
+        [sys.executable, "-c", MEASURE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **path},
     )
     small, large, again = (line.split(" ") for line in printed.stdout.splitlines())
     assert small[1:] == ["True", "done"]

@@ -18,7 +18,11 @@ def test_crf_compares_implementations(monkeypatch):
     monkeypatch.setattr(crf, "SIZE", 24)
     monkeypatch.setattr(crf, "COPIED_BYTES", 1 << 16)
     image = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    methods = {"compiled": crf.compiled, "torch": crf.plain_torch, "pydensecrf2": lambda _, probability: 1 - probability}
+    methods = {
+        "compiled": crf.compiled,
+        "torch": crf.plain_torch,
+        "pydensecrf2": lambda _, probability: 1 - probability,
+    }
     found = crf.compare(image, crf.smooth_probabilities(3), methods, turns=1)
     assert found.labels == 3
     assert found.equal["torch"] == 1.0
@@ -52,7 +56,9 @@ def test_extraction_holds_the_whole_against_the_bar_of_the_preset(half_white):
     pytest.importorskip("pydensecrf")
     import extraction
 
-    rows = extraction._compared([extraction.Sample("drawn", *half_white)], extraction._pydensecrf(), "default", 1, "drawn")
+    rows = extraction._compared(
+        [extraction.Sample("drawn", *half_white)], extraction._pydensecrf(), "default", 1, "drawn"
+    )
     assert [row.bar for row in rows] == ["", "", "at least 5 x"]
 
 
@@ -61,7 +67,9 @@ def test_scaling_compares_every_folder_with_the_next_smaller_one():
     from scaling import Measured, rows
 
     few = Measured(Usage(20.0, 30.0, 500.0, ""), {"proposals": 8.0, "fit": 10.0, "label maps": 2.0})
-    many = Measured(Usage(110.0, 300.0, 600.0, ""), {"proposals": 80.0, "fit": 10.0, "label maps": 30.0})
+    many = Measured(
+        Usage(110.0, 300.0, 600.0, ""), {"proposals": 80.0, "fit": 10.0, "label maps": 30.0}
+    )
     time, memory, stages = rows({100: few, 1000: many})[2:]
     assert (time.measured, time.bar, time.holds) == ("10.00 x", "at most 10.5 x", True)
     assert (memory.measured, memory.holds) == ("1.20 x", False)
@@ -74,7 +82,9 @@ def test_stages_of_a_run_are_told_apart(tmp_path, capsys):
 
     draw_photographs(tmp_path / "photographs", 2, 16, 24)
     config = preset_config("fast")
-    short = dataclasses.replace(config, fit=dataclasses.replace(config.fit, min_steps=1, max_steps=2))
+    short = dataclasses.replace(
+        config, fit=dataclasses.replace(config.fit, min_steps=1, max_steps=2)
+    )
     with mock.patch("primaps.config.preset_config", return_value=short):
         scaling.job(tmp_path / "photographs", tmp_path / "run", 16, "fast")
     seconds = json.loads(capsys.readouterr().out)
@@ -94,7 +104,9 @@ def test_cores_measures_both(monkeypatch, capsys):
     import cores
 
     monkeypatch.setattr(
-        cores, "extraction_seconds", lambda _folder, _backbone, _size, name: {"0-1": 3.0, "0-2": 2.0}.get(name, 9.0)
+        cores,
+        "extraction_seconds",
+        lambda _folder, _backbone, _size, name: {"0-1": 3.0, "0-2": 2.0}.get(name, 9.0),
     )
     monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(cores.os, "sched_setaffinity", lambda *_: None)
@@ -132,7 +144,9 @@ def test_end_to_end_reads_the_seconds_of_the_run(monkeypatch):
     def segment(*arguments):
         out = Path(arguments[arguments.index("--out") + 1])
         out.mkdir()
-        (out / "run.json").write_text(json.dumps({"seconds": {"proposals": 6.0, "fit": 30.0, "label maps": 2.0}}))
+        (out / "run.json").write_text(
+            json.dumps({"seconds": {"proposals": 6.0, "fit": 30.0, "label maps": 2.0}})
+        )
         return Usage(50.0, 80.0, 700.0, "")
 
     monkeypatch.setattr(end_to_end, "primaps", segment)
@@ -169,10 +183,13 @@ def test_gpu_has_three_rows_per_size_of_batch(monkeypatch):
     scene = gpu.make_scene(2, 48, torch.device("cpu"))
     assert scene.features.shape[:2] == (2, gpu.CHANNELS)
     rows = gpu.measure(scene, "vit_tiny_patch16_224", [1, 2], 1, preset_config("fast"))
-    assert [row.what.rpartition(", ")[2] for row in rows] == ["1 at a time"] * 3 + ["2 at a time"] * 3
+    assert [row.what.rpartition(", ")[2] for row in rows] == ["1 at a time"] * 3 + [
+        "2 at a time"
+    ] * 3
     assert all("no GPU: a trial" in row.what for row in rows)
     assert [row.measured.rpartition(" ")[2] for row in rows] == ["second", "second", "x"] * 2
-    assert all(float(row.measured.split()[0]) > 1.0 for row in rows[2::3])  # proposals take time too
+    # proposals take time too
+    assert all(float(row.measured.split()[0]) > 1.0 for row in rows[2::3])
 
 
 def test_inputs_fall_back_to_photographs_of_packages(monkeypatch, tmp_path):

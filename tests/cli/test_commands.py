@@ -30,7 +30,19 @@ def text(result):
 def test_help_lists_the_commands():
     result = run("--help")
     assert result.exit_code == 0
-    commands = ("segment", "proposals", "fit", "predict", "evaluate", "check", "report", "benchmark", "demo", "list", "doctor")
+    commands = (
+        "segment",
+        "proposals",
+        "fit",
+        "predict",
+        "evaluate",
+        "check",
+        "report",
+        "benchmark",
+        "demo",
+        "list",
+        "doctor",
+    )
     for command in commands:
         assert command in result.stdout
 
@@ -49,16 +61,28 @@ def test_help_swallows_no_default():
     swallowed = re.compile(r"\[[a-z#/@][^\]]*\]")
     seen, written = 0, []
     for path, command in commands_of(typer.main.get_command(app)):
-        texts = [command.help or "", *(getattr(parameter, "help", None) or "" for parameter in command.params)]
+        texts = [
+            command.help or "",
+            *(getattr(parameter, "help", None) or "" for parameter in command.params),
+        ]
         assert not [line for line in texts if swallowed.search(line)], path
-        written += [(path, default) for line in texts for default in re.findall(r"\(default: [^)]*\)", line)]
+        written += [
+            (path, default) for line in texts for default in re.findall(r"\(default: [^)]*\)", line)
+        ]
         seen += 1
     assert seen >= 14
     for path in (("fit",), ("head", "import")):
-        shown = "".join(CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"}).stdout.split())
+        shown = "".join(
+            CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"}).stdout.split()
+        )
         for _, default in (entry for entry in written if entry[0] == path):
             assert "".join(default.split()) in shown
-    assert {path for path, _ in written} >= {("fit",), ("head", "import"), ("segment",), ("head", "stego", "fit")}
+    assert {path for path, _ in written} >= {
+        ("fit",),
+        ("head", "import"),
+        ("segment",),
+        ("head", "stego", "fit"),
+    }
 
 
 def test_version():
@@ -74,10 +98,20 @@ def test_segment_then_every_other_stage(photographs, tmp_path):
     assert str(out / "report.html") in result.stdout
     assert len(list((out / "labels").rglob("*.png"))) == 5
 
-    assert run("fit", out, "--classes", 3, "--seed", 1, "--model", tmp_path / "model").exit_code == 0
+    assert (
+        run("fit", out, "--classes", 3, "--seed", 1, "--model", tmp_path / "model").exit_code == 0
+    )
     assert json.loads((tmp_path / "model" / "model.json").read_text())["settings"]["seed"] == 1
 
-    result = run("predict", photographs / "p0.png", "--model", tmp_path / "model", "--out", tmp_path / "new", "--no-crf")
+    result = run(
+        "predict",
+        photographs / "p0.png",
+        "--model",
+        tmp_path / "model",
+        "--out",
+        tmp_path / "new",
+        "--no-crf",
+    )
     assert result.exit_code == 0, text(result)
     with Image.open(tmp_path / "new" / "labels" / "p0.png.png") as labels:
         assert labels.size == (80, 60)
@@ -93,16 +127,38 @@ def test_kmeans_of_proposals_has_labels_a_report_and_no_steps(photographs, tmp_p
     assert result.exit_code == 0, text(result)
     assert len(list((out / "labels").rglob("*.png"))) == 5
     record = json.loads((out / "model" / "model.json").read_text())
-    assert (record["settings"]["method"], record["settings"]["initialise"], record["losses"]) == ("clusters", "proposals", [])
+    assert (record["settings"]["method"], record["settings"]["initialise"], record["losses"]) == (
+        "clusters",
+        "proposals",
+        [],
+    )
     assert not (out / "model" / "snapshots").exists()
     page = (out / "report.html").read_text("utf-8")
     assert "<span>--method</span> <span>clusters</span>" in page
     assert "<dd>clusters of proposals</dd>" in page
     assert 'id="fit"' not in page
 
-    assert run("fit", out, "--classes", 3, "--method", "em", "--init", "pca", "--model", tmp_path / "model").exit_code == 0
+    assert (
+        run(
+            "fit",
+            out,
+            "--classes",
+            3,
+            "--method",
+            "em",
+            "--init",
+            "pca",
+            "--model",
+            tmp_path / "model",
+        ).exit_code
+        == 0
+    )
     settings = json.loads((tmp_path / "model" / "model.json").read_text())["settings"]
-    assert (settings["method"], settings["initialise"], settings["snapshot_distance"]) == ("em", "pca", 100)
+    assert (settings["method"], settings["initialise"], settings["snapshot_distance"]) == (
+        "em",
+        "pca",
+        100,
+    )
     assert run("segment", photographs, "--out", out, "--method", "clusters", *FAST).exit_code == 0
 
 
@@ -123,23 +179,40 @@ def test_levels_are_recorded_and_restored(photographs, tmp_path):
     out = tmp_path / "run"
     options = (photographs, "--out", out, "--backbone", "efficientnet_lite0", *FAST)
     assert run("segment", *options, "--levels", "16,8:0.5").exit_code == 0
-    assert json.loads((out / "run.json").read_text())["settings"]["backbone"]["levels"] == "8:0.5,16"
+    assert (
+        json.loads((out / "run.json").read_text())["settings"]["backbone"]["levels"] == "8:0.5,16"
+    )
 
     assert run("segment", *options, "--levels", "8:0.5,16").exit_code == 0  # resumed
     refused = run("segment", *options)
     assert refused.exit_code == 2
     assert "backbone.levels: '8:0.5,16' -> '8,16,32'" in text(refused)
     assert run("fit", out, "--classes", 3, "--model", tmp_path / "model").exit_code == 0
-    result = run("predict", photographs / "p0.png", "--model", out, "--out", tmp_path / "new", "--no-crf")
+    result = run(
+        "predict", photographs / "p0.png", "--model", out, "--out", tmp_path / "new", "--no-crf"
+    )
     assert result.exit_code == 0, text(result)
 
 
 @pytest.mark.parametrize(
-    ("levels", "reason"), [("8,12", "has, with strides 2, 4, 8, 16, 32, but got 12"), ("fine", "Expected levels to be strides")]
+    ("levels", "reason"),
+    [
+        ("8,12", "has, with strides 2, 4, 8, 16, 32, but got 12"),
+        ("fine", "Expected levels to be strides"),
+    ],
 )
 def test_bad_levels_are_refused(levels, reason, photographs, tmp_path):
     for command in ("segment", "proposals"):
-        result = run(command, photographs, "--out", tmp_path / "run", "--backbone", "efficientnet_lite0", "--levels", levels)
+        result = run(
+            command,
+            photographs,
+            "--out",
+            tmp_path / "run",
+            "--backbone",
+            "efficientnet_lite0",
+            "--levels",
+            levels,
+        )
         assert (result.exit_code, reason in text(result)) == (2, True)
 
 
@@ -154,9 +227,25 @@ def test_evaluate_writes_the_promised_record(photographs, tmp_path):
         labels = np.where(sky, 0, 3).astype(np.uint8)
         labels[:4] = 11
         Image.fromarray(labels).save(camvid / "valannot" / path.name)
-    assert run("segment", camvid / "val", "--out", tmp_path / "run", "--backbone", "texture", *FAST).exit_code == 0
+    assert (
+        run(
+            "segment", camvid / "val", "--out", tmp_path / "run", "--backbone", "texture", *FAST
+        ).exit_code
+        == 0
+    )
     scores = tmp_path / "scores.json"
-    arguments = ["--model", tmp_path / "run", "--dataset", "camvid", "--root", camvid, "--split", "val", "--json", scores]
+    arguments = [
+        "--model",
+        tmp_path / "run",
+        "--dataset",
+        "camvid",
+        "--root",
+        camvid,
+        "--split",
+        "val",
+        "--json",
+        scores,
+    ]
     result = run("evaluate", *arguments, "--flip", "--crf")
     assert result.exit_code == 0, text(result)
     record = json.loads(scores.read_text())
@@ -169,7 +258,9 @@ def test_evaluate_writes_the_promised_record(photographs, tmp_path):
 
 
 def test_proposals_alone(photographs, tmp_path):
-    result = run("proposals", photographs, "--out", tmp_path / "run", "--size", 64, "--max-masks", 2)
+    result = run(
+        "proposals", photographs, "--out", tmp_path / "run", "--size", 64, "--max-masks", 2
+    )
     assert result.exit_code == 0, text(result)
     for path in (tmp_path / "run" / "proposals").rglob("*.png"):
         assert 1 <= np.asarray(Image.open(path)).max() <= 2
@@ -223,7 +314,12 @@ def test_other_settings_are_refused_with_2(photographs, tmp_path):
     result = run("segment", photographs, "--out", tmp_path / "run", *FAST, "--seed", 3)
     assert result.exit_code == 2
     assert "fit.seed: 0 -> 3" in text(result)
-    assert run("segment", photographs, "--out", tmp_path / "run", *FAST, "--seed", 3, "--overwrite").exit_code == 0
+    assert (
+        run(
+            "segment", photographs, "--out", tmp_path / "run", *FAST, "--seed", 3, "--overwrite"
+        ).exit_code
+        == 0
+    )
 
 
 def test_out_that_is_a_file(photographs, tmp_path):
@@ -241,7 +337,15 @@ def test_a_model_that_is_not_there(photographs, tmp_path):
 
 def test_evaluate_without_its_data(photographs, tmp_path):
     assert run("segment", photographs, "--out", tmp_path / "run", *FAST).exit_code == 0
-    result = run("evaluate", "--model", tmp_path / "run", "--dataset", "camvid", "--root", tmp_path / "nowhere")
+    result = run(
+        "evaluate",
+        "--model",
+        tmp_path / "run",
+        "--dataset",
+        "camvid",
+        "--root",
+        tmp_path / "nowhere",
+    )
     assert (result.exit_code, "nowhere" in text(result)) == (2, True)
 
 
@@ -270,12 +374,17 @@ def test_doctor_is_content():
 
 
 @pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small file system needs root on Linux"
+    os.geteuid() != 0 or not Path("/proc/mounts").exists(),
+    reason="mounting a small file system needs root on Linux",
 )
 def test_full_disk_and_read_only_folder(photographs, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("this machine does not allow mounts")
     try:
@@ -297,12 +406,31 @@ def test_module_and_script_start_without_torch():
 
 def test_steps_are_drawn_instead_of_a_run(photographs, tmp_path):
     out = tmp_path / "pictures"
-    result = run("proposals", photographs / "p0.png", "--steps", "--out", out, "--size", "64", "--backbone", "texture")
+    result = run(
+        "proposals",
+        photographs / "p0.png",
+        "--steps",
+        "--out",
+        out,
+        "--size",
+        "64",
+        "--backbone",
+        "texture",
+    )
     assert result.exit_code == 0, text(result)
     assert [path.name for path in out.iterdir()] == ["p0.png.steps.png"]
     assert "p0.png.steps.png" in text(result)
     partly = run(
-        "proposals", photographs / "p0.png", "gone.png", "--steps", "--out", out, "--size", "64", "--backbone", "texture"
+        "proposals",
+        photographs / "p0.png",
+        "gone.png",
+        "--steps",
+        "--out",
+        out,
+        "--size",
+        "64",
+        "--backbone",
+        "texture",
     )
     assert partly.exit_code == 3
     assert "gone.png" in text(partly)
@@ -318,13 +446,18 @@ def test_check_of_a_complete_data_set(trees, tmp_path, monkeypatch):
     from primaps.data import potsdam
     from primaps.data.about import Split
 
-    splits = (Split("train", 3, list_file="labelled_train.txt"), Split("val", 2, list_file="labelled_test.txt"))
+    splits = (
+        Split("train", 3, list_file="labelled_train.txt"),
+        Split("val", 2, list_file="labelled_test.txt"),
+    )
     monkeypatch.setattr(potsdam, "ABOUT", dataclasses.replace(potsdam.ABOUT, splits=splits))
     root = trees.write_potsdam(tmp_path / "potsdam")
     result = run("check", "potsdam", "--root", root, "--json", tmp_path / "check.json")
     assert result.exit_code == 0, text(result)
     assert "train: 3 of 3 published images are usable" in result.stdout
-    assert f"primaps evaluate --model RUN --dataset potsdam --root {root} --split val" in result.stdout
+    assert (
+        f"primaps evaluate --model RUN --dataset potsdam --root {root} --split val" in result.stdout
+    )
     record = json.loads((tmp_path / "check.json").read_text())
     assert record["complete"] is True
     assert sum(record["splits"][1]["pixels"].values()) == 2 * 96 * 96
@@ -355,7 +488,9 @@ def test_check_of_nothing(tmp_path):
 
 
 def test_check_makes_the_curated_lists(trees, tmp_path):
-    root = trees.write_cocostuff(tmp_path / "cocostuff", splits=(("train", 1), ("val", 1)), size=(364, 480))
+    root = trees.write_cocostuff(
+        tmp_path / "cocostuff", splits=(("train", 1), ("val", 1)), size=(364, 480)
+    )
     for path in (root / "curated").rglob("*.txt"):
         path.unlink()
     assert run("check", "cocostuff", "--root", root).exit_code == 1
@@ -370,7 +505,19 @@ def test_check_makes_the_curated_lists(trees, tmp_path):
 def test_evaluate_takes_every_data_set(name, trees, tmp_path, segmenter_folder):
     root = getattr(trees, f"write_{name}")(tmp_path / name)
     scores = tmp_path / "scores.json"
-    result = run("evaluate", "--model", segmenter_folder, "--dataset", name, "--root", root, "--split", "val", "--json", scores)
+    result = run(
+        "evaluate",
+        "--model",
+        segmenter_folder,
+        "--dataset",
+        name,
+        "--root",
+        root,
+        "--split",
+        "val",
+        "--json",
+        scores,
+    )
     assert result.exit_code == 0, text(result)
     record = json.loads(scores.read_text())
     assert record["n_images"] == 2
@@ -394,7 +541,13 @@ def test_a_damaged_tile_is_reported_and_skipped(trees, tmp_path):
     content = (root / "imgs/1.mat").read_bytes()
     (root / "imgs/1.mat").write_bytes(content[:3000])
     result = run(
-        "proposals", *sorted((root / "imgs").glob("*.mat")), "--out", tmp_path / "run", "--backbone", "texture", *FAST[:4]
+        "proposals",
+        *sorted((root / "imgs").glob("*.mat")),
+        "--out",
+        tmp_path / "run",
+        "--backbone",
+        "texture",
+        *FAST[:4],
     )
     assert result.exit_code == 3, text(result)
     assert "1.mat is damaged or truncated" in text(result)
@@ -402,16 +555,58 @@ def test_a_damaged_tile_is_reported_and_skipped(trees, tmp_path):
 
 
 def test_predict_repeats_what_the_run_did(photographs, tmp_path):
-    options = ["--size", 64, "--preset", "fast", "--classes", 3, "--backbone", "texture", "--device", "cpu"]
-    assert run("segment", photographs, "--out", tmp_path / "run", *options, "--crf", "--max-pixels", 2000).exit_code == 0
-    result = run("predict", photographs, "--model", tmp_path / "run", "--out", tmp_path / "new", "--device", "cpu")
+    options = [
+        "--size",
+        64,
+        "--preset",
+        "fast",
+        "--classes",
+        3,
+        "--backbone",
+        "texture",
+        "--device",
+        "cpu",
+    ]
+    assert (
+        run(
+            "segment",
+            photographs,
+            "--out",
+            tmp_path / "run",
+            *options,
+            "--crf",
+            "--max-pixels",
+            2000,
+        ).exit_code
+        == 0
+    )
+    result = run(
+        "predict",
+        photographs,
+        "--model",
+        tmp_path / "run",
+        "--out",
+        tmp_path / "new",
+        "--device",
+        "cpu",
+    )
     assert result.exit_code == 0, text(result)
     maps = sorted((tmp_path / "run" / "labels").rglob("*.png"))
     assert len(maps) == 5
     for path in maps:
         other = tmp_path / "new" / path.relative_to(tmp_path / "run")
         np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(other)))
-    again = run("predict", photographs, "--model", tmp_path / "run", "--out", tmp_path / "new", "--device", "cpu", "--no-crf")
+    again = run(
+        "predict",
+        photographs,
+        "--model",
+        tmp_path / "run",
+        "--out",
+        tmp_path / "new",
+        "--device",
+        "cpu",
+        "--no-crf",
+    )
     assert again.exit_code == 2
     assert "predict.crf: True -> False" in text(again)
 
@@ -419,18 +614,36 @@ def test_predict_repeats_what_the_run_did(photographs, tmp_path):
 def test_fit_repeats_what_is_not_given(photographs, tmp_path):
     out, options = tmp_path / "run", ["--backbone", "texture", "--device", "cpu", "--seed", 4]
     assert run("segment", photographs, "--out", out, *FAST, *options).exit_code == 0
-    assert run("fit", out, "--device", "cpu").exit_code == 0  # the same model, so nothing to overwrite
-    result = run("fit", out, "--device", "cpu", "--method", "baseline", "--model", tmp_path / "model")
+    # the same model, so nothing to overwrite
+    assert run("fit", out, "--device", "cpu").exit_code == 0
+    result = run(
+        "fit", out, "--device", "cpu", "--method", "baseline", "--model", tmp_path / "model"
+    )
     assert result.exit_code == 0, text(result)
     settings = json.loads((tmp_path / "model" / "model.json").read_text())["settings"]
-    assert (settings["num_clusters"], settings["seed"], settings["method"], settings["initialise"]) == (3, 4, "baseline", "pca")
+    assert (
+        settings["num_clusters"],
+        settings["seed"],
+        settings["method"],
+        settings["initialise"],
+    ) == (3, 4, "baseline", "pca")
 
 
 def test_a_threshold_is_auto_or_a_number(photographs, tmp_path):
     options = ["--size", 64, "--backbone", "texture", "--device", "cpu"]
-    assert run("proposals", photographs, "--out", tmp_path / "a", *options, "--threshold", "auto").exit_code == 0
+    assert (
+        run(
+            "proposals", photographs, "--out", tmp_path / "a", *options, "--threshold", "auto"
+        ).exit_code
+        == 0
+    )
     assert run("proposals", photographs, "--out", tmp_path / "a", *options).exit_code == 0
-    assert run("proposals", photographs, "--out", tmp_path / "b", *options, "--threshold", "0.7").exit_code == 0
+    assert (
+        run(
+            "proposals", photographs, "--out", tmp_path / "b", *options, "--threshold", "0.7"
+        ).exit_code
+        == 0
+    )
     found = [json.loads((tmp_path / name / "run.json").read_text())["threshold"] for name in "ab"]
     assert found == [{"value": 0.5, "source": "backbone"}, {"value": 0.7, "source": "given"}]
     result = run("proposals", photographs, "--out", tmp_path / "b", *options)
@@ -444,8 +657,19 @@ def test_a_timm_model_is_calibrated_on_the_images(photographs, tmp_path):
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        torch.save(timm.create_model("test_vit", num_classes=0).state_dict(), tmp_path / "weights.pth")
-    options = ["--size", 64, "--backbone", "timm:test_vit", "--weights", tmp_path / "weights.pth", "--device", "cpu"]
+        torch.save(
+            timm.create_model("test_vit", num_classes=0).state_dict(), tmp_path / "weights.pth"
+        )
+    options = [
+        "--size",
+        64,
+        "--backbone",
+        "timm:test_vit",
+        "--weights",
+        tmp_path / "weights.pth",
+        "--device",
+        "cpu",
+    ]
     result = run("proposals", photographs, "--out", tmp_path / "run", *options)
     assert result.exit_code == 0, text(result)
     assert "No threshold is published for timm:test_vit" in text(result)
@@ -457,7 +681,9 @@ def test_a_timm_model_is_calibrated_on_the_images(photographs, tmp_path):
     assert "No threshold is published" not in text(again)
 
 
-def test_demo_says_what_the_photographs_are_and_where_its_views_lie(photographs, monkeypatch, tmp_path):
+def test_demo_says_what_the_photographs_are_and_where_its_views_lie(
+    photographs, monkeypatch, tmp_path
+):
     done = {}
 
     def write_views(folder):

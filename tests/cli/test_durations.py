@@ -17,7 +17,9 @@ def test_much_larger_or_smaller_jobs_have_no_basis(tmp_path, images):
     assert durations.expected("a", 30) == {"fit": 15.0}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', '{"a": {"fit": 1}}', '{"a": {"fit": [1, "x"]}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"a": 1}', '{"a": {"fit": 1}}', '{"a": {"fit": [1, "x"]}}']
+)
 def test_a_damaged_file_is_no_basis_and_is_replaced(tmp_path, text):
     path = tmp_path / "d.json"
     path.write_text(text)

@@ -19,14 +19,29 @@ def text(result):
 
 @pytest.mark.parametrize("kind", ["stego", "hp"])
 def test_fit_then_segment_with_the_head(kind, photographs, tmp_path):
-    result = run(kind, "fit", "--images", photographs, "--out", tmp_path / "head", *SMALL, "--seed", "3")
+    result = run(
+        kind, "fit", "--images", photographs, "--out", tmp_path / "head", *SMALL, "--seed", "3"
+    )
     assert result.exit_code == 0, text(result)
     assert f"Head: {tmp_path / 'head'}" in result.stdout
     record = json.loads((tmp_path / "head" / "head.json").read_text())
     assert (record["kind"], record["num_clusters"], record["training"]["steps"]) == (kind, 3, 2)
     assert record["training"]["settings"]["seed"] == 3
-    options = ["--head", tmp_path / "head", "--size", 64, "--preset", "fast", "--classes", 3, "--device", "cpu"]
-    result = CliRunner().invoke(app, [str(a) for a in ("segment", photographs, "--out", tmp_path / "run", *options)])
+    options = [
+        "--head",
+        tmp_path / "head",
+        "--size",
+        64,
+        "--preset",
+        "fast",
+        "--classes",
+        3,
+        "--device",
+        "cpu",
+    ]
+    result = CliRunner().invoke(
+        app, [str(a) for a in ("segment", photographs, "--out", tmp_path / "run", *options)]
+    )
     assert result.exit_code == 0, text(result)
     assert len(list((tmp_path / "run" / "labels").rglob("*.png"))) == 5
 
@@ -38,7 +53,19 @@ def test_a_data_set_gives_its_images_and_its_labels_are_not_read(photographs, tm
     for path in photographs.glob("*.png"):
         path.rename(camvid / "train" / path.name)
         (camvid / "trainannot" / path.name).write_bytes(b"reading this label image fails")
-    result = run("stego", "fit", "--dataset", "camvid", "--root", camvid, "--split", "train", "--out", tmp_path / "head", *SMALL)
+    result = run(
+        "stego",
+        "fit",
+        "--dataset",
+        "camvid",
+        "--root",
+        camvid,
+        "--split",
+        "train",
+        "--out",
+        tmp_path / "head",
+        *SMALL,
+    )
     assert result.exit_code == 0, text(result)
     assert json.loads((tmp_path / "head" / "head.json").read_text())["training"]["images"] == 4
 
@@ -47,12 +74,24 @@ def test_a_data_set_without_label_files_is_refused_and_the_help_says_so(photogra
     (tmp_path / "camvid" / "train").mkdir(parents=True)
     (tmp_path / "camvid" / "trainannot").mkdir()
     (photographs / "p0.png").rename(tmp_path / "camvid" / "train" / "p0.png")
-    given = ["--dataset", "camvid", "--root", tmp_path / "camvid", "--split", "train", "--out", tmp_path / "head", *SMALL]
+    given = [
+        "--dataset",
+        "camvid",
+        "--root",
+        tmp_path / "camvid",
+        "--split",
+        "train",
+        "--out",
+        tmp_path / "head",
+        *SMALL,
+    ]
     result = run("stego", "fit", *given)
     assert result.exit_code == 1
     assert "Expected the label image of" in text(result)
     (option,) = (
-        one for one in get_command(app).commands["head"].commands["stego"].commands["fit"].params if one.name == "dataset"
+        one
+        for one in get_command(app).commands["head"].commands["stego"].commands["fit"].params
+        if one.name == "dataset"
     )
     assert "label files have to be there" in option.help
 
@@ -80,7 +119,10 @@ def test_failures_give_exit_code_3(photographs, tmp_path):
         (["--images", "PHOTOS", "--seed", "-1"], "--seed to be 0 or more"),
         (["--images", "PHOTOS", "--backbone", "minni"], "Did you mean 'mini'"),
         (["--images", "PHOTOS", "--device", "tpu"], "Expected device"),
-        (["--images", "PHOTOS", "--backbone", "texture", "--levels", "8,16"], "Expected no levels with 'texture'"),
+        (
+            ["--images", "PHOTOS", "--backbone", "texture", "--levels", "8,16"],
+            "Expected no levels with 'texture'",
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", ["stego", "hp"])

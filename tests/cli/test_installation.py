@@ -31,7 +31,9 @@ def test_inventory_says_where_weights_come_from():
 def test_inventory_says_what_backbones_were_trained_with():
     lines = [line.strip() for line in doctor.inventory().splitlines()]
     for spec in list_backbones():
-        position = next(index for index, line in enumerate(lines) if line.startswith(f"{spec.name} "))
+        position = next(
+            index for index, line in enumerate(lines) if line.startswith(f"{spec.name} ")
+        )
         assert lines[position + 1] == f"trained with: {spec.training}; licence: {spec.licence}"
 
 
@@ -60,6 +62,10 @@ def test_optional_parts(spec, word, monkeypatch):
     monkeypatch.setattr(doctor, "_small_run", lambda: "skipped")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
     lines = [
-        line.split(None, 1)[1] for line in doctor.examine()[1].splitlines() if line.startswith(("skimage", "sklearn", "tensorb"))
+        line.split(None, 1)[1]
+        for line in doctor.examine()[1].splitlines()
+        if line.startswith(("skimage", "sklearn", "tensorb"))
     ]
-    assert lines == [f"{word}: demo photographs (extra: demo)"] * 2 + [f"{word}: --tensorboard (extra: tensorboard)"]
+    assert lines == [f"{word}: demo photographs (extra: demo)"] * 2 + [
+        f"{word}: --tensorboard (extra: tensorboard)"
+    ]

@@ -71,14 +71,17 @@ def test_a_job_of_the_same_kind_tells_how_long_the_next_one_takes(clock, duratio
     job.finish(typical=True)
     job.start("fit: pca", resumed=False)
     clock.now += 30
-    assert job.remaining(1.0) == pytest.approx(50 + 4)  # the rate of a part says nothing about the rest of its stage
+    # the rate of a part says nothing about the rest of its stage
+    assert job.remaining(1.0) == pytest.approx(50 + 4)
     job.start("fit: em", resumed=False)
     clock.now += 60
     assert job.remaining(None) is None  # longer than the other job, and nobody knows how much
     assert job.remaining(7.0) == pytest.approx(7 + 4)
 
 
-@pytest.mark.parametrize(("kind", "images"), [("other", 10), ("kind", 31), ("kind", 3), ("kind", 0), ("", 10)])
+@pytest.mark.parametrize(
+    ("kind", "images"), [("other", 10), ("kind", 31), ("kind", 3), ("kind", 0), ("", 10)]
+)
 def test_jobs_that_are_not_alike_tell_nothing(clock, durations, kind, images):
     first = Job(clock, durations)
     first.plan(STAGES, "kind", 10)

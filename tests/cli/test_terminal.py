@@ -41,7 +41,13 @@ def pipe(written):
 
 @pytest.fixture
 def terminal(written):
-    return Console(file=written, force_terminal=True, force_interactive=True, width=100, _environ={"TERM": "xterm"})
+    return Console(
+        file=written,
+        force_terminal=True,
+        force_interactive=True,
+        width=100,
+        _environ={"TERM": "xterm"},
+    )
 
 
 def screen_text(written):
@@ -138,7 +144,9 @@ def test_a_job_of_several_stages_tells_numbers_and_what_is_left_of_it(terminal, 
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_a_job_in_which_loops_were_compiled_is_not_remembered(pipe, tmp_path, monkeypatch, compiled):
+def test_a_job_in_which_loops_were_compiled_is_not_remembered(
+    pipe, tmp_path, monkeypatch, compiled
+):
     monkeypatch.setattr("primaps.cli.terminal.compilation_was_told", lambda: compiled)
     clock, durations = Clock(), Durations(tmp_path / "durations.json")
     progress = TerminalProgress(pipe, clock, durations)
@@ -152,7 +160,13 @@ def test_a_job_in_which_loops_were_compiled_is_not_remembered(pipe, tmp_path, mo
 
 
 def test_a_narrow_terminal_takes_from_the_bar(written, tmp_path):
-    narrow = Console(file=written, force_terminal=True, force_interactive=True, width=80, _environ={"TERM": "xterm"})
+    narrow = Console(
+        file=written,
+        force_terminal=True,
+        force_interactive=True,
+        width=80,
+        _environ={"TERM": "xterm"},
+    )
     clock, durations = Clock(), Durations(tmp_path / "durations.json")
     durations.keep("kind", 10, {"proposals": 100.0, "fit": 300.0})
     progress = TerminalProgress(narrow, clock, durations)
@@ -162,7 +176,10 @@ def test_a_narrow_terminal_takes_from_the_bar(written, tmp_path):
         clock.now += 0.5
         progress.advance(120)
     frame = last_frame(progress, written)
-    assert re.fullmatch(r"1 of 2 proposals [━╸╺ ]+ 12120/30000 24\d/s · 1 min left · job 0:50, about 6 min left", frame), frame
+    assert re.fullmatch(
+        r"1 of 2 proposals [━╸╺ ]+ 12120/30000 24\d/s · 1 min left · job 0:50, about 6 min left",
+        frame,
+    ), frame
     progress.finish()
 
 

@@ -44,7 +44,9 @@ def test_an_error_ends_the_work_and_comes_through(monkeypatch):
 
 def test_unwanted_workers_are_the_calling_thread():
     with cores.workers(wanted=False) as threads:
-        assert set(threads.each(lambda _: threading.get_ident(), range(5))) == {threading.get_ident()}
+        assert set(threads.each(lambda _: threading.get_ident(), range(5))) == {
+            threading.get_ident()
+        }
 
 
 def test_scratch_memory_is_used_again_and_belongs_to_its_thread():

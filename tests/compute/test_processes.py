@@ -43,7 +43,9 @@ def test_one_gpu_per_process(monkeypatch):
 
 
 def test_several_processes_on_other_devices_are_refused():
-    with pytest.raises(ConfigError, match="Expected device cpu or cuda for several processes, but got mps"):
+    with pytest.raises(
+        ConfigError, match="Expected device cpu or cuda for several processes, but got mps"
+    ):
         processes.check_processes(2, torch.device("mps"))
 
 

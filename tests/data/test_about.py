@@ -7,7 +7,13 @@ import pytest
 from primaps.data.about import About, Split
 from primaps.errors import DatasetError
 
-ABOUT = About("Toy, 2 classes", (Split("train", 3), Split("val", 2, aliases=("test",))), "layout", "source", "licence")
+ABOUT = About(
+    "Toy, 2 classes",
+    (Split("train", 3), Split("val", 2, aliases=("test",))),
+    "layout",
+    "source",
+    "licence",
+)
 
 
 def test_a_split_by_name_and_by_alias():
@@ -16,9 +22,14 @@ def test_a_split_by_name_and_by_alias():
     assert (Split(None).title, Split("val").title) == ("all", "val")
 
 
-@pytest.mark.parametrize(("name", "got"), [(None, "no split was given"), ("tset", "there is no split 'tset'")])
+@pytest.mark.parametrize(
+    ("name", "got"), [(None, "no split was given"), ("tset", "there is no split 'tset'")]
+)
 def test_unknown_splits(name, got):
     with pytest.raises(
-        DatasetError, match=rf"Expected a split of Toy, 2 classes in r, but {got}\. It has the splits train, val\."
+        DatasetError,
+        match=(
+            rf"Expected a split of Toy, 2 classes in r, but {got}\. It has the splits train, val\."
+        ),
     ):
         ABOUT.split(name, Path("r"))

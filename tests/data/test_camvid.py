@@ -18,7 +18,9 @@ def root(tmp_path):
     for folder in ("val", "valannot", "test", "testannot"):
         (tmp_path / folder).mkdir()
     Image.new("RGB", (12, 2)).save(tmp_path / "val/f.png")
-    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 12) % 12).save(tmp_path / "valannot/f.png")
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 12) % 12).save(
+        tmp_path / "valannot/f.png"
+    )
     return tmp_path
 
 
@@ -37,7 +39,9 @@ def test_id_12_is_an_error(root):
 
 def test_missing_split_lists_those_that_exist(root):
     for split in ("train", None):
-        with pytest.raises(DatasetError, match=r"It has the splits test, val\. Check root and split"):
+        with pytest.raises(
+            DatasetError, match=r"It has the splits test, val\. Check root and split"
+        ):
             load(root, split)
 
 

@@ -12,7 +12,11 @@ from primaps.data.checking import DatasetCheck, SplitCheck
 from primaps.types import Failure
 
 ABOUT = About(
-    "Toy, 3 classes", (Split("train", 2), Split("val", 1)), "a/NAME.png\nb/NAME.png", "Ask the toymaker.", "Public domain."
+    "Toy, 3 classes",
+    (Split("train", 2), Split("val", 1)),
+    "a/NAME.png\nb/NAME.png",
+    "Ask the toymaker.",
+    "Public domain.",
 )
 GOOD = SplitCheck(Split("val", 1), 1, ("sky", "road", "car"), np.array([60, 20, 0]), 20)
 
@@ -45,13 +49,17 @@ def test_an_incomplete_one_says_where_to_get_it():
     assert "  f9.png: Broken.\n  ... and 2 more; --json FILE lists all" in text
     assert "test: not there (optional). Expected it." in text
     assert text.endswith(
-        "Incomplete. Expected below the root:\n  a/NAME.png\n  b/NAME.png\nGet it: Ask the toymaker.\nLicence: Public domain.\n"
-        "Then run again: primaps check toy --root /data/toy"
+        "Incomplete. Expected below the root:\n  a/NAME.png\n  b/NAME.png\nGet it: Ask the"
+        " toymaker.\nLicence: Public domain.\nThen run again: primaps check toy --root /data/toy"
     )
 
 
 @pytest.mark.parametrize(
-    "check", [_check(error="Expected a folder."), _check(SplitCheck(Split("val", 1), error="Expected a folder."))]
+    "check",
+    [
+        _check(error="Expected a folder."),
+        _check(SplitCheck(Split("val", 1), error="Expected a folder.")),
+    ],
 )
 def test_nothing_usable(check):
     text = as_text(check)
@@ -62,15 +70,24 @@ def test_nothing_usable(check):
 def test_no_labelled_pixel_and_no_published_size():
     empty = SplitCheck(Split(None), 1, ("class 0",), np.array([0]), 9)
     text = as_text(_check(empty))
-    assert "all: 1 images are usable, 100.0% of the pixels are unlabelled\n  no labelled pixel" in text
+    assert (
+        "all: 1 images are usable, 100.0% of the pixels are unlabelled\n  no labelled pixel" in text
+    )
     assert text.endswith("--root /data/toy")
 
 
 def test_the_record_holds_everything():
     failure = Failure("f.png", "labels", "Broken.")
-    bad = SplitCheck(Split("train", 2, needed=False), 1, GOOD.class_names, GOOD.pixels, 20, (failure,))
+    bad = SplitCheck(
+        Split("train", 2, needed=False), 1, GOOD.class_names, GOOD.pixels, 20, (failure,)
+    )
     record = json.loads(json.dumps(as_record(_check(GOOD, bad))))
-    assert (record["dataset"], record["root"], record["complete"], record["usable"]) == ("toy", "/data/toy", False, True)
+    assert (record["dataset"], record["root"], record["complete"], record["usable"]) == (
+        "toy",
+        "/data/toy",
+        False,
+        True,
+    )
     assert record["error"] is None
     assert record["splits"][0] == {
         "split": "val",
@@ -84,4 +101,6 @@ def test_the_record_holds_everything():
         "error": None,
         "failures": [],
     }
-    assert record["splits"][1]["failures"] == [{"path": "f.png", "stage": "labels", "reason": "Broken."}]
+    assert record["splits"][1]["failures"] == [
+        {"path": "f.png", "stage": "labels", "reason": "Broken."}
+    ]

@@ -41,7 +41,11 @@ def published(monkeypatch):
     sizes = {"train": 3, "val": 2, "test": 7, "train_large": 7}
     for module in MODULES.values():
         splits = tuple(
-            dataclasses.replace(split, images=sizes[split.name], list_md5=split.list_md5 and list_md5(_names(sizes[split.name])))
+            dataclasses.replace(
+                split,
+                images=sizes[split.name],
+                list_md5=split.list_md5 and list_md5(_names(sizes[split.name])),
+            )
             for split in module.ABOUT.splits
         )
         monkeypatch.setattr(module, "ABOUT", dataclasses.replace(module.ABOUT, splits=splits))
@@ -65,8 +69,15 @@ def test_a_complete_data_set(tree, workers):
     assert found.complete
     assert found.usable
     by_name = {split.split.name: split for split in found.splits}
-    assert [(by_name[name].images, by_name[name].complete) for name in ("train", "val")] == [(3, True), (2, True)]
-    assert all(split.left_out and not split.complete for name, split in by_name.items() if name not in {"train", "val"})
+    assert [(by_name[name].images, by_name[name].complete) for name in ("train", "val")] == [
+        (3, True),
+        (2, True),
+    ]
+    assert all(
+        split.left_out and not split.complete
+        for name, split in by_name.items()
+        if name not in {"train", "val"}
+    )
     assert told.stages == [("train", 3), ("val", 2)]
     assert (told.steps, told.finished) == (5, 2)
 
@@ -77,7 +88,9 @@ def test_pixels_are_counted_per_class(tree):
     found = check_dataset(name, root, "val", Silent())
     (split,) = found.splits
     labels = np.concatenate([sample.labels.ravel() for sample in MODULES[name].load(root, "val")])
-    assert split.pixels.tolist() == [np.count_nonzero(labels == label) for label in range(len(split.class_names))]
+    assert split.pixels.tolist() == [
+        np.count_nonzero(labels == label) for label in range(len(split.class_names))
+    ]
     assert split.ignored == np.count_nonzero(labels == IGNORE_INDEX)
     assert split.ignored_share == pytest.approx(np.mean(labels == IGNORE_INDEX))
     assert split.pixels.sum() + split.ignored == labels.size
@@ -95,7 +108,10 @@ def test_another_list_than_the_published_one(trees, tmp_path):
     (split,) = check_dataset("cocostuff", root, "val", Silent()).splits
     (failure,) = split.failures
     assert failure.path.endswith("curated/val2017/Coco164kFull_Stuff_Coarse_7.txt")
-    assert "Expected the published list of 2175 images, but this one has 2 and differs" in failure.reason
+    assert (
+        "Expected the published list of 2175 images, but this one has 2 and differs"
+        in failure.reason
+    )
 
 
 @pytest.mark.usefixtures("published")

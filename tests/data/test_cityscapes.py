@@ -19,7 +19,16 @@ def test_ids_7_to_33_are_the_classes_and_the_others_are_unlabelled():
     assert decoded == [IGNORE_INDEX] * 7 + list(range(27))
     assert len(CLASS_NAMES) == 27
     # The order of the published label table.
-    named = {7: "road", 8: "sidewalk", 11: "building", 17: "pole", 19: "traffic light", 21: "vegetation", 23: "sky", 24: "person"}
+    named = {
+        7: "road",
+        8: "sidewalk",
+        11: "building",
+        17: "pole",
+        19: "traffic light",
+        21: "vegetation",
+        23: "sky",
+        24: "person",
+    }
     named |= {26: "car", 29: "caravan", 31: "train", 33: "bicycle"}
     assert {stored: CLASS_NAMES[ENCODING.decode(np.array(stored))] for stored in named} == named
 
@@ -40,7 +49,10 @@ def test_round_trip(root, trees):
 
 
 def test_a_missing_split(root):
-    with pytest.raises(DatasetError, match=r"leftImg8bit/test, but there is none. `primaps check cityscapes --root .*` says"):
+    with pytest.raises(
+        DatasetError,
+        match=r"leftImg8bit/test, but there is none. `primaps check cityscapes --root .*` says",
+    ):
         load(root, "test")
     with pytest.raises(DatasetError, match="there is no split 'validation'"):
         load(root, "validation")
@@ -57,19 +69,28 @@ def test_files_without_partner(root):
     (root / "gtFine/val/aachen/aachen_000000_000019_gtFine_labelIds.png").unlink()
     (root / "leftImg8bit/val/zurich/zurich_000001_000019_leftImg8bit.png").unlink()
     with pytest.raises(
-        DatasetError, match=r"(?s)in 2 cases:.*aachen_000000_000019_gtFine_labelIds\.png: Expected the label image"
+        DatasetError,
+        match=(
+            r"(?s)in 2 cases:.*aachen_000000_000019_gtFine_labelIds\.png: Expected the label image"
+        ),
     ):
         load(root, "val")
     dataset = survey(root, "val")
     assert len(dataset) == 0
-    assert dataset.missing[1].path.endswith("leftImg8bit/val/zurich/zurich_000001_000019_leftImg8bit.png")
+    assert dataset.missing[1].path.endswith(
+        "leftImg8bit/val/zurich/zurich_000001_000019_leftImg8bit.png"
+    )
 
 
 def test_unknown_ids(root):
     path = root / "gtFine/val/aachen/aachen_000000_000019_gtFine_labelIds.png"
     Image.new("L", (128, 96), 34).save(path)
     with pytest.raises(
-        DatasetError, match=r"Expected label ids 0\.\.33, 255 .*aachen_000000_000019_gtFine_labelIds\.png contains 34"
+        DatasetError,
+        match=(
+            r"Expected label ids 0\.\.33, 255 .*aachen_000000_000019_gtFine_labelIds\.png"
+            r" contains 34"
+        ),
     ):
         load(root, "val")[0]
 

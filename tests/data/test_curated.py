@@ -76,7 +76,10 @@ def test_no_list_without_all_labels(root):
     (root / "annotations/train2017/000000000285.png").write_bytes(b"")
     _write(root, "train2017", "000000000139", np.full((400, 400), 190))
     with pytest.raises(
-        DatasetError, match=r"(?s)Expected 3 usable .* but 2 are not.*none was written.*139\.png.*\[190\].*285\.png"
+        DatasetError,
+        match=(
+            r"(?s)Expected 3 usable .* but 2 are not.*none was written.*139\.png.*\[190\].*285\.png"
+        ),
     ):
         make_lists(root, Silent())
     assert not (root / "curated").exists()
@@ -90,5 +93,7 @@ def test_nothing_belongs(root):
 
 
 def test_no_annotations(tmp_path):
-    with pytest.raises(DatasetError, match=r"stuffthingmaps\) at .*annotations/train2017, but there is none"):
+    with pytest.raises(
+        DatasetError, match=r"stuffthingmaps\) at .*annotations/train2017, but there is none"
+    ):
         make_lists(tmp_path, Silent())

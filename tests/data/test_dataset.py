@@ -18,7 +18,10 @@ def test_every_registered_module_loads(name, tmp_path):
 
 
 def test_unknown_name_suggests_a_known_one(tmp_path):
-    with pytest.raises(ConfigError, match=r"but got 'camvit'. Did you mean 'camvid'\? Choose one of cityscapes, .*folder"):
+    with pytest.raises(
+        ConfigError,
+        match=r"but got 'camvit'. Did you mean 'camvid'\? Choose one of cityscapes, .*folder",
+    ):
         load_dataset("camvit", tmp_path, "val")
 
 
@@ -33,7 +36,10 @@ def test_what_is_published_is_told(name):
 
 
 def test_every_published_data_set_behaves_alike(trees, tmp_path):
-    roots = {name: getattr(trees, f"write_{name}")(tmp_path / name) for name in ("cityscapes", "cocostuff", "potsdam")}
+    roots = {
+        name: getattr(trees, f"write_{name}")(tmp_path / name)
+        for name in ("cityscapes", "cocostuff", "potsdam")
+    }
     for name, root in roots.items():
         dataset = load_dataset(name, root, "val")
         assert isinstance(dataset, LabelledDataset)
@@ -49,7 +55,9 @@ def test_every_published_data_set_behaves_alike(trees, tmp_path):
             assert set(np.unique(sample.labels)) <= {*range(len(dataset.class_names)), 255}
         with pytest.raises(IndexError):
             dataset[2]
-        with pytest.raises(DatasetError, match=r"there is no split 'nope'\. It has the splits train, val"):
+        with pytest.raises(
+            DatasetError, match=r"there is no split 'nope'\. It has the splits train, val"
+        ):
             load_dataset(name, root, "nope")
         with pytest.raises(DatasetError, match="no split was given"):
             load_dataset(name, root)

@@ -35,7 +35,10 @@ def test_content_decides_not_the_extension(odd_images, tmp_path):
 def test_formats_that_start_programs_are_refused(tmp_path):
     path = tmp_path / "script.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
-    with pytest.raises(ImageError, match=r"the content of .*script\.jpg is none of these"), decoding(path) as stream:
+    with (
+        pytest.raises(ImageError, match=r"the content of .*script\.jpg is none of these"),
+        decoding(path) as stream,
+    ):
         open_header(stream)
 
 
@@ -64,7 +67,10 @@ def test_own_errors_and_interrupts_pass(odd_images):
 
 def test_named_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(ImageError, match=r"pipe.jpg is no regular file"), decoding(tmp_path / "pipe.jpg"):
+    with (
+        pytest.raises(ImageError, match=r"pipe.jpg is no regular file"),
+        decoding(tmp_path / "pipe.jpg"),
+    ):
         pass
 
 

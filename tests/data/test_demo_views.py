@@ -17,7 +17,10 @@ TREE = Source("tree", "other", "tree.png", "Anybody, CC0")
 
 def pretend(monkeypatch, **origins):
     """Let the given packages, and no others, be found at the given places."""
-    specs = {name: None if origin is None else types.SimpleNamespace(origin=origin) for name, origin in origins.items()}
+    specs = {
+        name: None if origin is None else types.SimpleNamespace(origin=origin)
+        for name, origin in origins.items()
+    }
     monkeypatch.setattr(importlib.util, "find_spec", specs.get)
 
 
@@ -36,7 +39,9 @@ def test_views_overlap_and_show_all_but_the_lower_corners(photograph):
     where = np.arange(height * width).reshape(height, width, 1).repeat(3, axis=2)
     seen = [part[..., 0] for part in views(where).values()]
     assert {part.shape for part in seen} == {(42, 56)}
-    times = np.bincount(np.concatenate([part.ravel() for part in seen]), minlength=height * width).reshape(height, width)
+    times = np.bincount(
+        np.concatenate([part.ravel() for part in seen]), minlength=height * width
+    ).reshape(height, width)
     assert times[:42].min() >= 1
     assert times[42:, 12:68].min() == 1
     assert (times >= 2).mean() >= 0.4
@@ -69,7 +74,9 @@ def test_a_damaged_photograph_is_named(carrier, tmp_path):
 def test_without_photographs_the_extra_is_named(origin, monkeypatch, tmp_path):
     found = types.SimpleNamespace(origin=None if origin is None else str(tmp_path / "__init__.py"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: found)
-    with pytest.raises(MissingExtraError, match=r"found none\. Install them with: pip install 'primaps\[demo\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"found none\. Install them with: pip install 'primaps\[demo\]'"
+    ):
         write_views(tmp_path / "views")
     assert not (tmp_path / "views").exists()
 

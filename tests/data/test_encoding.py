@@ -11,7 +11,11 @@ from primaps.types import IGNORE_INDEX
 IDS = st.integers(-1000, 1000)
 
 
-@given(st.dictionaries(IDS, st.integers(0, 254), max_size=20), st.sets(IDS, max_size=5), st.lists(IDS, max_size=30))
+@given(
+    st.dictionaries(IDS, st.integers(0, 254), max_size=20),
+    st.sets(IDS, max_size=5),
+    st.lists(IDS, max_size=30),
+)
 def test_decoding_equals_looking_up_one_by_one(classes, ignored, stored):
     meaning = {IGNORE_INDEX: IGNORE_INDEX, **dict.fromkeys(ignored, IGNORE_INDEX), **classes}
     encoding = LabelEncoding(classes, ignored)
@@ -21,7 +25,9 @@ def test_decoding_equals_looking_up_one_by_one(classes, ignored, stored):
             encoding.decode(np.array(stored))
         assert caught.value.args == (unknown,)
     else:
-        assert encoding.decode(np.array(stored, dtype=np.int64)).tolist() == [meaning[label] for label in stored]
+        assert encoding.decode(np.array(stored, dtype=np.int64)).tolist() == [
+            meaning[label] for label in stored
+        ]
 
 
 def test_far_away_ids_are_unknown():

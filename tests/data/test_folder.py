@@ -18,7 +18,9 @@ def _write(root, images, labels, value=3):
     for folder in (images, labels):
         (root / folder / "sub").mkdir(parents=True)
     Image.new("RGB", (4, 2), "blue").save(root / images / "sub" / "a.jpg")
-    Image.fromarray(np.array([[0, 1, 255, 255], [value, 1, 0, 0]], dtype=np.uint8)).save(root / labels / "sub" / "a.png")
+    Image.fromarray(np.array([[0, 1, 255, 255], [value, 1, 0, 0]], dtype=np.uint8)).save(
+        root / labels / "sub" / "a.png"
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -34,7 +36,9 @@ def test_layouts(tmp_path, layout):
 
 def test_class_names_from_a_file(tmp_path):
     _write(tmp_path, "val", "valannot")
-    (tmp_path / "classes.txt").write_text("\ufeffroad\nStraßenrand\nsky\ncar\nunused\n\n", encoding="utf-8")
+    (tmp_path / "classes.txt").write_text(
+        "\ufeffroad\nStraßenrand\nsky\ncar\nunused\n\n", encoding="utf-8"
+    )
     dataset = load(tmp_path, "val")
     assert dataset.class_names == ("road", "Straßenrand", "sky", "car", "unused")
     assert dataset.colours.shape == (5, 3)
@@ -43,11 +47,15 @@ def test_class_names_from_a_file(tmp_path):
         load(tmp_path, "val")[0]
 
 
-@pytest.mark.parametrize("content", [b"", b"road\n\nsky", b"road\nsky\nroad", b"\n".join(b"%d" % i for i in range(256))])
+@pytest.mark.parametrize(
+    "content", [b"", b"road\n\nsky", b"road\nsky\nroad", b"\n".join(b"%d" % i for i in range(256))]
+)
 def test_malformed_class_names(tmp_path, content):
     _write(tmp_path, "val", "valannot")
     (tmp_path / "classes.txt").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"Expected 1 to 255 different class names in .*classes\.txt"):
+    with pytest.raises(
+        DatasetError, match=r"Expected 1 to 255 different class names in .*classes\.txt"
+    ):
         load(tmp_path, "val")
 
 
@@ -69,7 +77,9 @@ def test_largest_ids(tmp_path):
 def test_nothing_labelled(tmp_path):
     _write(tmp_path, "val", "valannot")
     Image.new("L", (4, 2), 255).save(tmp_path / "valannot/sub/a.png")
-    with pytest.raises(DatasetError, match="Expected labelled pixels in 1 label images, but all are 255"):
+    with pytest.raises(
+        DatasetError, match="Expected labelled pixels in 1 label images, but all are 255"
+    ):
         load(tmp_path, "val")
 
 
@@ -77,14 +87,19 @@ def test_missing_split_lists_those_of_both_layouts(tmp_path):
     _write(tmp_path, "val", "valannot")
     _write(tmp_path, "images/train", "labels/train")
     (tmp_path / "images" / "unlabelled").mkdir()
-    with pytest.raises(DatasetError, match=r"there is no split 'test'. It has the splits train, val\."):
+    with pytest.raises(
+        DatasetError, match=r"there is no split 'test'. It has the splits train, val\."
+    ):
         load(tmp_path, "test")
 
 
 def test_no_split_given_where_there_are_only_splits(tmp_path):
     _write(tmp_path, "val", "valannot")
     with pytest.raises(
-        DatasetError, match=r"Expected folders images and labels in .*no split was given. It has the splits val\."
+        DatasetError,
+        match=(
+            r"Expected folders images and labels in .*no split was given. It has the splits val\."
+        ),
     ):
         load(tmp_path, None)
 

@@ -12,7 +12,9 @@ SIDES = [64, 56]
 
 
 def noise(height, width):
-    return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return np.random.default_rng(height * width).integers(
+        0, 256, (height, width, 3), dtype=np.uint8
+    )
 
 
 def numbered(height, width):
@@ -23,14 +25,18 @@ def numbered(height, width):
 @pytest.mark.parametrize("size", SIZES)
 def test_pillow_is_resize_and_centre_crop_of_torchvision_on_pictures(size, side):
     picture = Image.fromarray(noise(*size))
-    expected = functional.center_crop(functional.resize(picture, side, InterpolationMode.BILINEAR), side)
+    expected = functional.center_crop(
+        functional.resize(picture, side, InterpolationMode.BILINEAR), side
+    )
     assert np.array_equal(crop_image(noise(*size), side), np.asarray(expected))
     assert torch.equal(crop_values(noise(*size), "pillow", side), functional.to_tensor(expected))
 
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("size", SIZES)
-def test_tensor_is_resize_without_antialiasing_and_centre_crop_of_torchvision_on_tensors(size, side):
+def test_tensor_is_resize_without_antialiasing_and_centre_crop_of_torchvision_on_tensors(
+    size, side
+):
     values = functional.to_tensor(Image.fromarray(noise(*size)))
     resized_values = functional.resize(values, side, InterpolationMode.BILINEAR, antialias=False)
     expected = functional.center_crop(resized_values, side)
@@ -44,10 +50,14 @@ def test_tensor_is_resize_without_antialiasing_and_centre_crop_of_torchvision_on
 def test_labels_like_torchvision_on_pictures_and_on_tensors(size, side):
     labels = numbered(*size)
     picture = Image.fromarray(labels.astype(np.uint8))
-    expected = functional.center_crop(functional.resize(picture, side, InterpolationMode.NEAREST), side)
+    expected = functional.center_crop(
+        functional.resize(picture, side, InterpolationMode.NEAREST), side
+    )
     assert np.array_equal(crop_labels(labels, "pillow", side), np.asarray(expected))
     tensor = functional.resize(torch.from_numpy(labels)[None], side, InterpolationMode.NEAREST)
-    assert np.array_equal(crop_labels(labels, "tensor", side), functional.center_crop(tensor, side)[0].numpy())
+    assert np.array_equal(
+        crop_labels(labels, "tensor", side), functional.center_crop(tensor, side)[0].numpy()
+    )
 
 
 def test_the_two_kinds_of_labels_start_at_other_pixels():
@@ -64,7 +74,8 @@ def test_the_official_sizes():
 
 
 def test_offsets_are_rounded_half_to_even():
-    strip = np.broadcast_to(np.arange(11), (6, 11)).astype(np.int64)  # 5 columns too many: 2.5 becomes 2
+    # 5 columns too many: 2.5 becomes 2
+    strip = np.broadcast_to(np.arange(11), (6, 11)).astype(np.int64)
     assert crop_labels(strip, "pillow", 6)[0].tolist() == [2, 3, 4, 5, 6, 7]
     strip = np.broadcast_to(np.arange(9), (6, 9)).astype(np.int64)  # 3 too many: 1.5 becomes 2
     assert crop_labels(strip, "tensor", 6)[0].tolist() == [2, 3, 4, 5, 6, 7]

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from primaps.data.image_names import Namer, absolute
 
-_FOLDERS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(lambda parts: Path("/", *parts))
+_FOLDERS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(
+    lambda parts: Path("/", *parts)
+)
 
 
 def test_one_root_gives_relative_paths():
@@ -25,7 +27,11 @@ def test_several_roots_are_told_apart_by_their_folder_names():
 def test_equal_folder_names_get_more_parents_and_others_do_not():
     roots = [Path("/x/one/images"), Path("/x/two/images"), Path("/x/other")]
     namer = Namer(roots, roots)
-    assert [namer.name(root, root / "a.jpg") for root in roots] == ["one/images/a.jpg", "two/images/a.jpg", "other/a.jpg"]
+    assert [namer.name(root, root / "a.jpg") for root in roots] == [
+        "one/images/a.jpg",
+        "two/images/a.jpg",
+        "other/a.jpg",
+    ]
 
 
 def test_root_inside_an_input_folder_belongs_to_it():
@@ -42,7 +48,10 @@ def test_label_that_begins_with_another_label_is_told_apart():
     # "p/b" (of /1/p/b, beside /2/b) and "p" (of /3/p) would both give p/b/x.jpg
     roots = [Path("/1/p/b"), Path("/2/b"), Path("/3/p")]
     namer = Namer(roots, [])
-    names = {namer.name(roots[0], roots[0] / "x.jpg"), namer.name(roots[2], roots[2] / "b" / "x.jpg")}
+    names = {
+        namer.name(roots[0], roots[0] / "x.jpg"),
+        namer.name(roots[2], roots[2] / "b" / "x.jpg"),
+    }
     assert len(names) == 2
 
 

@@ -45,7 +45,10 @@ def test_orientation_is_applied_as_to_images(tmp_path, ids):
 def test_colour_label_images_are_refused(tmp_path):
     Image.new("RGB", (3, 2)).save(tmp_path / "x.png")
     with pytest.raises(
-        DatasetError, match=r"one channel of class ids, but .*x\.png has mode RGB. Save it as greyscale or indexed"
+        DatasetError,
+        match=(
+            r"one channel of class ids, but .*x\.png has mode RGB. Save it as greyscale or indexed"
+        ),
     ):
         read_labels(tmp_path / "x.png")
 

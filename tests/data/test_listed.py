@@ -6,7 +6,10 @@ from primaps.data.paired import Pair
 
 def test_pairs_in_the_order_of_the_list_and_what_is_missing(tmp_path):
     images, labels = tmp_path / "images", tmp_path / "labels"
-    for folder, names in ((images, ("a.jpg", "b.jpg", "d.jpg", "unlisted.jpg")), (labels, ("b.png", "c.png", "d.png"))):
+    for folder, names in (
+        (images, ("a.jpg", "b.jpg", "d.jpg", "unlisted.jpg")),
+        (labels, ("b.png", "c.png", "d.png")),
+    ):
         folder.mkdir()
         for name in names:
             (folder / name).touch()

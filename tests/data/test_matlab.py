@@ -55,19 +55,28 @@ def test_labels_as_stored(tmp_path, dtype):
     labels = read_labels(_save(tmp_path / "gt.mat", gt=stored))
     assert labels.dtype == np.int64
     assert np.array_equal(labels, stored)
-    assert read_labels(_save(tmp_path / "negative.mat", gt=np.full((2, 2), -1, np.int32))).tolist() == [[-1, -1]] * 2
+    assert (
+        read_labels(_save(tmp_path / "negative.mat", gt=np.full((2, 2), -1, np.int32))).tolist()
+        == [[-1, -1]] * 2
+    )
 
 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"image": np.zeros((2, 2, 3), np.uint8)}, r"variable 'img' of class uint8 in .*x\.mat, but it has image \(uint8\)\."),
+        (
+            {"image": np.zeros((2, 2, 3), np.uint8)},
+            r"variable 'img' of class uint8 in .*x\.mat, but it has image \(uint8\)\.",
+        ),
         ({}, "but it has no variable"),
         ({"img": np.zeros((2, 2, 3))}, r"img \(double\)"),
         ({"img": "text"}, r"img \(char\)"),
         ({"img": {"a": 1}}, r"img \(struct\)"),
         ({"img": np.array([np.zeros(2), "x"], dtype=object)}, r"img \(cell\)"),
-        ({"img": np.zeros((2, 2), np.uint8)}, r"the shape \(height, width, 3 or more\), but got \(2, 2\)"),
+        (
+            {"img": np.zeros((2, 2), np.uint8)},
+            r"the shape \(height, width, 3 or more\), but got \(2, 2\)",
+        ),
         ({"img": np.zeros((0, 2, 3), np.uint8)}, "the shape"),
     ],
 )
@@ -79,13 +88,17 @@ def test_other_variables_are_refused_by_name_and_kind(tmp_path, variables, messa
 def test_labels_of_other_kinds(tmp_path):
     with pytest.raises(ImageError, match=r"'gt' of class uint8 or .*gt \(double\)"):
         read_labels(_save(tmp_path / "x.mat", gt=np.zeros((2, 2))))
-    with pytest.raises(PrimapsError, match=r"'gt' in .* the shape \(height, width\), but got \(2, 2, 2\)"):
+    with pytest.raises(
+        PrimapsError, match=r"'gt' in .* the shape \(height, width\), but got \(2, 2, 2\)"
+    ):
         read_labels(_save(tmp_path / "x.mat", gt=np.zeros((2, 2, 2), np.int32)))
 
 
 def test_other_versions(tmp_path):
     (tmp_path / "x.mat").write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(600))
-    with pytest.raises(ImageError, match=r"Expected a MAT file of version 5, but .*x\.mat is of another version"):
+    with pytest.raises(
+        ImageError, match=r"Expected a MAT file of version 5, but .*x\.mat is of another version"
+    ):
         read_image(tmp_path / "x.mat")
     assert count_pixels(tmp_path / "x.mat") == 0
 
@@ -118,7 +131,9 @@ def test_signature(tmp_path, pixels):
         assert not is_matlab(stream)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.sampled_from(["uint8", "int8", "uint16", "int16", "uint32", "int32"]),
     st.lists(st.integers(0, 5), min_size=2, max_size=4),
@@ -138,7 +153,9 @@ def test_arrays_come_back_as_they_were_saved(tmp_path, dtype, shape, compress, k
 
 
 def _written_by_matlab(order, *, compress=False, logical=False, values_type=2, code=14):
-    """An int32 matrix [[1, 2, 3], [4, 5, 6]] as MATLAB stores it: by columns, in the smallest type that holds the values."""
+    """An int32 matrix [[1, 2, 3], [4, 5, 6]] as MATLAB stores it: by columns, in the smallest type
+    that holds the values.
+    """
 
     def part(kind, data):
         return struct.pack(f"{order}II", kind, len(data)) + data + bytes(-len(data) % 8)
@@ -147,13 +164,23 @@ def _written_by_matlab(order, *, compress=False, logical=False, values_type=2, c
     name = struct.pack(f"{order}I", 2 << 16 | 1) + b"gt\0\0"  # lies in its own tag
     if order == ">":
         name = struct.pack(">HH", 2, 1) + b"gt\0\0"
-    parts = part(6, flags) + part(5, struct.pack(f"{order}ii", 2, 3)) + name + part(values_type, bytes([1, 4, 2, 5, 3, 6]))
+    parts = (
+        part(6, flags)
+        + part(5, struct.pack(f"{order}ii", 2, 3))
+        + name
+        + part(values_type, bytes([1, 4, 2, 5, 3, 6]))
+    )
     matrix = part(code, parts)
     if compress:
         packed = zlib.compress(matrix)
         matrix = struct.pack(f"{order}II", 15, len(packed)) + packed
     mark = b"IM" if order == "<" else b"MI"
-    return b"MATLAB 5.0 MAT-file, by hand".ljust(124) + struct.pack(f"{order}H", 0x0100) + mark + matrix
+    return (
+        b"MATLAB 5.0 MAT-file, by hand".ljust(124)
+        + struct.pack(f"{order}H", 0x0100)
+        + mark
+        + matrix
+    )
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -182,12 +209,20 @@ def test_what_does_not_fit_is_refused(tmp_path, options, message):
 
 def test_no_byte_order(tmp_path):
     (tmp_path / "x.mat").write_bytes(_written_by_matlab("<").replace(b"IM", b"XX"))
-    with pytest.raises(ImageError, match=r"x\.mat is damaged or truncated \(its byte order is not stated\)"):
+    with pytest.raises(
+        ImageError, match=r"x\.mat is damaged or truncated \(its byte order is not stated\)"
+    ):
         read_labels(tmp_path / "x.mat")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.booleans(), st.integers(8, 2600), st.lists(st.tuples(st.integers(8, 2600), st.integers(0, 255)), max_size=3))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.booleans(),
+    st.integers(8, 2600),
+    st.lists(st.tuples(st.integers(8, 2600), st.integers(0, 255)), max_size=3),
+)
 def test_damaged_files_raise_nothing_but_image_errors(tmp_path, compress, length, changes):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
     content = bytearray(_save(tmp_path / "good.mat", compress, img=pixels).read_bytes())

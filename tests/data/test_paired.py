@@ -7,7 +7,15 @@ import pytest
 from PIL import Image
 
 from primaps.data.encoding import LabelEncoding
-from primaps.data.paired import Pair, PairedDataset, files_below, missing_split, pair_files, require_folder, split_folders
+from primaps.data.paired import (
+    Pair,
+    PairedDataset,
+    files_below,
+    missing_split,
+    pair_files,
+    require_folder,
+    split_folders,
+)
 from primaps.errors import DatasetError, ImageError
 from primaps.types import IGNORE_INDEX
 
@@ -26,8 +34,12 @@ def folders(tmp_path):
 
 def _dataset(folders, num_classes=4, ignored=()):
     names = tuple("abcdefgh"[:num_classes])
-    encoding = LabelEncoding({label: label for label in range(num_classes)}, ignored) if ignored else None
-    return PairedDataset(pair_files(*folders), names, np.zeros((num_classes, 3), np.uint8), encoding)
+    encoding = (
+        LabelEncoding({label: label for label in range(num_classes)}, ignored) if ignored else None
+    )
+    return PairedDataset(
+        pair_files(*folders), names, np.zeros((num_classes, 3), np.uint8), encoding
+    )
 
 
 def test_pairs(folders):
@@ -49,14 +61,22 @@ def test_label_named_after_the_whole_image_name_comes_first(folders):
     for name in ("b.jpg.png", "b.png.png"):
         Image.new("L", (6, 4)).save(labels / name)
     (labels / "b.png").unlink()
-    assert [pair.labels.name for pair in pair_files(images, labels).pairs] == ["b.jpg.png", "b.png.png", "a.png"]
+    assert [pair.labels.name for pair in pair_files(images, labels).pairs] == [
+        "b.jpg.png",
+        "b.png.png",
+        "a.png",
+    ]
 
 
 def test_two_images_that_share_a_label_image(folders):
     images, labels = folders
     Image.new("RGB", (6, 4)).save(images / "b.png")
     with pytest.raises(
-        DatasetError, match=r"b\.jpg and b\.png of .* share b\.png. Name the label images b\.jpg\.png and b\.png\.png"
+        DatasetError,
+        match=(
+            r"b\.jpg and b\.png of .* share b\.png. Name the label images b\.jpg\.png and"
+            r" b\.png\.png"
+        ),
     ):
         pair_files(images, labels)
 
@@ -66,7 +86,10 @@ def test_image_without_label(folders):
     dataset = _dataset(folders)
     assert [pair.name for pair in dataset.pairs] == ["sub/a.png"]
     assert [failure.path for failure in dataset.missing] == [str(folders[1] / "b.png")]
-    with pytest.raises(DatasetError, match=r"labels/b\.png: Expected the label image of .*images/b\.jpg here, but there is none"):
+    with pytest.raises(
+        DatasetError,
+        match=r"labels/b\.png: Expected the label image of .*images/b\.jpg here, but there is none",
+    ):
         dataset.complete()
 
 
@@ -76,7 +99,11 @@ def test_label_without_image(folders):
     dataset = _dataset(folders)
     assert len(dataset) == 2
     with pytest.raises(
-        DatasetError, match=r"(?s)in 7 cases:.*Expected the image of .*extra0\.png here.*extra4\.png.*and 2 more; `primaps check`"
+        DatasetError,
+        match=(
+            r"(?s)in 7 cases:.*Expected the image of .*extra0\.png here.*extra4\.png.*and 2 more;"
+            r" `primaps check`"
+        ),
     ):
         dataset.complete()
 
@@ -87,7 +114,9 @@ def test_a_complete_data_set_is_itself(folders):
 
 
 def test_empty_folder(tmp_path):
-    with pytest.raises(DatasetError, match=r"Expected images in .*, but found none. Check the folder and the split"):
+    with pytest.raises(
+        DatasetError, match=r"Expected images in .*, but found none. Check the folder and the split"
+    ):
         pair_files(tmp_path, tmp_path)
 
 
@@ -106,13 +135,19 @@ def test_ignored_ids_become_the_ignore_index(folders):
 
 
 def test_ids_out_of_range(folders):
-    with pytest.raises(DatasetError, match=r"Expected label ids 0\.\.1, 255 \(255 is unlabelled\), but .*b\.png contains 2, 3\."):
+    with pytest.raises(
+        DatasetError,
+        match=r"Expected label ids 0\.\.1, 255 \(255 is unlabelled\), but .*b\.png contains 2, 3\.",
+    ):
         _dataset(folders, num_classes=2)[0]
 
 
 def test_size_mismatch_names_both_files_and_sizes(folders):
     Image.new("L", (4, 6)).save(folders[1] / "b.png")
-    with pytest.raises(DatasetError, match=r"images/b\.jpg has 6x4 pixels and .*labels/b\.png has 4x6\. Resize the label image"):
+    with pytest.raises(
+        DatasetError,
+        match=r"images/b\.jpg has 6x4 pixels and .*labels/b\.png has 4x6\. Resize the label image",
+    ):
         _dataset(folders)[0]
 
 
@@ -135,7 +170,9 @@ def test_files_below(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "link.png").symlink_to("nowhere")
     assert files_below(tmp_path) == ["a/z/y.png", "b.png", "b/c.png", "link.png"]
-    with pytest.raises(DatasetError, match=r"Expected a readable folder, but got for .*nowhere: No such file"):
+    with pytest.raises(
+        DatasetError, match=r"Expected a readable folder, but got for .*nowhere: No such file"
+    ):
         files_below(tmp_path / "nowhere")
 
 
@@ -146,4 +183,6 @@ def test_splits(tmp_path):
     assert "there is no split 'x'. It has the splits train, val." in str(
         missing_split(tmp_path, "x", ["train", "val"], "folders")
     )
-    assert "no split was given. It has no split at all." in str(missing_split(Path("r"), None, [], "folders"))
+    assert "no split was given. It has no split at all." in str(
+        missing_split(Path("r"), None, [], "folders")
+    )

@@ -15,7 +15,16 @@ def _listing(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def tree(tmp_path):
-    for name in ("a.jpg", "b.png", "sub/c.jpg", "sub/deep/d.jpg", "sub/deep/e.txt", ".hidden/f.jpg", ".g.jpg", "other/[1].jpg"):
+    for name in (
+        "a.jpg",
+        "b.png",
+        "sub/c.jpg",
+        "sub/deep/d.jpg",
+        "sub/deep/e.txt",
+        ".hidden/f.jpg",
+        ".g.jpg",
+        "other/[1].jpg",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -44,7 +53,9 @@ def test_same_as_the_standard_library_where_there_are_no_loops(tree, pattern):
     full = str(tree / pattern)
     root, parts = split_pattern(full)
     expected = glob.glob(full, recursive=True)  # noqa: PTH207  hidden files are skipped by this one only
-    assert sorted(str(path) for path in expand(root, parts, _listing)) == sorted(path.rstrip("/") for path in expected)
+    assert sorted(str(path) for path in expand(root, parts, _listing)) == sorted(
+        path.rstrip("/") for path in expected
+    )
 
 
 def test_last_double_star_is_the_folder(tree):
@@ -55,7 +66,12 @@ def test_loops_of_links_end(tree):
     (tree / "sub" / "loop1").symlink_to(tree)
     (tree / "sub" / "loop2").symlink_to(tree)
     found = list(expand(tree, ("**", "*.jpg"), _listing))
-    assert found == [tree / "a.jpg", tree / "other" / "[1].jpg", tree / "sub" / "c.jpg", tree / "sub" / "deep" / "d.jpg"]
+    assert found == [
+        tree / "a.jpg",
+        tree / "other" / "[1].jpg",
+        tree / "sub" / "c.jpg",
+        tree / "sub" / "deep" / "d.jpg",
+    ]
 
 
 def test_root_is_the_part_before_the_first_wildcard():
@@ -71,7 +87,8 @@ def test_parent_step_after_a_wildcard_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"), [("a.jpg", False), ("a?.jpg", True), ("[ab]", True), ("a/*", True), ("a]b", False)]
+    ("path", "expected"),
+    [("a.jpg", False), ("a?.jpg", True), ("[ab]", True), ("a/*", True), ("a]b", False)],
 )
 def test_has_wildcard(path, expected):
     assert has_wildcard(path) is expected

@@ -27,7 +27,9 @@ UNDO = {
     7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
     8: lambda a: np.rot90(a, -1),
 }
-"""Orientation -> how the stored array comes from the upright one (inverse of what the reader must do)."""
+"""Orientation -> how the stored array comes from the upright one (inverse of what the reader must
+do).
+"""
 
 
 def test_every_odd_image_is_read(odd_images):
@@ -48,7 +50,9 @@ def test_values_of_odd_images(odd_images, gradient):
     assert np.array_equal(grey[..., 0], grey[..., 2])
     assert np.array_equal(read_image(odd_images["sixteen_bit"])[..., 2], gradient[..., 0])
     alpha = gradient[..., 1:2] / 255.0
-    assert np.abs(read_image(odd_images["rgba"]) - (gradient * alpha + 255 * (1 - alpha))).max() <= 1.5
+    assert (
+        np.abs(read_image(odd_images["rgba"]) - (gradient * alpha + 255 * (1 - alpha))).max() <= 1.5
+    )
     assert np.abs(read_image(odd_images["palette"]).astype(int) - gradient).mean() < 8
     for kind in ("cmyk", "rotated"):
         assert np.abs(read_image(odd_images[kind]).astype(int) - gradient).mean() < 6, kind
@@ -60,8 +64,15 @@ def test_orientation(tmp_path, gradient, orientation, suffix):
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"x.{suffix}"
-    options = {"png": {}, "tif": {}, "jpg": {"quality": 98, "subsampling": 0}, "webp": {"lossless": True}}[suffix]
-    PIL.Image.fromarray(np.ascontiguousarray(UNDO[orientation](gradient))).save(path, exif=exif, **options)
+    options = {
+        "png": {},
+        "tif": {},
+        "jpg": {"quality": 98, "subsampling": 0},
+        "webp": {"lossless": True},
+    }[suffix]
+    PIL.Image.fromarray(np.ascontiguousarray(UNDO[orientation](gradient))).save(
+        path, exif=exif, **options
+    )
     photo = read_photo(path, max_pixels=10**6)
     assert (photo.height, photo.width) == (24, 36)
     assert photo.image.shape == (24, 36, 3)
@@ -69,7 +80,12 @@ def test_orientation(tmp_path, gradient, orientation, suffix):
     assert np.abs(photo.image.astype(int) - gradient).max() <= tolerance
     reduced = read_photo(path, max_pixels=216)
     assert (reduced.height, reduced.width, reduced.image.shape) == (24, 36, (12, 18, 3))
-    assert np.abs(reduced.image.astype(float) - gradient.reshape(12, 2, 18, 2, 3).mean(axis=(1, 3))).mean() < 4
+    assert (
+        np.abs(
+            reduced.image.astype(float) - gradient.reshape(12, 2, 18, 2, 3).mean(axis=(1, 3))
+        ).mean()
+        < 4
+    )
 
 
 def test_orientation_value_that_does_not_exist(tmp_path, gradient):
@@ -82,7 +98,8 @@ def test_orientation_value_that_does_not_exist(tmp_path, gradient):
 @pytest.mark.parametrize(
     ("suffix", "exif"),
     [
-        ("jpg", b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\xff\xff\0\0\xff\xff\0\0"),  # an entry longer than the block
+        # an entry longer than the block
+        ("jpg", b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\xff\xff\0\0\xff\xff\0\0"),
         ("png", b"Exif\0\0not a header"),
     ],
 )
@@ -114,26 +131,43 @@ def test_sixteen_bit_colour(tmp_path, gradient):
     import zlib
 
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     rows = b"".join(b"\0" + row.tobytes() for row in (gradient.astype(">u2") * 257).astype(">u2"))
     header = struct.pack(">IIBBBBB", 36, 24, 16, 2, 0, 0, 0)
-    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    content = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
     (tmp_path / "x.png").write_bytes(content)
     assert np.array_equal(read_image(tmp_path / "x.png"), gradient)
 
 
 def test_thirty_two_bit_integers(tmp_path):
     assert _save(tmp_path / "a.tif", np.array([[0, 65535]], dtype=np.int32)).tolist() == [[0, 255]]
-    assert _save(tmp_path / "b.tif", np.array([[-100, 0, 155]], dtype=np.int32)).tolist() == [[0, 100, 255]]
+    assert _save(tmp_path / "b.tif", np.array([[-100, 0, 155]], dtype=np.int32)).tolist() == [
+        [0, 100, 255]
+    ]
     assert _save(tmp_path / "c.tif", np.array([[0, 10**9]], dtype=np.int32)).tolist() == [[0, 255]]
 
 
 def test_float_images(tmp_path):
-    assert _save(tmp_path / "unit.tif", np.array([[0.0, 0.2, 1.0]], dtype=np.float32)).tolist() == [[0, 51, 255]]
-    assert _save(tmp_path / "dim.tif", np.array([[0.0, 0.2]], dtype=np.float32)).tolist() == [[0, 51]]
-    assert _save(tmp_path / "own.tif", np.array([[-2.0, 0.0, 2.0]], dtype=np.float32)).tolist() == [[0, 128, 255]]
-    assert _save(tmp_path / "constant.tif", np.full((1, 2), 7.0, dtype=np.float32)).tolist() == [[0, 0]]
+    assert _save(tmp_path / "unit.tif", np.array([[0.0, 0.2, 1.0]], dtype=np.float32)).tolist() == [
+        [0, 51, 255]
+    ]
+    assert _save(tmp_path / "dim.tif", np.array([[0.0, 0.2]], dtype=np.float32)).tolist() == [
+        [0, 51]
+    ]
+    assert _save(tmp_path / "own.tif", np.array([[-2.0, 0.0, 2.0]], dtype=np.float32)).tolist() == [
+        [0, 128, 255]
+    ]
+    assert _save(tmp_path / "constant.tif", np.full((1, 2), 7.0, dtype=np.float32)).tolist() == [
+        [0, 0]
+    ]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -175,12 +209,18 @@ def test_reduction_weighs_colours_by_their_opacity(tmp_path):
     rgba = np.zeros((2, 2, 4), dtype=np.uint8)
     rgba[0] = (200, 0, 0, 255)  # the lower half is transparent black
     assert _save(tmp_path / "x.png", rgba).shape == (2, 2)
-    assert np.abs(read_image(tmp_path / "x.png", max_pixels=1)[0, 0].astype(int) - (227, 127, 127)).max() <= 2
+    assert (
+        np.abs(
+            read_image(tmp_path / "x.png", max_pixels=1)[0, 0].astype(int) - (227, 127, 127)
+        ).max()
+        <= 2
+    )
 
 
 def test_cmyk_with_and_without_adobe_inversion(tmp_path):
     cmyk = PIL.Image.new("CMYK", (8, 8), (0, 255, 255, 0))
-    cmyk.save(tmp_path / "adobe.jpg", quality=100)  # Pillow writes the Adobe marker and inverted values
+    # Pillow writes the Adobe marker and inverted values
+    cmyk.save(tmp_path / "adobe.jpg", quality=100)
     cmyk.save(tmp_path / "plain.tif")
     content = (tmp_path / "adobe.jpg").read_bytes()
     assert b"Adobe" in content
@@ -191,8 +231,12 @@ def test_cmyk_with_and_without_adobe_inversion(tmp_path):
 def test_ycbcr_and_lab(tmp_path, gradient):
     PIL.Image.fromarray(gradient).convert("YCbCr").save(tmp_path / "ycbcr.tif")
     assert np.abs(read_image(tmp_path / "ycbcr.tif").astype(int) - gradient).max() <= 4
-    # CIE Lab of sRGB red: (53.2, 80.1, 67.2); grey 128: (53.6, 0, 0); Pillow stores L * 2.55 and a, b + 128 in memory
-    channels = [PIL.Image.frombytes("L", (2, 1), bytes(values)) for values in ((136, 137), (208, 128), (195, 128))]
+    # CIE Lab of sRGB red: (53.2, 80.1, 67.2); grey 128: (53.6, 0, 0); Pillow stores L * 2.55 and a,
+    # b + 128 in memory
+    channels = [
+        PIL.Image.frombytes("L", (2, 1), bytes(values))
+        for values in ((136, 137), (208, 128), (195, 128))
+    ]
     PIL.Image.merge("LAB", channels).save(tmp_path / "lab.tif")
     with PIL.Image.open(tmp_path / "lab.tif") as stored:
         assert stored.mode == "LAB"
@@ -205,7 +249,12 @@ def test_first_of_several_frames(tmp_path):
     frames = [PIL.Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     for suffix in ("gif", "tif", "png", "webp"):
         path = tmp_path / f"x.{suffix}"
-        frames[0].save(path, save_all=True, append_images=frames[1:], **({"lossless": True} if suffix == "webp" else {}))
+        frames[0].save(
+            path,
+            save_all=True,
+            append_images=frames[1:],
+            **({"lossless": True} if suffix == "webp" else {}),
+        )
         assert read_image(path)[0, 0].tolist() == [255, 0, 0], suffix
 
 
@@ -230,14 +279,19 @@ def test_bad_images_say_what_is_wrong_and_what_to_do(bad_images, kind, text):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(ImageError, match=r"Expected an image file at .*nowhere\.jpg, but there is none. Check the path."):
+    with pytest.raises(
+        ImageError,
+        match=r"Expected an image file at .*nowhere\.jpg, but there is none. Check the path.",
+    ):
         read_image(tmp_path / "nowhere.jpg")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif", "webp", "gif", "ppm", "jp2"])
 def test_every_truncation_is_an_image_error_or_the_image(tmp_path, suffix):
     path = tmp_path / f"x.{suffix}"
-    PIL.Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)).save(path)
+    PIL.Image.fromarray(
+        np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    ).save(path)
     content, whole = path.read_bytes(), read_image(path)
     failed = 0
     for length in np.linspace(1, len(content) - 1, 25).astype(int):
@@ -263,7 +317,9 @@ def test_damaged_bytes_give_an_image_error_or_an_image(tmp_path_factory, positio
 
 @pytest.mark.parametrize("max_pixels", [0, -5])
 def test_max_pixels_out_of_range(odd_images, max_pixels):
-    with pytest.raises(ConfigError, match=f"Expected max_pixels to be 1 or more, but got {max_pixels}"):
+    with pytest.raises(
+        ConfigError, match=f"Expected max_pixels to be 1 or more, but got {max_pixels}"
+    ):
         read_image(odd_images["grey"], max_pixels)
     with pytest.raises(ConfigError, match="Expected max_pixels"):
         read_photo(odd_images["grey"], max_pixels)
@@ -280,7 +336,9 @@ def test_photo_has_own_size_and_checksum(odd_images):
 
 
 def test_small_images_are_not_enlarged(odd_images):
-    assert np.array_equal(read_photo(odd_images["grey"], 24 * 36).image, read_image(odd_images["grey"]))
+    assert np.array_equal(
+        read_photo(odd_images["grey"], 24 * 36).image, read_image(odd_images["grey"])
+    )
     assert read_photo(odd_images["one_pixel"], 10**6).image.shape == (1, 1, 3)
 
 
@@ -301,7 +359,12 @@ def test_reduced_size_is_bounded_and_keeps_the_aspect(width, height, max_pixels)
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "I;16", "F"])
 def test_reduction_averages_areas(tmp_path, mode):
-    array = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    array = (
+        np.random.default_rng(0)
+        .integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        .repeat(8, axis=0)
+        .repeat(8, axis=1)
+    )
     image = PIL.Image.fromarray(array)
     if mode == "I;16":
         image = PIL.Image.fromarray(array[..., 0].astype(np.uint16) * 257)
@@ -315,7 +378,8 @@ def test_reduction_averages_areas(tmp_path, mode):
     reduced = read_image(path, max_pixels=full[..., 0].size // 16)
     blocks = full.reshape(24, 4, 32, 4, 3).mean(axis=(1, 3))
     assert reduced.shape == blocks.shape
-    # A bilinear (triangle) filter reaches into the neighbouring block: means agree, single values nearly.
+    # A bilinear (triangle) filter reaches into the neighbouring block: means agree, single values
+    # nearly.
     assert abs(reduced.mean() - blocks.mean()) < 1
     assert np.corrcoef(reduced.ravel(), blocks.ravel())[0, 1] > 0.97
 
@@ -341,7 +405,8 @@ def test_threads_read_the_same_as_one_thread(odd_images):
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-# The peak of the process itself: that of getrusage would begin with the size of the process that forked it.
+# The peak of the process itself: that of getrusage would begin with the size of the process that
+# forked it.
 _MEASURE = """
 import sys, warnings
 warnings.simplefilter("error")
@@ -365,7 +430,12 @@ def test_108_megapixels_are_read_without_a_warning_in_bounded_memory(tmp_path, n
     options = {"x.png": {"compress_level": 1}, "x.tif": {"compression": "packbits"}}.get(name, {})
     image.save(tmp_path / name, exif=exif, **options)
     del image
-    done = subprocess.run([sys.executable, "-c", _MEASURE, str(tmp_path / name)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, str(tmp_path / name)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     *sizes, growth = (int(value) for value in done.stdout.split())
     assert sizes == [12000, 9000, 1154, 866, 3]
     assert done.stderr == ""

@@ -24,7 +24,16 @@ def _names(result: scanning.Scan) -> list[str]:
 
 
 def test_folder_is_scanned_recursively_sorted_and_counted(tmp_path):
-    _touch(tmp_path, "b.JPG", "a.png", "sub/deep/c.webp", "notes.txt", "sub/more.TXT", "LICENSE", "sub/clip.mp4")
+    _touch(
+        tmp_path,
+        "b.JPG",
+        "a.png",
+        "sub/deep/c.webp",
+        "notes.txt",
+        "sub/more.TXT",
+        "LICENSE",
+        "sub/clip.mp4",
+    )
     _touch(tmp_path, ".hidden.jpg", ".cache/x.jpg")
     result = scan([tmp_path])
     assert result.images == (
@@ -48,14 +57,23 @@ def test_odd_images_keep_their_names(odd_images):
     root = odd_images["grey"].parent
     result = scan([root])
     assert {image.path for image in result.images} == set(odd_images.values())
-    assert {"Straße 東京 é.PNG", "first/same.png", "second/same.png", "a.jpg", "a.png"} <= set(_names(result))
+    assert {"Straße 東京 é.PNG", "first/same.png", "second/same.png", "a.jpg", "a.png"} <= set(
+        _names(result)
+    )
     assert result.failures == ()
 
 
 def test_bad_images_folder(bad_images):
     root = bad_images["empty_jpg"].parent
     result = scan([root])
-    readable_later = {"empty.jpg", "text.jpg", "truncated.jpg", "truncated.png", "huge_header.png", "bomb.png"}
+    readable_later = {
+        "empty.jpg",
+        "text.jpg",
+        "truncated.jpg",
+        "truncated.png",
+        "huge_header.png",
+        "bomb.png",
+    }
     assert set(_names(result)) == readable_later | {"folder.jpg/inside.png"}
     reasons = {Path(failure.path).name: failure.reason for failure in result.failures}
     assert set(reasons) == {"broken_link.jpg", "folder.jpg"}
@@ -67,8 +85,15 @@ def test_bad_images_folder(bad_images):
 
 def test_several_folders(tmp_path):
     _touch(tmp_path, "street/a.jpg", "forest/a.jpg", "one/images/a.jpg", "two/images/sub/a.jpg")
-    result = scan([tmp_path / "street", tmp_path / "forest", tmp_path / "one/images", tmp_path / "two/images"])
-    assert _names(result) == ["forest/a.jpg", "one/images/a.jpg", "street/a.jpg", "two/images/sub/a.jpg"]
+    result = scan(
+        [tmp_path / "street", tmp_path / "forest", tmp_path / "one/images", tmp_path / "two/images"]
+    )
+    assert _names(result) == [
+        "forest/a.jpg",
+        "one/images/a.jpg",
+        "street/a.jpg",
+        "two/images/sub/a.jpg",
+    ]
 
 
 def test_files_one_by_one(tmp_path):
@@ -81,7 +106,13 @@ def test_files_one_by_one(tmp_path):
 def test_same_file_is_taken_once(tmp_path):
     _touch(tmp_path, "x/a.jpg", "x/sub/b.jpg")
     (tmp_path / "x" / "A_link.jpg").symlink_to(tmp_path / "x" / "a.jpg")
-    inputs = [tmp_path / "x/sub", tmp_path / "x/a.jpg", tmp_path / "x", str(tmp_path / "x/**/*.jpg"), tmp_path / "x/sub/../a.jpg"]
+    inputs = [
+        tmp_path / "x/sub",
+        tmp_path / "x/a.jpg",
+        tmp_path / "x",
+        str(tmp_path / "x/**/*.jpg"),
+        tmp_path / "x/sub/../a.jpg",
+    ]
     result = scan(inputs)
     assert _names(result) == ["a.jpg", "sub/b.jpg"]
     assert result == scan(inputs[::-1])
@@ -128,7 +159,10 @@ def test_patterns(tmp_path, monkeypatch):
         "y/c.png",
     ]
     monkeypatch.chdir(tmp_path / "x")
-    assert scan(["**/a.*"]).images == (ImageFile(Path("1/a.jpg"), "1/a.jpg"), ImageFile(Path("2/a.jpg"), "2/a.jpg"))
+    assert scan(["**/a.*"]).images == (
+        ImageFile(Path("1/a.jpg"), "1/a.jpg"),
+        ImageFile(Path("2/a.jpg"), "2/a.jpg"),
+    )
     assert _names(scan(["../y/*"])) == ["c.png"]
     assert _names(scan(["."])) == ["1/a.jpg", "2/a.jpg", "3.png/b.jpg"]
 
@@ -141,11 +175,21 @@ def test_file_whose_name_looks_like_a_pattern(tmp_path):
 def test_inputs_that_are_not_there_are_failures(tmp_path):
     _touch(tmp_path, "a.jpg")
     (tmp_path / "dead").symlink_to(tmp_path / "gone")
-    inputs = [tmp_path, tmp_path / "missing", f"{tmp_path}/*.gif", f"{tmp_path}/nowhere/*", tmp_path / "dead", "", "nul\0"]
+    inputs = [
+        tmp_path,
+        tmp_path / "missing",
+        f"{tmp_path}/*.gif",
+        f"{tmp_path}/nowhere/*",
+        tmp_path / "dead",
+        "",
+        "nul\0",
+    ]
     result = scan(inputs)
     assert _names(result) == ["a.jpg"]
     reasons = {failure.path: failure.reason for failure in result.failures}
-    assert reasons[str(tmp_path / "missing")].startswith("Expected a file, a folder or a pattern, but there is nothing")
+    assert reasons[str(tmp_path / "missing")].startswith(
+        "Expected a file, a folder or a pattern, but there is nothing"
+    )
     assert "it matches nothing" in reasons[f"{tmp_path}/*.gif"]
     assert "it matches nothing" in reasons[f"{tmp_path}/nowhere/*"]
     assert "which does not exist" in reasons[str(tmp_path / "dead")]
@@ -203,35 +247,55 @@ def test_output_folder_inside_the_inputs_is_not_scanned(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "out")
     assert _names(scan([tmp_path], exclude=tmp_path / "out")) == ["a.jpg", "out2/b.jpg"]
     assert _names(scan([tmp_path / "out2"], exclude=tmp_path)) == ["b.jpg"]
-    assert _names(scan([tmp_path], exclude=tmp_path / "not_made_yet")) == ["a.jpg", "out/labels/a.jpg.png", "out2/b.jpg"]
+    assert _names(scan([tmp_path], exclude=tmp_path / "not_made_yet")) == [
+        "a.jpg",
+        "out/labels/a.jpg.png",
+        "out2/b.jpg",
+    ]
 
 
 def test_output_folder_that_is_an_input(tmp_path):
     _touch(tmp_path, "a.jpg")
     for given_input in (tmp_path, f"{tmp_path}/*.jpg"):
-        with pytest.raises(DatasetError, match=r"Expected an output folder other than the input .* Choose another output folder"):
+        with pytest.raises(
+            DatasetError,
+            match=r"Expected an output folder other than the input .* Choose another output folder",
+        ):
             scan([given_input], exclude=tmp_path)
 
 
 def test_nothing_found_says_what_was_looked_for_and_what_was_there(tmp_path):
     with pytest.raises(
-        DatasetError, match=rf"Expected images \(\.jpg .*\) in {tmp_path}, but found none\.\nThere are no files there"
+        DatasetError,
+        match=(
+            rf"Expected images \(\.jpg .*\) in {tmp_path}, but found none\.\nThere are no files"
+            r" there"
+        ),
     ):
         scan([tmp_path])
     _touch(tmp_path, "a.heic", "b.heic", "README")
-    with pytest.raises(DatasetError, match=r"Other files there: 1 without extension, 2 \.heic\.") as caught:
+    with pytest.raises(
+        DatasetError, match=r"Other files there: 1 without extension, 2 \.heic\."
+    ) as caught:
         scan([tmp_path], exclude=tmp_path / "out")
     assert f"The output folder {tmp_path / 'out'} was not searched." in str(caught.value)
-    with pytest.raises(DatasetError, match=r"missing: Expected a file, a folder or a pattern, but there is nothing at this path"):
+    with pytest.raises(
+        DatasetError,
+        match=r"missing: Expected a file, a folder or a pattern, but there is nothing at this path",
+    ):
         scan([tmp_path / "missing"])
     with pytest.raises(DatasetError, match="in no input at all, but found none"):
         scan([])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+)
 @given(
     inputs=st.lists(
-        st.sampled_from(["", "a", "a/b", "c", "c/a", "*", "a/*", "**/x.jpg", "x.jpg", "a/b/x.jpg"]), min_size=1, max_size=5
+        st.sampled_from(["", "a", "a/b", "c", "c/a", "*", "a/*", "**/x.jpg", "x.jpg", "a/b/x.jpg"]),
+        min_size=1,
+        max_size=5,
     )
 )
 def test_names_are_unique_and_do_not_depend_on_the_order_of_inputs(tmp_path, inputs):

@@ -20,7 +20,8 @@ CURATED_LARGE = "Coco164kFull_Stuff_Coarse.txt"
 
 
 def draw_scene(seed, ids, height=96, width=128):
-    """Three bands with wavy borders, two boxes in the lowest, and a strip at the bottom, each with a texture of its own.
+    """Three bands with wavy borders, two boxes in the lowest, and a strip at the bottom, each with
+    a texture of its own.
 
     Args:
         seed: Of the scene.
@@ -33,7 +34,11 @@ def draw_scene(seed, ids, height=96, width=128):
     """
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width]
-    wave = np.sin(columns / width * 2 * np.pi * generator.uniform(0.5, 2) + generator.uniform(0, 6)) * height * 0.06
+    wave = (
+        np.sin(columns / width * 2 * np.pi * generator.uniform(0.5, 2) + generator.uniform(0, 6))
+        * height
+        * 0.06
+    )
     labels = np.full((height, width), ids[0])
     labels[rows > height * generator.uniform(0.25, 0.35) + wave] = ids[1]
     labels[rows > height * generator.uniform(0.5, 0.6) - wave] = ids[2]
@@ -44,7 +49,9 @@ def draw_scene(seed, ids, height=96, width=128):
     image = np.empty((height, width, 3))
     for label in np.unique(labels):
         image[labels == label] = _texture(label, rows, columns)[labels == label]
-    return (image + generator.normal(scale=6, size=image.shape)).clip(0, 255).astype(np.uint8), labels
+    return (image + generator.normal(scale=6, size=image.shape)).clip(0, 255).astype(
+        np.uint8
+    ), labels
 
 
 def _texture(label, rows, columns):
@@ -67,16 +74,22 @@ def write_cityscapes(root, splits=(("train", 3), ("val", 2)), size=(96, 128)):
                 folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(images / f"{stem}_leftImg8bit.png")
             Image.fromarray(labels.astype(np.uint8)).save(truths / f"{stem}_gtFine_labelIds.png")
-            Image.fromarray((labels * 1000).astype(np.uint16)).save(truths / f"{stem}_gtFine_instanceIds.png")
+            Image.fromarray((labels * 1000).astype(np.uint16)).save(
+                truths / f"{stem}_gtFine_instanceIds.png"
+            )
             (truths / f"{stem}_gtFine_polygons.json").write_text("{}", encoding="utf-8")
     return root
 
 
 def write_cocostuff(root, splits=(("train", 3), ("val", 2)), size=(96, 128), *, large=False):
-    """COCO-Stuff: JPEG images, PNG label maps, curated lists; one image more than the lists name. Returns the root."""
+    """COCO-Stuff: JPEG images, PNG label maps, curated lists; one image more than the lists name.
+    Returns the root.
+    """
     for split, count in splits:
         year, names = f"{split}2017", [f"{139 + 585 * index:012d}" for index in range(count + 1)]
-        images, truths, lists = (root / folder / year for folder in ("images", "annotations", "curated"))
+        images, truths, lists = (
+            root / folder / year for folder in ("images", "annotations", "curated")
+        )
         for folder in (images, truths, lists):
             folder.mkdir(parents=True, exist_ok=True)
         for index, name in enumerate(names):
@@ -85,7 +98,9 @@ def write_cocostuff(root, splits=(("train", 3), ("val", 2)), size=(96, 128), *, 
             Image.fromarray(labels.astype(np.uint8)).save(truths / f"{name}.png")
         (lists / CURATED).write_text("".join(f"{name}\n" for name in names[:-1]), encoding="ascii")
         if large:
-            (lists / CURATED_LARGE).write_text("".join(f"{name}\n" for name in names), encoding="ascii")
+            (lists / CURATED_LARGE).write_text(
+                "".join(f"{name}\n" for name in names), encoding="ascii"
+            )
     return root
 
 

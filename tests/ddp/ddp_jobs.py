@@ -1,4 +1,6 @@
-"""What the processes of the pool do: functions of (place, ...), called by name, and the small data they work on."""
+"""What the processes of the pool do: functions of (place, ...), called by name, and the small data
+they work on.
+"""
 
 import contextlib
 import dataclasses
@@ -59,7 +61,9 @@ def serve(place, connections):
 
 
 class Blocks:
-    """Images of two sizes with random tokens around a few centres; every quarter of an image is a proposal."""
+    """Images of two sizes with random tokens around a few centres; every quarter of an image is a
+    proposal.
+    """
 
     views = (View(), View(True), View(False, 0), View(True, 0))
 
@@ -75,13 +79,19 @@ class Blocks:
         grid = (4, 6) if index % 2 else (6, 5)
         generator = torch.Generator().manual_seed(100 * index + (view.photometric is not None))
         cells = torch.randint(3, (2, 2), generator=generator)
-        classes = cells[(torch.arange(grid[0]) * 2 // grid[0])[:, None], torch.arange(grid[1]) * 2 // grid[1]]
-        tokens = self.centres[classes].permute(2, 0, 1) + 0.5 * torch.randn(8, *grid, generator=generator)
+        classes = cells[
+            (torch.arange(grid[0]) * 2 // grid[0])[:, None], torch.arange(grid[1]) * 2 // grid[1]
+        ]
+        tokens = self.centres[classes].permute(2, 0, 1) + 0.5 * torch.randn(
+            8, *grid, generator=generator
+        )
         return (tokens.flip(2) if view.flip else tokens).half()
 
     def proposals(self, index):
         height, width = (32, 48) if index % 2 else (48, 40)
-        return (torch.arange(height) * 2 // height)[:, None] * 2 + torch.arange(width) * 2 // width + 1
+        return (
+            (torch.arange(height) * 2 // height)[:, None] * 2 + torch.arange(width) * 2 // width + 1
+        )
 
 
 class Memory:
@@ -111,10 +121,20 @@ def em_step(place, exponent, exact, compiled=True):
     """Loss and gradient of a step on five images; a proposal counts by a power of its area."""
     threads, source = Workers(group=None if place is None else place.group), Blocks(5)
     student = source.centres.clone().requires_grad_()
-    features, proposals = [source.features(index, View()) for index in range(5)], [source.proposals(index) for index in range(5)]
-    proposals = [torch.where(ids < index % 4 + 2, 1, ids) for index, ids in enumerate(proposals)]  # of several areas
-    images = threads.own([TrainingImage(each, each, ids) for each, ids in zip(features, proposals, strict=True)])
-    given = {"pixels_per_image": None if exact else 64, "generator": torch.Generator().manual_seed(0), "workers": threads}
+    features, proposals = (
+        [source.features(index, View()) for index in range(5)],
+        [source.proposals(index) for index in range(5)],
+    )
+    # of several areas
+    proposals = [torch.where(ids < index % 4 + 2, 1, ids) for index, ids in enumerate(proposals)]
+    images = threads.own(
+        [TrainingImage(each, each, ids) for each, ids in zip(features, proposals, strict=True)]
+    )
+    given = {
+        "pixels_per_image": None if exact else 64,
+        "generator": torch.Generator().manual_seed(0),
+        "workers": threads,
+    }
     with contextlib.nullcontext() if compiled else plain():
         votes = expectation(source.centres, images, min_agreement=0.9, workers=threads)
         loss = student_loss(student, images, votes, gamma=2.0, proposal_weight=exponent, **given)
@@ -152,7 +172,9 @@ class Labelled:
             raise DatasetError(f"Expected image {index} to be readable, but it is bad.")
         generator = np.random.default_rng(index)
         size = (40, 56) if index % 2 else (48, 40)
-        image = np.kron(generator.integers(0, 256, (size[0] // 8, size[1] // 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        image = np.kron(
+            generator.integers(0, 256, (size[0] // 8, size[1] // 8, 3)), np.ones((8, 8, 1))
+        ).astype(np.uint8)
         labels = generator.integers(0, 3, size).astype(np.int64)
         labels[:5] = 255
         return Sample(f"{index}.png", Path(f"{index}.png"), image, labels)

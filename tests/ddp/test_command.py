@@ -9,7 +9,8 @@ from primaps import pipeline
 from primaps.cli.commands import app
 
 OTHER = (".primaps-lock", "curves.json")
-"""Beside the model: held while the command works; measured from the finished fit, for the events."""
+"""Beside the model: held while the command works; measured from the finished fit, for the events.
+"""
 
 
 def run(*arguments):
@@ -19,7 +20,13 @@ def run(*arguments):
 @pytest.fixture
 def stored(photographs, tmp_path, texture, small_config):
     """A finished run with a model fitted by one process."""
-    work = pipeline.open_run([photographs], tmp_path / "run", texture, small_config, stages=(*pipeline.PROPOSAL_STAGES, "fit"))
+    work = pipeline.open_run(
+        [photographs],
+        tmp_path / "run",
+        texture,
+        small_config,
+        stages=(*pipeline.PROPOSAL_STAGES, "fit"),
+    )
     with pipeline.finishing(work, "segment", []):
         pipeline.extract(work)
         pipeline.fit(work)
@@ -28,17 +35,32 @@ def stored(photographs, tmp_path, texture, small_config):
 
 @pytest.mark.slow
 def test_fit_writes_the_same_files(stored, tmp_path):
-    arguments = ["--model", tmp_path / "other", "--tensorboard", tmp_path / "events", "--device", "cpu"]
+    arguments = [
+        "--model",
+        tmp_path / "other",
+        "--tensorboard",
+        tmp_path / "events",
+        "--device",
+        "cpu",
+    ]
     result = run("fit", stored, "--classes", 3, "--processes", 2, *arguments)
     assert result.exit_code == 0, result.output
     assert list((tmp_path / "events").glob("events.out.tfevents.*"))
     assert "fit: em" in result.output
     one, two = (
-        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*") if path.name not in OTHER}
+        {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*.*")
+            if path.name not in OTHER
+        }
         for folder in (stored / "model", tmp_path / "other")
     )
     assert one == two
-    assert {"prototypes.safetensors", "model.json", "snapshots/step-0000004.safetensors"} <= one.keys()
+    assert {
+        "prototypes.safetensors",
+        "model.json",
+        "snapshots/step-0000004.safetensors",
+    } <= one.keys()
 
     result = run("fit", stored, "--classes", 3, "--processes", 0)
     assert result.exit_code == 2
@@ -49,11 +71,25 @@ def test_fit_writes_the_same_files(stored, tmp_path):
 def test_evaluate_writes_the_same_scores(stored, trees, tmp_path):
     root = tmp_path / "potsdam"
     trees.write_potsdam(root)
-    arguments = ["evaluate", "--model", stored, "--dataset", "potsdam", "--root", root, "--split", "test", "--device", "cpu"]
+    arguments = [
+        "evaluate",
+        "--model",
+        stored,
+        "--dataset",
+        "potsdam",
+        "--root",
+        root,
+        "--split",
+        "test",
+        "--device",
+        "cpu",
+    ]
     for count in (1, 2):
         result = run(*arguments, "--processes", count, "--json", tmp_path / f"{count}.json")
         assert result.exit_code == 0, result.output
-    assert json.loads((tmp_path / "1.json").read_text()) == json.loads((tmp_path / "2.json").read_text())
+    assert json.loads((tmp_path / "1.json").read_text()) == json.loads(
+        (tmp_path / "2.json").read_text()
+    )
 
 
 def test_evaluate_by_no_process_is_a_usage_error(trees, tmp_path):

@@ -28,7 +28,12 @@ def assert_gone(pid):
     ("how", "error", "message"),
     [
         ("raises", DatasetError, "Expected process 1 to work"),
-        pytest.param("killed", ProcessError, "process 1 terminated with signal SIGKILL", marks=pytest.mark.slow),
+        pytest.param(
+            "killed",
+            ProcessError,
+            "process 1 terminated with signal SIGKILL",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_error_in_one_process_ends_both(jobs, how, error, message, monkeypatch):

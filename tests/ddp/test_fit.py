@@ -43,13 +43,18 @@ def test_as_many_processes_as_images(pool, jobs):
 
 
 def test_more_processes_than_images_are_refused(pool):
-    with pytest.raises(ConfigError, match="Expected at most 1 processes, one per image of a batch, but got 2"):
+    with pytest.raises(
+        ConfigError, match="Expected at most 1 processes, one per image of a batch, but got 2"
+    ):
         pool("fit", "em", 1)
 
 
-@pytest.mark.parametrize("kind", ["proposals", "proposals, few", "proposals, then pixels", "clusters"])
+@pytest.mark.parametrize(
+    "kind", ["proposals", "proposals, few", "proposals, then pixels", "clusters"]
+)
 def test_the_same_prototypes_from_proposals(pool, jobs, kind):
-    alone = jobs.fit(None, kind, 21)  # more images than two processes read before they exchange them
+    # more images than two processes read before they exchange them
+    alone = jobs.fit(None, kind, 21)
     both = pool("fit", kind, 21)
     for found in both:
         assert_same(found["result"], alone["result"])

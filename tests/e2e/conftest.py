@@ -1,4 +1,6 @@
-"""The program as a user starts it: another process, with one thread so that runs can be compared."""
+"""The program as a user starts it: another process, with one thread so that runs can be
+compared.
+"""
 
 import os
 import signal
@@ -11,13 +13,20 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def obey_interrupts():
-    """Shells let the commands that they run in the background ignore Ctrl-C, and children inherit that."""
+    """Shells let the commands that they run in the background ignore Ctrl-C, and children inherit
+    that.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command(*arguments):
     """The command line; bytes stand for file names that are no text."""
-    return [sys.executable, "-m", "primaps", *(item if isinstance(item, bytes) else str(item) for item in arguments)]
+    return [
+        sys.executable,
+        "-m",
+        "primaps",
+        *(item if isinstance(item, bytes) else str(item) for item in arguments),
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +34,14 @@ def primaps():
     """Runs a command to its end."""
 
     def run(*arguments, cwd=None):
-        return subprocess.run(command(*arguments), env=ENVIRONMENT, cwd=cwd, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command(*arguments),
+            env=ENVIRONMENT,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     return run
 

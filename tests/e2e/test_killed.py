@@ -1,4 +1,6 @@
-"""Killed at a random moment of every stage and started again: as if nothing had happened, and nothing is done twice."""
+"""Killed at a random moment of every stage and started again: as if nothing had happened, and
+nothing is done twice.
+"""
 
 import os
 import random
@@ -35,7 +37,8 @@ def last_label_map(out):
     return len(list((out / "labels").rglob("*.png"))) == NUM_IMAGES
 
 
-# How to tell from outside that a stage has begun, and for how many seconds it lasts at the very least.
+# How to tell from outside that a stage has begun, and for how many seconds it lasts at the very
+# least.
 STAGES = {
     "proposals": (first_proposal, 0.2),
     "fit": (unfinished_fit, 0.05),
@@ -66,19 +69,32 @@ def undisturbed(photos, primaps):
 
 def contents(out):
     """Every byte that a resumed run has to reproduce."""
-    kept = [*(out / "proposals").rglob("*.png"), *(out / "labels").rglob("*.png"), out / "model" / "prototypes.safetensors"]
+    kept = [
+        *(out / "proposals").rglob("*.png"),
+        *(out / "labels").rglob("*.png"),
+        out / "model" / "prototypes.safetensors",
+    ]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in kept}
 
 
 def finished_files(out):
-    """PNG files of images that are done, with the time of writing: their stage need not, and must not, touch them again."""
-    stored = {path.relative_to(out / "store").with_suffix("") for path in (out / "store").rglob("*.safetensors")}
+    """PNG files of images that are done, with the time of writing: their stage need not, and must
+    not, touch them again.
+    """
+    stored = {
+        path.relative_to(out / "store").with_suffix("")
+        for path in (out / "store").rglob("*.safetensors")
+    }
     proposals = {out / "proposals" / f"{name}.png" for name in stored}  # the store is written last
-    return {path: path.stat().st_mtime_ns for path in [*proposals, *(out / "labels").rglob("*.png")]}
+    return {
+        path: path.stat().st_mtime_ns for path in [*proposals, *(out / "labels").rglob("*.png")]
+    }
 
 
 def kill_within(stage, process, out, generator):
-    """Kill a process at a random moment after a stage began; returns a description of the moment."""
+    """Kill a process at a random moment after a stage began; returns a description of the
+    moment.
+    """
     begun, longest = STAGES[stage]
     end = time.monotonic() + 180
     while not begun(out):
@@ -95,7 +111,9 @@ def kill_within(stage, process, out, generator):
 
 
 @pytest.mark.slow
-def test_killed_in_every_stage_and_started_again(photos, undisturbed, start_primaps, primaps, tmp_path):
+def test_killed_in_every_stage_and_started_again(
+    photos, undisturbed, start_primaps, primaps, tmp_path
+):
     out = tmp_path / "run"
     arguments = ("segment", photos, "--out", out, *OPTIONS)
     generator = random.Random(SEED)
@@ -105,7 +123,11 @@ def test_killed_in_every_stage_and_started_again(photos, undisturbed, start_prim
         now = finished_files(out)
         assert now, moments
         assert {path: now.get(path) for path in finished} == finished, moments
-        assert [path for path in now if path.read_bytes() != undisturbed[path.relative_to(out).as_posix()]] == [], moments
+        assert [
+            path
+            for path in now
+            if path.read_bytes() != undisturbed[path.relative_to(out).as_posix()]
+        ] == [], moments
         finished |= now
 
     result = primaps(*arguments)

@@ -28,7 +28,9 @@ def photos(tmp_path_factory):
 
 
 def contents(out):
-    return {name: (out / name).read_bytes() for name in ("head.safetensors", "head.json", "losses.json")}
+    return {
+        name: (out / name).read_bytes() for name in ("head.safetensors", "head.json", "losses.json")
+    }
 
 
 def kill_after(process, wanted, longest, generator):
@@ -42,7 +44,9 @@ def kill_after(process, wanted, longest, generator):
     time.sleep(delay)
     process.kill()
     process.wait()
-    assert process.returncode == -signal.SIGKILL, f"seed {SEED}: it had ended by itself after {delay:.3f} s"
+    assert process.returncode == -signal.SIGKILL, (
+        f"seed {SEED}: it had ended by itself after {delay:.3f} s"
+    )
 
 
 @pytest.mark.slow
@@ -53,8 +57,15 @@ def test_killed_while_cutting_and_while_training(photos, primaps, start_primaps,
     result = primaps(*command("undisturbed"))
     assert result.returncode == 0, result.stderr
     generator, out = random.Random(SEED), tmp_path / "killed"
-    kill_after(start_primaps(*command("killed")), lambda: any((out / "crops").glob("*.safetensors")), 0.2, generator)
-    kill_after(start_primaps(*command("killed")), (out / "checkpoint.safetensors").exists, 0.5, generator)
+    kill_after(
+        start_primaps(*command("killed")),
+        lambda: any((out / "crops").glob("*.safetensors")),
+        0.2,
+        generator,
+    )
+    kill_after(
+        start_primaps(*command("killed")), (out / "checkpoint.safetensors").exists, 0.5, generator
+    )
     assert not (out / "head.json").exists()
     result = primaps(*command("killed"))
     assert result.returncode == 0, result.stderr

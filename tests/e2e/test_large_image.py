@@ -28,7 +28,9 @@ def peak_memory(*arguments):
     """Exit code, standard error and the largest resident memory in bytes of a command."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "primaps", *map(str, arguments)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         errors = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -36,8 +38,12 @@ def peak_memory(*arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the memory of a process is measured on Unix only")
-@pytest.mark.parametrize(("name", "options"), [("large.jpg", ()), ("large.png", ("--preset", "fast", "--crf"))])
+@pytest.mark.skipif(
+    not hasattr(os, "wait4"), reason="the memory of a process is measured on Unix only"
+)
+@pytest.mark.parametrize(
+    ("name", "options"), [("large.jpg", ()), ("large.png", ("--preset", "fast", "--crf"))]
+)
 def test_108_megapixels_in_less_than_2_gb(name, options, tmp_path):
     photo, out = tmp_path / name, tmp_path / "run"
     save_large(photo, alpha=name.endswith(".png"))

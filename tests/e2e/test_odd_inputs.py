@@ -1,4 +1,6 @@
-"""What real folders and real users bring: odd files, bad files, wrong commands. Nothing may end in a traceback."""
+"""What real folders and real users bring: odd files, bad files, wrong commands. Nothing may end in
+a traceback.
+"""
 
 import json
 import os
@@ -43,7 +45,7 @@ def copy_of(photograph, *paths):
         Image.fromarray(photograph).save(path)
 
 
-# ---- odd inputs are segmented ----------------------------------------------------------------------------------------------
+# ---- odd inputs are segmented --------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -75,16 +77,35 @@ def test_odd_images_all_get_their_outputs(odd_images, primaps, tmp_path):
 
 
 def test_several_roots_are_told_apart_by_their_folders_names(photograph, tmp_path):
-    copy_of(photograph, tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", tmp_path / "b" / "deep" / "x.png")
-    result = in_process("proposals", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "run", "--size", 64)
+    copy_of(
+        photograph,
+        tmp_path / "a" / "x.png",
+        tmp_path / "b" / "x.png",
+        tmp_path / "b" / "deep" / "x.png",
+    )
+    result = in_process(
+        "proposals", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "run", "--size", 64
+    )
     assert result.exit_code == 0, words(result)
-    assert pngs(tmp_path / "run" / "proposals") == {"a/x.png.png", "b/x.png.png", "b/deep/x.png.png"}
+    assert pngs(tmp_path / "run" / "proposals") == {
+        "a/x.png.png",
+        "b/x.png.png",
+        "b/deep/x.png.png",
+    }
 
 
 def test_patterns_are_relative_to_the_part_without_wildcards(photograph, tmp_path):
     root = tmp_path / "in"
-    copy_of(photograph, root / "2023" / "x.png", root / "2024" / "x.png", root / "2024" / "y.jpg", root / "other" / "x.png")
-    result = in_process("proposals", root / "20*" / "*.png", "--out", tmp_path / "run", "--size", 64)
+    copy_of(
+        photograph,
+        root / "2023" / "x.png",
+        root / "2024" / "x.png",
+        root / "2024" / "y.jpg",
+        root / "other" / "x.png",
+    )
+    result = in_process(
+        "proposals", root / "20*" / "*.png", "--out", tmp_path / "run", "--size", 64
+    )
     assert result.exit_code == 0, words(result)
     assert pngs(tmp_path / "run" / "proposals") == {"2023/x.png.png", "2024/x.png.png"}
 
@@ -94,12 +115,22 @@ def test_the_same_images_given_in_many_ways_are_done_once(photographs, tmp_path,
     many = ("photos", "./photos/", photographs, "photos/p0.png", "photos/*.png", "photos/../photos")
     result = in_process("proposals", *many, "--out", "run", "--size", 64)
     assert result.exit_code == 0, words(result)
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "proposals").rglob("*.png")}
-    assert pngs(tmp_path / "run" / "proposals") == {"p0.png.png", "p1.png.png", "p2.png.png", "p3.png.png", "more/p4.png.png"}
+    before = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "proposals").rglob("*.png")
+    }
+    assert pngs(tmp_path / "run" / "proposals") == {
+        "p0.png.png",
+        "p1.png.png",
+        "p2.png.png",
+        "p3.png.png",
+        "more/p4.png.png",
+    }
 
     monkeypatch.chdir(photographs)
     assert in_process("proposals", ".", "--out", tmp_path / "run", "--size", 64).exit_code == 0
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "proposals").rglob("*.png")} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "proposals").rglob("*.png")
+    } == before
 
 
 def test_the_run_folder_may_lie_inside_the_images(photographs):
@@ -111,7 +142,7 @@ def test_the_run_folder_may_lie_inside_the_images(photographs):
     assert json.loads((out / "run.json").read_text())["counts"]["images"] == 5
 
 
-# ---- bad inputs are listed, and their neighbours done ----------------------------------------------------------------------
+# ---- bad inputs are listed, and their neighbours done --------------------------------------------
 
 REASONS = {
     "empty.jpg": "is empty",
@@ -126,7 +157,9 @@ REASONS = {
 
 
 def add_unnameable(folder):
-    """Good images that no output can be named after: the name is no UTF-8, or as long as the system allows."""
+    """Good images that no output can be named after: the name is no UTF-8, or as long as the system
+    allows.
+    """
     (folder / f"{'x' * 251}.png").hardlink_to(folder / "good.png")
     try:
         os.link(folder / "good.png", os.fsencode(folder) + b"/caf\xe9.png")
@@ -135,12 +168,16 @@ def add_unnameable(folder):
     return {f"{'x' * 251}.png": "at most 243 bytes", "caf\\xe9.png": "UTF-8"}
 
 
-def test_bad_images_are_listed_once_and_their_neighbours_done(bad_images, photograph, primaps, tmp_path):
+def test_bad_images_are_listed_once_and_their_neighbours_done(
+    bad_images, photograph, primaps, tmp_path
+):
     root, out = bad_images["empty_jpg"].parent, tmp_path / "run"
     copy_of(photograph, root / "good.png", root / "sub" / "good.png")
     reasons = REASONS | add_unnameable(root)
 
-    result = primaps("segment", root, os.fsencode(root) + b"/caf\xe9.png", "--out", out, *FAST, "--classes", 3)
+    result = primaps(
+        "segment", root, os.fsencode(root) + b"/caf\xe9.png", "--out", out, *FAST, "--classes", 3
+    )
 
     assert result.returncode == 3, words(result)
     assert "Traceback" not in words(result)
@@ -159,7 +196,9 @@ def test_an_image_that_vanishes_after_it_was_found(photographs, tmp_path, textur
     run = pipeline.open_run([photographs], tmp_path / "run", texture, small_config)
     (photographs / "p1.png").unlink()
     pipeline.proposals(run)
-    assert [(Path(failure.path).name, failure.stage) for failure in run.failures] == [("p1.png", "read")]
+    assert [(Path(failure.path).name, failure.stage) for failure in run.failures] == [
+        ("p1.png", "read")
+    ]
     assert len(pngs(tmp_path / "run" / "proposals")) == 4
 
 
@@ -172,7 +211,7 @@ def test_only_bad_images(bad_images, primaps, tmp_path):
     assert [line["path"] for line in failures(tmp_path / "run")] == [str(path) for path in bad]
 
 
-# ---- wrong commands --------------------------------------------------------------------------------------------------------
+# ---- wrong commands ------------------------------------------------------------------------------
 
 
 def assert_refused(result, code, *parts):
@@ -188,7 +227,12 @@ def assert_refused(result, code, *parts):
 def test_nothing_to_do(primaps, tmp_path):
     (tmp_path / "empty").mkdir()
     out = tmp_path / "run"
-    assert_refused(primaps("segment", tmp_path / "empty", "--out", out), 1, "Expected images", "There are no files there")
+    assert_refused(
+        primaps("segment", tmp_path / "empty", "--out", out),
+        1,
+        "Expected images",
+        "There are no files there",
+    )
     result = in_process("segment", tmp_path / "missing", "--out", out)
     assert result.exit_code == 2
     assert "found nothing at" in words(result)
@@ -197,17 +241,44 @@ def test_nothing_to_do(primaps, tmp_path):
 
 def test_settings_that_do_not_exist(photographs, primaps, tmp_path):
     out = tmp_path / "run"
-    assert_refused(primaps("segment", photographs, "--out", out, "--classes", 0), 2, "between 2 and 254", "got 0")
-    assert_refused(primaps("segment", photographs, "--out", out, "--backbone", "dinov2_vit14"), 2, "Did you mean 'dinov2_vit")
+    assert_refused(
+        primaps("segment", photographs, "--out", out, "--classes", 0),
+        2,
+        "between 2 and 254",
+        "got 0",
+    )
+    assert_refused(
+        primaps("segment", photographs, "--out", out, "--backbone", "dinov2_vit14"),
+        2,
+        "Did you mean 'dinov2_vit",
+    )
     assert not out.exists()
 
 
 def test_weights_of_another_model_and_damaged_weights(photographs, primaps, tmp_path):
     out, weights = tmp_path / "run", tmp_path / "tiny.safetensors"
-    tensors = {"patch_embed.proj.weight": torch.zeros(192, 3, 16, 16), "cls_token": torch.zeros(1, 1, 192)}
+    tensors = {
+        "patch_embed.proj.weight": torch.zeros(192, 3, 16, 16),
+        "cls_token": torch.zeros(1, 1, 192),
+    }
     save_file({**tensors, "blocks.0.norm1.weight": torch.ones(192)}, weights)
-    arguments = ("segment", photographs, "--out", out, "--backbone", "dino_vits8", "--weights", weights)
-    assert_refused(primaps(*arguments), 2, "weights of 'dino_vits8'", "missing keys", "dimension 192, patch size 16")
+    arguments = (
+        "segment",
+        photographs,
+        "--out",
+        out,
+        "--backbone",
+        "dino_vits8",
+        "--weights",
+        weights,
+    )
+    assert_refused(
+        primaps(*arguments),
+        2,
+        "weights of 'dino_vits8'",
+        "missing keys",
+        "dimension 192, patch size 16",
+    )
     weights.write_bytes(weights.read_bytes()[:-1000])
     result = in_process(*arguments)
     assert result.exit_code == 2
@@ -217,7 +288,12 @@ def test_weights_of_another_model_and_damaged_weights(photographs, primaps, tmp_
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [("photos/p0.png", "is a file"), ("photos/p0.png/run", "is something else"), ("x" * 300, "too long")]
+    ("given", "message"),
+    [
+        ("photos/p0.png", "is a file"),
+        ("photos/p0.png/run", "is something else"),
+        ("x" * 300, "too long"),
+    ],
 )
 def test_out_that_cannot_be_a_folder(given, message, photographs, monkeypatch):
     monkeypatch.chdir(photographs.parent)
@@ -235,12 +311,14 @@ def test_inputs_that_cannot_be_a_path(tmp_path):
 
 
 def test_an_out_that_is_not_utf8(photographs, tmp_path):
-    result = in_process("segment", photographs, "--out", os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"), *FAST)
+    result = in_process(
+        "segment", photographs, "--out", os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"), *FAST
+    )
     assert result.exit_code == 2
     assert "UTF-8" in words(result)
 
 
-# ---- at work ---------------------------------------------------------------------------------------------------------------
+# ---- at work -------------------------------------------------------------------------------------
 
 
 def wait_for(path, process, seconds=120):
@@ -252,7 +330,9 @@ def wait_for(path, process, seconds=120):
 
 
 @pytest.mark.slow
-def test_interrupted_while_another_command_waits_outside(photographs, start_primaps, primaps, tmp_path):
+def test_interrupted_while_another_command_waits_outside(
+    photographs, start_primaps, primaps, tmp_path
+):
     out = tmp_path / "run"
     arguments = ("segment", photographs, "--out", out, "--size", 64, "--classes", 3)
     process = start_primaps(*arguments)
@@ -269,7 +349,7 @@ def test_interrupted_while_another_command_waits_outside(photographs, start_prim
     assert not list(out.rglob("*.primaps-tmp"))
 
 
-# ---- a run folder that was tampered with -----------------------------------------------------------------------------------
+# ---- a run folder that was tampered with ---------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +366,11 @@ def finished(tmp_path_factory):
 
 
 def contents(out):
-    kept = [*(out / "proposals").rglob("*.png"), *(out / "labels").rglob("*.png"), out / "model" / "prototypes.safetensors"]
+    kept = [
+        *(out / "proposals").rglob("*.png"),
+        *(out / "labels").rglob("*.png"),
+        out / "model" / "prototypes.safetensors",
+    ]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in kept}
 
 

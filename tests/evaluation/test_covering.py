@@ -41,7 +41,12 @@ def _by_flood_fill(labels):
             inside = 0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]
             if inside and result[row, column] < 0 and labels[row, column] == labels[start]:
                 result[row, column] = count
-                waiting += [(row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)]
+                waiting += [
+                    (row + 1, column),
+                    (row - 1, column),
+                    (row, column + 1),
+                    (row, column - 1),
+                ]
         count += 1
     return result
 
@@ -71,13 +76,19 @@ def test_by_hand():
 
 
 def test_annotators_count_alike():
-    segmentation, fine, coarse = np.array([[0, 0, 1, 1]]), np.array([[0, 1, 2, 3]]), np.array([[0, 0, 1, 1]])
+    segmentation, fine, coarse = (
+        np.array([[0, 0, 1, 1]]),
+        np.array([[0, 1, 2, 3]]),
+        np.array([[0, 0, 1, 1]]),
+    )
     assert covering(segmentation, [fine]) == pytest.approx(0.5)
     assert covering(segmentation, [fine, coarse, coarse]) == pytest.approx((0.5 + 1 + 1) / 3)
 
 
 @settings(deadline=None)
-@given(arrays(np.int16, st.tuples(st.integers(1, 6), st.integers(1, 7)), elements=st.integers(-1, 2)))
+@given(
+    arrays(np.int16, st.tuples(st.integers(1, 6), st.integers(1, 7)), elements=st.integers(-1, 2))
+)
 def test_components_against_flood_fill(labels):
     components, reference = connected_segments(labels), _by_flood_fill(labels)
     assert components.dtype == np.int32
@@ -92,14 +103,23 @@ def test_pixels_that_touch_at_a_corner_are_apart():
 
 @pytest.mark.parametrize("unassigned", [0, 255, -1])
 def test_unassigned_pixels_are_split_like_all_others(unassigned):
-    labels = np.array([[unassigned, 3, unassigned], [unassigned, 3, unassigned], [unassigned, 3, 3]])
+    labels = np.array(
+        [[unassigned, 3, unassigned], [unassigned, 3, unassigned], [unassigned, 3, 3]]
+    )
     components = connected_segments(labels)
     assert len(np.unique(components)) == 3
     assert components[0, 0] != components[0, 2]
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros(4, int), np.zeros((0, 3), int), np.zeros((2, 2)), np.zeros((2, 2), bool), np.zeros((2, 2, 1), int)]
+    "array",
+    [
+        np.zeros(4, int),
+        np.zeros((0, 3), int),
+        np.zeros((2, 2)),
+        np.zeros((2, 2), bool),
+        np.zeros((2, 2, 1), int),
+    ],
 )
 def test_no_label_maps(array):
     with pytest.raises(ConfigError, match=r"non-empty \(H, W\) array of integer ids"):

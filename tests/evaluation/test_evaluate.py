@@ -22,7 +22,9 @@ def _pairs(seed, num_clusters=4, images=3, num_classes=4):
     for index in range(images):
         shape = (8 + index, 11)
         truth = rng.integers(0, num_classes, shape)
-        label_map = np.where(rng.random(shape) < 0.5, truth % num_clusters, rng.integers(0, num_clusters, shape))
+        label_map = np.where(
+            rng.random(shape) < 0.5, truth % num_clusters, rng.integers(0, num_clusters, shape)
+        )
         truth[rng.random(shape) < 0.1] = IGNORE_INDEX
         pairs.append((label_map, truth))
     return pairs
@@ -33,7 +35,12 @@ def _plain(pairs, num_clusters, num_classes):
     predicted = np.concatenate([label_map.ravel() for label_map, _ in pairs])
     truth = np.concatenate([truth.ravel() for _, truth in pairs])
     predicted, truth = predicted[truth != IGNORE_INDEX], truth[truth != IGNORE_INDEX]
-    hits = np.array([[((predicted == k) & (truth == c)).sum() for c in range(num_classes)] for k in range(num_clusters)])
+    hits = np.array(
+        [
+            [((predicted == k) & (truth == c)).sum() for c in range(num_classes)]
+            for k in range(num_clusters)
+        ]
+    )
     clusters, classes = linear_sum_assignment(-hits)
     mapping = hits.argmax(axis=1)
     mapping[clusters] = classes
@@ -58,7 +65,9 @@ def test_against_an_independent_computation(seed, num_clusters):
     assert list(result.per_class_iou.values()) == pytest.approx(iou.tolist(), nan_ok=True)
     assert result.confusion.shape == (len(NAMES), num_clusters)
     assert result.confusion.dtype == np.int64
-    assert result.confusion.sum() == sum(np.count_nonzero(truth != IGNORE_INDEX) for _, truth in pairs)
+    assert result.confusion.sum() == sum(
+        np.count_nonzero(truth != IGNORE_INDEX) for _, truth in pairs
+    )
     assert result.assignment.cluster_to_class.shape == (num_clusters,)
     assert result.assignment.class_names == NAMES
     assert result.num_images == len(pairs)
@@ -69,9 +78,12 @@ def test_against_an_independent_computation(seed, num_clusters):
 def test_order_of_clusters_does_not_matter(seed, order):
     pairs = _pairs(seed)
     permuted = [(np.array(order)[label_map], truth) for label_map, truth in pairs]
-    first, second = (evaluate_label_maps(given_pairs, 4, NAMES) for given_pairs in (pairs, permuted))
+    first, second = (
+        evaluate_label_maps(given_pairs, 4, NAMES) for given_pairs in (pairs, permuted)
+    )
     assert second.accuracy == pytest.approx(first.accuracy)
-    if len(set(first.per_class_iou.values())) == 4 and first.accuracy > 0.5:  # no tie between assignments
+    # no tie between assignments
+    if len(set(first.per_class_iou.values())) == 4 and first.accuracy > 0.5:
         assert second.miou == pytest.approx(first.miou)
 
 
@@ -88,7 +100,10 @@ def test_permuted_truth_is_perfect(seed, order):
 @given(st.integers(0, 10**6), st.permutations(range(5)))
 def test_order_and_grouping_of_images_do_not_matter(seed, order):
     pairs = _pairs(seed, images=5)
-    merged = [(np.concatenate([p[i] for p in pairs]), np.concatenate([p[1 - i] for p in pairs])) for i in (0,)]
+    merged = [
+        (np.concatenate([p[i] for p in pairs]), np.concatenate([p[1 - i] for p in pairs]))
+        for i in (0,)
+    ]
     results = [evaluate_label_maps(p, 4, NAMES) for p in (pairs, [pairs[i] for i in order], merged)]
     assert results[0].miou == results[1].miou == results[2].miou
     assert results[0].accuracy == results[1].accuracy == results[2].accuracy
@@ -147,8 +162,13 @@ def test_predictions_are_not_kept():
 
 
 def test_size_mismatch_names_the_image_and_both_sizes():
-    pairs = [(np.zeros((2, 2), int), np.zeros((2, 2), int)), (np.zeros((2, 3), int), np.zeros((3, 2), int))]
-    with pytest.raises(DatasetError, match=r"image 1 has \(2, 3\) and \(3, 2\)\. Predict at the size of the truth"):
+    pairs = [
+        (np.zeros((2, 2), int), np.zeros((2, 2), int)),
+        (np.zeros((2, 3), int), np.zeros((3, 2), int)),
+    ]
+    with pytest.raises(
+        DatasetError, match=r"image 1 has \(2, 3\) and \(3, 2\)\. Predict at the size of the truth"
+    ):
         evaluate_label_maps(pairs, 2, NAMES)
 
 
@@ -156,7 +176,9 @@ def test_nothing_to_evaluate():
     with pytest.raises(DatasetError, match="one or more images to evaluate, but got none"):
         evaluate_label_maps([], 2, NAMES)
     ignored = np.full((2, 2), IGNORE_INDEX)
-    with pytest.raises(DatasetError, match="labelled pixels, but all pixels of the 1 images are unlabelled"):
+    with pytest.raises(
+        DatasetError, match="labelled pixels, but all pixels of the 1 images are unlabelled"
+    ):
         evaluate_label_maps([(ignored, ignored)], 2, NAMES)
 
 
@@ -167,7 +189,9 @@ def test_class_names_that_repeat_or_are_missing(names):
 
 
 def test_cluster_out_of_range():
-    with pytest.raises(ConfigError, match=r"Expected predicted clusters 0\.\.2, but got ids from 0 to 3"):
+    with pytest.raises(
+        ConfigError, match=r"Expected predicted clusters 0\.\.2, but got ids from 0 to 3"
+    ):
         evaluate_label_maps(_pairs(0, num_clusters=4), 3, NAMES)
 
 

@@ -20,7 +20,10 @@ def _by_trying_all(a: np.ndarray, b: np.ndarray) -> float:
     first, second = sorted((a, b), key=lambda labels: len(np.unique(labels)))
     masks = [[labels == value for value in np.unique(labels)] for labels in (first, second)]
     sums = [
-        sum((one & other).sum() / (one | other).sum() for one, other in zip(masks[0], others, strict=True))
+        sum(
+            (one & other).sum() / (one | other).sum()
+            for one, other in zip(masks[0], others, strict=True)
+        )
         for others in itertools.permutations(masks[1], len(masks[0]))
     ]
     return max(sums) / len(masks[1])
@@ -48,7 +51,9 @@ def test_surplus_labels_count_as_zero():
 
 @pytest.mark.parametrize(("a", "b"), [((2, 3), (3, 2)), ((0, 3), (0, 3))])
 def test_images_that_do_not_fit(a, b):
-    with pytest.raises(ConfigError, match=r"two label images of one size, not empty, but got shapes"):
+    with pytest.raises(
+        ConfigError, match=r"two label images of one size, not empty, but got shapes"
+    ):
         matched_iou(np.zeros(a, int), np.zeros(b, int))
 
 

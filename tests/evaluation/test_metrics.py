@@ -9,7 +9,9 @@ from primaps.errors import ConfigError, DatasetError
 from primaps.evaluation.metrics import accuracy, class_table, confusion, mean_iou, per_class_iou
 from primaps.types import IGNORE_INDEX
 
-sklearn_metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn (extra demo) is the reference")
+sklearn_metrics = pytest.importorskip(
+    "sklearn.metrics", reason="scikit-learn (extra demo) is the reference"
+)
 
 
 def _maps(seed, num_classes=5, num_clusters=7, size=400, ignored=0.2):
@@ -37,9 +39,15 @@ def test_scores_against_scikit_learn():
         truth, prediction = _maps(seed, 6, 6)
         kept = truth != IGNORE_INDEX
         table = confusion(truth, prediction, 6, 6)
-        assert np.array_equal(table, sklearn_metrics.confusion_matrix(truth[kept], prediction[kept], labels=range(6)))
-        assert accuracy(table) == pytest.approx(sklearn_metrics.accuracy_score(truth[kept], prediction[kept]))
-        jaccard = sklearn_metrics.jaccard_score(truth[kept], prediction[kept], labels=range(6), average=None, zero_division=0)
+        assert np.array_equal(
+            table, sklearn_metrics.confusion_matrix(truth[kept], prediction[kept], labels=range(6))
+        )
+        assert accuracy(table) == pytest.approx(
+            sklearn_metrics.accuracy_score(truth[kept], prediction[kept])
+        )
+        jaccard = sklearn_metrics.jaccard_score(
+            truth[kept], prediction[kept], labels=range(6), average=None, zero_division=0
+        )
         assert per_class_iou(table) == pytest.approx(jaccard)
         assert mean_iou(per_class_iou(table)) == pytest.approx(jaccard.mean())
 
@@ -48,7 +56,9 @@ def test_scores_against_scikit_learn():
 @given(st.integers(0, 10**6), st.integers(1, 399))
 def test_tables_of_batches_add_up(seed, cut):
     truth, prediction = _maps(seed)
-    parts = confusion(truth[:cut], prediction[:cut], 5, 7) + confusion(truth[cut:], prediction[cut:], 5, 7)
+    parts = confusion(truth[:cut], prediction[:cut], 5, 7) + confusion(
+        truth[cut:], prediction[cut:], 5, 7
+    )
     assert np.array_equal(parts, confusion(truth, prediction, 5, 7))
 
 
@@ -66,15 +76,26 @@ def test_prediction_of_ignored_pixels_does_not_matter():
 
 
 def test_unassigned_pixels_are_an_error_or_an_extra_column():
-    truth, prediction = np.array([0, 1, 1, IGNORE_INDEX]), np.array([0, IGNORE_INDEX, 1, IGNORE_INDEX])
-    with pytest.raises(ConfigError, match=r"unassigned pixels \(255\) are counted with unassigned_column=True"):
+    truth, prediction = (
+        np.array([0, 1, 1, IGNORE_INDEX]),
+        np.array([0, IGNORE_INDEX, 1, IGNORE_INDEX]),
+    )
+    with pytest.raises(
+        ConfigError, match=r"unassigned pixels \(255\) are counted with unassigned_column=True"
+    ):
         confusion(truth, prediction, 2, 2)
-    assert confusion(truth, prediction, 2, 2, unassigned_column=True).tolist() == [[1, 0, 0], [0, 1, 1]]
+    assert confusion(truth, prediction, 2, 2, unassigned_column=True).tolist() == [
+        [1, 0, 0],
+        [0, 1, 1],
+    ]
 
 
 @pytest.mark.parametrize("wrong", [2, -1, 254])
 def test_truth_out_of_range(wrong):
-    with pytest.raises(DatasetError, match=rf"Expected true classes 0\.\.1 or 255 \(unlabelled\), but got ids from .*{wrong}"):
+    with pytest.raises(
+        DatasetError,
+        match=rf"Expected true classes 0\.\.1 or 255 \(unlabelled\), but got ids from .*{wrong}",
+    ):
         confusion(np.array([0, wrong]), np.array([0, 0]), 2, 2)
 
 
@@ -86,14 +107,18 @@ def test_prediction_out_of_range(wrong, column):
 
 
 def test_more_ids_than_fit_below_the_ignore_index():
-    with pytest.raises(ConfigError, match="Expected at most 255 classes and clusters, but got 2 and 256"):
+    with pytest.raises(
+        ConfigError, match="Expected at most 255 classes and clusters, but got 2 and 256"
+    ):
         confusion(np.array([0]), np.array([0]), 2, 256)
 
 
 def test_arrays_that_do_not_fit():
     with pytest.raises(ConfigError, match=r"of one shape, but got \(2, 3\) and \(3, 2\)"):
         confusion(np.zeros((2, 3), int), np.zeros((3, 2), int), 1, 1)
-    with pytest.raises(ConfigError, match="Expected prediction to hold integer ids, but got float64"):
+    with pytest.raises(
+        ConfigError, match="Expected prediction to hold integer ids, but got float64"
+    ):
         confusion(np.zeros(2, int), np.zeros(2), 1, 1)
 
 
@@ -117,7 +142,8 @@ def test_nothing_labelled_scores_nan_without_a_warning():
 
 
 def test_class_table_by_hand():
-    table = np.array([[5, 1, 2, 9], [0, 7, 3, 4]])  # three clusters and a column of unassigned pixels
+    # three clusters and a column of unassigned pixels
+    table = np.array([[5, 1, 2, 9], [0, 7, 3, 4]])
     assert class_table(table, np.array([0, 1, 0])).tolist() == [[7, 1, 9], [3, 7, 4]]
     assert class_table(table, np.array([0, 1, IGNORE_INDEX])).tolist() == [[5, 1, 11], [0, 7, 7]]
     assert class_table(table[:, :3], np.array([1, 1, 0])).tolist() == [[2, 6, 0], [3, 7, 0]]
@@ -134,14 +160,18 @@ def test_class_table_keeps_row_sums_and_equals_relabelling_the_pixels(seed):
     lookup = np.full(256, IGNORE_INDEX)
     lookup[:7] = cluster_to_class
     assert np.array_equal(
-        class_table(table, cluster_to_class), confusion(truth, lookup[prediction], 5, 5, unassigned_column=True)
+        class_table(table, cluster_to_class),
+        confusion(truth, lookup[prediction], 5, 5, unassigned_column=True),
     )
     assert np.array_equal(class_table(table, cluster_to_class).sum(axis=1), table.sum(axis=1))
 
 
 @pytest.mark.parametrize("assignment", [[0], [0, 1, 0, 1, 0], [[0, 1, 0]], [0, 1, 2], [0, 1, -1]])
 def test_assignments_that_do_not_fit(assignment):
-    with pytest.raises(ConfigError, match=r"Expected (an assignment of 4 or 3 clusters|clusters to stand for classes)"):
+    with pytest.raises(
+        ConfigError,
+        match=r"Expected (an assignment of 4 or 3 clusters|clusters to stand for classes)",
+    ):
         class_table(np.ones((2, 4), dtype=np.int64), np.array(assignment))
 
 

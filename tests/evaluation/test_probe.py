@@ -47,7 +47,10 @@ def test_the_bias_is_needed_and_fitted():
 
 def test_is_a_convolution_trained_by_adam():
     tokens, labels = clouds()
-    batches = [(tokens[part], labels[part]) for part in (slice(0, 100), slice(100, 350), slice(350, 351), slice(0, 600))]
+    batches = [
+        (tokens[part], labels[part])
+        for part in (slice(0, 100), slice(100, 350), slice(350, 351), slice(0, 600))
+    ]
     start = initial_probe(5, 3, torch.Generator().manual_seed(7))
     untouched = LinearProbe(start.weight.clone(), start.bias.clone())
     convolution = nn.Conv2d(5, 3, 1)
@@ -108,7 +111,9 @@ def test_half_precision_tokens_are_widened():
 
 def test_the_label_of_a_token_is_the_one_at_the_centre_of_its_cell():
     labels = np.arange(16 * 24).reshape(16, 24).astype(np.uint8)
-    assert token_labels(labels, (2, 3)).tolist() == [[labels[r, c] for c in (4, 12, 20)] for r in (4, 12)]
+    assert token_labels(labels, (2, 3)).tolist() == [
+        [labels[r, c] for c in (4, 12, 20)] for r in (4, 12)
+    ]
     assert token_labels(labels, (16, 24)).tolist() == labels.tolist()
     assert token_labels(np.array([[1, 2, 3]]), (1, 1)).tolist() == [[2]]
     # cells of 7 / 3 pixels: centres at 1.17, 3.5, 5.83
@@ -125,7 +130,11 @@ def test_a_grid_finer_than_the_labels(grid):
     ("change", "error", "message"),
     [
         ({"tokens": torch.zeros(4)}, ConfigError, r"tokens \(N, C\) and labels \(N,\)"),
-        ({"labels": torch.zeros(3, dtype=torch.int64)}, ConfigError, r"tokens \(N, C\) and labels \(N,\)"),
+        (
+            {"labels": torch.zeros(3, dtype=torch.int64)},
+            ConfigError,
+            r"tokens \(N, C\) and labels \(N,\)",
+        ),
         ({"tokens": torch.zeros(4, 2, dtype=torch.int64)}, ConfigError, "floating-point tokens"),
         ({"labels": torch.zeros(4)}, ConfigError, "integer class ids"),
         ({"tokens": torch.zeros(4, 0)}, ConfigError, "one or more channels"),
@@ -134,20 +143,36 @@ def test_a_grid_finer_than_the_labels(grid):
         ({"learning_rate": 0.0}, ConfigError, "learning_rate to be positive"),
         ({"learning_rate": float("nan")}, ConfigError, "learning_rate to be positive"),
         ({"labels": torch.full((4,), IGNORE_INDEX)}, DatasetError, "all 4 have the label 255"),
-        ({"labels": torch.full((4,), 2)}, DatasetError, r"classes 0..1, but got labels from 2 to 2"),
-        ({"labels": torch.full((4,), -1)}, DatasetError, r"classes 0..1, but got labels from -1 to -1"),
+        (
+            {"labels": torch.full((4,), 2)},
+            DatasetError,
+            r"classes 0..1, but got labels from 2 to 2",
+        ),
+        (
+            {"labels": torch.full((4,), -1)},
+            DatasetError,
+            r"classes 0..1, but got labels from -1 to -1",
+        ),
         ({"tokens": torch.full((4, 2), torch.inf)}, DatasetError, "features to be finite"),
     ],
 )
 def test_what_does_not_fit(change, error, message):
-    given = {"tokens": torch.zeros(4, 2), "labels": torch.zeros(4, dtype=torch.int64), "num_classes": 2, "steps": 2} | change
+    given = {
+        "tokens": torch.zeros(4, 2),
+        "labels": torch.zeros(4, dtype=torch.int64),
+        "num_classes": 2,
+        "steps": 2,
+    } | change
     with pytest.raises(error, match=message):
         fit_linear_probe(**given)
 
 
 @pytest.mark.parametrize(
     ("batches", "message"),
-    [([], "one or more batches"), ([(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))], "one is empty")],
+    [
+        ([], "one or more batches"),
+        ([(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))], "one is empty"),
+    ],
 )
 def test_streams_without_tokens(batches, message):
     with pytest.raises(DatasetError, match=message):

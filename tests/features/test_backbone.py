@@ -15,7 +15,9 @@ from primaps.types import FeatureExtractor
 
 
 def official_state(dim, patch, side, *, layer_scale=False, registers=0, depth=12, seed=0):
-    """Random weights in the official DINO / DINOv2 layout, every entry away from its usual initial value."""
+    """Random weights in the official DINO / DINOv2 layout, every entry away from its usual initial
+    value.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape, scale=0.05, centre=0.0):
@@ -35,35 +37,58 @@ def official_state(dim, patch, side, *, layer_scale=False, registers=0, depth=12
         state["register_tokens"] = draw(1, registers, dim, scale=0.5)
     for block in (f"blocks.{index}." for index in range(depth)):
         for name in ("norm1", "norm2"):
-            state |= {f"{block}{name}.weight": draw(dim, scale=0.2, centre=1.0), f"{block}{name}.bias": draw(dim)}
-        for name, rows, columns in (("attn.qkv", 3, 1), ("attn.proj", 1, 1), ("mlp.fc1", 4, 1), ("mlp.fc2", 1, 4)):
-            state |= {f"{block}{name}.weight": draw(rows * dim, columns * dim), f"{block}{name}.bias": draw(rows * dim)}
+            state |= {
+                f"{block}{name}.weight": draw(dim, scale=0.2, centre=1.0),
+                f"{block}{name}.bias": draw(dim),
+            }
+        for name, rows, columns in (
+            ("attn.qkv", 3, 1),
+            ("attn.proj", 1, 1),
+            ("mlp.fc1", 4, 1),
+            ("mlp.fc2", 1, 4),
+        ):
+            state |= {
+                f"{block}{name}.weight": draw(rows * dim, columns * dim),
+                f"{block}{name}.bias": draw(rows * dim),
+            }
         if layer_scale:
             state |= {f"{block}ls{i}.gamma": draw(dim, scale=0.2, centre=0.5) for i in (1, 2)}
     return state
 
 
 def hub_features(state, batch, heads):
-    """The official forward restated from the weights alone: patch tokens of the last block after the norm, NCHW."""
+    """The official forward restated from the weights alone: patch tokens of the last block after
+    the norm, NCHW.
+    """
     dim, patch = state["norm.weight"].shape[0], state["patch_embed.proj.weight"].shape[-1]
     height, width = batch.shape[2] // patch, batch.shape[3] // patch
-    x = F.conv2d(batch, state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], stride=patch)
-    x = torch.cat([state["cls_token"], x.flatten(2).transpose(1, 2)], dim=1) + hub_position(state, height, width)
+    x = F.conv2d(
+        batch, state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], stride=patch
+    )
+    x = torch.cat([state["cls_token"], x.flatten(2).transpose(1, 2)], dim=1) + hub_position(
+        state, height, width
+    )
     if "register_tokens" in state:
         x = torch.cat([x[:, :1], state["register_tokens"], x[:, 1:]], dim=1)
     depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
     for index in range(depth):
         weights = {
-            key.removeprefix(f"blocks.{index}."): value for key, value in state.items() if key.startswith(f"blocks.{index}.")
+            key.removeprefix(f"blocks.{index}."): value
+            for key, value in state.items()
+            if key.startswith(f"blocks.{index}.")
         }
         y = F.layer_norm(x, (dim,), weights["norm1.weight"], weights["norm1.bias"], eps=1e-6)
         q, k, v = (
-            F.linear(y, weights["attn.qkv.weight"], weights["attn.qkv.bias"])[0].reshape(-1, 3, heads, dim // heads).unbind(1)
+            F.linear(y, weights["attn.qkv.weight"], weights["attn.qkv.bias"])[0]
+            .reshape(-1, 3, heads, dim // heads)
+            .unbind(1)
         )
         q, k, v = (part.transpose(0, 1) for part in (q, k, v))
         attention = (q @ k.transpose(1, 2) / math.sqrt(dim // heads)).softmax(-1)
         y = (attention @ v).transpose(0, 1).reshape(1, -1, dim)
-        x = x + weights.get("ls1.gamma", 1.0) * F.linear(y, weights["attn.proj.weight"], weights["attn.proj.bias"])
+        x = x + weights.get("ls1.gamma", 1.0) * F.linear(
+            y, weights["attn.proj.weight"], weights["attn.proj.bias"]
+        )
         y = F.layer_norm(x, (dim,), weights["norm2.weight"], weights["norm2.bias"], eps=1e-6)
         y = F.linear(
             F.gelu(F.linear(y, weights["mlp.fc1.weight"], weights["mlp.fc1.bias"])),
@@ -84,7 +109,9 @@ def hub_position(state, height, width):
     if "register_tokens" in state:
         image = F.interpolate(image, size=(height, width), mode="bicubic", antialias=True)
     else:
-        image = F.interpolate(image, scale_factor=((height + 0.1) / side, (width + 0.1) / side), mode="bicubic")
+        image = F.interpolate(
+            image, scale_factor=((height + 0.1) / side, (width + 0.1) / side), mode="bicubic"
+        )
     return torch.cat([cls, image.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
 
 
@@ -137,7 +164,11 @@ def test_features_equal_the_hub_code(models, name, height, width):
     features = backbone.forward(batch)
     with torch.no_grad():
         expected = hub_features(state, batch, heads=6)
-    assert features.shape == expected.shape == (1, 384, height // backbone.patch_size, width // backbone.patch_size)
+    assert (
+        features.shape
+        == expected.shape
+        == (1, 384, height // backbone.patch_size, width // backbone.patch_size)
+    )
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -146,7 +177,9 @@ def test_resampling_matters_in_these_tests(models):
     _, _, backbone = models("dino_vits8")
     batch = random_batch(160, 240)
     with torch.no_grad():
-        other = backbone.model.forward_intermediates(batch, indices=1, norm=True, intermediates_only=True)[0]
+        other = backbone.model.forward_intermediates(
+            batch, indices=1, norm=True, intermediates_only=True
+        )[0]
     assert F.cosine_similarity(backbone.forward(batch), other).mean() < 0.999
 
 
@@ -165,17 +198,27 @@ def test_batches_equal_single_images(models):
 
 
 def layouts(state, folder):
-    """The same weights as a DINO training checkpoint, a plain prefixed one, and in timm's layout."""
-    head = {"module.head.mlp.0.weight": torch.ones(2, 2), "module.head.last_layer.weight_g": torch.ones(2, 1)}
+    """The same weights as a DINO training checkpoint, a plain prefixed one, and in timm's
+    layout.
+    """
+    head = {
+        "module.head.mlp.0.weight": torch.ones(2, 2),
+        "module.head.last_layer.weight_g": torch.ones(2, 1),
+    }
     prefixed = {f"module.backbone.{key}": value for key, value in state.items()}
-    torch.save({"teacher": prefixed | head, "student": {"x": torch.ones(1)}, "epoch": 1}, folder / "full.pth")
+    torch.save(
+        {"teacher": prefixed | head, "student": {"x": torch.ones(1)}, "epoch": 1},
+        folder / "full.pth",
+    )
     torch.save({f"backbone.{key}": value for key, value in state.items()}, folder / "prefixed.pt")
     timm_state = {key: value for key, value in state.items() if key != "mask_token"}
     if "register_tokens" in state:
         timm_state["reg_token"] = timm_state.pop("register_tokens")
         timm_state["cls_token"] = state["cls_token"] + state["pos_embed"][:, :1]
         timm_state["pos_embed"] = state["pos_embed"][:, 1:]
-    save_file({key: value.contiguous() for key, value in timm_state.items()}, folder / "timm.safetensors")
+    save_file(
+        {key: value.contiguous() for key, value in timm_state.items()}, folder / "timm.safetensors"
+    )
     return [folder / "full.pth", folder / "prefixed.pt", folder / "timm.safetensors"]
 
 
@@ -203,11 +246,18 @@ def test_dinov3_official_layout_equals_timm(tmp_path):
     official = {"mask_token": torch.zeros(1, 384), "rope_embed.periods": torch.ones(16)}
     for key, value in model.state_dict().items():
         if key.endswith("q_bias"):
-            bias = torch.cat([value, torch.zeros(384), model.state_dict()[key.replace("q_bias", "v_bias")]])
-            official |= {key.replace("q_bias", "qkv.bias"): bias, key.replace("q_bias", "qkv.bias_mask"): torch.ones(1152)}
+            bias = torch.cat(
+                [value, torch.zeros(384), model.state_dict()[key.replace("q_bias", "v_bias")]]
+            )
+            official |= {
+                key.replace("q_bias", "qkv.bias"): bias,
+                key.replace("q_bias", "qkv.bias_mask"): torch.ones(1152),
+            }
         elif not key.endswith(("v_bias", "k_bias")):
             official[
-                key.replace("reg_token", "storage_tokens").replace("gamma_1", "ls1.gamma").replace("gamma_2", "ls2.gamma")
+                key.replace("reg_token", "storage_tokens")
+                .replace("gamma_1", "ls1.gamma")
+                .replace("gamma_2", "ls2.gamma")
             ] = value
     torch.save(official, tmp_path / "dinov3.pth")
     backbone = load_backbone("dinov3_vits16", weights=tmp_path / "dinov3.pth", device="cpu")
@@ -220,7 +270,12 @@ def test_dinov3_official_layout_equals_timm(tmp_path):
 def test_description_and_attributes(models):
     _, path, backbone = models("dino_vits8")
     assert isinstance(backbone, FeatureExtractor)
-    assert (backbone.name, backbone.dim, backbone.patch_size, backbone.threshold) == ("dino_vits8", 384, 8, 0.4)
+    assert (backbone.name, backbone.dim, backbone.patch_size, backbone.threshold) == (
+        "dino_vits8",
+        384,
+        8,
+        0.4,
+    )
     assert backbone.device == torch.device("cpu")
     described = backbone.describe()
     assert described["implementation"] == "timm"
@@ -258,7 +313,9 @@ def test_frozen_for_good(models):
 
 def test_file_of_another_model_is_named(models):
     _, path, _ = models("dino_vits16")
-    with pytest.raises(BackboneError, match=r"weights of 'dino_vits8', but got 2 other shapes .*: dino_vits16\.") as caught:
+    with pytest.raises(
+        BackboneError, match=r"weights of 'dino_vits8', but got 2 other shapes .*: dino_vits16\."
+    ) as caught:
         load_backbone("dino_vits8", weights=path, device="cpu")
     assert "pos_embed (1, 197, 384) instead of (1, 785, 384)" in str(caught.value)
     with pytest.raises(BackboneError, match=r"missing keys \(reg_token"):
@@ -276,13 +333,21 @@ def test_without_network_the_message_names_the_file(monkeypatch):
     with pytest.raises(BackboneError) as caught:
         load_backbone("dinov2_vitb14_reg", device="cpu")
     assert "the download failed (OSError: no route to host)" in str(caught.value)
-    assert "dinov2_vitb14_reg4_pretrain.pth from https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/" in str(caught.value)
+    assert (
+        "dinov2_vitb14_reg4_pretrain.pth from https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/"
+        in str(caught.value)
+    )
     assert "--weights FILE" in str(caught.value)
-    with pytest.raises(BackboneError, match=r"Fetch https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"):
+    with pytest.raises(
+        BackboneError,
+        match=r"Fetch https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors",
+    ):
         load_backbone("timm:resnet18", device="cpu")
 
 
-@pytest.mark.parametrize(("known", "proxies"), [(True, {}), (False, {}), (False, {"https": "http://proxy"})])
+@pytest.mark.parametrize(
+    ("known", "proxies"), [(True, {}), (False, {}), (False, {"https": "http://proxy"})]
+)
 def test_a_hub_whose_name_is_unknown_is_not_asked(monkeypatch, known, proxies):
     import huggingface_hub
 
@@ -301,14 +366,20 @@ def test_a_hub_whose_name_is_unknown_is_not_asked(monkeypatch, known, proxies):
     monkeypatch.setattr(module, "getproxies", lambda: proxies)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    with pytest.raises(BackboneError, match="not in the cache" if known or proxies else "there is no network"):
+    with pytest.raises(
+        BackboneError, match="not in the cache" if known or proxies else "there is no network"
+    ):
         load_backbone("dino_vits8", device="cpu")
     assert asked == [not known and not proxies]
 
 
 def test_the_300_epoch_model_comes_from_a_file_only(models):
     with pytest.raises(
-        BackboneError, match=r"no hub carries them. Fetch dino_deitsmall8_300ep_pretrain.pth from https://\S+ and give"
+        BackboneError,
+        match=(
+            r"no hub carries them. Fetch dino_deitsmall8_300ep_pretrain.pth from https://\S+ and"
+            r" give"
+        ),
     ):
         load_backbone("dino_vits8_300ep", device="cpu")
     _, path, other = models("dino_vits8")
@@ -329,7 +400,9 @@ def test_hub_file_is_used_when_it_arrives(models, monkeypatch):
 
     _, path, backbone = models("dino_vits16")
     asked = []
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **_: asked.append(args) or str(path))
+    monkeypatch.setattr(
+        huggingface_hub, "hf_hub_download", lambda *args, **_: asked.append(args) or str(path)
+    )
     loaded = load_backbone("dino_vits16", device="cpu")
     assert asked == [("timm/vit_small_patch16_224.dino", "model.safetensors")]
     assert loaded.describe() == backbone.describe()
@@ -338,7 +411,9 @@ def test_hub_file_is_used_when_it_arrives(models, monkeypatch):
 
 @torch.no_grad()
 def expected_features(model, batch):
-    """Strides 8, 16 and 32 as unit vectors on the grid of stride 8; of a plain transformer the last block after its norm."""
+    """Strides 8, 16 and 32 as unit vectors on the grid of stride 8; of a plain transformer the last
+    block after its norm.
+    """
     maps = model.forward_intermediates(batch, norm=True, intermediates_only=True)
     if len({info["reduction"] for info in model.feature_info}) == 1:
         return maps[-1]
@@ -347,7 +422,9 @@ def expected_features(model, batch):
         for values, info in zip(maps, model.feature_info, strict=True)
         if info["reduction"] in {8, 16, 32}
     ]
-    return torch.cat([F.interpolate(unit, units[0].shape[2:], mode="bilinear") for unit in units], dim=1)
+    return torch.cat(
+        [F.interpolate(unit, units[0].shape[2:], mode="bilinear") for unit in units], dim=1
+    )
 
 
 @pytest.mark.parametrize("hub", [True, False])
@@ -357,7 +434,8 @@ def test_any_timm_model(name, hub, tmp_path, monkeypatch):
     import timm
 
     torch.manual_seed(0)
-    model = timm.create_model(name, pretrained=False).eval()  # with its classifier, as files on the hub are
+    # with its classifier, as files on the hub are
+    model = timm.create_model(name, pretrained=False).eval()
     path = tmp_path / "model.safetensors"
     save_file(model.state_dict(), path)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **_: str(path))
@@ -375,9 +453,13 @@ def test_any_timm_model(name, hub, tmp_path, monkeypatch):
 
 
 def test_timm_names_are_checked():
-    with pytest.raises(BackboneError, match=r"Unknown timm model 'resnet19'.* Did you mean 'resnet1"):
+    with pytest.raises(
+        BackboneError, match=r"Unknown timm model 'resnet19'.* Did you mean 'resnet1"
+    ):
         load_backbone("timm:resnet19", device="cpu")
-    with pytest.raises(BackboneError, match=r"Unknown weights 'a9_in1k' of timm model 'resnet18'.* Did you mean 'a"):
+    with pytest.raises(
+        BackboneError, match=r"Unknown weights 'a9_in1k' of timm model 'resnet18'.* Did you mean 'a"
+    ):
         load_backbone("timm:resnet18.a9_in1k", device="cpu")
 
 
@@ -389,7 +471,9 @@ def test_fixed_size_models_say_so(tmp_path):
     backbone = load_backbone("timm:mixer_s32_224", weights=path, device="cpu")
     assert backbone.patch_size == 32
     assert backbone.forward(torch.zeros(1, 3, 224, 224)).shape == (1, 512, 7, 7)
-    with pytest.raises(BackboneError, match="to accept inputs of 320 x 320 pixels, but the model refuses"):
+    with pytest.raises(
+        BackboneError, match="to accept inputs of 320 x 320 pixels, but the model refuses"
+    ):
         backbone.forward(torch.zeros(1, 3, 320, 320))
 
 

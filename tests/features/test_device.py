@@ -10,7 +10,9 @@ def test_cpu_is_always_there():
     assert resolve_device(torch.device("cpu")) == torch.device("cpu")
 
 
-@pytest.mark.parametrize(("cuda", "mps", "expected"), [(True, True, "cuda"), (False, True, "cpu"), (False, False, "cpu")])
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"), [(True, True, "cuda"), (False, True, "cpu"), (False, False, "cpu")]
+)
 def test_auto_takes_cuda_or_the_cpu(monkeypatch, cuda, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
@@ -21,7 +23,9 @@ def test_auto_takes_cuda_or_the_cpu(monkeypatch, cuda, mps, expected):
 def test_missing_device_is_an_error(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=f"Expected .*{name.split(':', maxsplit=1)[0]}.* to be available, but"):
+    with pytest.raises(
+        ConfigError, match=f"Expected .*{name.split(':', maxsplit=1)[0]}.* to be available, but"
+    ):
         resolve_device(name)
 
 
@@ -39,6 +43,8 @@ def test_other_names_are_refused(name):
         resolve_device(name)
 
 
-@pytest.mark.parametrize(("backbone", "rest"), [("cpu", "cpu"), ("cuda:1", "cuda:1"), ("mps", "cpu")])
+@pytest.mark.parametrize(
+    ("backbone", "rest"), [("cpu", "cpu"), ("cuda:1", "cuda:1"), ("mps", "cpu")]
+)
 def test_what_needs_float64_leaves_mps(backbone, rest):
     assert compute_device(torch.device(backbone)) == torch.device(rest)

@@ -1,4 +1,6 @@
-"""The backbones whose weights come in packages: what comes out of the package is the network that was trained."""
+"""The backbones whose weights come in packages: what comes out of the package is the network that
+was trained.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -18,8 +20,13 @@ from primaps.types import FeatureExtractor
 
 NAMES = ("efficientnet_lite0", "efficientnet_lite2")
 CHANNELS = {"efficientnet_lite0": (40, 112, 320), "efficientnet_lite2": (48, 120, 352)}
-# Classes of ImageNet by number: tabby, tiger cat and Egyptian cat; espresso and cup; missile, projectile and space shuttle.
-PHOTOGRAPHS = {"chelsea.png": {281, 282, 285}, "coffee.png": {967, 968}, "rocket.jpg": {657, 744, 812}}
+# Classes of ImageNet by number: tabby, tiger cat and Egyptian cat; espresso and cup; missile,
+# projectile and space shuttle.
+PHOTOGRAPHS = {
+    "chelsea.png": {281, 282, 285},
+    "coffee.png": {967, 968},
+    "rocket.jpg": {657, 744, 812},
+}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -43,14 +50,21 @@ def classifier(name):
     spec = find_spec(name)
     path = packaged_weights(spec.package, name)
     model = timm.create_model(spec.timm_name, pretrained=False).eval()
-    model.load_state_dict(rename_in_order(read_weights(path), model.state_dict(), wanted=name, path=path))
+    model.load_state_dict(
+        rename_in_order(read_weights(path), model.state_dict(), wanted=name, path=path)
+    )
     return model
 
 
 def centre_square(path, side):
     image = Image.open(path).convert("RGB")
     half = min(image.size) / 2
-    box = (image.width / 2 - half, image.height / 2 - half, image.width / 2 + half, image.height / 2 + half)
+    box = (
+        image.width / 2 - half,
+        image.height / 2 - half,
+        image.width / 2 + half,
+        image.height / 2 + half,
+    )
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
 
 
@@ -61,21 +75,31 @@ def test_the_classifier_knows_what_is_on_photographs(classifier, backbone, file)
     with torch.no_grad():
         best = classifier(backbone.preprocess(image, 224))[0].topk(5).indices.tolist()
     assert len(PHOTOGRAPHS[file] & set(best)) == len(PHOTOGRAPHS[file])
-    assert best[0] in PHOTOGRAPHS[file] or file == "rocket.jpg"  # for lite2 an oil rig comes before the missile
+    # for lite2 an oil rig comes before the missile
+    assert best[0] in PHOTOGRAPHS[file] or file == "rocket.jpg"
 
 
 def test_features_are_the_joined_levels_of_timm(name, backbone, classifier):
     import timm
 
-    levels = timm.create_model(find_spec(name).timm_name, pretrained=False, features_only=True, out_indices=(2, 3, 4)).eval()
+    levels = timm.create_model(
+        find_spec(name).timm_name, pretrained=False, features_only=True, out_indices=(2, 3, 4)
+    ).eval()
     assert levels.feature_info.reduction() == [8, 16, 32]
-    levels.load_state_dict({key: value for key, value in classifier.state_dict().items() if key in levels.state_dict()})
+    levels.load_state_dict(
+        {key: value for key, value in classifier.state_dict().items() if key in levels.state_dict()}
+    )
     batch = torch.randn(1, 3, 96, 160, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         units = [F.normalize(values, dim=1) for values in levels(batch)]
     assert tuple(unit.shape[1] for unit in units) == CHANNELS[name]
-    expected = torch.cat([F.interpolate(unit, (12, 20), mode="bilinear", align_corners=False) for unit in units], dim=1)
-    torch.testing.assert_close(backbone.forward(batch), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    expected = torch.cat(
+        [F.interpolate(unit, (12, 20), mode="bilinear", align_corners=False) for unit in units],
+        dim=1,
+    )
+    torch.testing.assert_close(
+        backbone.forward(batch), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
+    )
 
 
 def test_follows_the_protocol(name, backbone):
@@ -83,7 +107,11 @@ def test_follows_the_protocol(name, backbone):
     described = backbone.describe()
     assert (described["name"], described["levels"]) == (name, "8,16,32")
     assert described["weights_sha256"] == find_spec(name).package.sha256
-    assert (backbone.dim, backbone.patch_size, backbone.input_multiple) == (sum(CHANNELS[name]), 8, 32)
+    assert (backbone.dim, backbone.patch_size, backbone.input_multiple) == (
+        sum(CHANNELS[name]),
+        8,
+        32,
+    )
     assert backbone.threshold == 0.4
     assert backbone.weights_path is None
     assert (backbone.mean, backbone.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -92,7 +120,12 @@ def test_follows_the_protocol(name, backbone):
 
 @pytest.mark.parametrize(
     ("shape", "size", "grid"),
-    [((90, 131), 100, (12, 20)), ((480, 360), 250, (40, 32)), ((3, 5), 64, (8, 12)), ((40, 40), 7, (4, 4))],
+    [
+        ((90, 131), 100, (12, 20)),
+        ((480, 360), 250, (40, 32)),
+        ((3, 5), 64, (8, 12)),
+        ((40, 40), 7, (4, 4)),
+    ],
 )
 def test_odd_sizes_are_rounded_to_the_largest_stride(backbone, shape, size, grid):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -104,7 +137,10 @@ def test_odd_sizes_are_rounded_to_the_largest_stride(backbone, shape, size, grid
 
 
 def test_mirrored_photographs_have_nearly_mirrored_features(backbone, photograph):
-    plain, mirrored = (backbone.extract(np.ascontiguousarray(image), 320) for image in (photograph, photograph[:, ::-1]))
+    plain, mirrored = (
+        backbone.extract(np.ascontiguousarray(image), 320)
+        for image in (photograph, photograph[:, ::-1])
+    )
     assert float(F.cosine_similarity(plain, mirrored.flip(-1), dim=0).mean()) > 0.8
 
 
@@ -114,7 +150,11 @@ def test_default_is_lite0():
 
 def test_other_levels_and_back(name, backbone):
     other = load_backbone(name, device="cpu", levels="8:0.5,32")
-    assert (other.dim, other.patch_size, other.input_multiple) == (CHANNELS[name][0] + CHANNELS[name][2], 8, 32)
+    assert (other.dim, other.patch_size, other.input_multiple) == (
+        CHANNELS[name][0] + CHANNELS[name][2],
+        8,
+        32,
+    )
     for one in (backbone, other):
         again = reload_backbone(one.describe(), weights=None, device="cpu", head=None)
         assert again.describe() == one.describe()
@@ -133,5 +173,7 @@ def test_own_weights_in_either_layout(name, backbone, classifier, tmp_path):
 
 def test_the_file_of_another_model_is_refused():
     paths = {name: packaged_weights(find_spec(name).package, name) for name in NAMES}
-    with pytest.raises(BackboneError, match="to hold the 296 tensors of 'efficientnet_lite0' in order, but got 386"):
+    with pytest.raises(
+        BackboneError, match="to hold the 296 tensors of 'efficientnet_lite0' in order, but got 386"
+    ):
         load_backbone("efficientnet_lite0", weights=paths["efficientnet_lite2"], device="cpu")

@@ -16,7 +16,9 @@ class Pooling(FrozenBackbone):
         self.scale = torch.nn.Parameter(torch.tensor(2.0))
 
     def _features(self, batch):
-        return self.scale * torch.nn.functional.avg_pool2d(batch, 4).permute(0, 2, 3, 1).double().permute(0, 3, 1, 2)
+        return self.scale * torch.nn.functional.avg_pool2d(batch, 4).permute(
+            0, 2, 3, 1
+        ).double().permute(0, 3, 1, 2)
 
 
 def test_forward_gives_contiguous_float32_without_gradient():
@@ -26,7 +28,9 @@ def test_forward_gives_contiguous_float32_without_gradient():
     assert features.dtype == torch.float32
     assert features.is_contiguous()
     assert not features.requires_grad
-    torch.testing.assert_close(features, 2 * torch.nn.functional.avg_pool2d(batch.detach().float(), 4))
+    torch.testing.assert_close(
+        features, 2 * torch.nn.functional.avg_pool2d(batch.detach().float(), 4)
+    )
 
 
 def test_freeze_and_train():
@@ -52,12 +56,16 @@ def test_other_batches_are_refused(batch, message):
 
 
 def test_wrong_feature_shape_is_noticed():
-    with pytest.raises(BackboneError, match=r"to have shape \(1, 5, 2, 2\), but got \(1, 3, 2, 2\)"):
+    with pytest.raises(
+        BackboneError, match=r"to have shape \(1, 5, 2, 2\), but got \(1, 3, 2, 2\)"
+    ):
         Pooling(dim=5).forward(torch.zeros(1, 3, 8, 8))
 
 
 def test_an_input_is_made_elsewhere_without_the_device():
-    image = torch.randint(0, 256, (10, 14, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    image = torch.randint(0, 256, (10, 14, 3), generator=torch.Generator().manual_seed(0)).to(
+        torch.uint8
+    )
     elsewhere = Pooling().to("meta")  # whose values cannot be had
     assert elsewhere.device.type == "meta"
     found = elsewhere.preprocess(image, 8, device=torch.device("cpu"))

@@ -19,7 +19,9 @@ from primaps.features.levels import (
     refuse_levels,
 )
 
-OFFERED = {stride: OfferedLevel(index, 10 * stride) for index, stride in enumerate((2, 4, 8, 16, 32))}
+OFFERED = {
+    stride: OfferedLevel(index, 10 * stride) for index, stride in enumerate((2, 4, 8, 16, 32))
+}
 
 weights = st.floats(min_value=0.0, max_value=MAX_WEIGHT, exclude_min=True)
 levels = st.dictionaries(st.integers(1, 512), weights, min_size=1, max_size=6).map(
@@ -29,10 +31,13 @@ levels = st.dictionaries(st.integers(1, 512), weights, min_size=1, max_size=6).m
 
 def maps(levels, size, channels=4):
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(2, channels, size[0] // one.stride, size[1] // one.stride, generator=generator) for one in levels]
+    return [
+        torch.randn(2, channels, size[0] // one.stride, size[1] // one.stride, generator=generator)
+        for one in levels
+    ]
 
 
-# ---- the text form -----------------------------------------------------------------------------------------------------------
+# ---- the text form -------------------------------------------------------------------------------
 
 
 @given(levels)
@@ -47,13 +52,18 @@ def test_levels_come_finest_first():
 
 @pytest.mark.parametrize("text", ["", "a", "8,", "8;16", "8:", "8:x", "8.0", "8:1:2", "last,8"])
 def test_another_form_is_refused(text):
-    with pytest.raises(ConfigError, match=r"Expected levels to be strides with commas between.*8:0\.5,16,32, or last, but got"):
+    with pytest.raises(
+        ConfigError,
+        match=r"Expected levels to be strides with commas between.*8:0\.5,16,32, or last, but got",
+    ):
         parse_levels(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-8", "8:0", "8:-1", "8:nan", "8:inf", "8,16:1001"])
 def test_values_out_of_range_are_refused(text):
-    with pytest.raises(ConfigError, match="strides from 1 on and weights above 0, up to 1000, but got"):
+    with pytest.raises(
+        ConfigError, match="strides from 1 on and weights above 0, up to 1000, but got"
+    ):
         parse_levels(text)
 
 
@@ -62,7 +72,7 @@ def test_a_stride_counts_once():
         parse_levels("8,16,8:2")
 
 
-# ---- which levels ------------------------------------------------------------------------------------------------------------
+# ---- which levels --------------------------------------------------------------------------------
 
 
 def test_by_default_the_three_usual_strides_as_far_as_there_are():
@@ -74,7 +84,10 @@ def test_by_default_the_three_usual_strides_as_far_as_there_are():
 
 
 def test_a_level_that_is_not_there_is_told():
-    with pytest.raises(ConfigError, match="levels that 'x' has, with strides 2, 4, 8, 16, 32, but got 12, 64 in '64,8,12'"):
+    with pytest.raises(
+        ConfigError,
+        match="levels that 'x' has, with strides 2, 4, 8, 16, 32, but got 12, 64 in '64,8,12'",
+    ):
         choose_levels("64,8,12", OFFERED, "x")
 
 
@@ -83,21 +96,28 @@ def test_one_stride_leaves_no_choice():
     assert choose_levels(None, plain, "x") == choose_levels(LAST, plain, "x") == ()
     refuse_levels(None, "x")
     for text in ("16", "8,16"):
-        with pytest.raises(ConfigError, match=f"Expected no levels with 'x', .* but got '{text}'. Leave them out."):
+        with pytest.raises(
+            ConfigError, match=f"Expected no levels with 'x', .* but got '{text}'. Leave them out."
+        ):
             choose_levels(text, plain, "x")
 
 
 def test_of_levels_with_one_stride_the_last_counts():
-    info = [{"reduction": stride, "num_chs": channels} for stride, channels in ((8, 1), (16, 2), (16, 3), (16, 4))]
+    info = [
+        {"reduction": stride, "num_chs": channels}
+        for stride, channels in ((8, 1), (16, 2), (16, 3), (16, 4))
+    ]
     assert offered_levels(info) == {8: OfferedLevel(0, 1), 16: OfferedLevel(3, 4)}
 
 
-@pytest.mark.parametrize(("text", "multiple"), [("8", 8), ("8,16,32", 32), ("4,16", 16), ("4,6", 12)])
+@pytest.mark.parametrize(
+    ("text", "multiple"), [("8", 8), ("8,16,32", 32), ("4,16", 16), ("4,6", 12)]
+)
 def test_inputs_are_multiples_of_all_strides(text, multiple):
     assert input_multiple(parse_levels(text)) == multiple
 
 
-# ---- joining -----------------------------------------------------------------------------------------------------------------
+# ---- joining -------------------------------------------------------------------------------------
 
 
 def test_a_weight_is_the_length_of_the_vectors_of_a_level():
@@ -114,7 +134,9 @@ def test_levels_lie_exactly_on_each_other():
     chosen = (Level(8), Level(32))
     fine, coarse = maps(chosen, (64, 96))
     joined = join_levels([fine, coarse], chosen, (64, 96), "x")[:, 4:]
-    expected = F.interpolate(F.normalize(coarse, dim=1), scale_factor=4.0, mode="bilinear", align_corners=False)
+    expected = F.interpolate(
+        F.normalize(coarse, dim=1), scale_factor=4.0, mode="bilinear", align_corners=False
+    )
     torch.testing.assert_close(joined, expected)
     mirrored = join_levels([fine.flip(-1), coarse.flip(-1)], chosen, (64, 96), "x")
     torch.testing.assert_close(mirrored[:, 4:].flip(-1), joined)
@@ -122,17 +144,22 @@ def test_levels_lie_exactly_on_each_other():
 
 def test_a_single_level_is_only_normalised():
     (values,) = maps([Level(16)], (64, 96))
-    torch.testing.assert_close(join_levels([values], (Level(16),), (64, 96), "x"), F.normalize(values, dim=1))
+    torch.testing.assert_close(
+        join_levels([values], (Level(16),), (64, 96), "x"), F.normalize(values, dim=1)
+    )
 
 
 def test_scale_of_a_level_does_not_matter():
     chosen = (Level(8), Level(16))
     first, second = maps(chosen, (32, 32))
     torch.testing.assert_close(
-        join_levels([first, second], chosen, (32, 32), "x"), join_levels([1e3 * first, 1e-3 * second], chosen, (32, 32), "x")
+        join_levels([first, second], chosen, (32, 32), "x"),
+        join_levels([1e3 * first, 1e-3 * second], chosen, (32, 32), "x"),
     )
 
 
 def test_a_map_of_another_size_is_refused():
-    with pytest.raises(BackboneError, match="level of stride 8 of 'x' to have 4 x 8 cells, but got 4 x 7"):
+    with pytest.raises(
+        BackboneError, match="level of stride 8 of 'x' to have 4 x 8 cells, but got 4 x 7"
+    ):
         join_levels([torch.zeros(1, 2, 4, 7)], (Level(8),), (32, 64), "x")

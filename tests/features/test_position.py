@@ -11,13 +11,19 @@ def embedding(side=7, dim=5):
 
 
 def cubic_matrix(old, new, scale):
-    """Plain bicubic weights (Keys 1981, a = -0.75) that sample at (i + 0.5) / scale - 0.5, borders repeated."""
+    """Plain bicubic weights (Keys 1981, a = -0.75) that sample at (i + 0.5) / scale - 0.5, borders
+    repeated.
+    """
     a, weights = -0.75, np.zeros((new, old))
     for i in range(new):
         x = (i + 0.5) / scale - 0.5
         for tap in range(int(np.floor(x)) - 1, int(np.floor(x)) + 3):
             d = abs(x - tap)
-            value = (a + 2) * d**3 - (a + 3) * d**2 + 1 if d <= 1 else a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a
+            value = (
+                (a + 2) * d**3 - (a + 3) * d**2 + 1
+                if d <= 1
+                else a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a
+            )
             weights[i, min(max(tap, 0), old - 1)] += value
     return weights
 
@@ -27,7 +33,9 @@ def cubic_matrix(old, new, scale):
 def test_hub_rule_samples_with_the_tenth_added_to_the_size(rule, grid):
     patches = embedding()
     rows, columns = (cubic_matrix(7, new, (new + 0.1) / 7) for new in grid)
-    expected = np.einsum("ia,jb,abc->ijc", rows, columns, patches[0].reshape(7, 7, 5).numpy()).reshape(1, -1, 5)
+    expected = np.einsum(
+        "ia,jb,abc->ijc", rows, columns, patches[0].reshape(7, 7, 5).numpy()
+    ).reshape(1, -1, 5)
     np.testing.assert_allclose(resample_position(patches, grid, rule).numpy(), expected, atol=1e-5)
 
 
@@ -35,7 +43,9 @@ def test_hub_rule_samples_with_the_tenth_added_to_the_size(rule, grid):
 def test_register_rule_is_antialiased_to_the_exact_size(grid):
     patches = embedding()
     image = patches.reshape(1, 7, 7, 5).permute(0, 3, 1, 2)
-    expected = F.interpolate(image, size=grid, mode="bicubic", antialias=True).flatten(2).transpose(1, 2)
+    expected = (
+        F.interpolate(image, size=grid, mode="bicubic", antialias=True).flatten(2).transpose(1, 2)
+    )
     assert torch.equal(resample_position(patches, grid, "dinov2_reg"), expected)
     assert not torch.allclose(resample_position(patches, grid, "dinov2"), expected, atol=1e-2)
 

@@ -37,7 +37,9 @@ def test_input_size_examples(height, width, size, patch, expected):
 @given(height=side, width=side, size=st.integers(1, 4096), patch=st.integers(1, 32))
 def test_input_size_is_the_nearest_multiple_of_the_exact_size(height, width, size, patch):
     short = min(height, width)
-    for given_side, result in zip((height, width), input_size(height, width, size, patch), strict=True):
+    for given_side, result in zip(
+        (height, width), input_size(height, width, size, patch), strict=True
+    ):
         exact = min(Fraction(given_side * size, short), Fraction(8 * size))
         assert result % patch == 0
         assert result >= patch
@@ -62,7 +64,9 @@ def test_resize_is_that_of_pillow():
     expected = np.asarray(Image.fromarray(image).resize((56, 40), Image.Resampling.BILINEAR))
     assert result.shape == (1, 3, 40, 56)
     assert result.dtype == torch.float32
-    assert torch.equal((result[0].permute(1, 2, 0) * 255).round().byte(), torch.from_numpy(expected.copy()))
+    assert torch.equal(
+        (result[0].permute(1, 2, 0) * 255).round().byte(), torch.from_numpy(expected.copy())
+    )
 
 
 def test_normalisation_and_untouched_size():

@@ -9,7 +9,8 @@ from primaps.features.registry import DEFAULT_BACKBONE, find_spec, list_backbone
 NAMES = {
     "efficientnet_lite0", "efficientnet_lite2", "mini", "texture",
     "dino_vits8", "dino_vitb8", "dino_vits16", "dino_vitb16", "dino_vits8_300ep",
-    "dinov2_vits14", "dinov2_vitb14", "dinov2_vitl14", "dinov2_vits14_reg", "dinov2_vitb14_reg", "dinov2_vitl14_reg",
+    "dinov2_vits14", "dinov2_vitb14", "dinov2_vitl14",
+    "dinov2_vits14_reg", "dinov2_vitb14_reg", "dinov2_vitl14_reg",
     "dinov3_vits16", "dinov3_vitb16",
 }  # fmt: skip
 
@@ -51,12 +52,14 @@ def test_no_threshold_is_published_for_other_models_of_timm():
 
 
 def test_official_files_and_addresses():
-    assert find_spec("dino_vits8").url == (
-        "https://dl.fbaipublicfiles.com/dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth"
+    assert (
+        find_spec("dino_vits8").url
+        == "https://dl.fbaipublicfiles.com/dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth"
     )
     assert find_spec("dino_vits8_300ep").file_name == "dino_deitsmall8_300ep_pretrain.pth"
-    assert find_spec("dinov2_vitl14_reg").url == (
-        "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_reg4_pretrain.pth"
+    assert (
+        find_spec("dinov2_vitl14_reg").url
+        == "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_reg4_pretrain.pth"
     )
     assert find_spec("dinov3_vitb16").file_name == "dinov3_vitb16_pretrain_lvd1689m-73cec8be.pth"
 
@@ -80,18 +83,29 @@ def test_timm_names_exist_in_timm_with_these_properties():
 
 
 def test_unknown_name_suggests_the_closest():
-    with pytest.raises(BackboneError, match=r"Unknown backbone 'dinov2_vit14'.* Did you mean 'dinov2_vit[sbl]14'"):
+    with pytest.raises(
+        BackboneError, match=r"Unknown backbone 'dinov2_vit14'.* Did you mean 'dinov2_vit[sbl]14'"
+    ):
         find_spec("dinov2_vit14")
-    with pytest.raises(BackboneError, match="Choose one of efficientnet_lite0, efficientnet_lite2, mini, texture"):
+    with pytest.raises(
+        BackboneError, match="Choose one of efficientnet_lite0, efficientnet_lite2, mini, texture"
+    ):
         find_spec("timm:")
 
 
 def test_any_timm_model_has_an_entry():
     spec = find_spec("timm:resnet18.a1_in1k")
-    assert (spec.name, spec.timm_name, spec.position) == ("timm:resnet18.a1_in1k", "resnet18.a1_in1k", None)
+    assert (spec.name, spec.timm_name, spec.position) == (
+        "timm:resnet18.a1_in1k",
+        "resnet18.a1_in1k",
+        None,
+    )
 
 
 def test_import_stays_light():
-    code = "import sys, primaps.features.registry; print([m for m in ('torch', 'timm', 'torchvision') if m in sys.modules])"
+    code = (
+        "import sys, primaps.features.registry; print([m for m in ('torch', 'timm', 'torchvision')"
+        " if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

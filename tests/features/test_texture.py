@@ -53,16 +53,22 @@ def test_window_statistics_equal_a_plain_loop():
             ]
             pixels = np.concatenate(cells, axis=1)
             np.testing.assert_allclose(found[0:3, window, row, column], pixels.mean(1), atol=1e-4)
-            np.testing.assert_allclose(found[3:6, window, row, column], np.log(pixels.std(1) + 0.01), atol=2e-3)
+            np.testing.assert_allclose(
+                found[3:6, window, row, column], np.log(pixels.std(1) + 0.01), atol=2e-3
+            )
 
 
-@pytest.mark.parametrize(("direction", "expected"), [("x", "0"), ("y", "90"), ("down", "45"), ("up", "135")])
+@pytest.mark.parametrize(
+    ("direction", "expected"), [("x", "0"), ("y", "90"), ("down", "45"), ("up", "135")]
+)
 def test_oriented_energy_finds_the_direction_of_a_grating(direction, expected):
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     phase = {"x": x, "y": y, "down": (x + y) / 2**0.5, "up": (x - y) / 2**0.5}[direction]
     grating = (0.5 + 0.3 * torch.sin(phase * 0.8)).expand(1, 3, 64, 64)
     energies = statistics(grating)[0, :, 0].mean((1, 2))
-    by_direction = {angle: float(energies[ROW[f"oriented 1 {angle}"]]) for angle in ("0", "45", "90", "135")}
+    by_direction = {
+        angle: float(energies[ROW[f"oriented 1 {angle}"]]) for angle in ("0", "45", "90", "135")
+    }
     assert max(by_direction, key=by_direction.get) == expected
     assert max(by_direction.values()) > sorted(by_direction.values())[-2] + 0.1
 
@@ -89,10 +95,18 @@ def test_mirrored_image_gives_mirrored_features(texture):
 
 
 @settings(max_examples=15, deadline=None)
-@given(height=st.integers(1, 12), width=st.integers(1, 12), value=st.sampled_from([-9.0, 0.0, 9.0, None]))
+@given(
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    value=st.sampled_from([-9.0, 0.0, 9.0, None]),
+)
 def test_finite_at_every_size_and_value(height, width, value):
     texture = load_backbone("texture", device="cpu")
-    batch = torch.randn(1, 3, 8 * height, 8 * width) if value is None else torch.full((1, 3, 8 * height, 8 * width), value)
+    batch = (
+        torch.randn(1, 3, 8 * height, 8 * width)
+        if value is None
+        else torch.full((1, 3, 8 * height, 8 * width), value)
+    )
     features = texture.forward(batch)
     assert features.shape == (1, 196, height, width)
     assert bool(features.isfinite().all())
@@ -109,7 +123,10 @@ def test_photographs_are_centred_and_of_norm_sqrt_dim(texture):
         pytest.skip("BSDS500 photographs are not here")
     from PIL import Image
 
-    tokens = [texture.extract(np.asarray(Image.open(file).convert("RGB"))).flatten(1)[:, ::5] for file in files]
+    tokens = [
+        texture.extract(np.asarray(Image.open(file).convert("RGB"))).flatten(1)[:, ::5]
+        for file in files
+    ]
     tokens = torch.cat(tokens, dim=1)
     assert 0.75 < float(tokens.square().mean()) < 1.3
     unit = torch.nn.functional.normalize(tokens, dim=0)

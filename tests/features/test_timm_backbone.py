@@ -1,4 +1,6 @@
-"""Models of timm of several kinds, small ones with random weights from a file, through features at any size."""
+"""Models of timm of several kinds, small ones with random weights from a file, through features at
+any size.
+"""
 
 import re
 
@@ -46,9 +48,16 @@ def load(weights, name, levels=None):
 def test_features_at_the_usual_and_at_an_odd_size(name, weights):
     backbone = load(weights, name)
     multiple, stride, channels = {**HIERARCHICAL, **PLAIN}[name]
-    assert (backbone.input_multiple, backbone.patch_size, backbone.dim) == (multiple, stride, channels)
+    assert (backbone.input_multiple, backbone.patch_size, backbone.dim) == (
+        multiple,
+        stride,
+        channels,
+    )
     image = np.random.default_rng(0).integers(0, 256, (250, 333, 3), dtype=np.uint8)
-    for size, (height, width) in {320: (320, 416 if multiple == 32 else 432), 250: (256, 320 if multiple == 32 else 336)}.items():
+    for size, (height, width) in {
+        320: (320, 416 if multiple == 32 else 432),
+        250: (256, 320 if multiple == 32 else 336),
+    }.items():
         features = backbone.extract(image, size)
         assert features.shape == (channels, height // stride, width // stride)
         assert bool(torch.isfinite(features).all())
@@ -83,7 +92,8 @@ def test_the_last_level_is_as_the_model_gives_it(weights):
 
 def test_plain_transformers_are_described_as_ever(weights):
     assert set(load(weights, "test_vit").describe()) == {
-        "name", "implementation", "dim", "patch_size", "mean", "std", "licence", "source", "timm_name", "weights_sha256"
+        "name", "implementation", "dim", "patch_size", "mean", "std", "licence", "source",
+        "timm_name", "weights_sha256",
     }  # fmt: skip
 
 
@@ -107,21 +117,31 @@ def test_bundled_backbones_have_no_levels(name):
 
 
 def test_weights_of_another_model_are_told(weights):
-    for name, other in (("convnext_atto", "resnet10t"), ("swin_tiny_patch4_window7_224", "convnext_atto")):
-        with pytest.raises(BackboneError, match=f"Expected .* to hold the weights of 'timm:{name}', but got"):
+    for name, other in (
+        ("convnext_atto", "resnet10t"),
+        ("swin_tiny_patch4_window7_224", "convnext_atto"),
+    ):
+        with pytest.raises(
+            BackboneError, match=f"Expected .* to hold the weights of 'timm:{name}', but got"
+        ):
             load_backbone(f"timm:{name}", weights=weights(other), device="cpu")
 
 
 def test_a_model_that_refuses_a_size_in_any_way_says_so(weights):
-    # the position embedding of its attention has the size of the training images: timm fails with a RuntimeError
+    # the position embedding of its attention has the size of the training images: timm fails with a
+    # RuntimeError
     backbone = load(weights, "levit_128s")
-    with pytest.raises(BackboneError, match="to accept inputs of 320 x 320 pixels, but the model refuses: "):
+    with pytest.raises(
+        BackboneError, match="to accept inputs of 320 x 320 pixels, but the model refuses: "
+    ):
         backbone.forward(torch.zeros(1, 3, 320, 320))
     assert backbone.forward(torch.zeros(1, 3, 224, 224)).shape[2:] == (14, 14)
 
 
 def test_official_layouts_that_timm_knows(weights, tmp_path):
-    """ConvNeXt as its authors (and DINOv3's) name its tensors, and a ResNet as SwAV's training checkpoint holds it."""
+    """ConvNeXt as its authors (and DINOv3's) name its tensors, and a ResNet as SwAV's training
+    checkpoint holds it.
+    """
     convnext = load_file(weights("convnext_atto"))
     renamed = {}
     for key, value in convnext.items():
@@ -131,8 +151,16 @@ def test_official_layouts_that_timm_knows(weights, tmp_path):
         official = official.replace("head.norm", "norm").replace("head.fc", "head")
         renamed[official] = value.flatten(1) if "pwconv" in official and value.ndim == 4 else value
     torch.save({"model": renamed}, tmp_path / "convnext.pth")
-    resnet = {f"module.{key}": value for key, value in load_file(weights("resnet10t")).items() if not key.startswith("fc.")}
-    swav = {**resnet, "module.projection_head.0.weight": torch.ones(2), "module.prototypes.weight": torch.ones(2)}
+    resnet = {
+        f"module.{key}": value
+        for key, value in load_file(weights("resnet10t")).items()
+        if not key.startswith("fc.")
+    }
+    swav = {
+        **resnet,
+        "module.projection_head.0.weight": torch.ones(2),
+        "module.prototypes.weight": torch.ones(2),
+    }
     torch.save({"state_dict": swav, "epoch": 800}, tmp_path / "swav.pth.tar")
     batch = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     for name, file in (("convnext_atto", "convnext.pth"), ("resnet10t", "swav.pth.tar")):

@@ -70,7 +70,9 @@ def test_grey_uses_itu_weights():
     normalised = (blurred * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1)
     torch.testing.assert_close(view(image(), seed, clamp=True), normalised, atol=1e-5, rtol=0)
     grey = ((blurred * STD + MEAN) * weights).sum(1, keepdim=True)
-    torch.testing.assert_close(view(image(), seed, clamp=False), (grey - MEAN) / STD, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        view(image(), seed, clamp=False), (grey - MEAN) / STD, atol=1e-5, rtol=0
+    )
 
 
 def test_randomness_comes_from_the_generator_only():
@@ -93,7 +95,9 @@ def test_each_image_of_a_batch_has_its_own_draw():
 @pytest.mark.parametrize("seed", range(4))
 def test_blur_equals_a_dense_convolution(size, seed):
     sigma = 0.1 + 1.9 * float(torch.rand((), generator=torch.Generator().manual_seed(seed)))
-    expected = functional.gaussian_blur(image(*size), [min(21, 2 * side - 1) for side in size[::-1]], [sigma, sigma])
+    expected = functional.gaussian_blur(
+        image(*size), [min(21, 2 * side - 1) for side in size[::-1]], [sigma, sigma]
+    )
     torch.testing.assert_close(_blur(image(*size), sigma), expected, rtol=0.0, atol=1e-5)
 
 
@@ -104,11 +108,19 @@ def test_small_images_are_blurred_with_a_smaller_kernel(size):
     assert bool(result.isfinite().all())
 
 
-ALL = (View(), View(flip=True), View(photometric=0), View(flip=True, photometric=0), View(photometric=1))
+ALL = (
+    View(),
+    View(flip=True),
+    View(photometric=0),
+    View(flip=True, photometric=0),
+    View(photometric=1),
+)
 
 
 def views(which, seed=7):
-    return make_views(image(), which, seed, clamp_jitter=False, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return make_views(
+        image(), which, seed, clamp_jitter=False, mean=IMAGENET_MEAN, std=IMAGENET_STD
+    )
 
 
 def test_plain_and_mirrored_views():
@@ -132,7 +144,10 @@ def test_draws_differ_by_number_mirroring_and_seed():
     assert not torch.equal(views([View(photometric=0)], seed=8)[0], made[2])
 
 
-@pytest.mark.parametrize("batch", [torch.zeros(2, 3, 8, 8), torch.zeros(3, 8, 8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)])
+@pytest.mark.parametrize(
+    "batch",
+    [torch.zeros(2, 3, 8, 8), torch.zeros(3, 8, 8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)],
+)
 def test_other_batches_are_refused(batch):
     with pytest.raises(ConfigError, match=r"Expected .* but got"):
         make_views(batch, [View()], 0, clamp_jitter=False, mean=IMAGENET_MEAN, std=IMAGENET_STD)

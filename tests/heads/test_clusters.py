@@ -10,7 +10,10 @@ def test_loss_is_that_of_cosine_kmeans():
     clusters, code = ClusterCentres(4, 5), torch.randn(3, 5, 2, 6)
     expected = kmeans_loss(clusters.centres, list(code))
     torch.testing.assert_close(clusters.loss(code), expected)
-    torch.testing.assert_close(clusters(code)[1, 2, 1, 3], F.cosine_similarity(clusters.centres[2], code[1, :, 1, 3], dim=0))
+    torch.testing.assert_close(
+        clusters(code)[1, 2, 1, 3],
+        F.cosine_similarity(clusters.centres[2], code[1, :, 1, 3], dim=0),
+    )
 
 
 def test_only_the_centres_learn():

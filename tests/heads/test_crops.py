@@ -53,7 +53,11 @@ def test_a_very_long_strip_takes_little_memory(monkeypatch):
     from PIL import Image
 
     asked, resize = [], Image.Image.resize
-    monkeypatch.setattr(Image.Image, "resize", lambda self, size, *a, **k: asked.append(size) or resize(self, size, *a, **k))
+    monkeypatch.setattr(
+        Image.Image,
+        "resize",
+        lambda self, size, *a, **k: asked.append(size) or resize(self, size, *a, **k),
+    )
     image = np.zeros((1, 5_000, 3), np.uint8)
     for mode in ("five", "whole"):
         for box in crop_boxes(1, 5_000, CropConfig(mode=mode)):

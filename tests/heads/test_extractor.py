@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from primaps.errors import BackboneError, CheckpointError
-from primaps.heads.extractor import BackboneWithHead, encode, head_centres, head_path, plain_backbone
+from primaps.heads.extractor import (
+    BackboneWithHead,
+    encode,
+    head_centres,
+    head_path,
+    plain_backbone,
+)
 from primaps.heads.files import Head, load_head, save_head
 from primaps.heads.loading import backbone_name, load_backbone, reload_backbone
 from primaps.heads.projection import ProjectionHead
@@ -28,7 +34,11 @@ def test_features_are_the_codes(headed, texture, texture_head, photograph):
 
 
 def test_it_takes_after_its_backbone(headed, texture, texture_head):
-    assert (headed.dim, headed.patch_size, headed.threshold) == (6, texture.patch_size, texture.threshold)
+    assert (headed.dim, headed.patch_size, headed.threshold) == (
+        6,
+        texture.patch_size,
+        texture.threshold,
+    )
     assert (headed.mean, headed.std, headed.weights_path) == (texture.mean, texture.std, None)
     assert headed.name == "texture with a head of kind stego"
     assert plain_backbone(headed).describe() == texture.describe()
@@ -49,7 +59,10 @@ def test_the_description_names_the_head(headed, texture, texture_head):
     head = load_head(texture_head)
     head.network.linear.bias += 1
     save_head(texture_head, head)
-    assert load_backbone("texture", device="cpu", head=texture_head).describe()["head"]["sha256"] != before
+    assert (
+        load_backbone("texture", device="cpu", head=texture_head).describe()["head"]["sha256"]
+        != before
+    )
     noisy = load_backbone("texture", device="cpu", head=texture_head, head_dropout=True)
     assert noisy.describe()["head"]["inference_dropout"] is True
 
@@ -71,7 +84,9 @@ def test_dropout_in_inference_drops_channels_of_each_branch(texture, tmp_path, p
     torch.testing.assert_close(factor, factor[:, :, :1, :1].expand_as(factor))  # whole channels
     assert sorted({round(value, 3) for value in factor.flatten().tolist()}) == [0.0, 2.0, 4.0]
     assert not torch.equal(factor[0], factor[1]), "every image has draws of its own"
-    assert torch.equal(noisy.encode(features.flip(0)), codes.flip(0)), "which depend on the image alone"
+    assert torch.equal(noisy.encode(features.flip(0)), codes.flip(0)), (
+        "which depend on the image alone"
+    )
     torch.manual_seed(1)
     state = torch.get_rng_state()
     noisy.encode(features)
@@ -86,7 +101,12 @@ def test_the_rate_of_dropout(texture, tmp_path):
     noisy = load_backbone("texture", device="cpu", head=tmp_path, head_dropout=True)
     generator = torch.Generator().manual_seed(0)
     mean = torch.stack(
-        [noisy.encode(torch.ones(1, texture.dim, 1, 1) + 1e-4 * torch.rand(1, generator=generator)) for _ in range(400)]
+        [
+            noisy.encode(
+                torch.ones(1, texture.dim, 1, 1) + 1e-4 * torch.rand(1, generator=generator)
+            )
+            for _ in range(400)
+        ]
     )
     assert mean.mean() == pytest.approx(texture.dim, rel=0.03), "the expectation stays"
     assert mean.unique().numel() > 2

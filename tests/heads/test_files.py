@@ -18,7 +18,14 @@ BACKBONE = {"name": "dino_vits8", "dim": 5, "weights_sha256": "ab"}
 def head():
     probe = LinearProbe(torch.randn(4, 3), torch.randn(4))
     return Head(
-        "hp", ProjectionHead(5, 3, dropout=0.2), BACKBONE, 224, torch.randn(2, 3), probe, "backbone.safetensors", {"steps": 7}
+        "hp",
+        ProjectionHead(5, 3, dropout=0.2),
+        BACKBONE,
+        224,
+        torch.randn(2, 3),
+        probe,
+        "backbone.safetensors",
+        {"steps": 7},
     )
 
 
@@ -30,7 +37,12 @@ def test_a_head_comes_back(head, tmp_path):
     assert torch.equal(found.centres, head.centres)
     assert torch.equal(found.probe.weight, head.probe.weight)
     assert torch.equal(found.probe.bias, head.probe.bias)
-    assert (found.kind, found.backbone, found.size, found.weights) == ("hp", BACKBONE, 224, "backbone.safetensors")
+    assert (found.kind, found.backbone, found.size, found.weights) == (
+        "hp",
+        BACKBONE,
+        224,
+        "backbone.safetensors",
+    )
     assert found.training == {"steps": 7}
     assert found.network.dropout.p == 0.2
     assert not found.network.training
@@ -40,7 +52,12 @@ def test_a_head_comes_back(head, tmp_path):
 def test_a_head_without_extras_comes_back(tmp_path):
     save_head(tmp_path, Head("stego", ProjectionHead(5, 3, nonlinear=False), {"name": "mini"}))
     found = load_head(tmp_path)
-    assert (found.centres, found.probe, found.weights, found.network.hidden) == (None, None, None, None)
+    assert (found.centres, found.probe, found.weights, found.network.hidden) == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 def test_the_same_head_gives_the_same_bytes(head, tmp_path):
@@ -64,7 +81,9 @@ def test_a_killed_save_leaves_no_head(head, tmp_path, monkeypatch):
 
 
 def test_no_head(tmp_path):
-    with pytest.raises(CheckpointError, match=r"Expected a head .* found none.* `primaps head import`"):
+    with pytest.raises(
+        CheckpointError, match=r"Expected a head .* found none.* `primaps head import`"
+    ):
         load_head(tmp_path)
 
 
@@ -150,7 +169,9 @@ def test_other_descriptions_are_refused(change, reason, head, tmp_path):
 
 def test_the_backbone_has_to_agree(head):
     head.check_backbone({**BACKBONE, "patch_size": 8})
-    with pytest.raises(CheckpointError, match=r"weights_sha256: 'ab' -> 'cd'(.|\n)*Give --backbone dino_vits8"):
+    with pytest.raises(
+        CheckpointError, match=r"weights_sha256: 'ab' -> 'cd'(.|\n)*Give --backbone dino_vits8"
+    ):
         head.check_backbone({**BACKBONE, "weights_sha256": "cd"})
     with pytest.raises(CheckpointError, match="name: 'dino_vits8' -> None"):
         head.check_backbone({})

@@ -19,7 +19,14 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def config():
     return dataclasses.replace(
-        hp_preset("default"), dim=6, pool_size=20, batch_size=4, warmup=3, renew_every=4, steps=40, learning_rate=2e-3
+        hp_preset("default"),
+        dim=6,
+        pool_size=20,
+        batch_size=4,
+        warmup=3,
+        renew_every=4,
+        steps=40,
+        learning_rate=2e-3,
     )
 
 
@@ -47,25 +54,43 @@ def as_maps(rows, images):
     return rows.reshape(images, 1, -1, rows.shape[1]).permute(0, 3, 1, 2)
 
 
-@pytest.mark.parametrize(("rho", "weight"), [("0.1", "0.0"), ("0.1", "0.5"), ("1.0", "0.0"), ("1.0", "0.5")])
-def test_a_step_agrees_with_recorded_official_values(crops, config, shared, monkeypatch, rho, weight):
+@pytest.mark.parametrize(
+    ("rho", "weight"), [("0.1", "0.0"), ("0.1", "0.5"), ("1.0", "0.0"), ("1.0", "0.5")]
+)
+def test_a_step_agrees_with_recorded_official_values(
+    crops, config, shared, monkeypatch, rho, weight
+):
     path = shared / "golden" / "hp_loss.safetensors"
     if not path.exists():
         pytest.skip(f"{path} is not on this machine")
     golden = load_file(path)
-    task = HPTask(crops, 3, dataclasses.replace(config, dropout=0.0, warmup=0, steps=10, kept=0.3, temperature=0.6), 0, CPU)
+    task = HPTask(
+        crops,
+        3,
+        dataclasses.replace(config, dropout=0.0, warmup=0, steps=10, kept=0.3, temperature=0.6),
+        0,
+        CPU,
+    )
     task.momentum_head = Fixed(as_maps(golden["s_ema"], 3) * 2)
     task.pools.agnostic, task.pools.specific = golden["pool_agnostic"], golden["pool_specific"]
     kept = golden[f"kept_rho{rho}"].bool()
-    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.where(kept, 0.2999, 0.3).reshape(shape))
+    monkeypatch.setattr(
+        torch, "rand", lambda *shape, **_: torch.where(kept, 0.2999, 0.3).reshape(shape)
+    )
     step = {"0.0": 0, "0.5": 5}[weight]
     found = task._contrastive(step, as_maps(golden["f"], 3) * 3, (golden["z"], golden["z_mix"]))
-    assert float(found) == pytest.approx(float(golden[f"loss_rho{rho}_lambda{weight}_reweight1"]), rel=1e-5)
+    assert float(found) == pytest.approx(
+        float(golden[f"loss_rho{rho}_lambda{weight}_reweight1"]), rel=1e-5
+    )
 
 
 def test_a_step_is_put_together_from_the_losses(crops, config):
-    """Without dropout, with all tokens compared and uniform local weights, which make mixed codes means of 3 x 3."""
-    config = dataclasses.replace(config, dropout=0.0, kept=1.0, momentum=0.6, consistency_weight=0.3)
+    """Without dropout, with all tokens compared and uniform local weights, which make mixed codes
+    means of 3 x 3.
+    """
+    config = dataclasses.replace(
+        config, dropout=0.0, kept=1.0, momentum=0.6, consistency_weight=0.3
+    )
     task = HPTask(crops, 3, config, 5, CPU)
     with torch.no_grad():
         task.head.linear.weight += torch.randn(task.head.linear.weight.shape)
@@ -87,15 +112,22 @@ def test_a_step_is_put_together_from_the_losses(crops, config):
     code = task.head(features)
     views = [embedded(code), embedded(F.avg_pool2d(code, 3, 1, 1))]
     kinds = []
-    for values, pool in ((tokens(features), task.pools.agnostic), (tokens(momentum_head(features)), task.pools.specific)):
+    for values, pool in (
+        (tokens(features), task.pools.agnostic),
+        (tokens(momentum_head(features)), task.pools.specific),
+    ):
         bars = (values @ pool.T).max(1).values
         similarity = values @ values.T
-        kinds.append(((similarity > bars[:, None]) | (similarity > bars)).fill_diagonal_(fill_value=False))
+        kinds.append(
+            ((similarity > bars[:, None]) | (similarity > bars)).fill_diagonal_(fill_value=False)
+        )
     assert all(0.02 < float(kind.float().mean()) < 0.98 for kind in kinds)
     terms = []
     for image in range(4):
         rows = slice(30 * image, 30 * image + 30)
-        pairs = Pairs(rows, kinds[0][rows], kinds[1][rows], torch.ones(30, 120, dtype=torch.bool), 4 / 37)
+        pairs = Pairs(
+            rows, kinds[0][rows], kinds[1][rows], torch.ones(30, 120, dtype=torch.bool), 4 / 37
+        )
         terms += [contrastive_loss(view, pairs, temperature=config.temperature) for view in views]
     torch.testing.assert_close(found["contrastive"], torch.stack(terms).mean())
     augmented = crops.augmented(batch, generator(5, Draw.STEP, step))
@@ -171,7 +203,9 @@ def test_no_augmented_images_without_their_loss(crops, config):
         raise AssertionError("not asked for")
 
     crops.augmented = refuse
-    history = train_head(HPTask(crops, 3, dataclasses.replace(config, consistency_weight=0.0), 0, CPU), 2, seed=0)
+    history = train_head(
+        HPTask(crops, 3, dataclasses.replace(config, consistency_weight=0.0), 0, CPU), 2, seed=0
+    )
     assert "consistency" not in history
 
 

@@ -33,7 +33,9 @@ def test_agrees_with_a_loop_over_tokens(grid):
     attention = torch.rand(2, tokens, tokens, generator=generator, dtype=torch.float64) * 3
     code = torch.randn(2, 5, *grid, generator=generator)
     weights = torch.stack([local_weights(rows.float(), grid) for rows in attention])
-    expected = [plain_mix(c, a, grid) for c, a in zip(code.double().numpy(), attention.numpy(), strict=True)]
+    expected = [
+        plain_mix(c, a, grid) for c, a in zip(code.double().numpy(), attention.numpy(), strict=True)
+    ]
     np.testing.assert_allclose(mix(code, weights).numpy(), np.stack(expected), atol=1e-5)
 
 

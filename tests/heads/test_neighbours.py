@@ -11,13 +11,17 @@ def test_agrees_with_brute_force(chunk):
     descriptors = F.normalize(torch.randn(41, 6, generator=torch.Generator().manual_seed(0)), dim=1)
     found = nearest_neighbours(descriptors, 5, chunk=chunk)
     for image in range(41):
-        others = sorted((-float(descriptors[image] @ descriptors[j]), j) for j in range(41) if j != image)
+        others = sorted(
+            (-float(descriptors[image] @ descriptors[j]), j) for j in range(41) if j != image
+        )
         assert found[image].tolist() == [j for _, j in others[:5]]
 
 
 def test_duplicates_find_each_other_and_never_themselves():
     found = nearest_neighbours(F.normalize(torch.ones(4, 3), dim=1), 3)
-    assert all(sorted(found[image].tolist()) == [j for j in range(4) if j != image] for image in range(4))
+    assert all(
+        sorted(found[image].tolist()) == [j for j in range(4) if j != image] for image in range(4)
+    )
 
 
 def test_fewer_images_than_neighbours():

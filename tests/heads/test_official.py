@@ -1,4 +1,6 @@
-"""Official checkpoints, synthetic ones in the official formats: what is found, and what is refused."""
+"""Official checkpoints, synthetic ones in the official formats: what is found, and what is
+refused.
+"""
 
 import os
 import sys
@@ -64,8 +66,13 @@ def test_primaps(official):
     found = read_official(official.write(content))
     assert isinstance(found, OfficialModel)
     assert found.method == "em"
-    for prefix, prototypes in (("cluster_probe.ema_model", found.teacher), ("seghead", found.student)):
-        layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv2d(official.channels, official.clusters, 1, bias=False))
+    for prefix, prototypes in (
+        ("cluster_probe.ema_model", found.teacher),
+        ("seghead", found.student),
+    ):
+        layer = torch.nn.utils.parametrizations.weight_norm(
+            torch.nn.Conv2d(official.channels, official.clusters, 1, bias=False)
+        )
         layer.parametrizations.weight.original0.data = content["state_dict"][f"{prefix}.weight_g"]
         layer.parametrizations.weight.original1.data = content["state_dict"][f"{prefix}.weight_v"]
         torch.testing.assert_close(prototypes, layer.weight.detach().flatten(1))
@@ -78,7 +85,9 @@ def test_primaps_baseline_has_unit_prototypes(official):
     content = official.primaps_content(baseline=True)
     found = read_official(official.write(content))
     assert found.method == "baseline"
-    expected = F.normalize(content["state_dict"]["cluster_probe.cluster_centers.weight_v"].flatten(1), dim=1)
+    expected = F.normalize(
+        content["state_dict"]["cluster_probe.cluster_centers.weight_v"].flatten(1), dim=1
+    )
     torch.testing.assert_close(found.teacher, expected)
     assert torch.equal(found.student, found.teacher)
     assert found.vit == {}
@@ -86,7 +95,9 @@ def test_primaps_baseline_has_unit_prototypes(official):
 
 def test_a_head_without_nonlinear_branch_and_probe(official):
     content = official.stego_content()
-    for key in [key for key in content["state_dict"] if key.startswith(("net.cluster2", "linear_probe"))]:
+    for key in [
+        key for key in content["state_dict"] if key.startswith(("net.cluster2", "linear_probe"))
+    ]:
         del content["state_dict"][key]
     found = read_official(official.write(content))
     assert found.network.hidden is None
@@ -104,7 +115,13 @@ def test_half_precision_becomes_single(official):
 
 
 def test_settings_that_json_cannot_hold_are_left_out(official):
-    content = official.hp_content() | {"nan": float("nan"), "huge": 10**5000, "text": "\ud800", "bell\a": 1, "fine": True}
+    content = official.hp_content() | {
+        "nan": float("nan"),
+        "huge": 10**5000,
+        "text": "\ud800",
+        "bell\a": 1,
+        "fine": True,
+    }
     settings = read_official(official.write(content)).settings
     assert settings["fine"] is True
     assert not {"nan", "huge", "text", "bell\a"} & set(settings)
@@ -116,15 +133,34 @@ def test_settings_that_json_cannot_hold_are_left_out(official):
         (
             "net.cluster1.0.weight",
             None,
-            r"Expected .*official\.ckpt to hold a tensor 'net\.cluster1\.0\.weight', but it does not",
+            (
+                r"Expected .*official\.ckpt to hold a tensor 'net\.cluster1\.0\.weight', but it"
+                r" does not"
+            ),
         ),
         ("net.cluster2.2.bias", None, r"a tensor 'net\.cluster2\.2\.bias', but it does not"),
         ("linear_probe.bias", None, r"a tensor 'linear_probe\.bias'"),
         ("net.cluster1.0.weight", "text", r"a tensor 'net\.cluster1\.0\.weight', but it does not"),
-        ("net.cluster1.0.weight", torch.zeros(7, 20), r"floating point with 4 axes, but got torch\.float32 \(7, 20\)"),
-        ("net.cluster1.0.weight", torch.zeros(7, 20, 1, 1, dtype=torch.int64), "floating point with 4 axes, but got torch.int64"),
-        ("net.cluster1.0.weight", torch.zeros(7, 20, 3, 3), r"to have shape \(7, 20, 1, 1\), but got \(7, 20, 3, 3\)"),
-        ("net.cluster2.0.weight", torch.zeros(21, 20, 1, 1), r"to have shape \(20, 20, 1, 1\), but got \(21, 20, 1, 1\)"),
+        (
+            "net.cluster1.0.weight",
+            torch.zeros(7, 20),
+            r"floating point with 4 axes, but got torch\.float32 \(7, 20\)",
+        ),
+        (
+            "net.cluster1.0.weight",
+            torch.zeros(7, 20, 1, 1, dtype=torch.int64),
+            "floating point with 4 axes, but got torch.int64",
+        ),
+        (
+            "net.cluster1.0.weight",
+            torch.zeros(7, 20, 3, 3),
+            r"to have shape \(7, 20, 1, 1\), but got \(7, 20, 3, 3\)",
+        ),
+        (
+            "net.cluster2.0.weight",
+            torch.zeros(21, 20, 1, 1),
+            r"to have shape \(20, 20, 1, 1\), but got \(21, 20, 1, 1\)",
+        ),
         ("cluster_probe.clusters", torch.zeros(4, 8), r"to have shape \(4, 7\), but got \(4, 8\)"),
         ("cluster_probe.clusters", torch.full((4, 7), float("nan")), "to be finite"),
         ("cluster_probe.clusters", torch.zeros(0, 7), "floating point with 2 axes"),
@@ -141,7 +177,9 @@ def test_missing_and_wrong_tensors_are_named(key, value, reason, official):
 
 @pytest.mark.parametrize("key", ["\ud800", "__metadata__", "a b", "", "x" * 201], ids=ascii)
 def test_odd_names_of_weights_are_refused(key, official):
-    with pytest.raises(CheckpointError, match=r"Expected names of weights in .* but got 'net\.model\."):
+    with pytest.raises(
+        CheckpointError, match=r"Expected names of weights in .* but got 'net\.model\."
+    ):
         read_official(official.write(official.stego_content({key: torch.zeros(2)})))
 
 
@@ -153,14 +191,18 @@ def test_only_weights_of_the_backbone_are_read(official):
 def test_weights_that_share_their_values_many_times_are_refused(official):
     base = torch.zeros(20_000)
     with pytest.raises(CheckpointError, match="share their values"):
-        read_official(official.write(official.stego_content({f"w{number}": base for number in range(40)})))
+        read_official(
+            official.write(official.stego_content({f"w{number}": base for number in range(40)}))
+        )
 
 
 def test_one_dictionary_of_settings_many_times_is_read_a_few_times_only(official, monkeypatch):
     asked, plain = [], official_module._plain
     monkeypatch.setattr(official_module, "_plain", lambda values: asked.append(1) or plain(values))
     shared = {"lr": 0.5}
-    content = official.stego_content() | {"hyper_parameters": {f"group{number}": shared for number in range(1000)}}
+    content = official.stego_content() | {
+        "hyper_parameters": {f"group{number}": shared for number in range(1000)}
+    }
     assert read_official(official.write(content)).settings["lr"] == 0.5
     assert len(asked) < 100
 
@@ -169,20 +211,28 @@ def test_student_and_teacher_of_different_shape(official):
     content = official.primaps_content()
     content["state_dict"]["seghead.weight_v"] = torch.zeros(5, 20, 1, 1)
     content["state_dict"]["seghead.weight_g"] = torch.ones(5, 1, 1, 1)
-    with pytest.raises(CheckpointError, match=r"to have one shape, but got \(5, 20\) and \(4, 20\)"):
+    with pytest.raises(
+        CheckpointError, match=r"to have one shape, but got \(5, 20\) and \(4, 20\)"
+    ):
         read_official(official.write(content))
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ({"state_dict": {"layer1.0.weight": torch.zeros(1)}}, "of STEGO, HP or PriMaPs, but it holds 'state_dict'"),
+        (
+            {"state_dict": {"layer1.0.weight": torch.zeros(1)}},
+            "of STEGO, HP or PriMaPs, but it holds 'state_dict'",
+        ),
         ({}, "but it holds nothing"),
         ({10**18: 1, "a": 2}, "but it holds 'a'"),
         ({10**5000: 1, "a": 2}, "a key is a number"),
         ([1, 2], "but it holds list"),
         ({"net_model_state_dict": None}, "tensors by name under 'net_model_state_dict'"),
-        ({"net_model_state_dict": {}, "linear_model_state_dict": {3: 4}}, "tensors by name under 'linear_model_state_dict'"),
+        (
+            {"net_model_state_dict": {}, "linear_model_state_dict": {3: 4}},
+            "tensors by name under 'linear_model_state_dict'",
+        ),
     ],
 )
 def test_other_checkpoints_are_refused(content, reason, official):
@@ -211,9 +261,14 @@ def test_a_payload_anywhere_is_refused_and_not_run(place, official, tmp_path):
     if place == "state_dict":
         content["state_dict"]["net.cluster1.0.weight"] = evil
     elif place == "cfg":
-        content["hyper_parameters"]["cfg"].__dict__["_content"]["model_type"].__dict__["_val"] = evil
+        content["hyper_parameters"]["cfg"].__dict__["_content"]["model_type"].__dict__["_val"] = (
+            evil
+        )
     else:
         content[place]["more"] = evil
-    with pytest.raises(CheckpointError, match=r"Refused to read .*: it names 'posix\.system'.* Nothing in it was run"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"Refused to read .*: it names 'posix\.system'.* Nothing in it was run",
+    ):
         read_official(official.write(content))
     assert not canary.exists()

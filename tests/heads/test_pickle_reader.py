@@ -14,7 +14,12 @@ from primaps.heads.pickle_reader import Name, Record, read_pickle
 
 NUMBERS = st.integers(2 - 2**61, 2**61 - 2)  # as keys
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(max_size=300),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(max_size=300),
     lambda inner: (
         st.lists(inner)
         | st.lists(inner).map(tuple)
@@ -36,8 +41,14 @@ def read(data):
     def persistent(identifier):
         raise ValueError(f"no persistent ids such as {identifier!r}")
 
-    builders = {"collections.OrderedDict": lambda _: {}, "builtins.set": lambda a: set(a[0]), "numbers.twice": twice}
-    return read_pickle(data, builders, lambda name: name.startswith("known."), persistent, "the file")
+    builders = {
+        "collections.OrderedDict": lambda _: {},
+        "builtins.set": lambda a: set(a[0]),
+        "numbers.twice": twice,
+    }
+    return read_pickle(
+        data, builders, lambda name: name.startswith("known."), persistent, "the file"
+    )
 
 
 class Payload:
@@ -64,7 +75,11 @@ def typed(value):
 @given(PLAIN, st.sampled_from([2, 3, 4, 5]))
 def test_plain_values_come_back(value, protocol):
     value = (value, value)  # shared: goes through the memo
-    spelled = {name for name in (b"frozenset", b"_codecs", b"bytes", b"set") if name in pickle.dumps(value, protocol)}
+    spelled = {
+        name
+        for name in (b"frozenset", b"_codecs", b"bytes", b"set")
+        if name in pickle.dumps(value, protocol)
+    }
     assume(protocol > 3 or not spelled)  # then as calls of what no checkpoint has a need of
     found = read(pickle.dumps(value, protocol))
     assert found == value
@@ -74,7 +89,12 @@ def test_plain_values_come_back(value, protocol):
 @settings(max_examples=300)
 @given(st.data())
 def test_damaged_pickles_fail_in_one_way_only(data):
-    value = [collections.OrderedDict(a=(1, 2.5, "x")), {"b": b"bytes", 3: None}, [1, [2, [3]]], {1, 2}]
+    value = [
+        collections.OrderedDict(a=(1, 2.5, "x")),
+        {"b": b"bytes", 3: None},
+        [1, [2, [3]]],
+        {1, 2},
+    ]
     content = bytearray(pickle.dumps(value, data.draw(st.sampled_from([2, 4]))))
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(2, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -85,8 +105,24 @@ def test_damaged_pickles_fail_in_one_way_only(data):
         reason = str(error)
     else:
         reason = "Refused to read the file: it "
-        assert types_in(found) <= {dict, list, tuple, set, frozenset, str, bytes, int, float, bool, type(None), Name, Record}
-    assert reason.startswith(("Refused to read the file: it ", "Expected the file to be a complete checkpoint, but"))
+        assert types_in(found) <= {
+            dict,
+            list,
+            tuple,
+            set,
+            frozenset,
+            str,
+            bytes,
+            int,
+            float,
+            bool,
+            type(None),
+            Name,
+            Record,
+        }
+    assert reason.startswith(
+        ("Refused to read the file: it ", "Expected the file to be a complete checkpoint, but")
+    )
 
 
 def types_in(value):
@@ -129,7 +165,11 @@ def test_foreign_objects_become_records(monkeypatch):
 
     record = found["thing"]
     assert isinstance(record, Record)
-    assert (record.kind, record.entries, record.state) == ("known.Thing", {"a": 1}, {"colour": "red"})
+    assert (record.kind, record.entries, record.state) == (
+        "known.Thing",
+        {"a": 1},
+        {"colour": "red"},
+    )
     assert found[Name("known.Thing")] == 3
     assert "known" not in sys.modules
 
@@ -140,7 +180,10 @@ def test_a_payload_that_python_would_run_is_not(tmp_path):
     pickle.loads(payload)
     assert canary.exists(), "the payload is a real one"
     canary.unlink()
-    with pytest.raises(CheckpointError, match=r"Refused to read the file: it names 'posix\.system'.* Nothing in it was run"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"Refused to read the file: it names 'posix\.system'.* Nothing in it was run",
+    ):
         read(payload)
     assert not canary.exists()
 
@@ -171,13 +214,28 @@ def short(text):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"\x80\x04" + short("collections") + short("OrderedDict.__init__.__globals__") + b"\x93.", "names 'collections.Ordered"),
-        (b"\x80\x04" + short("known") + short("Thing.__init__.__globals__") + b"\x93.", "names 'known.Thing.__init__"),
+        (
+            b"\x80\x04"
+            + short("collections")
+            + short("OrderedDict.__init__.__globals__")
+            + b"\x93.",
+            "names 'collections.Ordered",
+        ),
+        (
+            b"\x80\x04" + short("known") + short("Thing.__init__.__globals__") + b"\x93.",
+            "names 'known.Thing.__init__",
+        ),
         (b"\x80\x04K\x01K\x02\x93.", "names something by values that are no text"),
         (b"\x80\x02cknown\nThing\n)R)R.", "calls an object of 'known.Thing'"),
         (b"\x80\x02K\x01)R.", "calls a value of type int"),
-        (b"\x80\x02cknown\nThing\nK\x01R.", "calls 'known.Thing' with a value of type int instead of arguments"),
-        (b"\x80\x02cnumbers\ntwice\n)R.", r"calls 'numbers.twice' with impossible arguments \(not one argument\)"),
+        (
+            b"\x80\x02cknown\nThing\nK\x01R.",
+            "calls 'known.Thing' with a value of type int instead of arguments",
+        ),
+        (
+            b"\x80\x02cnumbers\ntwice\n)R.",
+            r"calls 'numbers.twice' with impossible arguments \(not one argument\)",
+        ),
         (b"\x80\x02cknown\nThing\n}b.", "sets attributes of 'known.Thing'"),
         (b"\x80\x02cnumbers\ntwice\n}b.", "sets attributes of 'numbers.twice'"),
         (b"\x80\x02]}b.", "sets attributes of a value of type list"),
@@ -232,7 +290,11 @@ def long_integer(value):
     ids=["multiple of the modulus", "negative", "in a tuple", "long tuple"],
 )
 def test_keys_that_are_made_to_collide_are_refused(key):
-    for data in (b"\x80\x04}" + key + b"Ns.", b"\x80\x04\x8f(" + key + b"\x90.", b"\x80\x04(" + key + b"\x91."):
+    for data in (
+        b"\x80\x04}" + key + b"Ns.",
+        b"\x80\x04\x8f(" + key + b"\x90.",
+        b"\x80\x04(" + key + b"\x91.",
+    ):
         with pytest.raises(CheckpointError, match="a key is a"):
             read(data)
 
@@ -244,10 +306,16 @@ def test_only_so_many_keys_can_collide(key):
         read(b"\x80\x02}(" + (key + b"N") * 1001 + b"u.")
 
 
-@pytest.mark.parametrize("instruction", [b"\x8f", b"(", b"]", b"}", b"h\x00)\x81"], ids=["set", "mark", "list", "dict", "object"])
+@pytest.mark.parametrize(
+    "instruction",
+    [b"\x8f", b"(", b"]", b"}", b"h\x00)\x81"],
+    ids=["set", "mark", "list", "dict", "object"],
+)
 def test_memory_is_bounded_however_long_the_pickle_is(instruction, monkeypatch):
     monkeypatch.setattr(pickle_reader, "MOST_VALUES", 1000)
-    with pytest.raises(CheckpointError, match="Refused to read the file: it holds more than 1000 values"):
+    with pytest.raises(
+        CheckpointError, match="Refused to read the file: it holds more than 1000 values"
+    ):
         read(b"\x80\x04cknown\nThing\nq\x000" + instruction * 1001 + b".")
 
 

@@ -20,7 +20,10 @@ def test_code_is_the_sum_of_a_linear_and_a_nonlinear_branch() -> None:
     token = features[1, :, 2, 3]
     inner = (weights["hidden.weight"] @ token + weights["hidden.bias"]).clamp(min=0.0)
     expected = (
-        weights["linear.weight"] @ token + weights["linear.bias"] + weights["output.weight"] @ inner + weights["output.bias"]
+        weights["linear.weight"] @ token
+        + weights["linear.bias"]
+        + weights["output.weight"] @ inner
+        + weights["output.bias"]
     )
     assert code.shape == (2, 3, 4, 6)
     torch.testing.assert_close(code[1, :, 2, 3], expected)
@@ -30,7 +33,9 @@ def test_without_the_nonlinear_branch_it_is_linear() -> None:
     head = ProjectionHead(5, 3, nonlinear=False).eval()
     first, second = torch.randn(2, 1, 5, 2, 2)
     assert set(head.state_dict()) == {"linear.weight", "linear.bias"}
-    torch.testing.assert_close(head(first + second) + head(torch.zeros_like(first)), head(first) + head(second))
+    torch.testing.assert_close(
+        head(first + second) + head(torch.zeros_like(first)), head(first) + head(second)
+    )
 
 
 def test_training_drops_whole_channels_and_evaluation_nothing() -> None:
@@ -59,7 +64,9 @@ def test_the_two_branches_drop_apart_from_each_other() -> None:
     assert found == {0.0, 2.0, 4.0}
 
 
-@pytest.mark.parametrize(("channels", "dim", "dropout"), [(0, 1, 0.1), (1, 0, 0.1), (1, 1, 1.0), (1, 1, -0.1)])
+@pytest.mark.parametrize(
+    ("channels", "dim", "dropout"), [(0, 1, 0.1), (1, 0, 0.1), (1, 1, 1.0), (1, 1, -0.1)]
+)
 def test_impossible_numbers_are_refused(channels: int, dim: int, dropout: float) -> None:
     with pytest.raises(ConfigError, match="Expected"):
         ProjectionHead(channels, dim, dropout=dropout)

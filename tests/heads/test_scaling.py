@@ -28,7 +28,9 @@ def test_features_of_zero_stay_as_they_are(crops):
 def test_augmented_features_and_descriptors_are_scaled_and_weights_are_not(crops):
     scaled = ScaledCrops(crops, 4.0)
     draws = [torch.Generator().manual_seed(0) for _ in range(2)]
-    torch.testing.assert_close(scaled.augmented([1, 2], draws[0]), 4 * crops.augmented([1, 2], draws[1]))
+    torch.testing.assert_close(
+        scaled.augmented([1, 2], draws[0]), 4 * crops.augmented([1, 2], draws[1])
+    )
     torch.testing.assert_close(scaled.descriptors(), 4 * crops.descriptors())
     assert torch.equal(scaled.local_weights([0]), crops.local_weights([0]))
     assert scaled.dim == crops.dim

@@ -21,12 +21,43 @@ def test_published_settings_of_stego():
         *(0.1538476246415498, 1, 0.1, 1, 0.2, 0.12),
         *(90, True, 32, 7000, "five"),
     )
-    assert published(stego_preset("cocostuff-vits8")) == (0.63, 0.25, 0.67, 0.66, 0.02, 0.08, 70, True, 16, 5000, "five")
+    assert published(stego_preset("cocostuff-vits8")) == (
+        0.63,
+        0.25,
+        0.67,
+        0.66,
+        0.02,
+        0.08,
+        70,
+        True,
+        16,
+        5000,
+        "five",
+    )
     assert published(stego_preset("cityscapes")) == (
-        *(0.9058762625226623, 0.577453483136995, 1, 0.31361241889448443, 0.1754346515479633, 0.45828472207),
+        *(
+            0.9058762625226623,
+            0.577453483136995,
+            1,
+            0.31361241889448443,
+            0.1754346515479633,
+            0.45828472207,
+        ),
         *(100, False, 32, 7000, "five"),
     )
-    assert published(stego_preset("potsdam")) == (0.63, 0.25, 0.67, 0.76, 0.02, 0.08, 70, True, 16, 5000, "whole")
+    assert published(stego_preset("potsdam")) == (
+        0.63,
+        0.25,
+        0.67,
+        0.76,
+        0.02,
+        0.08,
+        70,
+        True,
+        16,
+        5000,
+        "whole",
+    )
     common = stego_preset("potsdam")
     assert (common.samples, common.negatives, common.num_neighbours) == (11, 5, 7)
     assert (common.learning_rate, common.cluster_learning_rate, common.dropout) == (5e-4, 5e-3, 0.1)
@@ -37,8 +68,22 @@ def test_published_settings_of_stego():
 def test_published_settings_of_hp():
     rows = {
         name: (
-            *(config.dim, config.temperature, config.consistency_weight, config.kept, config.pool_size, config.momentum),
-            *(config.warmup, config.renew_every, config.epochs, config.crops.mode, config.batch_size, config.crops.resolution),
+            *(
+                config.dim,
+                config.temperature,
+                config.consistency_weight,
+                config.kept,
+                config.pool_size,
+                config.momentum,
+            ),
+            *(
+                config.warmup,
+                config.renew_every,
+                config.epochs,
+                config.crops.mode,
+                config.batch_size,
+                config.crops.resolution,
+            ),
         )
         for name in ("cityscapes", "cocostuff", "potsdam")
         for config in [hp_preset(name)]
@@ -49,7 +94,12 @@ def test_published_settings_of_hp():
         "potsdam": (256, 0.4, 0.0, 1.0, 1024, 0.999, 100, 20, 10, "whole", 64, 224),
     }
     common = hp_preset("cityscapes")
-    assert (common.learning_rate, common.weight_decay, common.cluster_learning_rate, common.clip) == (5e-4, 0.1, 5e-3, 10.0)
+    assert (
+        common.learning_rate,
+        common.weight_decay,
+        common.cluster_learning_rate,
+        common.clip,
+    ) == (5e-4, 0.1, 5e-3, 10.0)
     assert common.clamp_jitter
     assert common.photometric_views is None
 
@@ -99,7 +149,9 @@ def test_values_out_of_range_are_refused(preset, changes, text):
         dataclasses.replace(preset("default"), **changes)
 
 
-@pytest.mark.parametrize("changes", [{"mode": "ten"}, {"resample": "cubic"}, {"fraction": 0.0}, {"resolution": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"mode": "ten"}, {"resample": "cubic"}, {"fraction": 0.0}, {"resolution": 0}]
+)
 def test_crops_out_of_range_are_refused(changes):
     with pytest.raises(ConfigError, match="Expected"):
         CropConfig(**changes)

@@ -14,7 +14,14 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def config():
-    return dataclasses.replace(stego_preset("default"), dim=6, samples=4, batch_size=5, num_neighbours=3, learning_rate=5e-3)
+    return dataclasses.replace(
+        stego_preset("default"),
+        dim=6,
+        samples=4,
+        batch_size=5,
+        num_neighbours=3,
+        learning_rate=5e-3,
+    )
 
 
 def make(crops, config, seed=0):
@@ -30,7 +37,9 @@ def test_the_loss_falls_and_clusters_are_the_kinds_of_tokens(crops, config):
     assert sum(history["clusters"][-40:]) < sum(history["clusters"][:40])
     with torch.no_grad():
         found = task.clusters(task.head(crops.all)).argmax(1)
-    agreement = sum(int(torch.bincount(crops.kinds[found == cluster]).max()) for cluster in found.unique())
+    agreement = sum(
+        int(torch.bincount(crops.kinds[found == cluster]).max()) for cluster in found.unique()
+    )
     assert agreement / crops.kinds.numel() > 0.8
 
 
@@ -41,7 +50,10 @@ def test_partners_are_drawn_from_the_nearest_neighbours(crops, config):
         task.losses(step)
         batch, partners = crops.asked
         assert list(batch) == batch_of(step, 12, 5, 2, 0)
-        assert all(partner in task.neighbours[index, :3] for index, partner in zip(batch, partners, strict=True))
+        assert all(
+            partner in task.neighbours[index, :3]
+            for index, partner in zip(batch, partners, strict=True)
+        )
 
 
 def test_a_step_depends_on_seed_and_number_alone(crops, config):
@@ -59,7 +71,11 @@ def test_a_step_depends_on_seed_and_number_alone(crops, config):
 def test_the_terms_are_the_weighted_ones_of_the_correspondence_loss(crops, config):
     """Without dropout, with the whole weight on one term at a time."""
     base = dataclasses.replace(config, dropout=0.0)
-    for name, weight in (("self", "weight_self"), ("neighbour", "weight_neighbour"), ("random", "weight_random")):
+    for name, weight in (
+        ("self", "weight_self"),
+        ("neighbour", "weight_neighbour"),
+        ("random", "weight_random"),
+    ):
         single = make(crops, dataclasses.replace(base, **{weight: 1.0})).losses(2)[name]
         double = make(crops, dataclasses.replace(base, **{weight: 2.0})).losses(2)[name]
         assert float(double.detach()) == pytest.approx(2 * float(single.detach()))
@@ -82,13 +98,23 @@ def test_a_step_is_the_correspondence_loss_of_what_was_drawn(crops, config, step
     partners = [int(nearest[index, rank]) for index, rank in zip(batch, ranks, strict=True)]
     here, there = (torch.rand(len(batch), 4, 4, 2, generator=draws) * 2 - 1 for _ in range(2))
     orders = torch.stack([draw_permutation(len(batch), draws) for _ in range(2)])
-    plain, positive = ((crops.all[indices], task.head(crops.all[indices])) for indices in (batch, partners))
+    plain, positive = (
+        (crops.all[indices], task.head(crops.all[indices])) for indices in (batch, partners)
+    )
     terms = correspondence_terms(plain, positive, (here, there), orders, switches)
     torch.testing.assert_close(found["self"], 0.7 * terms.itself)
     torch.testing.assert_close(found["neighbour"], 0.3 * terms.neighbour)
     torch.testing.assert_close(found["random"], 0.6 * terms.random)
     torch.testing.assert_close(found["clusters"], task.clusters.loss(plain[1]))
-    assert len({round(float(value.detach()), 6) for value in (terms.itself, terms.neighbour, terms.random)}) == 3
+    assert (
+        len(
+            {
+                round(float(value.detach()), 6)
+                for value in (terms.itself, terms.neighbour, terms.random)
+            }
+        )
+        == 3
+    )
 
 
 def test_cluster_centres_do_not_move_the_head(crops, config):
@@ -98,7 +124,9 @@ def test_cluster_centres_do_not_move_the_head(crops, config):
     assert task.head.linear.weight.grad is None
     assert task.clusters.centres.grad.any()
     code = torch.randn(2, 6, 3, 4)
-    cosines = torch.cosine_similarity(task.clusters.centres[None, :, :, None], code.flatten(2)[:, None], dim=2)
+    cosines = torch.cosine_similarity(
+        task.clusters.centres[None, :, :, None], code.flatten(2)[:, None], dim=2
+    )
     torch.testing.assert_close(task.clusters(code).flatten(2), cosines)
     torch.testing.assert_close(task.clusters.loss(code), -cosines.max(1).values.mean())
 

@@ -24,7 +24,7 @@ def as_vector(terms):
     return torch.stack([terms.itself, terms.neighbour, terms.random])
 
 
-# ---- a plain restatement in numpy, float64 ------------------------------------------------------------------------------------
+# ---- a plain restatement in numpy, float64 -------------------------------------------------------
 
 
 def plain_sample(maps, coordinates):
@@ -38,14 +38,17 @@ def plain_sample(maps, coordinates):
         left, top = min(int(column), width - 2), min(int(row), height - 2)
         right, low = column - left, row - top
         corner = maps[n, :, top : top + 2, left : left + 2]
-        result[n, :, a, b] = (1 - low) * ((1 - right) * corner[:, 0, 0] + right * corner[:, 0, 1]) + low * (
-            (1 - right) * corner[:, 1, 0] + right * corner[:, 1, 1]
-        )
+        result[n, :, a, b] = (1 - low) * (
+            (1 - right) * corner[:, 0, 0] + right * corner[:, 0, 1]
+        ) + low * ((1 - right) * corner[:, 1, 0] + right * corner[:, 1, 1])
     return result
 
 
 def plain_correlation(first, second):
-    first, second = (values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-10) for values in (first, second))
+    first, second = (
+        values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-10)
+        for values in (first, second)
+    )
     return np.einsum("ncab,ncij->nabij", first, second)
 
 
@@ -87,12 +90,16 @@ def drawn(seed=0, count=3, channels=5, dim=4, height=4, width=6, samples=3):
     return plain, positive, coordinates, permutations
 
 
-@pytest.mark.parametrize(("pointwise", "zero_clamp", "stabilize"), list(itertools.product([False, True], repeat=3)))
+@pytest.mark.parametrize(
+    ("pointwise", "zero_clamp", "stabilize"), list(itertools.product([False, True], repeat=3))
+)
 def test_agrees_with_a_plain_restatement(pointwise, zero_clamp, stabilize):
     plain, positive, coordinates, permutations = drawn()
     switches = Switches(**SHIFTS, pointwise=pointwise, zero_clamp=zero_clamp, stabilize=stabilize)
     terms = correspondence_terms(plain, positive, coordinates, permutations, switches)
-    arrays = [tuple(value.double().numpy() for value in pair) for pair in (plain, positive, coordinates)]
+    arrays = [
+        tuple(value.double().numpy() for value in pair) for pair in (plain, positive, coordinates)
+    ]
     expected = plain_terms(*arrays, permutations.numpy(), pointwise, zero_clamp, stabilize)
     np.testing.assert_allclose(as_vector(terms).numpy(), expected, atol=1e-6)
 
@@ -122,7 +129,8 @@ def test_pairs_above_the_shift_attract_and_pairs_below_it_repel():
     assert float(loss[0, 0, 0].detach()) == pytest.approx(-0.5)  # the same place: correlation 1
     assert float(loss[0, 0, 1].detach()) > 0.4  # different features, similar code: costs
     loss.sum().backward()
-    assert float(code.grad[0, 1, 0, 1]) < 0  # descent raises the component that tells the second place from the first
+    # descent raises the component that tells the second place from the first
+    assert float(code.grad[0, 1, 0, 1]) < 0
 
 
 def test_no_gradient_reaches_the_features():
@@ -140,7 +148,9 @@ def test_no_gradient_reaches_the_features():
 def test_zero_vectors_give_finite_losses_and_gradients():
     plain, positive, coordinates, permutations = drawn()
     code = torch.zeros_like(plain[1], requires_grad=True)
-    terms = correspondence_terms((plain[0] * 0, code), positive, coordinates, permutations, Switches(**SHIFTS))
+    terms = correspondence_terms(
+        (plain[0] * 0, code), positive, coordinates, permutations, Switches(**SHIFTS)
+    )
     as_vector(terms).sum().backward()
     assert torch.isfinite(as_vector(terms)).all()
     assert torch.isfinite(code.grad).all()

@@ -26,7 +26,13 @@ def write_zip(path, data_pkl, compression=zipfile.ZIP_STORED, **entries):
 
 
 def tensor_pickle(
-    offset=0, shape=(2,), stride=(1,), length=2, storage="torch FloatStorage", key="0", rebuild="_rebuild_tensor_v2"
+    offset=0,
+    shape=(2,),
+    stride=(1,),
+    length=2,
+    storage="torch FloatStorage",
+    key="0",
+    rebuild="_rebuild_tensor_v2",
 ):
     """The pickle of one tensor, instruction by instruction."""
 
@@ -68,7 +74,13 @@ def test_tensors_are_those_of_torch_load(tmp_path):
 
 
 def test_values_around_the_tensors(tmp_path):
-    content = {"epoch": 3, "size": torch.Size([2, 3]), "device": torch.device("cpu"), "set": {1, 2}, "dtype": torch.float32}
+    content = {
+        "epoch": 3,
+        "size": torch.Size([2, 3]),
+        "device": torch.device("cpu"),
+        "set": {1, 2},
+        "dtype": torch.float32,
+    }
     content["ordered"] = collections.OrderedDict(a=1)
     content["default"] = collections.defaultdict(list, b=2)
     torch.save(content, tmp_path / "x.pt")
@@ -79,7 +91,9 @@ def test_values_around_the_tensors(tmp_path):
 
 
 def test_a_handwritten_tensor(tmp_path):
-    path = write_zip(tmp_path / "x.pt", tensor_pickle(), data__0=torch.tensor([1.0, 2.0]).numpy().tobytes())
+    path = write_zip(
+        tmp_path / "x.pt", tensor_pickle(), data__0=torch.tensor([1.0, 2.0]).numpy().tobytes()
+    )
     stored = read_torch_file(path)
     assert isinstance(stored, StoredTensor)
     assert read_stored(path, {"x": stored})["x"].tolist() == [1.0, 2.0]
@@ -106,7 +120,10 @@ def test_a_handwritten_tensor(tmp_path):
 )
 def test_tensors_outside_of_their_storage_are_refused(changes, tmp_path):
     path = write_zip(tmp_path / "x.pt", tensor_pickle(**changes), data__0=bytes(8))
-    with pytest.raises(CheckpointError, match=r"calls 'torch\._utils\._rebuild_tensor_v2' with impossible arguments"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"calls 'torch\._utils\._rebuild_tensor_v2' with impossible arguments",
+    ):
         read_torch_file(path)
 
 
@@ -117,7 +134,10 @@ def test_tensors_outside_of_their_storage_are_refused(changes, tmp_path):
         ({"storage": "builtins int"}, "a storage of tensors in a way that is unknown"),
         ({"length": -1}, "a storage of tensors in a way that is unknown"),
         ({"key": 3}, "a storage of tensors in a way that is unknown"),
-        ({"rebuild": "_rebuild_sparse_tensor"}, r"it names 'torch\._utils\._rebuild_sparse_tensor'"),
+        (
+            {"rebuild": "_rebuild_sparse_tensor"},
+            r"it names 'torch\._utils\._rebuild_sparse_tensor'",
+        ),
     ],
 )
 def test_bad_storages_are_refused(changes, reason, tmp_path):
@@ -148,7 +168,9 @@ def test_a_payload_in_a_checkpoint_is_not_run(tmp_path):
     torch.load(path, weights_only=False)
     assert canary.exists(), "the payload is a real one"
     canary.unlink()
-    with pytest.raises(CheckpointError, match=r"Refused to read .*x\.ckpt: it names 'posix\.system'"):
+    with pytest.raises(
+        CheckpointError, match=r"Refused to read .*x\.ckpt: it names 'posix\.system'"
+    ):
         read_torch_file(path)
     assert not canary.exists()
 
@@ -158,7 +180,10 @@ def test_a_payload_as_the_storage_of_a_tensor_is_not_run(tmp_path):
 
     class Tensor:
         def __reduce__(self):
-            return (torch._utils._rebuild_tensor_v2, (Evil(f"touch {canary}"), 0, (1,), (1,), False, {}))
+            return (
+                torch._utils._rebuild_tensor_v2,
+                (Evil(f"touch {canary}"), 0, (1,), (1,), False, {}),
+            )
 
     path = write_zip(tmp_path / "x.pt", pickle.dumps(Tensor(), 2))
     with pytest.raises(CheckpointError, match=r"names 'posix\.system'"):
@@ -187,7 +212,9 @@ def test_a_flipped_bit_in_a_tensor_is_noticed(tmp_path):
         read_stored(path, stored)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_damaged_files_fail_in_one_way_only(data, tmp_path):
     buffer = io.BytesIO()
@@ -205,7 +232,10 @@ def test_damaged_files_fail_in_one_way_only(data, tmp_path):
         reason = str(error)
     else:
         reason = str(path)
-        assert all((tuple(value.shape), value.dtype) == (stored.shape, stored.storage.dtype) for value in read.values())
+        assert all(
+            (tuple(value.shape), value.dtype) == (stored.shape, stored.storage.dtype)
+            for value in read.values()
+        )
     assert str(path) in reason
 
 
@@ -216,7 +246,8 @@ def test_tensors_that_share_a_storage_must_not_outgrow_the_file(tmp_path):
     stored = read_torch_file(path)
     assert torch.equal(read_stored(path, {"0": stored["0"]})["0"], base)
     with pytest.raises(
-        CheckpointError, match=r"Refused to read .*bomb\.pt: its tensors share their values and would take 2000000"
+        CheckpointError,
+        match=r"Refused to read .*bomb\.pt: its tensors share their values and would take 2000000",
     ):
         read_stored(path, stored)
 
@@ -227,7 +258,11 @@ def test_a_shared_storage_is_read_once(tmp_path, monkeypatch):
     torch.save({"a": base[:10], "b": torch.zeros(3), "c": base[990:]}, path)
     stored = read_torch_file(path)
     entries, read = [], zipfile.ZipFile.read
-    monkeypatch.setattr(zipfile.ZipFile, "read", lambda self, entry: entries.append(entry.filename) or read(self, entry))
+    monkeypatch.setattr(
+        zipfile.ZipFile,
+        "read",
+        lambda self, entry: entries.append(entry.filename) or read(self, entry),
+    )
     found = read_stored(path, stored)
     assert list(found) == ["a", "b", "c"]
     assert torch.equal(found["c"], base[990:])
@@ -237,7 +272,9 @@ def test_a_shared_storage_is_read_once(tmp_path, monkeypatch):
 def test_a_huge_pickle_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(torch_file, "_LARGEST_PICKLE", 1000)
     assert read_torch_file(write_zip(tmp_path / "x.pt", pickle.dumps("x" * 900, 2))) == "x" * 900
-    with pytest.raises(CheckpointError, match=r"data\.pkl of .*x\.pt to have at most 1000 bytes, but it has 10"):
+    with pytest.raises(
+        CheckpointError, match=r"data\.pkl of .*x\.pt to have at most 1000 bytes, but it has 10"
+    ):
         read_torch_file(write_zip(tmp_path / "x.pt", pickle.dumps("x" * 1000, 2)))
 
 
@@ -256,7 +293,10 @@ def test_other_files(tmp_path):
     with pytest.raises(CheckpointError, match="damaged or incomplete"):
         read_torch_file(tmp_path / "photo.pt")
     torch.save({"a": 1}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    with pytest.raises(CheckpointError, match=r"the zip format of PyTorch 1\.6 and later, but it is in the older one"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"the zip format of PyTorch 1\.6 and later, but it is in the older one",
+    ):
         read_torch_file(tmp_path / "old.pt")
     with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
         archive.writestr("a.txt", "a")

@@ -21,7 +21,10 @@ class Line(HeadTask):
     def losses(self, step):
         x = torch.rand(8, self.line.in_features)
         found = self.line(nn.functional.dropout(x, 0.2))
-        return {"fit": (found - x.sum(1, keepdim=True)).square().mean(), "other": self.other(x[:, :1]).square().mean()}
+        return {
+            "fit": (found - x.sum(1, keepdim=True)).square().mean(),
+            "other": self.other(x[:, :1]).square().mean(),
+        }
 
 
 def weights(task):
@@ -43,7 +46,14 @@ def test_resumed_from_any_checkpoint_it_ends_with_the_same_bytes(memory_checkpoi
     assert [int(state["step"]) for state in kept.saved] == [6, 12, 18]
     for state in kept.saved:
         resumed, told = Line(), []
-        again = train_head(resumed, 20, seed=1, checkpoint=memory_checkpoint(state), checkpoint_every=6, progress=told.append)
+        again = train_head(
+            resumed,
+            20,
+            seed=1,
+            checkpoint=memory_checkpoint(state),
+            checkpoint_every=6,
+            progress=told.append,
+        )
         assert told[0] == int(state["step"])
         assert again == history
         for name, value in weights(resumed).items():
@@ -73,11 +83,17 @@ def test_gradients_are_clipped_where_asked():
 
     class Watched(torch.optim.SGD):
         def step(self, closure=None):
-            gradients = [parameter.grad for group in self.param_groups for parameter in group["params"]]
-            norms.setdefault(id(self), []).append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+            gradients = [
+                parameter.grad for group in self.param_groups for parameter in group["params"]
+            ]
+            norms.setdefault(id(self), []).append(
+                float(torch.cat([g.flatten() for g in gradients]).norm())
+            )
 
     task = Line()
-    task.optimisers = {name: Watched(task.modules[name].parameters(), lr=0.1) for name in ("line", "other")}
+    task.optimisers = {
+        name: Watched(task.modules[name].parameters(), lr=0.1) for name in ("line", "other")
+    }
     train_head(task, 1, seed=0)
     task.gradient_limits = {"line": 0.01}
     train_head(task, 1, seed=0)
@@ -90,7 +106,10 @@ def test_gradients_are_clipped_where_asked():
 def test_a_checkpoint_of_another_head_is_refused(memory_checkpoint):
     kept = memory_checkpoint()
     train_head(Line(), 3, seed=0, checkpoint=kept, checkpoint_every=2)
-    for state in ({**kept.saved[0], "module.line.weight": torch.zeros(1, 5)}, {"step": torch.tensor(1)}):
+    for state in (
+        {**kept.saved[0], "module.line.weight": torch.zeros(1, 5)},
+        {"step": torch.tensor(1)},
+    ):
         with pytest.raises(CheckpointError, match="one of this head"):
             train_head(Line(), 3, seed=0, checkpoint=memory_checkpoint(state))
 
@@ -103,8 +122,15 @@ def test_a_loss_that_is_not_finite_is_an_error():
 
 
 def test_epochs_show_everything_once():
-    for count, batch_size, smallest, expected in ((10, 4, 2, [4, 4, 2]), (10, 4, 4, [4, 4]), (9, 4, 2, [4, 4]), (3, 8, 8, [3])):
-        first = [batch_of(step, count, batch_size, smallest, seed=0) for step in range(len(expected))]
+    for count, batch_size, smallest, expected in (
+        (10, 4, 2, [4, 4, 2]),
+        (10, 4, 4, [4, 4]),
+        (9, 4, 2, [4, 4]),
+        (3, 8, 8, [3]),
+    ):
+        first = [
+            batch_of(step, count, batch_size, smallest, seed=0) for step in range(len(expected))
+        ]
         assert [len(batch) for batch in first] == expected
         assert len({index for batch in first for index in batch}) == sum(expected)
         assert len(batch_of(len(expected), count, batch_size, smallest, seed=0)) == expected[0]
@@ -115,7 +141,13 @@ def test_epochs_show_everything_once():
 def test_draws_differ_by_purpose_and_number():
     values = [
         float(torch.rand((), generator=generator(seed, draw, number)))
-        for seed, draw, number in ((0, Draw.STEP, 0), (0, Draw.STEP, 1), (0, Draw.ORDER, 0), (1, Draw.STEP, 0), (0, Draw.STEP, 0))
+        for seed, draw, number in (
+            (0, Draw.STEP, 0),
+            (0, Draw.STEP, 1),
+            (0, Draw.ORDER, 0),
+            (1, Draw.STEP, 0),
+            (0, Draw.STEP, 0),
+        )
     ]
     assert len(set(values)) == 4
     assert values[0] == values[-1]

@@ -21,7 +21,9 @@ def test_names_and_numbers_of_the_classes():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["sky", "hill", "absent"]
     assert (ax.get_ylabel(), ax.get_xlabel()) == ("truth", "prediction")
     assert [text.get_text() for text in ax.texts] == ["75", "25", "0", "0", "100", "0"]
-    assert np.array_equal(ax.images[0].get_array().filled(np.nan), 100 * row_shares(TABLE), equal_nan=True)
+    assert np.array_equal(
+        ax.images[0].get_array().filled(np.nan), 100 * row_shares(TABLE), equal_nan=True
+    )
 
 
 def test_another_number_of_names_is_an_error():

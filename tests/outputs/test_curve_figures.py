@@ -22,7 +22,9 @@ def test_three_plots(curves):
 
 
 def test_without_snapshots_the_loss_alone():
-    figure = curves_figure(FitCurves(np.array([0.9, 0.5]), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)))
+    figure = curves_figure(
+        FitCurves(np.array([0.9, 0.5]), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0))
+    )
     assert [ax.get_title() for ax in figure.axes] == ["loss"]
 
 

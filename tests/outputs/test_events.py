@@ -14,7 +14,12 @@ from primaps.errors import MissingExtraError, OutputError
 from primaps.outputs.events import LiveEvents, require_tensorboard, write_events
 from primaps.types import FitCurves
 
-CURVES = FitCurves(np.array([0.9, 0.5, 0.25]), np.array([2, 3]), np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([0.5, 1.0]))
+CURVES = FitCurves(
+    np.array([0.9, 0.5, 0.25]),
+    np.array([2, 3]),
+    np.array([[0.5, 0.5], [0.75, 0.25]]),
+    np.array([0.5, 1.0]),
+)
 
 
 def read(folder):
@@ -58,10 +63,15 @@ def test_written_several_times_one_file_holds_all(tmp_path):
     assert len(scalars(read(tmp_path), "loss")) == 3
 
 
-@pytest.mark.parametrize("write", [write_events, lambda folder, curves: LiveEvents(folder, curves).close()])
+@pytest.mark.parametrize(
+    "write", [write_events, lambda folder, curves: LiveEvents(folder, curves).close()]
+)
 def test_events_of_other_programs_stay(write, tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tensorboard)")
-    own, empty = tmp_path / "events.out.tfevents.1700000000.host.1.0", tmp_path / "events.out.tfevents.1700000001.host.1.0"
+    own, empty = (
+        tmp_path / "events.out.tfevents.1700000000.host.1.0",
+        tmp_path / "events.out.tfevents.1700000001.host.1.0",
+    )
     own.write_bytes(b"somebody's")
     empty.touch()
     os.utime(empty, (0, 0))

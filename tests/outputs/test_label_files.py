@@ -11,7 +11,12 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from primaps.errors import ImageError, OutputError
-from primaps.outputs.label_files import read_label_image, read_png_info, write_label_map, write_proposals
+from primaps.outputs.label_files import (
+    read_label_image,
+    read_png_info,
+    write_label_map,
+    write_proposals,
+)
 from primaps.outputs.visualize import palette
 
 INFO = {"model": "sha256:0123", "image": "Straße 日本.jpg", "empty": ""}
@@ -73,7 +78,11 @@ def test_proposals_are_a_sixteen_bit_grey_png(tmp_path):
 @pytest.mark.parametrize("write", [write_label_map, write_proposals])
 def test_equal_input_gives_equal_bytes(tmp_path, label_map, write):
     write(tmp_path / "a.png", label_map, INFO)
-    write(tmp_path / "deep" / "er" / "b.png", np.asfortranarray(label_map.astype(np.uint8)), dict(INFO))
+    write(
+        tmp_path / "deep" / "er" / "b.png",
+        np.asfortranarray(label_map.astype(np.uint8)),
+        dict(INFO),
+    )
     digests = {hashlib.sha256(path.read_bytes()).digest() for path in tmp_path.rglob("*.png")}
     assert len(digests) == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".png"]
@@ -91,13 +100,18 @@ def test_too_many_proposals(tmp_path):
         write_proposals(tmp_path / "a.png", np.array([[0, 65536]]), {})
 
 
-@pytest.mark.parametrize("labels", [np.zeros((2, 2)), np.zeros((2, 2, 3), int), np.zeros((0, 4), int), np.zeros((2, 2), bool)])
+@pytest.mark.parametrize(
+    "labels",
+    [np.zeros((2, 2)), np.zeros((2, 2, 3), int), np.zeros((0, 4), int), np.zeros((2, 2), bool)],
+)
 def test_only_whole_numbers_in_two_dimensions(tmp_path, labels):
     with pytest.raises(OutputError, match=r"\(H, W\) whole numbers"):
         write_label_map(tmp_path / "a.png", labels, {})
 
 
-@pytest.mark.parametrize("info", [{"größe": "x"}, {"": "x"}, {"k" * 80: "x"}, {" a": "x"}, {"a": "\udcff"}])
+@pytest.mark.parametrize(
+    "info", [{"größe": "x"}, {"": "x"}, {"k" * 80: "x"}, {" a": "x"}, {"a": "\udcff"}]
+)
 def test_info_that_a_png_cannot_hold(tmp_path, label_map, info):
     with pytest.raises(OutputError, match=r"Expected (keys of )?info"):
         write_label_map(tmp_path / "a.png", label_map, info)
@@ -193,7 +207,10 @@ def test_maps_of_giant_photographs_are_read_without_bomb_alarm(tmp_path, monkeyp
 def test_sampled_at_another_size_each_pixel_has_the_id_at_its_centre(write, ids, size, tmp_path):
     labels = np.random.default_rng(0).integers(0, ids, (37, 53))
     write(tmp_path / "a.png", labels, {})
-    rows, columns = ((2 * np.arange(new) + 1) * own // (2 * new) for own, new in zip(labels.shape, size, strict=True))
+    rows, columns = (
+        (2 * np.arange(new) + 1) * own // (2 * new)
+        for own, new in zip(labels.shape, size, strict=True)
+    )
     found = read_label_image(tmp_path / "a.png", size)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, labels[rows][:, columns])

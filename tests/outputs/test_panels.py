@@ -15,7 +15,9 @@ def panel():
     truth[:3] = 255
     proposals = np.zeros((12, 16), dtype=np.int64)
     proposals[6:] = 1
-    return TrainingPanel("a.png", image, truth, proposals, np.where(proposals > 0, truth, 255), truth.clip(max=2))
+    return TrainingPanel(
+        "a.png", image, truth, proposals, np.where(proposals > 0, truth, 255), truth.clip(max=2)
+    )
 
 
 def test_a_row_per_image_and_a_legend_of_the_classes(panel):

@@ -12,7 +12,14 @@ import pytest
 from PIL import Image
 
 from primaps.errors import OutputError
-from primaps.outputs.report import ClassSummary, ImagePanel, Report, class_example, image_panel, write_report
+from primaps.outputs.report import (
+    ClassSummary,
+    ImagePanel,
+    Report,
+    class_example,
+    image_panel,
+    write_report,
+)
 from primaps.outputs.visualize import palette
 from primaps.types import Failure
 
@@ -91,7 +98,11 @@ def report(photo, label_map, proposals) -> Report:
         ],
         images=[image_panel("a.jpg", photo, proposals, label_map)],
         total_images=367,
-        failures=[Failure("bad/b.jpg", "read", "Expected a photograph, but the file is empty. Replace it.")],
+        failures=[
+            Failure(
+                "bad/b.jpg", "read", "Expected a photograph, but the file is empty. Replace it."
+            )
+        ],
         warnings=["The disk is nearly full."],
         settings={"seed": 7, "features": {"size": 320, "deeper": {"alpha": None}}},
         timings={"features": 3.25, "fit": 3700.0},
@@ -157,7 +168,9 @@ def test_every_class_is_there_and_dead_ones_are_named(report, tmp_path):
 
 
 def test_classes_come_largest_first_in_their_palette_colour(report, tmp_path):
-    classes = [ClassSummary(number, None, share, 1) for number, share in ((0, 0.1), (1, 0.7), (2, 0.2))]
+    classes = [
+        ClassSummary(number, None, share, 1) for number, share in ((0, 0.1), (1, 0.7), (2, 0.2))
+    ]
     page = write(replace(report, classes=classes), tmp_path)
     assert [a["id"] for a in page.all("section") if "id" in a] == ["class-1", "class-2", "class-0"]
     styles = " ".join(a.get("style") or "" for a in page.all("i"))
@@ -171,7 +184,9 @@ def test_pictures_decode(report, tmp_path):
     assert len(pictures) == 3 + 3  # photograph, proposals, label map; three class examples
     for attributes in pictures:
         assert attributes["alt"]
-        with Image.open(io.BytesIO(base64.b64decode(attributes["src"].split(",", 1)[1], validate=True))) as picture:
+        with Image.open(
+            io.BytesIO(base64.b64decode(attributes["src"].split(",", 1)[1], validate=True))
+        ) as picture:
             picture.load()
             assert picture.size == (int(attributes["width"]), int(attributes["height"]))
 
@@ -233,13 +248,17 @@ def test_names_are_escaped(report, photo, label_map, tmp_path):
 
 
 def test_file_names_that_are_not_utf8(report, photo, label_map, tmp_path):
-    page = write(replace(report, images=[image_panel("caf\udce9.jpg", photo, None, label_map)]), tmp_path)
+    page = write(
+        replace(report, images=[image_panel("caf\udce9.jpg", photo, None, label_map)]), tmp_path
+    )
     assert r"caf\udce9.jpg" in page.text
 
 
 def test_command_lines_can_be_pasted(report, tmp_path):
     text = write(report, tmp_path).text
-    assert "primaps segment 'my photos' --out OTHER_DIR --classes 3 --backbone dinov2_vits14" in text
+    assert (
+        "primaps segment 'my photos' --out OTHER_DIR --classes 3 --backbone dinov2_vits14" in text
+    )
     assert "primaps segment 'my photos' --out OTHER_DIR --classes 6 --backbone mini" in text
     assert "primaps segment 'my photos' --out OTHER_DIR --classes 2 --backbone mini" in text
 
@@ -252,11 +271,16 @@ def test_command_lines_keep_the_levels_of_the_backbone_alone(report, tmp_path):
 
 def test_advice_fits_the_run(report, tmp_path):
     classes = [ClassSummary(number, None, 1 / 254, 3) for number in range(254)]
-    strong = replace(report, classes=classes, backbone="dinov2_vitb14", method="baseline", inputs=())
+    strong = replace(
+        report, classes=classes, backbone="dinov2_vitb14", method="baseline", inputs=()
+    )
     text = write(strong, tmp_path).text
     assert "stronger backbone" not in text
     assert "Different things share one class" not in text  # 254 is the most there can be
-    assert "primaps segment IMAGES --out OTHER_DIR --classes 169 --backbone dinov2_vitb14 --method baseline" in text
+    assert (
+        "primaps segment IMAGES --out OTHER_DIR --classes 169 --backbone dinov2_vitb14 --method"
+        " baseline" in text
+    )
 
 
 def test_nothing_worked(report, tmp_path):
@@ -307,7 +331,12 @@ def test_unwritable_place(report, tmp_path):
 
 def test_image_panel_figures(photo, label_map, proposals):
     panel = image_panel("a.jpg", photo, proposals, label_map, max_side=40)
-    assert panel.photo.shape == panel.proposals_picture.shape == panel.label_picture.shape == (30, 40, 3)
+    assert (
+        panel.photo.shape
+        == panel.proposals_picture.shape
+        == panel.label_picture.shape
+        == (30, 40, 3)
+    )
     assert (panel.num_proposals, panel.coverage) == (2, 0.5)
     assert panel.classes == ((0, 0.375), (2, 0.375), (255, 0.25))
     np.testing.assert_array_equal(panel.proposals_picture[20:], panel.photo[20:])
@@ -317,7 +346,10 @@ def test_image_panel_figures(photo, label_map, proposals):
 def test_image_panel_takes_label_images_of_another_size(photo, label_map, proposals):
     plain = image_panel("a.jpg", photo, proposals, label_map)
     large = image_panel(
-        "a.jpg", photo, np.kron(proposals, np.ones((3, 2), np.int32)), np.kron(label_map, np.ones((2, 5), np.uint8))
+        "a.jpg",
+        photo,
+        np.kron(proposals, np.ones((3, 2), np.int32)),
+        np.kron(label_map, np.ones((2, 5), np.uint8)),
     )
     np.testing.assert_array_equal(plain.proposals_picture, large.proposals_picture)
     np.testing.assert_array_equal(plain.label_picture, large.label_picture)
@@ -383,7 +415,10 @@ def test_a_large_report_stays_small(tmp_path):
         labels = (rows // 40 * 5 + columns // 40) % 27  # many edges: more than real label maps have
         panels.append(image_panel(path.name, photo, labels, labels))
         examples.append(class_example(photo, labels, 3))
-    classes = [ClassSummary(number, None, 1 / 27, 8, (examples * 2)[number % 8 :][:4]) for number in range(27)]
+    classes = [
+        ClassSummary(number, None, 1 / 27, 8, (examples * 2)[number % 8 :][:4])
+        for number in range(27)
+    ]
     write_report(tmp_path / "report.html", Report("Large", classes, panels * 5, 367))
     assert len(Page(tmp_path / "report.html").all("img")) == 27 * 4 + 40 * 3
     assert (tmp_path / "report.html").stat().st_size < 12_000_000

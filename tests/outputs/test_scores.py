@@ -12,7 +12,9 @@ def result(miou=0.5):
         accuracy=0.625,
         miou=miou,
         per_class_iou={"sky": 0.75, "unicorn": math.nan, "road": 0.25},
-        assignment=ClusterAssignment(np.array([2, 0, IGNORE_INDEX, 1], dtype=np.int64), ("sky", "unicorn", "road")),
+        assignment=ClusterAssignment(
+            np.array([2, 0, IGNORE_INDEX, 1], dtype=np.int64), ("sky", "unicorn", "road")
+        ),
         confusion=np.array([[0, 9, 1, 0], [0, 0, 0, 0], [3, 1, 0, 2]], dtype=np.int64),
         num_images=2,
     )

@@ -14,7 +14,9 @@ def make_step(column):
     available = np.zeros((3, 4), dtype=bool)
     available[:, column:] = True
     alignment = np.full((3, 4), -0.5, dtype=np.float32)
-    return ExtractionStep(available, alignment, (1, column), np.where(mask, 0.9, 0.1).astype(np.float32), mask)
+    return ExtractionStep(
+        available, alignment, (1, column), np.where(mask, 0.9, 0.1).astype(np.float32), mask
+    )
 
 
 @pytest.fixture
@@ -33,7 +35,11 @@ def test_one_row_per_round_and_one_for_the_outcome(image, proposals):
     figure = steps_figure(image, [make_step(0), make_step(1)], proposals)
     assert len(figure.axes) == 3 * len(COLUMNS)
     assert [ax.get_title() for ax in figure.axes[: len(COLUMNS)]] == list(COLUMNS)
-    assert [ax.get_title() for ax in figure.axes[2 * len(COLUMNS) :]][:3] == ["image", "2 masks", "2 proposals after the CRF"]
+    assert [ax.get_title() for ax in figure.axes[2 * len(COLUMNS) :]][:3] == [
+        "image",
+        "2 masks",
+        "2 proposals after the CRF",
+    ]
 
 
 def test_the_anchor_is_marked_in_the_middle_of_its_token(image, proposals):
@@ -44,7 +50,10 @@ def test_the_anchor_is_marked_in_the_middle_of_its_token(image, proposals):
 
 def test_used_tokens_are_blank_in_the_maps_and_pale_in_the_photograph(image, proposals):
     figure = steps_figure(image, [make_step(1)], proposals)
-    photograph, alignment = figure.axes[0].images[0].get_array(), figure.axes[1].images[0].get_array()
+    photograph, alignment = (
+        figure.axes[0].images[0].get_array(),
+        figure.axes[1].images[0].get_array(),
+    )
     assert np.array_equal(photograph[:, 8:], image[:, 8:])
     assert photograph[:, :8].min() >= 225
     assert np.array_equal(alignment.mask, np.repeat([[True, False, False, False]], 3, axis=0))
@@ -54,7 +63,9 @@ def test_used_tokens_are_blank_in_the_maps_and_pale_in_the_photograph(image, pro
 
 
 def test_how_many_rounds_are_left_out_is_said(image, proposals):
-    figure = steps_figure(image, [make_step(0), make_step(1), make_step(2)], proposals, max_rounds=1)
+    figure = steps_figure(
+        image, [make_step(0), make_step(1), make_step(2)], proposals, max_rounds=1
+    )
     assert len(figure.axes) == 2 * len(COLUMNS)
     assert [text.get_text() for text in figure.texts] == ["2 more rounds are not drawn"]
 

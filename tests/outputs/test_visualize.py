@@ -42,7 +42,8 @@ def test_palette_colour_of_an_id_does_not_depend_on_the_number_of_ids():
 
 
 def test_palette_is_pinned():
-    # Label files written by one release keep their colours in the next; 12 is the first colour that is computed.
+    # Label files written by one release keep their colours in the next; 12 is the first colour that
+    # is computed.
     assert palette(14)[[0, 1, 11, 12, 13]].tolist() == [
         [230, 25, 75],
         [60, 140, 255],
@@ -102,7 +103,9 @@ def test_overlay_extremes_of_alpha(photo):
 def test_overlay_reuses_colours_beyond_the_palette(photo):
     many = np.full(photo.shape[:2], 255 + 3, dtype=np.int32)
     few = np.full(photo.shape[:2], 3, dtype=np.int32)
-    np.testing.assert_array_equal(overlay(photo, many, palette(255)), overlay(photo, few, palette(255)))
+    np.testing.assert_array_equal(
+        overlay(photo, many, palette(255)), overlay(photo, few, palette(255))
+    )
 
 
 def test_overlay_does_not_write_to_its_inputs(photo, labels):
@@ -115,7 +118,9 @@ def test_overlay_does_not_write_to_its_inputs(photo, labels):
 def test_overlay_names_what_does_not_fit(photo, labels):
     with pytest.raises(OutputError, match=r"size of the image, \(30, 40\), but got \(15, 40\)"):
         overlay(photo, labels[::2], palette(2))
-    with pytest.raises(OutputError, match=r"\(H, W, 3\) uint8 RGB, but got shape \(30, 40, 3\) and dtype float64"):
+    with pytest.raises(
+        OutputError, match=r"\(H, W, 3\) uint8 RGB, but got shape \(30, 40, 3\) and dtype float64"
+    ):
         overlay(photo / 255, labels, palette(2))
     with pytest.raises(OutputError, match=r"whole numbers, but got .* dtype float64"):
         overlay(photo, labels.astype(float), palette(2))
@@ -132,7 +137,8 @@ def _boundaries_reference(labels: np.ndarray) -> np.ndarray:
     return np.array(
         [
             [
-                (x + 1 < width and labels[y, x] != labels[y, x + 1]) or (y + 1 < height and labels[y, x] != labels[y + 1, x])
+                (x + 1 < width and labels[y, x] != labels[y, x + 1])
+                or (y + 1 < height and labels[y, x] != labels[y + 1, x])
                 for x in range(width)
             ]
             for y in range(height)
@@ -140,13 +146,21 @@ def _boundaries_reference(labels: np.ndarray) -> np.ndarray:
     )
 
 
-@given(hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.integers(0, 2)))
+@given(
+    hnp.arrays(
+        np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.integers(0, 2)
+    )
+)
 def test_boundaries_match_a_plain_loop(labels):
     np.testing.assert_array_equal(boundaries(labels), _boundaries_reference(labels))
 
 
 @given(
-    hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 70000)),
+    hnp.arrays(
+        np.int32,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
+        elements=st.integers(0, 70000),
+    ),
     st.tuples(st.integers(1, 20), st.integers(1, 20)),
 )
 def test_resize_labels_invents_no_ids(labels, size):
@@ -164,7 +178,9 @@ def test_resize_labels_undoes_enlargement():
     np.testing.assert_array_equal(resize_labels(labels, (15, 28)), large)
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((300, 400), (75, 100)), ((400, 300), (100, 75)), ((5000, 3), (100, 1))])
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((300, 400), (75, 100)), ((400, 300), (100, 75)), ((5000, 3), (100, 1))]
+)
 def test_thumbnail_keeps_the_aspect_ratio(shape, expected):
     assert thumbnail(np.zeros((*shape, 3), dtype=np.uint8), 100).shape == (*expected, 3)
 

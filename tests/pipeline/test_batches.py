@@ -10,7 +10,13 @@ from PIL import Image
 from primaps.errors import ImageError, OutputError
 from primaps.features.preprocess import input_size
 from primaps.pipeline import batches
-from primaps.pipeline.batches import BatchWork, for_each_batch, images_ahead, images_per_batch, works_in_batches
+from primaps.pipeline.batches import (
+    BatchWork,
+    for_each_batch,
+    images_ahead,
+    images_per_batch,
+    works_in_batches,
+)
 from primaps.types import ImageFile
 
 
@@ -54,7 +60,10 @@ class Work:
         if len(batch) > self.bad.get("memory", 99):
             raise torch.OutOfMemoryError("too large")
         self.batches.append(names)
-        return [ImageError(f"compute {name}") if name in self.bad.get("compute", ()) else name.upper() for name in names]
+        return [
+            ImageError(f"compute {name}") if name in self.bad.get("compute", ()) else name.upper()
+            for name in names
+        ]
 
     def keep(self, image, made):
         if image.name in self.bad.get("keep", ()):
@@ -100,12 +109,15 @@ def test_batches_stay_within_a_window(run, windows_of_five):
 def test_batches_are_done_before_they_are_full_where_their_images_are_large(run, monkeypatch):
     monkeypatch.setattr(batches, "_WAITING_PIXELS", 400)
     assert Work(most=9).on(run).batches == numbered([0, 3], [1], [2], [4, 7], [5], [6], [8], [9])
-    assert Work(most=2).on(run).batches == numbered([0, 3], [1, 4], [2, 5], [6, 9], [7], [8])  # full ones wait for nothing
+    # full ones wait for nothing
+    assert Work(most=2).on(run).batches == numbered([0, 3], [1, 4], [2, 5], [6, 9], [7], [8])
     assert Work(most=9).on(run, missing=run.images[4:6]).batches == numbered([4, 7], [5])
 
 
 def test_results_that_wait_for_their_writers_are_bounded_by_their_size(run, monkeypatch):
-    """However large the window is: the next batch is begun once enough of the results are written."""
+    """However large the window is: the next batch is begun once enough of the results are
+    written.
+    """
     monkeypatch.setattr(batches, "_WAITING_BYTES", 20)
     work, waiting, most = Work(most=1), set(), []
     compute, keep, never = work.compute, work.keep, threading.Event()
@@ -168,7 +180,12 @@ def test_windows_without_missing_images_are_not_read(run, windows_of_five):
 
 def test_failures_are_reported_in_the_order_of_the_images_and_the_rest_goes_on(run):
     work = Work(load=["4.png", "0.png"], compute=["9.png", "2.png"]).on(run)
-    assert [failure.reason for failure in run.failures] == ["load 0.png", "compute 2.png", "load 4.png", "compute 9.png"]
+    assert [failure.reason for failure in run.failures] == [
+        "load 0.png",
+        "compute 2.png",
+        "load 4.png",
+        "compute 9.png",
+    ]
     assert {failure.stage for failure in run.failures} == {"read"}
     assert len(work.kept) == 6
     assert run.progress.count == 10
@@ -188,7 +205,9 @@ def test_a_failed_allocation_on_the_host_is_lack_of_memory_too(run):
 
     def computed(batch):
         if len(batch) > 1:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+            raise RuntimeError(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
+            )
         return compute(batch)
 
     work.compute = computed
@@ -243,11 +262,17 @@ def test_nothing_to_do(run):
 
 
 def test_only_cuda_works_in_batches():
-    assert [works_in_batches(torch.device(kind)) for kind in ("cuda:1", "cpu", "mps")] == [True, False, False]
+    assert [works_in_batches(torch.device(kind)) for kind in ("cuda:1", "cpu", "mps")] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_batches_are_bounded_by_memory(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=80 * 10**9))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=80 * 10**9)
+    )
     gpu = torch.device("cuda")
     assert images_per_batch(320 * 320, gpu) == batches.MAX_BATCH
     assert 1 < images_per_batch(1280 * 1280, gpu) < 10

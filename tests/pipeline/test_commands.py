@@ -30,13 +30,24 @@ def segment(inputs, out, backbone, config, **options):
 
 def contents(out):
     """Digest of every file that a resumed run must reproduce."""
-    kept = [*(out / "proposals").rglob("*.png"), *(out / "labels").rglob("*.png"), out / "model" / "prototypes.safetensors"]
-    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept)}
+    kept = [
+        *(out / "proposals").rglob("*.png"),
+        *(out / "labels").rglob("*.png"),
+        out / "model" / "prototypes.safetensors",
+    ]
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(kept)
+    }
 
 
 def stamps(out, *folders):
     """When each PNG was written, by its path below the run folder."""
-    return {str(path.relative_to(out)): path.stat().st_mtime_ns for folder in folders for path in (out / folder).rglob("*.png")}
+    return {
+        str(path.relative_to(out)): path.stat().st_mtime_ns
+        for folder in folders
+        for path in (out / folder).rglob("*.png")
+    }
 
 
 def test_segment_writes_what_is_promised(photographs, tmp_path, texture, small_config):
@@ -45,11 +56,17 @@ def test_segment_writes_what_is_promised(photographs, tmp_path, texture, small_c
     names = ["more/p4.png", "p0.png", "p1.png", "p2.png", "p3.png"]
     assert [image.name for image in run.images] == names
     for name in names:
-        with Image.open(photographs / name) as photo, Image.open(out / "labels" / f"{name}.png") as labels:
+        with (
+            Image.open(photographs / name) as photo,
+            Image.open(out / "labels" / f"{name}.png") as labels,
+        ):
             assert labels.size == photo.size
             assert labels.mode == "P"
             assert np.asarray(labels).max() < small_config.num_clusters
-        with Image.open(out / "proposals" / f"{name}.png") as proposals, Image.open(photographs / name) as photo:
+        with (
+            Image.open(out / "proposals" / f"{name}.png") as proposals,
+            Image.open(photographs / name) as photo,
+        ):
             assert proposals.size == photo.size
             assert proposals.mode == "I;16"
             assert np.asarray(proposals).max() >= 1
@@ -66,7 +83,9 @@ def test_segment_writes_what_is_promised(photographs, tmp_path, texture, small_c
     assert not list(out.rglob("*.primaps-tmp"))
 
 
-def test_two_runs_are_equal_byte_for_byte_and_a_second_call_does_nothing(photographs, tmp_path, texture, small_config):
+def test_two_runs_are_equal_byte_for_byte_and_a_second_call_does_nothing(
+    photographs, tmp_path, texture, small_config
+):
     segment(photographs, tmp_path / "a", texture, small_config)
     segment(photographs, tmp_path / "b", texture, small_config)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -89,21 +108,33 @@ def test_two_runs_are_equal_byte_for_byte_and_a_second_call_does_nothing(photogr
         ("report", 1, "proposals"),
     ],
 )
-def test_an_interrupted_run_resumes_to_the_same_bytes(stage, step, start, photographs, tmp_path, texture, small_config, cutting):
-    config = dataclasses.replace(small_config, fit=dataclasses.replace(small_config.fit, initialise=start))
+def test_an_interrupted_run_resumes_to_the_same_bytes(
+    stage, step, start, photographs, tmp_path, texture, small_config, cutting
+):
+    config = dataclasses.replace(
+        small_config, fit=dataclasses.replace(small_config.fit, initialise=start)
+    )
     segment(photographs, tmp_path / "whole", texture, config)
     out = tmp_path / "cut"
     with cutting.short():
         segment(photographs, out, texture, config, progress=cutting.at(stage, step))
     finished = stamps(out, "proposals", "labels")
-    assert (out / "model" / "checkpoint.safetensors").exists() is (stage in {"fit: kmeans", "fit: em"})
+    assert (out / "model" / "checkpoint.safetensors").exists() is (
+        stage in {"fit: kmeans", "fit: em"}
+    )
     segment(photographs, out, texture, config)
     assert contents(out) == contents(tmp_path / "whole")
-    assert {name: stamp for name, stamp in stamps(out, "proposals", "labels").items() if name in finished} == finished
+    assert {
+        name: stamp
+        for name, stamp in stamps(out, "proposals", "labels").items()
+        if name in finished
+    } == finished
     assert not (out / "model" / "checkpoint.safetensors").exists()
 
 
-def test_a_fit_of_an_older_algorithm_is_made_anew(photographs, tmp_path, texture, small_config, monkeypatch):
+def test_a_fit_of_an_older_algorithm_is_made_anew(
+    photographs, tmp_path, texture, small_config, monkeypatch
+):
     out = tmp_path / "run"
     segment(photographs, out, texture, small_config)
     fitted = (out / "model" / "prototypes.safetensors").stat().st_mtime_ns
@@ -123,7 +154,10 @@ def test_a_changed_and_a_new_image_are_done_anew(photographs, tmp_path, texture,
     again = segment(photographs, out, texture, small_config)
     assert again.counts["proposals_made"] == 2
     after = stamps(out, "proposals")
-    assert {name for name in after if after[name] != before.get(name)} == {"proposals/p0.png.png", "proposals/new.png.png"}
+    assert {name for name in after if after[name] != before.get(name)} == {
+        "proposals/p0.png.png",
+        "proposals/new.png.png",
+    }
     segment(photographs, tmp_path / "fresh", texture, small_config)
     assert contents(out) == contents(tmp_path / "fresh")
 
@@ -140,7 +174,9 @@ def test_other_settings_are_named_and_need_overwrite(photographs, tmp_path, text
     assert contents(out) == contents(tmp_path / "fresh")
 
 
-def test_bad_inputs_are_reported_and_their_neighbours_kept(photographs, tmp_path, texture, small_config):
+def test_bad_inputs_are_reported_and_their_neighbours_kept(
+    photographs, tmp_path, texture, small_config
+):
     (photographs / "bad.jpg").write_text("this is no photograph")
     (photographs / "empty.png").write_bytes(b"")
     out = tmp_path / "run"
@@ -156,7 +192,9 @@ def test_bad_inputs_are_reported_and_their_neighbours_kept(photographs, tmp_path
     assert not (out / "failures.jsonl").exists()
 
 
-def test_an_image_that_turned_bad_is_left_out_everywhere(photographs, tmp_path, texture, small_config):
+def test_an_image_that_turned_bad_is_left_out_everywhere(
+    photographs, tmp_path, texture, small_config
+):
     out = tmp_path / "run"
     segment(photographs, out, texture, small_config)
     (photographs / "p0.png").write_bytes(b"damaged since")
@@ -185,7 +223,9 @@ def test_the_run_folder_inside_the_images_is_not_scanned(photographs, texture, s
     assert again.counts["images"] == 5
 
 
-def test_a_full_disk_ends_the_run_with_its_reason(photographs, tmp_path, texture, small_config, monkeypatch):
+def test_a_full_disk_ends_the_run_with_its_reason(
+    photographs, tmp_path, texture, small_config, monkeypatch
+):
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
@@ -195,7 +235,9 @@ def test_a_full_disk_ends_the_run_with_its_reason(photographs, tmp_path, texture
         pipeline.segment(run)
 
 
-def test_fit_again_with_another_seed_into_another_folder(photographs, tmp_path, texture, small_config):
+def test_fit_again_with_another_seed_into_another_folder(
+    photographs, tmp_path, texture, small_config
+):
     out = tmp_path / "run"
     pipeline.segment(pipeline.open_run([photographs], out, texture, small_config))
     run = pipeline.reopen(out, {"seed": 5, "method": "baseline"}, device="cpu")
@@ -221,16 +263,23 @@ def test_predict_images_agrees_with_segment(photographs, tmp_path, texture, smal
     segment(photographs, out, texture, small_config)
     pipeline.predict_images([photographs], tmp_path / "new", texture, Model.load(out), small_config)
     for name in ("p0.png", "more/p4.png"):
-        with Image.open(out / "labels" / f"{name}.png") as one, Image.open(tmp_path / "new" / "labels" / f"{name}.png") as two:
+        with (
+            Image.open(out / "labels" / f"{name}.png") as one,
+            Image.open(tmp_path / "new" / "labels" / f"{name}.png") as two,
+        ):
             np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
 
 
 def with_views(config):
     """Mirrored and in one photometric draw."""
-    return dataclasses.replace(config, features=dataclasses.replace(config.features, flip=True, photometric_views=1))
+    return dataclasses.replace(
+        config, features=dataclasses.replace(config.features, flip=True, photometric_views=1)
+    )
 
 
-def test_views_of_an_image_do_not_depend_on_its_neighbours(photographs, tmp_path, texture, small_config):
+def test_views_of_an_image_do_not_depend_on_its_neighbours(
+    photographs, tmp_path, texture, small_config
+):
     config = with_views(small_config)
     whole = pipeline.open_run([photographs], tmp_path / "whole", texture, config)
     pipeline.extract(whole)
@@ -238,7 +287,9 @@ def test_views_of_an_image_do_not_depend_on_its_neighbours(photographs, tmp_path
     pipeline.extract(single)
     assert len(cached_views(config)) == 4
     for view in cached_views(config):
-        assert torch.equal(whole.store.features("p2.png", view), single.store.features("p2.png", view))
+        assert torch.equal(
+            whole.store.features("p2.png", view), single.store.features("p2.png", view)
+        )
 
 
 def test_cached_views_hold_the_plain_one_first(small_config):
@@ -247,9 +298,13 @@ def test_cached_views_hold_the_plain_one_first(small_config):
     assert cached_views(with_views(small_config)) == expected
 
 
-def test_another_command_in_the_folder_leaves_report_and_fit_alone(photographs, tmp_path, texture, small_config):
+def test_another_command_in_the_folder_leaves_report_and_fit_alone(
+    photographs, tmp_path, texture, small_config
+):
     out = tmp_path / "run"
-    config = dataclasses.replace(small_config, proposals=dataclasses.replace(small_config.proposals, threshold=0.6))
+    config = dataclasses.replace(
+        small_config, proposals=dataclasses.replace(small_config.proposals, threshold=0.6)
+    )
     segment(photographs, out, texture, config)
     pipeline.predict_images([photographs / "p0.png"], out, texture, Model.load(out), small_config)
     again = pipeline.reopen(out, {}, device="cpu")
@@ -281,7 +336,9 @@ def test_a_model_elsewhere_is_not_replaced_unasked(photographs, tmp_path, textur
     assert Model.load(other).settings["seed"] == 2
 
 
-def test_label_maps_of_another_model_are_not_replaced_unasked(photographs, tmp_path, texture, small_config):
+def test_label_maps_of_another_model_are_not_replaced_unasked(
+    photographs, tmp_path, texture, small_config
+):
     out, other = tmp_path / "run", tmp_path / "other"
     segment(photographs, out, texture, small_config)
     pipeline.fit_again(pipeline.reopen(out, {"seed": 1}, device="cpu"), other)
@@ -289,12 +346,16 @@ def test_label_maps_of_another_model_are_not_replaced_unasked(photographs, tmp_p
     pipeline.predict_images([photographs], tmp_path / "new", texture, first, small_config)
     with pytest.raises(ConfigError, match=r"model\.fingerprint"):
         pipeline.predict_images([photographs], tmp_path / "new", texture, second, small_config)
-    pipeline.predict_images([photographs], tmp_path / "new", texture, second, small_config, overwrite=True)
+    pipeline.predict_images(
+        [photographs], tmp_path / "new", texture, second, small_config, overwrite=True
+    )
     with pytest.raises(ConfigError, match="model of its own"):
         pipeline.predict_images([photographs], out, texture, second, small_config)
 
 
-def test_the_record_says_how_a_command_ended_and_adds_up_its_time(photographs, tmp_path, texture, small_config, cutting):
+def test_the_record_says_how_a_command_ended_and_adds_up_its_time(
+    photographs, tmp_path, texture, small_config, cutting
+):
     out = tmp_path / "run"
     with cutting.short():
         segment(photographs, out, texture, small_config, progress=cutting.at("proposals", 2))
@@ -307,7 +368,10 @@ def test_the_record_says_how_a_command_ended_and_adds_up_its_time(photographs, t
     assert record["status"] == "finished"
     assert record["seconds"]["proposals"] > spent
     segment(photographs, out, texture, small_config)
-    assert json.loads((out / "run.json").read_text())["seconds"]["proposals"] == record["seconds"]["proposals"]
+    assert (
+        json.loads((out / "run.json").read_text())["seconds"]["proposals"]
+        == record["seconds"]["proposals"]
+    )
 
 
 def test_label_maps_that_all_fail_are_an_error(photographs, tmp_path, texture, small_config):
@@ -320,7 +384,9 @@ def test_label_maps_that_all_fail_are_an_error(photographs, tmp_path, texture, s
         predict_stored(run, model)
 
 
-def test_features_that_are_not_finite_concern_one_image_only(photographs, tmp_path, texture, small_config, monkeypatch):
+def test_features_that_are_not_finite_concern_one_image_only(
+    photographs, tmp_path, texture, small_config, monkeypatch
+):
     plain = type(texture).forward
     calls = []
 
@@ -345,11 +411,15 @@ class Planned(Silent):
         self.stages.append((stage, total, done))
 
 
-def test_the_stages_are_told_in_advance_and_whether_anything_is_done(photographs, tmp_path, texture, small_config):
+def test_the_stages_are_told_in_advance_and_whether_anything_is_done(
+    photographs, tmp_path, texture, small_config
+):
     progress, again, other = Planned(), Planned(), Planned()
     segment(photographs, tmp_path / "run", texture, small_config, progress=progress)
     ((stages, kind, images),) = progress.plans
-    assert list(dict.fromkeys(stage.partition(":")[0] for stage, _, _ in progress.stages)) == list(stages)
+    assert list(dict.fromkeys(stage.partition(":")[0] for stage, _, _ in progress.stages)) == list(
+        stages
+    )
     assert images == 5
     segment(photographs, tmp_path / "run", texture, small_config, progress=again)
     assert again.plans == [(stages, kind, 0)]
@@ -358,7 +428,9 @@ def test_the_stages_are_told_in_advance_and_whether_anything_is_done(photographs
     assert other.plans[0][1] != kind
 
 
-def test_jobs_that_differ_in_their_seed_alone_are_of_one_kind(photographs, tmp_path, texture, small_config):
+def test_jobs_that_differ_in_their_seed_alone_are_of_one_kind(
+    photographs, tmp_path, texture, small_config
+):
     kinds = set()
     for seed in (0, 1):
         progress = Planned()

@@ -24,7 +24,9 @@ def config():
 
 def test_every_image_gets_a_picture_and_the_bad_one_a_reason(photographs, config, tmp_path):
     (photographs / "broken.png").write_bytes(b"no image")
-    written, failures = draw_steps([photographs], tmp_path / "out", load_backbone("texture"), config)
+    written, failures = draw_steps(
+        [photographs], tmp_path / "out", load_backbone("texture"), config
+    )
     names = sorted(str(path.relative_to(tmp_path / "out")) for path in written)
     assert names == ["more/p4.png.steps.png", *(f"p{number}.png.steps.png" for number in range(4))]
     assert all(plt.imread(path).shape[1] > 500 for path in written)
@@ -33,14 +35,20 @@ def test_every_image_gets_a_picture_and_the_bad_one_a_reason(photographs, config
 
 def test_what_is_drawn_are_the_masks_of_the_method(photographs, config, tmp_path, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(module, "steps_figure", lambda image, steps, proposals: drawn.update(steps=steps, image=image))
+    monkeypatch.setattr(
+        module,
+        "steps_figure",
+        lambda image, steps, proposals: drawn.update(steps=steps, image=image),
+    )
     monkeypatch.setattr(module, "figure_png", lambda _: b"")
     backbone = load_backbone("texture")
     draw_steps([photographs / "p0.png"], tmp_path, backbone, config)
     pixels = read_image(photographs / "p0.png")
     features = backbone.forward(backbone.preprocess(pixels, 64))[0]
     masks = principal_masks(features, backbone.threshold)
-    assert np.array_equal(np.stack([step.mask for step in drawn["steps"]]), masks.similarity.numpy() > 0)
+    assert np.array_equal(
+        np.stack([step.mask for step in drawn["steps"]]), masks.similarity.numpy() > 0
+    )
     assert [
         row * features.shape[2] + column for row, column in (step.anchor for step in drawn["steps"])
     ] == masks.anchors.tolist()
@@ -64,7 +72,9 @@ def test_nothing_to_draw(config, tmp_path):
         draw_steps([tmp_path / "nowhere"], tmp_path / "out", load_backbone("texture"), config)
 
 
-def test_a_head_takes_no_part_in_the_extraction(photographs, config, texture, texture_head, tmp_path):
+def test_a_head_takes_no_part_in_the_extraction(
+    photographs, config, texture, texture_head, tmp_path
+):
     headed = load_backbone("texture", device="cpu", head=texture_head)
     pictures = [
         draw_steps([photographs / "p0.png"], tmp_path / name, each, config)[0][0]

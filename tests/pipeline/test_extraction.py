@@ -18,16 +18,20 @@ from primaps.pipeline import batches, extraction
 from primaps.runs.run import read_failures
 from primaps.types import View
 
-# ---- centre crops --------------------------------------------------------------------------------------------------------------
+# ---- centre crops --------------------------------------------------------------------------------
 
 
 def cropping(config):
-    return dataclasses.replace(config, features=dataclasses.replace(config.features, framing="centre-crop"))
+    return dataclasses.replace(
+        config, features=dataclasses.replace(config.features, framing="centre-crop")
+    )
 
 
 def test_centre_crops_are_what_is_stored(photographs, small_config, texture, tmp_path):
     config = cropping(small_config)
-    run = pipeline.open_run([photographs], tmp_path / "run", texture, config, stages=pipeline.PROPOSAL_STAGES)
+    run = pipeline.open_run(
+        [photographs], tmp_path / "run", texture, config, stages=pipeline.PROPOSAL_STAGES
+    )
     pipeline.proposals(run)
     name = run.images[0].name
     info = run.store.info(name)
@@ -37,10 +41,20 @@ def test_centre_crops_are_what_is_stored(photographs, small_config, texture, tmp
     assert run.store.proposals(name).shape == (64, 64)
 
 
-def test_whole_photographs_and_crops_do_not_share_a_folder(photographs, small_config, texture, tmp_path):
-    pipeline.open_run([photographs], tmp_path / "run", texture, small_config, stages=pipeline.PROPOSAL_STAGES)
+def test_whole_photographs_and_crops_do_not_share_a_folder(
+    photographs, small_config, texture, tmp_path
+):
+    pipeline.open_run(
+        [photographs], tmp_path / "run", texture, small_config, stages=pipeline.PROPOSAL_STAGES
+    )
     with pytest.raises(ConfigError, match=r"features.framing: 'whole' -> 'centre-crop'"):
-        pipeline.open_run([photographs], tmp_path / "run", texture, cropping(small_config), stages=pipeline.PROPOSAL_STAGES)
+        pipeline.open_run(
+            [photographs],
+            tmp_path / "run",
+            texture,
+            cropping(small_config),
+            stages=pipeline.PROPOSAL_STAGES,
+        )
 
 
 def test_label_maps_are_of_whole_photographs_only(photographs, small_config, texture, tmp_path):
@@ -48,7 +62,7 @@ def test_label_maps_are_of_whole_photographs_only(photographs, small_config, tex
         pipeline.open_run([photographs], tmp_path / "run", texture, cropping(small_config))
 
 
-# ---- in batches, as on an accelerator ------------------------------------------------------------------------------------------
+# ---- in batches, as on an accelerator ------------------------------------------------------------
 
 
 @pytest.fixture
@@ -94,12 +108,18 @@ def test_batches_give_what_single_images_give(mixed, small_config, tmp_path, tex
     for name_of, tensors in stored(alone).items():
         found = stored(together)[name_of]
         assert torch.equal(found["proposals"], tensors["proposals"])
-        torch.testing.assert_close(found["features"].float(), tensors["features"].float(), rtol=2e-3, atol=1e-3)
-    records = [json.loads((run.folder.store / "manifest.json").read_text()) for run in (alone, together)]
+        torch.testing.assert_close(
+            found["features"].float(), tensors["features"].float(), rtol=2e-3, atol=1e-3
+        )
+    records = [
+        json.loads((run.folder.store / "manifest.json").read_text()) for run in (alone, together)
+    ]
     assert records[0] == records[1]
 
 
-def test_a_bad_file_in_a_batch_is_reported_and_the_rest_goes_on(mixed, small_config, tmp_path, texture, in_batches):
+def test_a_bad_file_in_a_batch_is_reported_and_the_rest_goes_on(
+    mixed, small_config, tmp_path, texture, in_batches
+):
     (mixed / "2.png").write_bytes(b"no image")
     (mixed / "7.png").write_bytes((mixed / "7.png").read_bytes()[:60])
     run = extracted(mixed, tmp_path / "run", texture, small_config)
@@ -109,8 +129,12 @@ def test_a_bad_file_in_a_batch_is_reported_and_the_rest_goes_on(mixed, small_con
     assert read_failures(run.folder) == run.failures
 
 
-def test_reading_ahead_takes_no_memory_of_the_device(mixed, small_config, tmp_path, texture, in_batches, monkeypatch):
-    """The device is full while a batch is worked on: an input that is put there meanwhile finds no room."""
+def test_reading_ahead_takes_no_memory_of_the_device(
+    mixed, small_config, tmp_path, texture, in_batches, monkeypatch
+):
+    """The device is full while a batch is worked on: an input that is put there meanwhile finds no
+    room.
+    """
     preprocess, made = FrozenBackbone.preprocess, []
 
     def on_a_full_device(self, image, size=320, *, device=None):
@@ -132,14 +156,16 @@ def test_long_panoramas_of_many_shapes_are_worked_on_before_they_fill_the_memory
     folder = tmp_path / "long"
     folder.mkdir()
     for index in range(6):
-        Image.fromarray(np.random.default_rng(index).integers(0, 256, (32, 160 + 24 * index, 3), np.uint8)).save(
-            folder / f"{index}.png"
-        )
+        Image.fromarray(
+            np.random.default_rng(index).integers(0, 256, (32, 160 + 24 * index, 3), np.uint8)
+        ).save(folder / f"{index}.png")
     monkeypatch.setattr(batches, "_WAITING_PIXELS", 2 * 64 * 320)
     sizes, flush = [], batches._Batches.flush
 
     def flushed(self):
-        sizes.append([loaded.values.numel() // 3 for batch in self._open.values() for _, loaded in batch])
+        sizes.append(
+            [loaded.values.numel() // 3 for batch in self._open.values() for _, loaded in batch]
+        )
         flush(self)
 
     monkeypatch.setattr(batches._Batches, "flush", flushed)
@@ -171,7 +197,9 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
         patch.setattr(extraction, "write_proposals", dying)
         with pytest.raises(KilledError):
             extracted(mixed, tmp_path / "run", texture, small_config)
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "store").glob("*.safetensors")}
+    kept = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "store").glob("*.safetensors")
+    }
     resumed = extracted(mixed, tmp_path / "run", texture, small_config)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert resumed.counts["proposals_made"] == 9 - len(kept)
@@ -181,7 +209,9 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
         assert all(torch.equal(found[key], tensors[key]) for key in tensors)
 
 
-def test_a_finished_run_reads_no_photograph_again(mixed, small_config, tmp_path, texture, in_batches, monkeypatch):
+def test_a_finished_run_reads_no_photograph_again(
+    mixed, small_config, tmp_path, texture, in_batches, monkeypatch
+):
     extracted(mixed, tmp_path / "run", texture, small_config)
     monkeypatch.setattr(extraction, "framed_photo", pytest.fail)
     assert extracted(mixed, tmp_path / "run", texture, small_config).counts["proposals_made"] == 0
@@ -193,5 +223,6 @@ def test_a_new_photograph_is_added(mixed, small_config, tmp_path, texture, in_ba
     run = extracted(mixed, tmp_path / "run", texture, small_config)
     assert run.counts["proposals_made"] == 1
     assert np.array_equal(
-        np.asarray(Image.open(run.folder.proposals("4b.png"))), np.asarray(Image.open(run.folder.proposals("0.png")))
+        np.asarray(Image.open(run.folder.proposals("4b.png"))),
+        np.asarray(Image.open(run.folder.proposals("0.png"))),
     )

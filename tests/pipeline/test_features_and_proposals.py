@@ -44,7 +44,10 @@ def small(preset):
     """At 96 pixels, with every kind of view."""
     config = preset_config(preset)
     features = dataclasses.replace(
-        config.features, size=96, flip=True, photometric_views=max(1, config.features.photometric_views)
+        config.features,
+        size=96,
+        flip=True,
+        photometric_views=max(1, config.features.photometric_views),
     )
     return dataclasses.replace(config, features=features)
 
@@ -59,12 +62,18 @@ def test_a_mirror_equivariant_backbone_sees_every_image_once():
     assert np.array_equal(proposals.label_image, same.label_image)
     for position, view in enumerate(views):
         if view.photometric is None:
-            cosine = torch.nn.functional.cosine_similarity(found[position], expected[position], dim=0)
+            cosine = torch.nn.functional.cosine_similarity(
+                found[position], expected[position], dim=0
+            )
             assert cosine.min() > 0.999, view
-    assert torch.equal(found[views.index(dataclasses.replace(views[0], flip=True))], found[0].flip(-1))
+    assert torch.equal(
+        found[views.index(dataclasses.replace(views[0], flip=True))], found[0].flip(-1)
+    )
 
 
-def test_with_a_head_features_are_codes_and_proposals_those_of_the_plain_backbone(texture, texture_head):
+def test_with_a_head_features_are_codes_and_proposals_those_of_the_plain_backbone(
+    texture, texture_head
+):
     config = small("default")
     views = cached_views(config)
     headed = load_backbone("texture", device="cpu", head=texture_head)
@@ -81,13 +90,16 @@ def test_the_image_behind_an_input(texture):
     batch = texture.preprocess(IMAGE, 96)
     assert np.array_equal(as_image(batch, texture), IMAGE)
     lower = as_image(batch, texture, round_down=True).astype(int)
-    assert set(np.unique(IMAGE - lower)) == {0, 1}  # rounding errors of the normalisation cost a level here and there
+    # rounding errors of the normalisation cost a level here and there
+    assert set(np.unique(IMAGE - lower)) == {0, 1}
 
 
 @pytest.mark.parametrize("round_down", [False, True])
 def test_grey_levels_are_made_on_the_device(texture, round_down):
     with FakeTensorMode():  # operands on two devices, or a look at a value, are errors there
-        levels = _grey_levels(torch.empty(3, 3, 16, 24, device="cuda"), texture, round_down=round_down)
+        levels = _grey_levels(
+            torch.empty(3, 3, 16, 24, device="cuda"), texture, round_down=round_down
+        )
     assert (levels.device.type, levels.dtype, levels.shape) == ("cuda", torch.uint8, (3, 16, 24, 3))
 
 
@@ -104,26 +116,33 @@ def test_no_memory_of_the_device_is_needed_for_the_input(texture):
     assert torch.equal(host_input(IMAGE, on_device, 64), texture.preprocess(IMAGE, 64))
 
 
-# ---- several photographs at once -----------------------------------------------------------------------------------------------
+# ---- several photographs at once -----------------------------------------------------------------
 
 
 def several(backbone, size):
     """Three photographs of one size: the photographs, and their inputs as one batch."""
     images = [IMAGE, IMAGE[::-1].copy(), 255 - IMAGE]
-    photos = [Photo(image, *image.shape[:2], f"{number:064}") for number, image in enumerate(images)]
+    photos = [
+        Photo(image, *image.shape[:2], f"{number:064}") for number, image in enumerate(images)
+    ]
     return photos, torch.cat([backbone.preprocess(photo.image, size) for photo in photos])
 
 
-@pytest.mark.parametrize(("name", "preset"), [("mini", "default"), ("texture", "paper"), ("texture", "fast")])
+@pytest.mark.parametrize(
+    ("name", "preset"), [("mini", "default"), ("texture", "paper"), ("texture", "fast")]
+)
 def test_a_batch_gives_what_every_photograph_gives_alone(name, preset):
     backbone, config = load_backbone(name, device="cpu"), small(preset)
     views = cached_views(config)
     photos, inputs = several(backbone, 96)
-    made = features_and_proposals_batch(inputs, [photo.sha256 for photo in photos], backbone, config, views, 0.7)
+    made = features_and_proposals_batch(
+        inputs, [photo.sha256 for photo in photos], backbone, config, views, 0.7
+    )
     for photo, (features, proposals) in zip(photos, made, strict=True):
         expected, same = features_and_proposals(photo, backbone, config, views, 0.7)
         assert features.dtype == torch.float16
-        torch.testing.assert_close(features.float(), expected, rtol=2e-3, atol=1e-3)  # half precision
+        # half precision
+        torch.testing.assert_close(features.float(), expected, rtol=2e-3, atol=1e-3)
         assert np.array_equal(proposals.label_image, same.label_image)
         np.testing.assert_allclose(proposals.scores, same.scores, atol=1e-5)
         assert proposals.guards == same.guards
@@ -133,7 +152,9 @@ def test_a_batch_with_a_head_gives_codes(texture_head):
     headed, config = load_backbone("texture", device="cpu", head=texture_head), small("default")
     views = cached_views(config)
     photos, inputs = several(headed, 96)
-    made = features_and_proposals_batch(inputs, [photo.sha256 for photo in photos], headed, config, views, 0.7)
+    made = features_and_proposals_batch(
+        inputs, [photo.sha256 for photo in photos], headed, config, views, 0.7
+    )
     for photo, (codes, proposals) in zip(photos, made, strict=True):
         expected, same = features_and_proposals(photo, headed, config, views, 0.7)
         torch.testing.assert_close(codes.float(), expected, rtol=2e-3, atol=1e-3)
@@ -158,6 +179,8 @@ class Overflowing(Counting):
 def test_an_image_with_features_that_cannot_be_stored_is_an_error_in_its_place(bad):
     backbone, config = Overflowing(load_backbone("texture", device="cpu"), bad), small("default")
     photos, inputs = several(backbone, 96)
-    made = features_and_proposals_batch(inputs, [photo.sha256 for photo in photos], backbone, config, cached_views(config), 0.7)
+    made = features_and_proposals_batch(
+        inputs, [photo.sha256 for photo in photos], backbone, config, cached_views(config), 0.7
+    )
     assert [isinstance(each, ImageError) for each in made] == [image in bad for image in range(3)]
     assert "Expected finite features" in str(made[bad[0]])

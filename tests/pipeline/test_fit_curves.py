@@ -1,4 +1,6 @@
-"""Curves of a run: kept beside the model, shown in the report, the same after a kill; events of `primaps fit`."""
+"""Curves of a run: kept beside the model, shown in the report, the same after a kill; events of
+`primaps fit`.
+"""
 
 import dataclasses
 import importlib.util
@@ -41,7 +43,9 @@ def test_curves_are_those_of_the_stored_features(run):
         alike = []
         for image in run.usable_images():
             tokens = run.store.features(image.name, View()).float().flatten(1).T
-            alike += ((tokens @ one.teacher.T).argmax(1) == (tokens @ one.student.T).argmax(1)).tolist()
+            alike += (
+                (tokens @ one.teacher.T).argmax(1) == (tokens @ one.student.T).argmax(1)
+            ).tolist()
         assert curves.agreement[number] == pytest.approx(np.mean(alike))
 
 
@@ -54,7 +58,9 @@ def test_the_report_shows_them_and_stays_self_contained(run):
 
 
 def test_they_are_measured_once(run, monkeypatch):
-    monkeypatch.setattr("primaps.pipeline.fit_curves.measure_curves", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr(
+        "primaps.pipeline.fit_curves.measure_curves", lambda *_, **__: pytest.fail("measured again")
+    )
     pipeline.report_again(run)
     assert 'id="fit"' in run.folder.report.read_text("utf-8")
 
@@ -87,32 +93,47 @@ def test_a_model_that_says_nothing_about_its_fit_has_no_curves(run):
 
 
 def kept(folder):
-    return {path.name: path.read_bytes() for path in [folder / "curves.json", *(folder / "snapshots").iterdir()]}
+    return {
+        path.name: path.read_bytes()
+        for path in [folder / "curves.json", *(folder / "snapshots").iterdir()]
+    }
 
 
-def test_a_killed_run_ends_with_the_same_snapshots_and_curves(run, photographs, tmp_path, texture, small_config, cutting):
+def test_a_killed_run_ends_with_the_same_snapshots_and_curves(
+    run, photographs, tmp_path, texture, small_config, cutting
+):
     out = tmp_path / "other"
     for step in (3, 6):
         with cutting.short():
-            pipeline.segment(opened(photographs, out, texture, small_config, progress=cutting.at("fit: em", step)))
+            pipeline.segment(
+                opened(
+                    photographs, out, texture, small_config, progress=cutting.at("fit: em", step)
+                )
+            )
     pipeline.segment(opened(photographs, out, texture, small_config))
     assert len(kept(out / "model")) == 3
     assert kept(out / "model") == kept(run.folder.model)
 
 
 def test_snapshots_of_an_earlier_fit_do_not_stay(run, photographs, texture, small_config):
-    short = dataclasses.replace(small_config, fit=dataclasses.replace(small_config.fit, proposal_steps=5))
+    short = dataclasses.replace(
+        small_config, fit=dataclasses.replace(small_config.fit, proposal_steps=5)
+    )
     pipeline.segment(opened(photographs, run.folder.root, texture, short, overwrite=True))
-    assert sorted(path.name for path in (run.folder.model / "snapshots").iterdir()) == ["step-0000004.safetensors"]
+    assert sorted(path.name for path in (run.folder.model / "snapshots").iterdir()) == [
+        "step-0000004.safetensors"
+    ]
     model = Model.load(run.folder.model)
     assert fit_curves(run, model, run.folder.model).steps.tolist() == [4, 5]
 
 
-# ---- events ------------------------------------------------------------------------------------------------------------------
+# ---- events --------------------------------------------------------------------------------------
 
 
 def refit(run, *options):
-    return CliRunner().invoke(app, ["fit", str(run.folder.root), "--classes", "3", "--device", "cpu", *map(str, options)])
+    return CliRunner().invoke(
+        app, ["fit", str(run.folder.root), "--classes", "3", "--device", "cpu", *map(str, options)]
+    )
 
 
 def test_fit_writes_events(run, tmp_path):
@@ -126,12 +147,18 @@ def test_fit_writes_events(run, tmp_path):
     curves = json.loads((model / "curves.json").read_text("utf-8"))
     assert [event.value for event in found.Scalars("loss")] == pytest.approx(curves["losses"])
     assert [event.step for event in found.Scalars("agreement")] == curves["steps"]
-    assert [event.value for event in found.Scalars("usage/002")] == pytest.approx([row[2] for row in curves["usage"]])
+    assert [event.value for event in found.Scalars("usage/002")] == pytest.approx(
+        [row[2] for row in curves["usage"]]
+    )
 
 
 def test_fit_without_tensorboard_names_the_extra_before_it_works(run, tmp_path, monkeypatch):
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "tensorboard" else real(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "tensorboard" else real(name, *rest),
+    )
     result = refit(run, "--model", tmp_path / "model", "--tensorboard", tmp_path / "logs")
     assert result.exit_code == 2
     assert "primaps[tensorboard]" in "".join(result.stderr.split())

@@ -15,7 +15,14 @@ class Told:
 def test_phases_become_parts_of_the_stage_when_they_begin():
     told = Told()
     tell = _phases(told)
-    for phase, step, total in [("pca", 0, 2), ("pca", 1, 2), ("pca", 2, 2), ("em", 0, 40), ("em", 1, 40), ("em", 3, 40)]:
+    for phase, step, total in [
+        ("pca", 0, 2),
+        ("pca", 1, 2),
+        ("pca", 2, 2),
+        ("em", 0, 40),
+        ("em", 1, 40),
+        ("em", 3, 40),
+    ]:
         tell(phase, step, total)
     assert told.heard == [("fit: pca", 2, 0), 1, 1, ("fit: em", 40, 0), 1, 2]
 

@@ -10,10 +10,18 @@ from hypothesis.extra import numpy as hnp
 from primaps import pipeline
 from primaps.outputs.label_files import read_label_image, write_label_map
 from primaps.pipeline import overview
-from primaps.pipeline.overview import best_examples, evenly, labelled_images, pixel_counts, write_run_report
+from primaps.pipeline.overview import (
+    best_examples,
+    evenly,
+    labelled_images,
+    pixel_counts,
+    write_run_report,
+)
 from primaps.runs.model import Model
 
-PIXELS = hnp.arrays(np.int64, st.tuples(st.integers(0, 8), st.integers(1, 5)), elements=st.integers(0, 50))
+PIXELS = hnp.arrays(
+    np.int64, st.tuples(st.integers(0, 8), st.integers(1, 5)), elements=st.integers(0, 50)
+)
 
 
 @pytest.fixture
@@ -37,7 +45,7 @@ def written(monkeypatch):
     return reports
 
 
-# ---- which pictures --------------------------------------------------------------------------------------------------------
+# ---- which pictures ------------------------------------------------------------------------------
 
 
 def test_best_examples_go_by_share_not_by_size():
@@ -50,7 +58,11 @@ def test_best_examples_go_by_share_not_by_size():
 def test_best_examples_equal_a_plain_sort(pixels, limit):
     found = best_examples(pixels, limit)
     for cluster, rows in enumerate(found):
-        shares = [(-counts[cluster] / counts.sum(), row) for row, counts in enumerate(pixels) if counts[cluster]]
+        shares = [
+            (-counts[cluster] / counts.sum(), row)
+            for row, counts in enumerate(pixels)
+            if counts[cluster]
+        ]
         assert rows == [row for _, row in sorted(shares)[:limit]]
     assert len(found) == pixels.shape[1]
 
@@ -69,14 +81,17 @@ def test_evenly_spreads_over_the_whole_range(total, limit):
         assert steps.max() - steps.min() <= 1
 
 
-# ---- a run -----------------------------------------------------------------------------------------------------------------
+# ---- a run ---------------------------------------------------------------------------------------
 
 
 def test_pixel_counts_equal_those_of_the_decoded_label_maps(segmented):
     run, model = segmented
     images = run.usable_images()
     expected = [
-        np.bincount(read_label_image(run.folder.labels(image.name)).ravel(), minlength=model.num_clusters) for image in images
+        np.bincount(
+            read_label_image(run.folder.labels(image.name)).ravel(), minlength=model.num_clusters
+        )
+        for image in images
     ]
     np.testing.assert_array_equal(pixel_counts(run, images, model.num_clusters), expected)
     assert pixel_counts(run, [], 3).shape == (0, 3)
@@ -94,7 +109,9 @@ def test_the_report_counts_every_image_and_pixel(segmented, written):
         assert panel.num_proposals == run.store.info(image.name).num_masks
     assert report.settings["fit"]["num_clusters"] == 3
     assert report.settings["versions"]["torch"]
-    assert report.facts["proposals per photograph"].endswith(f"to {run.counts['proposals_per_image']['max']}")
+    assert report.facts["proposals per photograph"].endswith(
+        f"to {run.counts['proposals_per_image']['max']}"
+    )
 
 
 def test_the_report_says_what_the_backbone_was_trained_with(segmented, written, monkeypatch):
@@ -105,10 +122,15 @@ def test_the_report_says_what_the_backbone_was_trained_with(segmented, written, 
         ("efficientnet_lite0", "8,16,32", "ImageNet"),
         ("timm:x", "4,8", "see"),
     ):
-        monkeypatch.setattr(run.backbone, "describe", lambda named={"name": name, "levels": levels}: {**described, **named})
+        monkeypatch.setattr(
+            run.backbone,
+            "describe",
+            lambda named={"name": name, "levels": levels}: {**described, **named},
+        )
         write_run_report(run, model, [])
         assert written[-1].training.startswith(training)
-        assert written[-1].levels == (levels if name.startswith("timm:") else None)  # what is taken anyway need not be said
+        # what is taken anyway need not be said
+        assert written[-1].levels == (levels if name.startswith("timm:") else None)
 
 
 def test_a_class_has_as_many_examples_as_images_at_most_four(segmented, written):
@@ -136,7 +158,9 @@ def test_label_maps_of_another_model_are_left_out_with_notice(segmented, written
     write_run_report(run, other, [])
     (report,) = written
     assert report.total_images == 0
-    assert any("not made with the present model of this folder: 5." in line for line in report.warnings)
+    assert any(
+        "not made with the present model of this folder: 5." in line for line in report.warnings
+    )
 
 
 def test_label_maps_without_a_header_are_left_out_with_notice(segmented, written):
@@ -146,7 +170,9 @@ def test_label_maps_without_a_header_are_left_out_with_notice(segmented, written
     write_run_report(run, model, [])
     (report,) = written
     assert report.total_images == 4
-    assert any("not made with the present model of this folder: 1." in line for line in report.warnings)
+    assert any(
+        "not made with the present model of this folder: 1." in line for line in report.warnings
+    )
 
 
 def test_refitting_with_fewer_classes_and_reporting(segmented):
@@ -172,7 +198,9 @@ def test_a_photograph_that_is_gone_is_reported(segmented, written):
     gone.path.unlink()
     write_run_report(run, model, [])
     (report,) = written
-    assert [(failure.path, failure.stage) for failure in report.failures] == [(str(gone.path), "report")]
+    assert [(failure.path, failure.stage) for failure in report.failures] == [
+        (str(gone.path), "report")
+    ]
     assert gone.name not in {panel.name for panel in report.images}
 
 
@@ -181,7 +209,9 @@ def test_dead_classes_are_warned_about(segmented, written):
     usage = model.fit.usage.clone()
     usage[:2] = 0
     usage[2] = 1
-    write_run_report(run, dataclasses.replace(model, fit=dataclasses.replace(model.fit, usage=usage)), [])
+    write_run_report(
+        run, dataclasses.replace(model, fit=dataclasses.replace(model.fit, usage=usage)), []
+    )
     (report,) = written
     assert report.warnings == ["2 of 3 classes own no part of any photograph."]
 

@@ -20,7 +20,9 @@ class Steps:
 
 
 def make_run(device="cpu"):
-    return SimpleNamespace(backbone=SimpleNamespace(device=torch.device(device)), failures=[], progress=Steps())
+    return SimpleNamespace(
+        backbone=SimpleNamespace(device=torch.device(device)), failures=[], progress=Steps()
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Files that are replaced all together: after errors and kills at every move the folder is as it was."""
+"""Files that are replaced all together: after errors and kills at every move the folder is as it
+was.
+"""
 
 from pathlib import Path
 
@@ -39,7 +41,9 @@ def make(folder, error=None):
 
 
 def break_move(monkeypatch, number, error):
-    """Moving fails at this one and, as the process has ended, so to speak, at all later ones; JSON is still written."""
+    """Moving fails at this one and, as the process has ended, so to speak, at all later ones; JSON
+    is still written.
+    """
     done, real = [], Path.replace
 
     def replace(source, target):
@@ -55,7 +59,9 @@ def break_move(monkeypatch, number, error):
 
 def test_what_was_made_takes_the_place_of_all_names(folder):
     make(folder)
-    assert content(folder) == {name: f"new {name}" for name in NAMES[:3]} | {"own.txt": "old own.txt"}
+    assert content(folder) == {name: f"new {name}" for name in NAMES[:3]} | {
+        "own.txt": "old own.txt"
+    }
     assert not [path for path in folder.iterdir() if path.is_dir()]
 
 
@@ -77,7 +83,10 @@ def test_a_failure_while_files_are_made_changes_nothing(error, folder):
 @pytest.mark.parametrize("number", range(1, MOVES + 1))
 def test_a_failure_at_any_move_puts_everything_back(number, folder, monkeypatch):
     before = content(folder)
-    for error, raised in ((PermissionError("no"), OutputError), (KeyboardInterrupt(), KeyboardInterrupt)):
+    for error, raised in (
+        (PermissionError("no"), OutputError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ):
         with monkeypatch.context() as patched:
             break_move(patched, number, error)
             with pytest.raises(raised):
@@ -87,7 +96,9 @@ def test_a_failure_at_any_move_puts_everything_back(number, folder, monkeypatch)
 
 
 @pytest.mark.parametrize("number", range(1, MOVES + 1))
-def test_after_a_kill_at_any_move_the_next_one_puts_everything_back_first(number, folder, monkeypatch):
+def test_after_a_kill_at_any_move_the_next_one_puts_everything_back_first(
+    number, folder, monkeypatch
+):
     before = content(folder)
     with monkeypatch.context() as patched:
         break_move(patched, number, KilledError())
@@ -99,7 +110,9 @@ def test_after_a_kill_at_any_move_the_next_one_puts_everything_back_first(number
         make(folder, ValueError("again"))
     assert content(folder) == before
     make(folder)
-    assert content(folder) == {name: f"new {name}" for name in NAMES[:3]} | {"own.txt": "old own.txt"}
+    assert content(folder) == {name: f"new {name}" for name in NAMES[:3]} | {
+        "own.txt": "old own.txt"
+    }
 
 
 def test_what_a_killed_process_made_does_not_come_into_place(folder):

@@ -8,12 +8,16 @@ from primaps.types import ThresholdStatistics
 
 
 def kinds(seed, per_side, side=12, noise=0.3):
-    """(32, side, side) features in per_side x per_side blocks, orthogonal to each other but for noise."""
+    """(32, side, side) features in per_side x per_side blocks, orthogonal to each other but for
+    noise.
+    """
     generator = torch.Generator().manual_seed(seed)
     directions = torch.linalg.qr(torch.randn(32, 32, generator=generator)).Q
     place = torch.arange(side) * per_side // side
     blocks = place[:, None] * per_side + place
-    return (directions[blocks] + noise * torch.randn(side, side, 32, generator=generator) / 32**0.5).permute(2, 0, 1)
+    return (
+        directions[blocks] + noise * torch.randn(side, side, 32, generator=generator) / 32**0.5
+    ).permute(2, 0, 1)
 
 
 def statistics(*rows):
@@ -49,9 +53,14 @@ def test_kinds_are_told_apart():
 
 
 def test_neither_order_nor_type_of_the_sample_matters():
-    sample = [kinds(seed, number, side) for seed, (number, side) in enumerate([(2, 9), (4, 12), (3, 10)])]
+    sample = [
+        kinds(seed, number, side) for seed, (number, side) in enumerate([(2, 9), (4, 12), (3, 10)])
+    ]
     assert calibrate_threshold(sample) == calibrate_threshold(sample[::-1])
-    assert calibrate_threshold([grid.double() for grid in sample]).value == calibrate_threshold(sample).value
+    assert (
+        calibrate_threshold([grid.double() for grid in sample]).value
+        == calibrate_threshold(sample).value
+    )
 
 
 def test_thresholds_beyond_many_proposals_are_not_tried(monkeypatch):
@@ -72,7 +81,10 @@ def test_thresholds_that_cover_too_little_end_the_search(monkeypatch):
     monkeypatch.setattr(
         calibration,
         "_masks",
-        lambda _features, threshold, _stop, *, official_anchor: (3, 0.5 if threshold in (0.2, 0.4) else 0.8),
+        lambda _features, threshold, _stop, *, official_anchor: (
+            3,
+            0.5 if threshold in (0.2, 0.4) else 0.8,
+        ),
     )
     choice = calibrate_threshold([torch.ones(2, 3, 3)])
     assert [each.threshold for each in choice.candidates] == [0.2, 0.25, 0.3, 0.35, 0.4]
@@ -101,7 +113,11 @@ def test_features_without_any_direction_cover_nothing():
 
 @pytest.mark.parametrize(
     ("sample", "message"),
-    [([], "at least one image"), ([torch.zeros(4, 4)], r"shape \(C, h, w\)"), ([torch.zeros(1, 4, 4).long()], "float dtype")],
+    [
+        ([], "at least one image"),
+        ([torch.zeros(4, 4)], r"shape \(C, h, w\)"),
+        ([torch.zeros(1, 4, 4).long()], "float dtype"),
+    ],
 )
 def test_wrong_samples_are_refused(sample, message):
     with pytest.raises(ConfigError, match=message):

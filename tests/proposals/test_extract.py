@@ -11,7 +11,14 @@ from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
 from primaps.proposals.calibration import calibrate_threshold
 from primaps.proposals.crf.dense_crf import mean_field_batch
-from primaps.proposals.extract import consecutive, enlarge_nearest, extract_proposals, limited_size, mask_proposals, shrink
+from primaps.proposals.extract import (
+    consecutive,
+    enlarge_nearest,
+    extract_proposals,
+    limited_size,
+    mask_proposals,
+    shrink,
+)
 from primaps.proposals.principal import principal_masks, soft_scores
 
 OFFICIAL = [
@@ -40,14 +47,18 @@ def scene():
 
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_paper_preset_agrees_with_the_official_result(name, shared):
-    """Matched IoU with the best of four official runs (they differ by the sign of a principal direction)."""
+    """Matched IoU with the best of four official runs (they differ by the sign of a principal
+    direction).
+    """
     official = load_file(shared / "golden" / f"{name}.safetensors")
     image = np.asarray(Image.open(shared / "golden" / f"{name}.png").convert("RGB"))
     masks = principal_masks(official["features"].float(), 0.4, official_anchor=True)
     scores, _ = soft_scores(masks.similarity)
     torch.testing.assert_close(scores, official["soft_log_probabilities"], atol=1e-5, rtol=0)
     found = mask_proposals(image, official["features"].float(), 0.4, preset="paper").label_image
-    references = [np.where(labels == 255, 0, labels.astype(int)) for labels in official["label_maps"].numpy()]
+    references = [
+        np.where(labels == 255, 0, labels.astype(int)) for labels in official["label_maps"].numpy()
+    ]
     assert max(matched_iou(found, reference) for reference in references) >= 0.999
 
 
@@ -67,14 +78,19 @@ def test_arrays_and_tensors_of_any_float_type_give_the_same(scene):
     expected = mask_proposals(image, features, THRESHOLD).label_image
     for kind in (torch.float16, torch.float32, torch.float64):
         np.testing.assert_array_equal(
-            mask_proposals(torch.from_numpy(image), torch.from_numpy(features).to(kind), THRESHOLD).label_image, expected
+            mask_proposals(
+                torch.from_numpy(image), torch.from_numpy(features).to(kind), THRESHOLD
+            ).label_image,
+            expected,
         )
 
 
 def test_features_may_require_a_gradient(scene):
     image, features, _ = scene
     found = mask_proposals(image, torch.from_numpy(features).requires_grad_(), THRESHOLD)
-    np.testing.assert_array_equal(found.label_image, mask_proposals(image, features, THRESHOLD).label_image)
+    np.testing.assert_array_equal(
+        found.label_image, mask_proposals(image, features, THRESHOLD).label_image
+    )
 
 
 @pytest.mark.parametrize("size", [(48, 64), (47, 66), (96, 128), (20, 30), (1, 1), (1, 40)])
@@ -97,7 +113,9 @@ def test_ids_are_consecutive_and_small_ones_can_be_dropped(scene):
 
 
 def test_no_direction_no_proposal():
-    found = mask_proposals(np.zeros((16, 16, 3), dtype=np.uint8), np.zeros((4, 2, 2), dtype=np.float32), THRESHOLD)
+    found = mask_proposals(
+        np.zeros((16, 16, 3), dtype=np.uint8), np.zeros((4, 2, 2), dtype=np.float32), THRESHOLD
+    )
     assert found.num_masks == 0
     assert not found.label_image.any()
     assert found.guards == ("zero_tokens",)
@@ -110,7 +128,8 @@ def test_one_token_grid_and_constant_image():
 
 
 def test_proposals_that_the_crf_would_erase_are_kept():
-    # One token of 64 differs; the CRF over a constant image lets the rest take its pixels. Nothing else is a proposal.
+    # One token of 64 differs; the CRF over a constant image lets the rest take its pixels. Nothing
+    # else is a proposal.
     features = np.zeros((2, 12, 12), dtype=np.float32)
     features[0, 5, 5] = features[1, 5, 6] = 1.0
     found = mask_proposals(np.full((96, 96, 3), 128, dtype=np.uint8), features, THRESHOLD)
@@ -124,18 +143,32 @@ def test_large_images_are_refined_at_a_limited_size(scene):
     config = preset_config("default").proposals
     found = extract_proposals(image, scene[1], 0.4, config, max_pixels=3000)
     assert found.label_image.shape == (480, 640)
-    expected = np.asarray(Image.fromarray(scene[2].astype(np.uint8)).resize((640, 480), Image.Resampling.NEAREST))
+    expected = np.asarray(
+        Image.fromarray(scene[2].astype(np.uint8)).resize((640, 480), Image.Resampling.NEAREST)
+    )
     assert matched_iou(found.label_image, expected) > 0.85
 
 
 @pytest.mark.parametrize(
     ("image", "features", "message"),
     [
-        (np.zeros((4, 4), dtype=np.uint8), np.ones((2, 2, 2), dtype=np.float32), r"shape \(H, W, 3\)"),
+        (
+            np.zeros((4, 4), dtype=np.uint8),
+            np.ones((2, 2, 2), dtype=np.float32),
+            r"shape \(H, W, 3\)",
+        ),
         (np.zeros((4, 4, 3), dtype=np.float32), np.ones((2, 2, 2), dtype=np.float32), "uint8"),
-        (np.zeros((4, 4, 3), dtype=np.uint8), np.ones((2, 2), dtype=np.float32), r"shape \(C, h, w\)"),
+        (
+            np.zeros((4, 4, 3), dtype=np.uint8),
+            np.ones((2, 2), dtype=np.float32),
+            r"shape \(C, h, w\)",
+        ),
         (np.zeros((4, 4, 3), dtype=np.uint8), np.ones((2, 2, 2), dtype=np.int64), "float dtype"),
-        (np.zeros((4, 4, 3), dtype=np.uint8), np.full((2, 2, 2), np.nan, dtype=np.float32), "finite"),
+        (
+            np.zeros((4, 4, 3), dtype=np.uint8),
+            np.full((2, 2, 2), np.nan, dtype=np.float32),
+            "finite",
+        ),
     ],
 )
 def test_wrong_arrays_are_refused(image, features, message):
@@ -143,7 +176,9 @@ def test_wrong_arrays_are_refused(image, features, message):
         mask_proposals(image, features, THRESHOLD)
 
 
-@pytest.mark.parametrize("options", [{"threshold": 0.0}, {"preset": "quick"}, {"min_area": -1}, {"max_masks": 0}])
+@pytest.mark.parametrize(
+    "options", [{"threshold": 0.0}, {"preset": "quick"}, {"min_area": -1}, {"max_masks": 0}]
+)
 def test_wrong_options_are_refused(scene, options):
     with pytest.raises(ConfigError):
         mask_proposals(scene[0], scene[1], **{"threshold": THRESHOLD, **options})
@@ -151,7 +186,12 @@ def test_wrong_options_are_refused(scene, options):
 
 def test_enlarging_takes_the_cell_of_each_centre():
     labels = torch.tensor([[1, 2], [3, 4]])
-    assert enlarge_nearest(labels, 4, 4).tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    assert enlarge_nearest(labels, 4, 4).tolist() == [
+        [1, 1, 2, 2],
+        [1, 1, 2, 2],
+        [3, 3, 4, 4],
+        [3, 3, 4, 4],
+    ]
     assert torch.equal(enlarge_nearest(enlarge_nearest(labels, 5, 7), 2, 2), labels)
 
 
@@ -189,7 +229,9 @@ def test_limited_size_is_the_largest_of_its_shape_within_the_limit(height, width
         assert (low, wide) == (height, width)
     else:
         assert (low + 1) * (wide + 1) > limit * 0.999
-        assert low == 1 or wide == 1 or abs(np.log(low * width / (wide * height))) < 1 / low + 1 / wide
+        assert (
+            low == 1 or wide == 1 or abs(np.log(low * width / (wide * height))) < 1 / low + 1 / wide
+        )
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1024, 100_000))
@@ -202,7 +244,14 @@ def test_the_crf_may_work_at_a_fraction_of_each_side(scene, size, monkeypatch):
     seen = []
 
     def watched(pixels, probabilities, constants, labels):
-        seen.append((tuple(pixels.shape), tuple(probabilities.shape[2:]), constants.bilateral_sxy, constants.gaussian_sxy))
+        seen.append(
+            (
+                tuple(pixels.shape),
+                tuple(probabilities.shape[2:]),
+                constants.bilateral_sxy,
+                constants.gaussian_sxy,
+            )
+        )
         return mean_field_batch(pixels, probabilities, constants, labels=labels)
 
     monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", watched)
@@ -215,14 +264,16 @@ def test_the_crf_may_work_at_a_fraction_of_each_side(scene, size, monkeypatch):
 
 def test_posterior_is_upsampled_before_its_largest_label_is_taken(scene, monkeypatch):
     def ramps(pixels, probabilities, _, labels):
-        excess = (torch.arange(pixels.shape[2]) - 16.0) / 100  # the two labels are equal at column 16 of 32
+        # the two labels are equal at column 16 of 32
+        excess = (torch.arange(pixels.shape[2]) - 16.0) / 100
         posterior = torch.zeros_like(probabilities)
         posterior[:, 1], posterior[:, 2] = 0.5 - excess, 0.5 + excess
         return posterior
 
     monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", ramps)
     found = mask_proposals(scene[0], scene[1], THRESHOLD, preset="fast").label_image
-    # Column 16 has its centre at 33 of 64: labels that are enlarged themselves change at even columns only.
+    # Column 16 has its centre at 33 of 64: labels that are enlarged themselves change at even
+    # columns only.
     np.testing.assert_array_equal(found, np.where(np.arange(64) < 33, 1, 2)[None].repeat(48, 0))
 
 
@@ -230,13 +281,18 @@ def test_posterior_is_upsampled_before_its_largest_label_is_taken(scene, monkeyp
 def test_fast_proposals_are_nearly_those_of_default(name, shared):
     features = load_file(shared / "golden" / f"{name}.safetensors")["features"].float()
     image = np.asarray(Image.open(shared / "golden" / f"{name}.png").convert("RGB"))
-    default, fast = (mask_proposals(image, features, THRESHOLD, preset=preset) for preset in ("default", "fast"))
+    default, fast = (
+        mask_proposals(image, features, THRESHOLD, preset=preset) for preset in ("default", "fast")
+    )
     assert (fast.label_image == default.label_image).mean() > 0.95
 
 
 def test_features_of_a_backbone_carry_its_threshold(photograph, texture):
     features = texture.extract(photograph, size=64)
-    found, expected = mask_proposals(photograph, features), mask_proposals(photograph, features, texture.threshold)
+    found, expected = (
+        mask_proposals(photograph, features),
+        mask_proposals(photograph, features, texture.threshold),
+    )
     np.testing.assert_array_equal(found.label_image, expected.label_image)
     assert mask_proposals(photograph, features, 0.95).num_masks > found.num_masks
 
@@ -250,4 +306,6 @@ def test_a_threshold_that_is_not_known_is_never_guessed(photograph, texture, mon
     features = texture.extract(photograph, size=64)
     with pytest.raises(ConfigError, match=r"threshold=primaps\.calibrate_threshold"):
         mask_proposals(photograph, features)
-    assert mask_proposals(photograph, features, calibrate_threshold([features]).value).num_masks >= 1
+    assert (
+        mask_proposals(photograph, features, calibrate_threshold([features]).value).num_masks >= 1
+    )

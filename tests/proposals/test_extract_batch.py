@@ -25,7 +25,9 @@ def backend(request, monkeypatch):
 
 
 def scenes(seed, kinds):
-    """Images of as many kinds of regions as ``kinds`` says, and noisy features that tell them apart."""
+    """Images of as many kinds of regions as ``kinds`` says, and noisy features that tell them
+    apart.
+    """
     random = np.random.default_rng(seed)
     images, features = [], []
     for count in kinds:
@@ -33,9 +35,13 @@ def scenes(seed, kinds):
         rows, columns = np.mgrid[0 : SIZE[0], 0 : SIZE[1]] / max(SIZE)
         nearest = np.stack([(rows - y) ** 2 + (columns - x) ** 2 for y, x in corners]).argmin(0)
         colours = random.integers(0, 256, (count, 3))
-        images.append((colours[nearest] + random.normal(0, 6, (*SIZE, 3))).clip(0, 255).astype(np.uint8))
+        images.append(
+            (colours[nearest] + random.normal(0, 6, (*SIZE, 3))).clip(0, 255).astype(np.uint8)
+        )
         cells = random.normal(size=(count, 24))[nearest[2::4, 2::4]]
-        features.append((cells + 0.1 * random.normal(size=cells.shape)).transpose(2, 0, 1).astype(np.float32))
+        features.append(
+            (cells + 0.1 * random.normal(size=cells.shape)).transpose(2, 0, 1).astype(np.float32)
+        )
     return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(features))
 
 
@@ -57,7 +63,11 @@ def test_proposals_are_those_of_every_image_alone(backend, preset):
     assert len({each.num_masks for each in found}) > 2  # in several groups of labels
 
 
-@given(seed=st.integers(0, 10_000), kinds=st.lists(st.integers(1, 10), min_size=1, max_size=4), threshold=st.floats(0.2, 0.9))
+@given(
+    seed=st.integers(0, 10_000),
+    kinds=st.lists(st.integers(1, 10), min_size=1, max_size=4),
+    threshold=st.floats(0.2, 0.9),
+)
 @settings(max_examples=15, deadline=None)
 def test_any_scenes(seed, kinds, threshold):
     images, features = scenes(seed, kinds)
@@ -66,7 +76,9 @@ def test_any_scenes(seed, kinds, threshold):
 
 def test_small_and_superfluous_proposals_are_dropped():
     images, features = scenes(1, [6, 8])
-    config = dataclasses.replace(preset_config("default").proposals, min_area=150, max_masks=4, threshold=0.5)
+    config = dataclasses.replace(
+        preset_config("default").proposals, min_area=150, max_masks=4, threshold=0.5
+    )
     found = assert_same_as_alone(images, features, config, threshold=0.9)
     assert all(each.num_masks <= 4 for each in found)
     assert all(np.bincount(each.label_image.ravel())[1:].min() >= 150 for each in found)
@@ -77,7 +89,9 @@ def test_the_crf_works_at_a_limited_size_and_in_parts_that_fit(backend, monkeypa
     config = preset_config("default").proposals
     whole = assert_same_as_alone(images, features, config, max_pixels=1024)
     monkeypatch.setattr(extract_batch, "_MAX_POSTERIOR", 1)
-    for each, expected in zip(assert_same_as_alone(images, features, config, max_pixels=1024), whole, strict=True):
+    for each, expected in zip(
+        assert_same_as_alone(images, features, config, max_pixels=1024), whole, strict=True
+    ):
         np.testing.assert_array_equal(each.label_image, expected.label_image)
 
 
@@ -99,8 +113,16 @@ def test_images_without_direction_and_such_that_the_crf_erases(backend):
     [
         (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.ones(2, 2, 2, 2), r"shape \(B, H, W, 3\)"),
         (torch.zeros(2, 4, 4, 3), torch.ones(2, 2, 2, 2), "uint8"),
-        (torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.ones(3, 2, 2, 2), r"shape \(2, C, h, w\)"),
-        (torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.ones(2, 2, 2, 2, dtype=torch.int64), "float dtype"),
+        (
+            torch.zeros(2, 4, 4, 3, dtype=torch.uint8),
+            torch.ones(3, 2, 2, 2),
+            r"shape \(2, C, h, w\)",
+        ),
+        (
+            torch.zeros(2, 4, 4, 3, dtype=torch.uint8),
+            torch.ones(2, 2, 2, 2, dtype=torch.int64),
+            "float dtype",
+        ),
         (torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.full((2, 2, 2, 2), torch.inf), "finite"),
     ],
 )

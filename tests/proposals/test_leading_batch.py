@@ -9,14 +9,25 @@ from primaps.proposals.leading_batch import leading_eigenvectors
 def matrix_of(values, seed):
     """A matrix with these eigenvalues, and the vector of the first."""
     generator = torch.Generator().manual_seed(seed)
-    vectors = torch.linalg.qr(torch.randn(len(values), len(values), dtype=torch.float64, generator=generator)).Q
-    return vectors @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ vectors.T, vectors[:, 0]
+    vectors = torch.linalg.qr(
+        torch.randn(len(values), len(values), dtype=torch.float64, generator=generator)
+    ).Q
+    return vectors @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ vectors.T, vectors[
+        :, 0
+    ]
 
 
-@given(seed=st.integers(0, 1000), size=st.integers(2, 30), gap=st.floats(3e-3, 1.0), scale=st.floats(1e-8, 1e8))
+@given(
+    seed=st.integers(0, 1000),
+    size=st.integers(2, 30),
+    gap=st.floats(3e-3, 1.0),
+    scale=st.floats(1e-8, 1e8),
+)
 @settings(max_examples=40, deadline=None)
 def test_vectors_are_those_of_the_largest_eigenvalue(seed, size, gap, scale):
-    others = torch.rand(size - 1, generator=torch.Generator().manual_seed(seed)).double() * (1 - gap)
+    others = torch.rand(size - 1, generator=torch.Generator().manual_seed(seed)).double() * (
+        1 - gap
+    )
     matrix, expected = matrix_of([scale, *(others * scale).tolist()], seed)
     vectors, certain = leading_eigenvectors(torch.stack([matrix, matrix.flip(0, 1)]))
     assert certain.all()
@@ -24,7 +35,9 @@ def test_vectors_are_those_of_the_largest_eigenvalue(seed, size, gap, scale):
         assert (found - exact * torch.sign(exact @ found)).norm() < 2e-9
 
 
-@pytest.mark.parametrize("values", [[1.0, 1.0, 0.5], [1.0, 1.0 - 1e-7, 0.1], [0.0, 0.0, 0.0], [1.0] * 8])
+@pytest.mark.parametrize(
+    "values", [[1.0, 1.0, 0.5], [1.0, 1.0 - 1e-7, 0.1], [0.0, 0.0, 0.0], [1.0] * 8]
+)
 def test_a_multiple_eigenvalue_is_not_certain(values):
     vectors, certain = leading_eigenvectors(matrix_of(values, 3)[0][None])
     assert not certain.any()

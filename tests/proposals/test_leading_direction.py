@@ -43,15 +43,39 @@ def far_from_the_origin(generator, count, channels):
 
 def energy_in_few(generator, count, channels):
     """A tenth of the tokens, the first to be removed, holds nearly all of the variance."""
-    return random_tokens(generator, count, channels) * np.where(np.arange(count) < count / 10, 1e5, 1.0)[:, None]
+    return (
+        random_tokens(generator, count, channels)
+        * np.where(np.arange(count) < count / 10, 1e5, 1.0)[:, None]
+    )
 
 
-KINDS = [random_tokens, equal_eigenvalues, close_eigenvalues, rank_one, constant, far_from_the_origin, energy_in_few]
-SHAPES = [(600, 40), (400, 150), (150, 150), (130, 400), (1, 5), (2, 5), (1, 200), (2, 200), (9, 1), (5, 2)]
+KINDS = [
+    random_tokens,
+    equal_eigenvalues,
+    close_eigenvalues,
+    rank_one,
+    constant,
+    far_from_the_origin,
+    energy_in_few,
+]
+SHAPES = [
+    (600, 40),
+    (400, 150),
+    (150, 150),
+    (130, 400),
+    (1, 5),
+    (2, 5),
+    (1, 200),
+    (2, 200),
+    (9, 1),
+    (5, 2),
+]
 
 
 def check_against_svd(direction, rows):
-    """It is the first right singular vector; where that is in doubt, it explains as much variance."""
+    """It is the first right singular vector; where that is in doubt, it explains as much
+    variance.
+    """
     centred = rows - rows.mean(axis=0)
     _, singular, vectors = np.linalg.svd(centred, full_matrices=False)
     found = direction.numpy()
@@ -76,9 +100,13 @@ def test_direction_after_every_removal_equals_the_svd_of_what_is_left(kind, shap
         assert remaining.count == len(left)
         check_against_svd(remaining.direction(), tokens[left])
         expected = tokens[left[0]] - tokens[left].mean(axis=0)
-        np.testing.assert_allclose(remaining.first().numpy(), expected, atol=1e-12 * np.abs(tokens).max())
+        np.testing.assert_allclose(
+            remaining.first().numpy(), expected, atol=1e-12 * np.abs(tokens).max()
+        )
         used = left[: max(1, len(left) * 2 // 7)]
-        remaining.remove(torch.zeros(len(tokens), dtype=torch.bool).index_fill(0, torch.from_numpy(used), True))
+        remaining.remove(
+            torch.zeros(len(tokens), dtype=torch.bool).index_fill(0, torch.from_numpy(used), True)
+        )
         left = left[len(used) :]
     assert not remaining.available.any()
 
@@ -117,7 +145,9 @@ def test_the_given_mask_is_left_alone():
 @pytest.mark.parametrize("size", [3, 50, 128, 129, 250])
 @pytest.mark.parametrize("multiplicity", [1, 2, 3])
 def test_a_multiple_eigenvalue_is_noticed(size, multiplicity):
-    orthogonal = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(size)).double()).Q
+    orthogonal = torch.linalg.qr(
+        torch.randn(size, size, generator=torch.Generator().manual_seed(size)).double()
+    ).Q
     values = 0.9 ** torch.arange(size, dtype=torch.float64)
     values[:multiplicity] = 2.0
     found = leading_eigenvector(orthogonal * values @ orthogonal.T)
@@ -135,14 +165,20 @@ def test_a_zero_matrix_has_no_leading_eigenvector(size):
 
 def test_a_flat_spectrum_that_lanczos_cannot_resolve_is_decomposed_in_full():
     size = 400
-    orthogonal = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(0)).double()).Q
-    found = leading_eigenvector(orthogonal * torch.linspace(1.0, 0.99, size, dtype=torch.float64) @ orthogonal.T)
+    orthogonal = torch.linalg.qr(
+        torch.randn(size, size, generator=torch.Generator().manual_seed(0)).double()
+    ).Q
+    found = leading_eigenvector(
+        orthogonal * torch.linspace(1.0, 0.99, size, dtype=torch.float64) @ orthogonal.T
+    )
     assert found is not None
     assert abs(float(found @ orthogonal[:, 0])) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_features_may_require_a_gradient():
-    tokens = torch.randn(300, 150, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    tokens = (
+        torch.randn(300, 150, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    )
     check_against_svd(RemainingTokens(tokens).direction().detach(), tokens.detach().numpy())
 
 
@@ -153,7 +189,9 @@ def test_where_the_direction_is_in_doubt_it_is_the_one_of_the_full_decomposition
 
 
 def svd_masks(features, threshold):
-    """The default decomposition with a full SVD of the centred remaining tokens in every round: anchors and members."""
+    """The default decomposition with a full SVD of the centred remaining tokens in every round:
+    anchors and members.
+    """
     tokens = features.flatten(1).T.double()
     unit = torch.nn.functional.normalize(tokens, dim=1)
     available = torch.ones(len(tokens), dtype=torch.bool)

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primaps.proposals.leading_direction import RemainingTokens
-from primaps.proposals.principal import MASK_LIMIT, median_filter, principal_direction, principal_masks, soft_scores
+from primaps.proposals.principal import (
+    MASK_LIMIT,
+    median_filter,
+    principal_direction,
+    principal_masks,
+    soft_scores,
+)
 
 
 def plain_masks(features, threshold, stop_fraction=0.95):
@@ -38,7 +44,11 @@ def random_features(seed, channels=12, height=7, width=9):
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(4, channels)) * 3
     labels = generator.integers(0, 4, size=(height, width))
-    return (centres[labels] + generator.normal(size=(height, width, channels))).transpose(2, 0, 1).astype(np.float32)
+    return (
+        (centres[labels] + generator.normal(size=(height, width, channels)))
+        .transpose(2, 0, 1)
+        .astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -46,7 +56,9 @@ def random_features(seed, channels=12, height=7, width=9):
 def test_agrees_with_the_plain_statement(seed, threshold):
     features = random_features(seed)
     found = principal_masks(torch.from_numpy(features), threshold)
-    np.testing.assert_allclose(found.similarity.numpy(), plain_masks(features, threshold), atol=1e-5)
+    np.testing.assert_allclose(
+        found.similarity.numpy(), plain_masks(features, threshold), atol=1e-5
+    )
 
 
 def test_two_regions_give_two_masks():
@@ -91,14 +103,18 @@ def test_masks_are_disjoint_finite_and_ordered(seed, threshold, height, width, o
 def test_the_magnitude_of_features_does_not_matter(scale, dtype):
     features = torch.from_numpy(random_features(3))
     expected = principal_masks(features).similarity
-    assert torch.allclose(principal_masks((features * scale).to(dtype)).similarity, expected, atol=1e-5)
+    assert torch.allclose(
+        principal_masks((features * scale).to(dtype)).similarity, expected, atol=1e-5
+    )
 
 
 def test_a_rotation_of_the_channels_does_not_matter():
     features = torch.from_numpy(random_features(5))
     rotation = torch.linalg.qr(torch.randn(12, 12, generator=torch.Generator().manual_seed(0))).Q
     rotated = torch.einsum("dc,chw->dhw", rotation, features)
-    assert torch.allclose(principal_masks(rotated).similarity, principal_masks(features).similarity, atol=1e-4)
+    assert torch.allclose(
+        principal_masks(rotated).similarity, principal_masks(features).similarity, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("official", [False, True])
@@ -137,16 +153,25 @@ def test_number_of_masks_is_limited():
 
 def test_official_anchor_needs_its_guards_where_the_official_code_divides_zero_by_zero():
     # Every later token is opposite to the direction and orthogonal to the first, used one.
-    found = {guard for seed in range(200) for guard in principal_masks(sparse_features(seed), 0.4, official_anchor=True).guards}
+    found = {
+        guard
+        for seed in range(200)
+        for guard in principal_masks(sparse_features(seed), 0.4, official_anchor=True).guards
+    }
     assert "anchor_among_used" in found
     assert "anchor_without_tokens" in found
     for seed in range(200):
-        assert not {"anchor_among_used", "anchor_without_tokens"} & set(principal_masks(sparse_features(seed), 0.4).guards)
+        assert not {"anchor_among_used", "anchor_without_tokens"} & set(
+            principal_masks(sparse_features(seed), 0.4).guards
+        )
 
 
 def sparse_features(seed):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(6, 3, 3, generator=generator) * (torch.rand(6, 3, 3, generator=generator) < 0.4) + 1e-3
+    return (
+        torch.randn(6, 3, 3, generator=generator) * (torch.rand(6, 3, 3, generator=generator) < 0.4)
+        + 1e-3
+    )
 
 
 @pytest.mark.parametrize("shape", [(60, 12), (8, 12), (90, 75), (65, 80), (50, 80)])
@@ -154,7 +179,9 @@ def test_direction_is_the_first_principal_one_with_the_sign_of_pca_lowrank(shape
     agreed = 0
     for seed in range(20):
         torch.manual_seed(seed)
-        tokens = torch.randn(shape, dtype=torch.float64) @ torch.diag(torch.arange(1, shape[1] + 1, dtype=torch.float64))
+        tokens = torch.randn(shape, dtype=torch.float64) @ torch.diag(
+            torch.arange(1, shape[1] + 1, dtype=torch.float64)
+        )
         reference = torch.pca_lowrank(tokens, q=3, niter=100)[2][:, 0]
         direction = principal_direction(RemainingTokens(tokens))
         assert abs(float(direction @ reference)) == pytest.approx(1.0, abs=1e-6)

@@ -18,7 +18,9 @@ def assert_same_as_alone(features, threshold=0.4, **options):
         count = len(expected.scores)
         assert found.counts[image] == count
         assert torch.equal(found.similarity[image, :count] > 0, expected.similarity > 0)
-        torch.testing.assert_close(found.similarity[image, :count], expected.similarity, rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            found.similarity[image, :count], expected.similarity, rtol=0, atol=1e-6
+        )
         torch.testing.assert_close(found.scores[image, :count], expected.scores, rtol=0, atol=1e-6)
         assert found.guards[image] == expected.guards
         for beyond in (found.similarity, found.scores):
@@ -31,7 +33,9 @@ def clustered(seed, images, channels, height, width):
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(images, 5, channels, generator=generator) * 3
     kinds = torch.randint(0, 5, (images, height * width), generator=generator)
-    tokens = centres[torch.arange(images)[:, None], kinds] + torch.randn(images, height * width, channels, generator=generator)
+    tokens = centres[torch.arange(images)[:, None], kinds] + torch.randn(
+        images, height * width, channels, generator=generator
+    )
     return tokens.transpose(1, 2).reshape(images, channels, height, width)
 
 
@@ -45,8 +49,12 @@ def clustered(seed, images, channels, height, width):
     official=st.booleans(),
 )
 @settings(max_examples=80, deadline=None)
-def test_masks_are_those_of_every_image_alone(seed, images, channels, height, width, threshold, official):
-    assert_same_as_alone(clustered(seed, images, channels, height, width), threshold, official_anchor=official)
+def test_masks_are_those_of_every_image_alone(
+    seed, images, channels, height, width, threshold, official
+):
+    assert_same_as_alone(
+        clustered(seed, images, channels, height, width), threshold, official_anchor=official
+    )
 
 
 @pytest.mark.parametrize("official", [False, True])
@@ -61,10 +69,15 @@ def test_no_image_is_decomposed_alone_where_tokens_differ():
 
 
 def sparse(seed, images=20):
-    """Tokens that are orthogonal or opposite to each other: what the official anchor needs its guards for."""
+    """Tokens that are orthogonal or opposite to each other: what the official anchor needs its
+    guards for.
+    """
     generator = torch.Generator().manual_seed(seed)
     shape = (images, 6, 3, 3)
-    return torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.4) + 1e-3
+    return (
+        torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.4)
+        + 1e-3
+    )
 
 
 @pytest.mark.parametrize("official", [False, True])
@@ -97,7 +110,8 @@ def test_degenerate_images_in_one_batch_with_ordinary_ones(official):
     features[2, :, 2, 3] = 0.0
     features[3] = 0.0
     features[3, 1, 4, 4] = 5.0
-    features[4] = torch.eye(4)[torch.arange(30) % 2].T.reshape(4, 5, 6)  # two kinds, equally often: every token ties
+    # two kinds, equally often: every token ties
+    features[4] = torch.eye(4)[torch.arange(30) % 2].T.reshape(4, 5, 6)
     found = assert_same_as_alone(features, official_anchor=official)
     assert found.counts[:2] == (0, 1)
     assert found.guards[0] == ("zero_tokens",)
@@ -123,12 +137,19 @@ def test_fraction_that_ends_the_extraction(fraction):
 @settings(max_examples=15, deadline=None)
 def test_other_images_make_no_difference(order, count):
     features = clustered(5, 5, 10, 5, 5)
-    whole, part = principal_masks_batch(features), principal_masks_batch(features[list(order[:count])])
+    whole, part = (
+        principal_masks_batch(features),
+        principal_masks_batch(features[list(order[:count])]),
+    )
     for position, image in enumerate(order[:count]):
         number = whole.counts[image]
         assert part.counts[position] == number
-        assert torch.equal(part.similarity[position, :number] > 0, whole.similarity[image, :number] > 0)
-        torch.testing.assert_close(part.similarity[position, :number], whole.similarity[image, :number], rtol=0, atol=1e-6)
+        assert torch.equal(
+            part.similarity[position, :number] > 0, whole.similarity[image, :number] > 0
+        )
+        torch.testing.assert_close(
+            part.similarity[position, :number], whole.similarity[image, :number], rtol=0, atol=1e-6
+        )
 
 
 def test_the_host_waits_once_in_a_few_rounds(monkeypatch):
@@ -136,7 +157,11 @@ def test_the_host_waits_once_in_a_few_rounds(monkeypatch):
     for name in ("tolist", "item", "__bool__", "__int__", "__float__", "nonzero", "cpu", "numpy"):
         plain = getattr(torch.Tensor, name)
         monkeypatch.setattr(
-            torch.Tensor, name, lambda self, *given, plain=plain, name=name: (waits.append(name), plain(self, *given))[1]
+            torch.Tensor,
+            name,
+            lambda self, *given, plain=plain, name=name: (waits.append(name), plain(self, *given))[
+                1
+            ],
         )
     found = principal_masks_batch(clustered(6, 3, 30, 8, 8), 0.9)
     assert found.doubtful == 0
@@ -146,7 +171,9 @@ def test_the_host_waits_once_in_a_few_rounds(monkeypatch):
 
 @pytest.mark.parametrize("official", [False, True])
 def test_a_round_stays_on_the_device_and_needs_no_value_of_it(official):
-    """On a device that is only pretended: operands on two devices, or a look at a value, are errors there."""
+    """On a device that is only pretended: operands on two devices, or a look at a value, are errors
+    there.
+    """
     with FakeTensorMode():
         tokens = torch.empty(3, 30, 70, dtype=torch.float64, device="cuda")
         norms = tokens.norm(dim=2)
@@ -155,7 +182,9 @@ def test_a_round_stays_on_the_device_and_needs_no_value_of_it(official):
         images, index = torch.arange(2, device="cuda"), torch.arange(20, device="cuda").repeat(2, 1)
         rows = images[:, None]
         part = principal_batch._Part(images, index, tokens[rows, index], norms[rows, index])
-        made = principal_batch._round(state, part, principal_batch._Settings(0.4, 0.95, MASK_LIMIT, official))
+        made = principal_batch._round(
+            state, part, principal_batch._Settings(0.4, 0.95, MASK_LIMIT, official)
+        )
     assert {tensor.device.type for tensor in vars(made).values()} == {"cuda"}
     assert made.similarity.shape == (3, 30)
 

@@ -14,7 +14,9 @@ def disjoint(seed, counts, height, width, share):
     similarity = torch.zeros(len(counts), max(counts), height, width)
     for image, count in enumerate(counts):
         owner = torch.randint(0, count + 1, (height, width), generator=generator)
-        strength = torch.rand(height, width, generator=generator) * (torch.rand(height, width, generator=generator) < share)
+        strength = torch.rand(height, width, generator=generator) * (
+            torch.rand(height, width, generator=generator) < share
+        )
         for mask in range(count):
             similarity[image, mask] = strength * (owner == mask)
     return similarity
@@ -51,7 +53,9 @@ def test_only_the_image_that_the_median_empties_keeps_its_masks(thin):
 
 @pytest.mark.parametrize("shape", [(3, 4, 6, 7), (2, 1, 1, 5), (2, 0, 4, 4)])
 def test_it_stays_on_the_device_and_needs_no_value_of_it(shape):
-    """On a device that is only pretended: operands on two devices, or a look at a value, are errors there."""
+    """On a device that is only pretended: operands on two devices, or a look at a value, are errors
+    there.
+    """
     images, masks, height, width = shape
     with FakeTensorMode():
         scores, erased = soft_scores_batch(torch.empty(shape, device="cuda"), (masks,) * images)

@@ -8,7 +8,9 @@ CLASSES = ("sky", "hill", "disc", "absent")
 
 
 def scene(seed, height=60, width=80):
-    """A photograph (H, W, 3) uint8 and its labels (H, W) uint8; the first rows are unlabelled, class 3 occurs nowhere."""
+    """A photograph (H, W, 3) uint8 and its labels (H, W) uint8; the first rows are unlabelled,
+    class 3 occurs nowhere.
+    """
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width]
     labels = (rows > height * (0.5 + 0.2 * np.sin(columns / width * 6 + seed))).astype(np.uint8)
@@ -40,5 +42,9 @@ def usual_start():
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory):
-    """Root of a data set "folder": 7 scenes in train, 4 in val, 60 x 80 pixels. Not to be changed."""
-    return draw_scenes(tmp_path_factory.mktemp("data") / "scenes", {"train": range(7), "val": range(20, 24)})
+    """Root of a data set "folder": 7 scenes in train, 4 in val, 60 x 80 pixels. Not to be
+    changed.
+    """
+    return draw_scenes(
+        tmp_path_factory.mktemp("data") / "scenes", {"train": range(7), "val": range(20, 24)}
+    )

@@ -8,7 +8,9 @@ from primaps.protocol.counting import TableSums
 
 def test_threads_add_up():
     generator = np.random.default_rng(0)
-    images = [[generator.integers(0, 9, (3, 5)), generator.integers(0, 9, (2, 2))] for _ in range(200)]
+    images = [
+        [generator.integers(0, 9, (3, 5)), generator.integers(0, 9, (2, 2))] for _ in range(200)
+    ]
     sums = TableSums([(3, 5), (2, 2)])
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(sums.add, images))

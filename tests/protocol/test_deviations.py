@@ -21,7 +21,9 @@ def test_rows_that_come_with_the_package_follow_the_protocol(name):
 
 
 def test_every_difference_is_named():
-    row = dataclasses.replace(read_row("cityscapes-dino_vits8-em"), split="test", train_split=None, limit=9)
+    row = dataclasses.replace(
+        read_row("cityscapes-dino_vits8-em"), split="test", train_split=None, limit=9
+    )
     assert of(row, size=224, clusters=30) == (
         "30 clusters",
         "measured on test",
@@ -32,7 +34,10 @@ def test_every_difference_is_named():
 
 
 def test_dropout_of_the_head_is_the_published_protocol_with_stego_only():
-    for name, expected in (("potsdam-dino_vits8_300ep-stego-em", ()), ("potsdam-dino_vitb8-hp-em", ("head dropout",))):
+    for name, expected in (
+        ("potsdam-dino_vits8_300ep-stego-em", ()),
+        ("potsdam-dino_vitb8-hp-em", ("head dropout",)),
+    ):
         assert of(read_row(name), dropout=False) == ()
         assert of(read_row(name), dropout=True) == expected
 

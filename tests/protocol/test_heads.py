@@ -73,7 +73,10 @@ def test_label_maps_with_and_without_crf(head):
 
 
 def test_heads_of_em_and_of_the_baseline():
-    selected = {seed: last([Snapshot(3, random(4, 5, seed=seed), random(4, 5, seed=seed + 7))]) for seed in (0, 1)}
+    selected = {
+        seed: last([Snapshot(3, random(4, 5, seed=seed), random(4, 5, seed=seed + 7))])
+        for seed in (0, 1)
+    }
     probe = LinearProbe(random(4, 5), random(4))
     found = heads(selected, probe, cosine=False)
     assert [(head.name, head.seed) for head in found] == [
@@ -86,8 +89,15 @@ def test_heads_of_em_and_of_the_baseline():
     assert [head.supervised for head in found] == [False, False, False, False, True]
     assert torch.equal(found[3].weight, selected[1].snapshot.student)
     assert len({head.identity() for head in found}) == 5
-    assert [head.name for head in heads(selected, probe, cosine=True)] == ["teacher", "teacher", "linear"]
+    assert [head.name for head in heads(selected, probe, cosine=True)] == [
+        "teacher",
+        "teacher",
+        "linear",
+    ]
 
 
 def test_the_same_weights_as_cosine_are_another_head():
-    assert Head("teacher", 0, random(2, 3)).identity() != Head("teacher", 0, random(2, 3), cosine=True).identity()
+    assert (
+        Head("teacher", 0, random(2, 3)).identity()
+        != Head("teacher", 0, random(2, 3), cosine=True).identity()
+    )

@@ -19,7 +19,9 @@ ROW = Row("folder", "texture", size=64)
 
 def framed(preset):
     base = preset_config(preset)
-    return dataclasses.replace(base, features=dataclasses.replace(base.features, size=64, framing="centre-crop"))
+    return dataclasses.replace(
+        base, features=dataclasses.replace(base.features, size=64, framing="centre-crop")
+    )
 
 
 def test_parts_in_the_order_of_the_split(scenes):
@@ -42,7 +44,9 @@ def test_a_limit_takes_images_evenly_and_keeps_their_labels(scenes):
     train, _ = open_parts(dataclasses.replace(ROW, limit=3), scenes)
     assert [file.name for file in train.files] == ["scene0.png", "scene3.png", "scene6.png"]
     expected = crop_labels(scene(3)[1].astype(np.int64), "pillow", 64)
-    assert np.array_equal(framed_labels(train, "scene3.png", framed("paper"), measured=False), expected)
+    assert np.array_equal(
+        framed_labels(train, "scene3.png", framed("paper"), measured=False), expected
+    )
 
 
 @pytest.mark.parametrize(("preset", "interpolation"), [("default", "pillow"), ("paper", "tensor")])
@@ -55,13 +59,17 @@ def test_measured_labels_follow_the_preset(scenes, preset, interpolation):
 def test_measured_pictures_of_the_crf(scenes, texture):
     path = scenes / "images" / "val" / "scene20.png"
     file = ImageFile(path, path.name)
-    assert np.array_equal(measured_picture(file, texture, framed("default")), crop_image(read_image(path), 64))
+    assert np.array_equal(
+        measured_picture(file, texture, framed("default")), crop_image(read_image(path), 64)
+    )
 
 
 def test_preset_paper_rounds_grey_levels_of_the_crf_down(texture, tmp_path):
     pixels = scene(5, 64, 64)[0]  # needs no resizing: the rounding alone shows
     Image.fromarray(pixels).save(tmp_path / "square.png")
-    picture = measured_picture(ImageFile(tmp_path / "square.png", "square.png"), texture, framed("paper"))
+    picture = measured_picture(
+        ImageFile(tmp_path / "square.png", "square.png"), texture, framed("paper")
+    )
     assert measured_input(pixels, texture, framed("paper")).shape == (1, 3, 64, 64)
     assert np.array_equal(picture, official_uint8(pixels))
     assert (picture != pixels).any()

@@ -25,7 +25,14 @@ from primaps.protocol.row import Row
 
 from .conftest import CLASSES, draw_scenes
 
-STEPS = {"batch_size": 3, "epochs": 4, "kmeans_epochs": 2, "baseline_epochs": 4, "min_steps": 1, "pixels_per_image": 64}
+STEPS = {
+    "batch_size": 3,
+    "epochs": 4,
+    "kmeans_epochs": 2,
+    "baseline_epochs": 4,
+    "min_steps": 1,
+    "pixels_per_image": 64,
+}
 STEPS |= {"cluster_restarts": 4, "proposal_steps": 8}
 ROW = Row("folder", "texture", preset="fast", size=64, probe_steps=60, fit=STEPS)
 PAPER = dataclasses.replace(ROW, preset="paper")
@@ -56,11 +63,18 @@ def framed_truth(root, name):
 
 
 def plain_scores(pairs, num_clusters, *, matched=True):
-    """Accuracy, mean IoU and IoU per class from label maps pixel by pixel: one matching, further clusters join their majority."""
+    """Accuracy, mean IoU and IoU per class from label maps pixel by pixel: one matching, further
+    clusters join their majority.
+    """
     predicted, truth = (np.concatenate([pair[part].ravel() for pair in pairs]) for part in (0, 1))
     predicted, truth = predicted[truth != 255], truth[truth != 255]
     names = range(len(CLASSES))
-    hits = np.array([[((predicted == cluster) & (truth == label)).sum() for label in names] for cluster in range(num_clusters)])
+    hits = np.array(
+        [
+            [((predicted == cluster) & (truth == label)).sum() for label in names]
+            for cluster in range(num_clusters)
+        ]
+    )
     meaning = hits.argmax(1)
     if matched:
         clusters, labels = linear_sum_assignment(-hits)
@@ -79,7 +93,9 @@ def plain_scores(pairs, num_clusters, *, matched=True):
 def stored_pairs(out, root, folder):
     files = sorted((out / "labels" / folder).glob("*.png"))
     assert len(files) == 4
-    return [(np.asarray(Image.open(file)).astype(int), framed_truth(root, file.stem)) for file in files]
+    return [
+        (np.asarray(Image.open(file)).astype(int), framed_truth(root, file.stem)) for file in files
+    ]
 
 
 def contents(out):
@@ -90,10 +106,13 @@ def contents(out):
         out / "row.md",
         out / "row.tex",
     ]
-    return {file.relative_to(out).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
+    return {
+        file.relative_to(out).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(files)
+    }
 
 
-# ---- scores ------------------------------------------------------------------------------------------------------------------
+# ---- scores --------------------------------------------------------------------------------------
 
 
 def assert_scores_are_those_of_the_label_maps(out, root, metrics, num_clusters):
@@ -107,15 +126,25 @@ def assert_scores_are_those_of_the_label_maps(out, root, metrics, num_clusters):
             assert scores["miou"] == pytest.approx(miou)
             assert scores["per_class_iou"] == pytest.approx(iou)
             assert scores["n_images"] == 4
-            assert np.sum(scores["confusion"]) == sum((truth != 255).sum() for _, truth in pairs)  # no pixel is left out
+            # no pixel is left out
+            assert np.sum(scores["confusion"]) == sum((truth != 255).sum() for _, truth in pairs)
         values = [scores["miou"] for scores in entry["seeds"].values()]
         assert entry["miou"]["mean"] == pytest.approx(np.mean(values))
-        assert entry["miou"]["std"] == (pytest.approx(np.std(values, ddof=1)) if len(values) > 1 else None)
+        assert entry["miou"]["std"] == (
+            pytest.approx(np.std(values, ddof=1)) if len(values) > 1 else None
+        )
 
 
 def test_scores_are_those_of_the_stored_label_maps(measured, scenes):
     out, metrics = measured
-    assert list(metrics["variants"]) == ["teacher", "teacher+crf", "student", "student+crf", "linear", "linear+crf"]
+    assert list(metrics["variants"]) == [
+        "teacher",
+        "teacher+crf",
+        "student",
+        "student+crf",
+        "linear",
+        "linear+crf",
+    ]
     assert_scores_are_those_of_the_label_maps(out, scenes, metrics, 4)
     assert metrics["variants"]["linear"]["uses_labels_to_fit"]
     assert not metrics["variants"]["teacher+crf"]["uses_labels_to_fit"]
@@ -125,7 +154,9 @@ def test_scores_are_those_of_the_stored_label_maps(measured, scenes):
 
 def test_overclustering_drops_no_pixel(scenes, texture, tmp_path, measured):
     row = dataclasses.replace(ROW, clusters=7, method="baseline")
-    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path))
+    metrics, _ = measure_row(
+        row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path)
+    )
     assert list(metrics["variants"]) == ["teacher", "teacher+crf", "linear", "linear+crf"]
     assert len(metrics["variants"]["teacher"]["seeds"]["0"]["cluster_to_class"]) == 7
     assert_scores_are_those_of_the_label_maps(tmp_path / "row", scenes, metrics, 7)
@@ -148,7 +179,7 @@ def test_metrics_say_what_was_done(measured):
     assert "PriMaPs-EM, texture, folder" in (out / "row.md").read_text("utf-8")
 
 
-# ---- selection ---------------------------------------------------------------------------------------------------------------
+# ---- selection -----------------------------------------------------------------------------------
 
 
 def shared_store(measured, tmp_path):
@@ -156,24 +187,37 @@ def shared_store(measured, tmp_path):
     return shutil.copytree(measured[0] / "features", tmp_path / "store")
 
 
-@pytest.mark.parametrize(("row", "select"), [(PAPER, "agreement"), (PAPER, "oracle"), (ROW, "oracle")], ids=lambda x: str(x)[:20])
-def test_selection_among_the_snapshots(measured, measured_on_paper, scenes, texture, tmp_path, row, select):
+@pytest.mark.parametrize(
+    ("row", "select"),
+    [(PAPER, "agreement"), (PAPER, "oracle"), (ROW, "oracle")],
+    ids=lambda x: str(x)[:20],
+)
+def test_selection_among_the_snapshots(
+    measured, measured_on_paper, scenes, texture, tmp_path, row, select
+):
     store = shared_store(measured if row is ROW else measured_on_paper, tmp_path)
-    metrics, _ = measure_row(dataclasses.replace(row, select=select), scenes, tmp_path / "row", texture, store=store)
+    metrics, _ = measure_row(
+        dataclasses.replace(row, select=select), scenes, tmp_path / "row", texture, store=store
+    )
     chosen = metrics["selection"]["0"]
     assert chosen["candidates"] == [2, 4, 6, 8]
     best = max(chosen["criterion"])
     assert chosen["step"] == max(
-        step for step, value in zip(chosen["candidates"], chosen["criterion"], strict=True) if value == best
+        step
+        for step, value in zip(chosen["candidates"], chosen["criterion"], strict=True)
+        if value == best
     )
     assert metrics["oracle"] is (select == "oracle")
     for name in ("row.md", "row.tex"):
         assert ("oracle" in (tmp_path / "row" / name).read_text("utf-8")) is (select == "oracle")
-    assert "fit" not in metrics["seconds"] or metrics["seconds"]["fit"] < 1  # the fit was found beside the features
+    # the fit was found beside the features
+    assert "fit" not in metrics["seconds"] or metrics["seconds"]["fit"] < 1
 
 
 def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_path):
-    """All labels of the training and measured images are exchanged; every unsupervised label map stays the same."""
+    """All labels of the training and measured images are exchanged; every unsupervised label map
+    stays the same.
+    """
     root = shutil.copytree(scenes, tmp_path / "scenes")
     for file in (root / "labels").rglob("*.png"):
         wrong = np.random.default_rng(0).integers(0, 3, (60, 80)).astype(np.uint8)
@@ -183,7 +227,9 @@ def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_
     scrambled = contents(out)
     measure_row(dataclasses.replace(PAPER, select="agreement"), scenes, tmp_path / "true", texture)
     true = contents(tmp_path / "true")
-    unsupervised = [name for name in true if name.startswith("labels/seed-0") or "/snapshots/" in name]
+    unsupervised = [
+        name for name in true if name.startswith("labels/seed-0") or "/snapshots/" in name
+    ]
     assert len(unsupervised) > 16
     assert all(scrambled[name] == true[name] for name in unsupervised)
     probes = [name for name in true if "linear-probe" in name]
@@ -211,10 +257,12 @@ def test_the_crf_of_a_row_works_as_its_preset_says(
     assert set(asked) == {scale}
 
 
-# ---- resuming ----------------------------------------------------------------------------------------------------------------
+# ---- resuming ------------------------------------------------------------------------------------
 
 
-def test_cut_in_every_stage_and_resumed_gives_the_same(measured, scenes, texture, tmp_path, cutting):
+def test_cut_in_every_stage_and_resumed_gives_the_same(
+    measured, scenes, texture, tmp_path, cutting
+):
     row, out = dataclasses.replace(ROW, seeds=2), tmp_path / "row"
     for stage, step in (
         ("proposals", 3),
@@ -248,11 +296,13 @@ def test_damaged_or_missing_label_maps_are_made_again(measured, scenes, texture,
     (out / "labels" / "seed-0" / "teacher" / "scene20.png.png").write_bytes(b"")
     (out / "labels" / "seed-1" / "student+crf" / "scene21.png.png").unlink()
     measure_row(dataclasses.replace(ROW, seeds=2), scenes, out, texture)
-    labels = {name: digest for name, digest in contents(measured[0]).items() if name.startswith("labels")}
+    labels = {
+        name: digest for name, digest in contents(measured[0]).items() if name.startswith("labels")
+    }
     assert labels.items() <= contents(out).items()
 
 
-# ---- what can go wrong -------------------------------------------------------------------------------------------------------
+# ---- what can go wrong ---------------------------------------------------------------------------
 
 
 def test_other_settings_need_another_folder(measured, scenes, texture):
@@ -260,14 +310,20 @@ def test_other_settings_need_another_folder(measured, scenes, texture):
         measure_row(dataclasses.replace(ROW, select="oracle"), scenes, measured[0], texture)
     assert (measured[0] / "metrics.json").exists()
     with pytest.raises(ConfigError, match="--store to be another folder"):
-        measure_row(dataclasses.replace(ROW, seeds=2), scenes, measured[0], texture, store=measured[0])
+        measure_row(
+            dataclasses.replace(ROW, seeds=2), scenes, measured[0], texture, store=measured[0]
+        )
 
 
-def test_a_row_that_is_being_overwritten_is_not_finished(scenes, texture, tmp_path, measured, cutting):
+def test_a_row_that_is_being_overwritten_is_not_finished(
+    scenes, texture, tmp_path, measured, cutting
+):
     out = shutil.copytree(measured[0], tmp_path / "row")
     row = dataclasses.replace(ROW, seeds=2, select="oracle")
     with cutting.short():
-        measure_row(row, scenes, out, texture, overwrite=True, progress=cutting.at("select: oracle", 1))
+        measure_row(
+            row, scenes, out, texture, overwrite=True, progress=cutting.at("select: oracle", 1)
+        )
     assert not (out / "metrics.json").exists()
     metrics, _ = measure_row(row, scenes, out, texture, overwrite=True)
     assert metrics["selection"]["0"]["select"] == "oracle"
@@ -279,7 +335,10 @@ def test_an_unreadable_image_is_reported_and_skipped(scenes, texture, tmp_path, 
     for split, name in (("train", "scene3.png"), ("val", "scene21.png")):
         (root / "images" / split / name).write_bytes(b"no picture")
     metrics, run = measure_row(ROW, root, tmp_path / "row", texture)
-    assert sorted(failure.path.rsplit("/", 1)[1] for failure in run.failures) == ["scene21.png", "scene3.png"]
+    assert sorted(failure.path.rsplit("/", 1)[1] for failure in run.failures) == [
+        "scene21.png",
+        "scene3.png",
+    ]
     assert metrics["failures"] == 2
     assert len((tmp_path / "row" / "failures.jsonl").read_text("ascii").splitlines()) == 2
     assert metrics["train_images"] == 6
@@ -292,7 +351,9 @@ def damage(root, split, name, kind):
     if kind == "no picture":
         file.write_bytes(b"no picture")
     else:
-        wrong = np.full((60, 80), 77, np.uint8) if kind == "unknown id" else np.zeros((9, 9), np.uint8)
+        wrong = (
+            np.full((60, 80), 77, np.uint8) if kind == "unknown id" else np.zeros((9, 9), np.uint8)
+        )
         Image.fromarray(wrong).save(file)
 
 
@@ -301,13 +362,18 @@ def test_bad_labels_are_reported_and_skipped(scenes, texture, tmp_path, measured
     root = shutil.copytree(scenes, tmp_path / "scenes")
     damage(root, "train", "scene3.png", kind)
     damage(root, "val", "scene21.png", kind)
-    metrics, run = measure_row(ROW, root, tmp_path / "row", texture, store=shared_store(measured, tmp_path))
-    assert [failure.path.rsplit("/", 1)[1] for failure in run.failures] == ["scene3.png", "scene21.png"]
+    metrics, run = measure_row(
+        ROW, root, tmp_path / "row", texture, store=shared_store(measured, tmp_path)
+    )
+    assert [failure.path.rsplit("/", 1)[1] for failure in run.failures] == [
+        "scene3.png",
+        "scene21.png",
+    ]
     assert all("labels" in failure.reason for failure in run.failures)
     assert metrics["train_images"] == 7  # a fit needs no labels
-    assert {name: entry["seeds"].popitem()[1]["n_images"] for name, entry in metrics["variants"].items()} == dict.fromkeys(
-        metrics["variants"], 3
-    )
+    assert {
+        name: entry["seeds"].popitem()[1]["n_images"] for name, entry in metrics["variants"].items()
+    } == dict.fromkeys(metrics["variants"], 3)
 
 
 def test_no_usable_label_at_all(scenes, texture, tmp_path, measured):
@@ -316,7 +382,13 @@ def test_no_usable_label_at_all(scenes, texture, tmp_path, measured):
         damage(root, "val", f"scene{number}.png", "unknown id")
     for select in ("last", "oracle"):
         with pytest.raises(DatasetError, match="all 4 inputs failed"):
-            measure_row(dataclasses.replace(ROW, select=select), root, tmp_path / select, texture, store=store)
+            measure_row(
+                dataclasses.replace(ROW, select=select),
+                root,
+                tmp_path / select,
+                texture,
+                store=store,
+            )
     for number in range(7):
         damage(root, "train", f"scene{number}.png", "no picture")
     with pytest.raises(DatasetError, match="all 7 inputs failed"):
@@ -336,7 +408,9 @@ def test_a_bad_label_changes_no_fit_and_is_reported_once(scenes, texture, tmp_pa
     assert (fitted, named) == ([4, 4], ["scene21.png"])
 
 
-def test_features_that_cannot_be_stored_are_those_of_one_bad_image(scenes, texture, tmp_path, measured, monkeypatch):
+def test_features_that_cannot_be_stored_are_those_of_one_bad_image(
+    scenes, texture, tmp_path, measured, monkeypatch
+):
     spoiled, forward = [], type(texture).forward
 
     def spoil(self, batch):
@@ -349,8 +423,12 @@ def test_features_that_cannot_be_stored_are_those_of_one_bad_image(scenes, textu
     store = shared_store(measured, tmp_path)
     (store / "measured" / "val" / "scene22.png.safetensors").unlink()
     monkeypatch.setattr(type(texture), "forward", spoil)
-    metrics, run = measure_row(dataclasses.replace(ROW, method="baseline"), scenes, tmp_path / "row", texture, store=store)
-    assert [(failure.path.rsplit("/", 1)[1], "finite" in failure.reason) for failure in run.failures] == [("scene22.png", True)]
+    metrics, run = measure_row(
+        dataclasses.replace(ROW, method="baseline"), scenes, tmp_path / "row", texture, store=store
+    )
+    assert [
+        (failure.path.rsplit("/", 1)[1], "finite" in failure.reason) for failure in run.failures
+    ] == [("scene22.png", True)]
     assert metrics["variants"]["teacher"]["seeds"]["0"]["n_images"] == 3
 
 
@@ -370,8 +448,16 @@ class Intruding(Silent):
 
     def start(self, stage, total, done=0):
         if stage in ("fit", "linear probe", "label maps"):
-            code = "import pathlib, sys; from primaps.runs.store import hold; hold(pathlib.Path(sys.argv[1]))"
-            done = subprocess.run([sys.executable, "-c", code, str(self.folder)], capture_output=True, text=True, check=False)
+            code = (
+                "import pathlib, sys; from primaps.runs.store import hold;"
+                " hold(pathlib.Path(sys.argv[1]))"
+            )
+            done = subprocess.run(
+                [sys.executable, "-c", code, str(self.folder)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             self.answers[stage] = "another one is" in done.stderr
 
 
@@ -382,20 +468,26 @@ def test_the_store_is_held_for_the_whole_row(scenes, texture, tmp_path, measured
     assert intruding.answers == {"fit": True, "linear probe": True, "label maps": True}
 
 
-def test_published_scores_stand_beside_the_same_protocol_only(scenes, texture, tmp_path, measured, monkeypatch):
+def test_published_scores_stand_beside_the_same_protocol_only(
+    scenes, texture, tmp_path, measured, monkeypatch
+):
     monkeypatch.setattr(protocol, "SIZES", (64,))
     monkeypatch.setattr(measure, "published", lambda *cell: (50.0, 25.0))
     row, store = dataclasses.replace(ROW, method="baseline"), shared_store(measured, tmp_path)
     metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=store)
     assert metrics["published"]["miou"] == 0.25
-    metrics, _ = measure_row(dataclasses.replace(row, split="train"), scenes, tmp_path / "other", texture, store=store)
+    metrics, _ = measure_row(
+        dataclasses.replace(row, split="train"), scenes, tmp_path / "other", texture, store=store
+    )
     assert metrics["published"] is None
     assert "measured on train" in (tmp_path / "other" / "row.md").read_text("utf-8")
 
 
 def test_a_trial_takes_a_part_of_the_images(scenes, texture, tmp_path, measured):
     row = dataclasses.replace(ROW, limit=2, method="baseline")
-    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path))
+    metrics, _ = measure_row(
+        row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path)
+    )
     assert metrics["train_images"] == 2
     assert metrics["variants"]["teacher"]["seeds"]["0"]["n_images"] == 2
     assert "trial" in (tmp_path / "row" / "row.md").read_text("utf-8")
@@ -408,14 +500,18 @@ def test_missing_folder_split_and_classes(scenes, texture, tmp_path):
         measure_row(dataclasses.replace(ROW, split="validation"), scenes, tmp_path / "row", texture)
     root = draw_scenes(tmp_path / "unnamed", {"train": [0], "val": [20]})
     (root / "classes.txt").unlink()
-    Image.fromarray(np.zeros((60, 80), dtype=np.uint8)).save(root / "labels" / "train" / "scene0.png")
+    Image.fromarray(np.zeros((60, 80), dtype=np.uint8)).save(
+        root / "labels" / "train" / "scene0.png"
+    )
     with pytest.raises(DatasetError, match="train has 1 and val has 3"):
         measure_row(ROW, root, tmp_path / "row", texture)
     assert not (tmp_path / "row").exists()
 
 
 def test_preset_paper_frames_measured_images_without_antialiasing(scenes, texture, tmp_path):
-    row = dataclasses.replace(ROW, preset="paper", method="baseline", limit=2, fit={**STEPS, "pixels_per_image": None})
+    row = dataclasses.replace(
+        ROW, preset="paper", method="baseline", limit=2, fit={**STEPS, "pixels_per_image": None}
+    )
     metrics, _ = measure_row(row, scenes, tmp_path / "row", texture)
     assert metrics["settings"]["protocol"] == {"interpolation": "tensor"}
     store = tmp_path / "row" / "features" / "measured" / "val"
@@ -424,13 +520,19 @@ def test_preset_paper_frames_measured_images_without_antialiasing(scenes, textur
 
     with Image.open(scenes / "images" / "val" / "scene20.png") as image:
         values = crop_values(np.asarray(image), "tensor", 64)
-    normalised = (values - values.new_tensor(texture.mean)[:, None, None]) / values.new_tensor(texture.std)[:, None, None]
-    assert np.allclose(stored[0].float(), texture.forward(normalised[None])[0].half().float(), atol=1e-3)
+    normalised = (values - values.new_tensor(texture.mean)[:, None, None]) / values.new_tensor(
+        texture.std
+    )[:, None, None]
+    assert np.allclose(
+        stored[0].float(), texture.forward(normalised[None])[0].half().float(), atol=1e-3
+    )
     assert stored.shape[0] == 2
 
 
 @pytest.mark.parametrize("method", ["baseline", "em"])
-@pytest.mark.parametrize(("name", "num_classes"), [("cityscapes", 27), ("cocostuff", 27), ("potsdam", 3)])
+@pytest.mark.parametrize(
+    ("name", "num_classes"), [("cityscapes", 27), ("cocostuff", 27), ("potsdam", 3)]
+)
 def test_the_data_sets_of_the_paper(trees, texture, tmp_path, name, num_classes, method):
     root = getattr(trees, f"write_{name}")(tmp_path / name)
     fit = {"baseline_epochs": 2, "epochs": 2, "kmeans_epochs": 1}
@@ -442,9 +544,12 @@ def test_the_data_sets_of_the_paper(trees, texture, tmp_path, name, num_classes,
     assert scores["n_images"] == 2
     assert 0 < scores["accuracy"] <= 1
     assert len(scores["per_class_iou"]) == num_classes
-    assert list(metrics["variants"])[2:4] == (["student", "student+crf"] if method == "em" else ["linear", "linear+crf"])
+    assert list(metrics["variants"])[2:4] == (
+        ["student", "student+crf"] if method == "em" else ["linear", "linear+crf"]
+    )
     absent = [value for value in scores["per_class_iou"].values() if value is None]
-    assert len(absent) >= num_classes - 15  # of the drawn classes few occur; empty clusters stand for the others
+    # of the drawn classes few occur; empty clusters stand for the others
+    assert len(absent) >= num_classes - 15
 
 
 def test_a_row_on_top_of_a_head(trees, texture_head, tmp_path):
@@ -460,7 +565,9 @@ def test_a_row_on_top_of_a_head(trees, texture_head, tmp_path):
 
 
 def test_a_head_alone_is_measured_by_its_cluster_centres(trees, texture_head, tmp_path):
-    """Against twice the cosines of upsampled codes, computed here; beside EM from the same store."""
+    """Against twice the cosines of upsampled codes, computed here; beside EM from the same
+    store.
+    """
     backbone = load_backbone("texture", device="cpu", head=texture_head)
     root = trees.write_potsdam(tmp_path / "potsdam")
     row = dataclasses.replace(ROW, dataset="potsdam", size=40, method="head", head="stego")
@@ -477,12 +584,32 @@ def test_a_head_alone_is_measured_by_its_cluster_centres(trees, texture_head, tm
     centres = torch.nn.functional.normalize(backbone.head.centres, dim=1)
     for file in files:
         plain, mirrored = load_file(file)["features"].float()
-        codes = torch.nn.functional.interpolate(((plain + mirrored.flip(-1)) / 2)[None], size=(40, 40), mode="bilinear")[0]
-        scores = 2 * torch.einsum("kd,dhw->khw", centres, torch.nn.functional.normalize(codes, dim=0))
-        found = np.asarray(Image.open(out / "labels" / "seed-0" / "teacher" / f"{file.name.removesuffix('.safetensors')}.png"))
+        codes = torch.nn.functional.interpolate(
+            ((plain + mirrored.flip(-1)) / 2)[None], size=(40, 40), mode="bilinear"
+        )[0]
+        scores = 2 * torch.einsum(
+            "kd,dhw->khw", centres, torch.nn.functional.normalize(codes, dim=0)
+        )
+        found = np.asarray(
+            Image.open(
+                out
+                / "labels"
+                / "seed-0"
+                / "teacher"
+                / f"{file.name.removesuffix('.safetensors')}.png"
+            )
+        )
         assert (found == scores.argmax(0).numpy()).mean() > 0.999
-        torch.testing.assert_close(pixel_scores((plain + mirrored.flip(-1)) / 2, alone(centres), (40, 40)), scores)
-    em, _ = measure_row(dataclasses.replace(row, method="em"), root, tmp_path / "em", backbone, store=tmp_path / "store")
+        torch.testing.assert_close(
+            pixel_scores((plain + mirrored.flip(-1)) / 2, alone(centres), (40, 40)), scores
+        )
+    em, _ = measure_row(
+        dataclasses.replace(row, method="em"),
+        root,
+        tmp_path / "em",
+        backbone,
+        store=tmp_path / "store",
+    )
     assert "proposals" not in em["seconds"]
     assert em["variants"]["linear"] == metrics["variants"]["linear"]
 
@@ -494,5 +621,10 @@ def alone(centres):
 def test_a_backbone_without_the_head_of_the_row_is_refused(trees, texture, tmp_path):
     root = trees.write_potsdam(tmp_path / "potsdam")
     with pytest.raises(ConfigError, match="but it carries no head"):
-        measure_row(dataclasses.replace(ROW, dataset="potsdam", size=40, head="hp"), root, tmp_path / "row", texture)
+        measure_row(
+            dataclasses.replace(ROW, dataset="potsdam", size=40, head="hp"),
+            root,
+            tmp_path / "row",
+            texture,
+        )
     assert not (tmp_path / "row").exists()

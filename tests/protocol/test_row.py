@@ -21,13 +21,18 @@ def backbone(input_multiple):
     return SimpleNamespace(input_multiple=input_multiple)
 
 
-# ---- the rows that come with the package -------------------------------------------------------------------------------------
+# ---- the rows that come with the package ---------------------------------------------------------
 
 
 def test_there_is_a_row_for_every_published_cell_that_can_be_measured():
-    plain = {f"{dataset}-{model}-{method}" for method, model, dataset in PUBLISHED if method != "sota+em"}
-    models = {"dino_vits8": "dino_vits8_300ep", "dino_vitb8": "dino_vitb8"}  # what STEGO and HP are trained on
-    headed = {f"{dataset}-{models[model]}-{kind}-em" for (model, dataset), kind in SOTA_HEADS.items()}
+    plain = {
+        f"{dataset}-{model}-{method}" for method, model, dataset in PUBLISHED if method != "sota+em"
+    }
+    # what STEGO and HP are trained on
+    models = {"dino_vits8": "dino_vits8_300ep", "dino_vitb8": "dino_vitb8"}
+    headed = {
+        f"{dataset}-{models[model]}-{kind}-em" for (model, dataset), kind in SOTA_HEADS.items()
+    }
     assert set(row_names()) == plain | headed
 
 
@@ -39,8 +44,13 @@ def test_a_row_says_its_command_and_its_published_score(name):
     assert row.select == "last"
     text = row_text(name)
     accuracy, miou = re.search(r"# published +accuracy ([\d.]+), mIoU ([\d.]+)", text).groups()
-    assert (float(accuracy), float(miou)) == published(row.method, row.backbone, row.dataset, row.head)
-    assert f"primaps benchmark --row {name} --root ROOT{'' if row.head is None else ' --head DIR'} --out OUT" in text
+    assert (float(accuracy), float(miou)) == published(
+        row.method, row.backbone, row.dataset, row.head
+    )
+    assert (
+        f"primaps benchmark --row {name} --root ROOT{'' if row.head is None else ' --head DIR'}"
+        " --out OUT" in text
+    )
     for statement in ("expected time", "published are", "ours are"):
         assert f"# {statement}" in text
 
@@ -56,15 +66,30 @@ def test_unknown_row():
         ("dataset = ", "to be TOML"),
         ('dataset = "camvid"', "to name its backbone"),
         ('dataset = "camvid"\nbackbone = "mini"\nmetod = "em"', "Did you mean 'method'"),
-        ('dataset = "camvid"\nbackbone = "mini"\nfit = { epoch = 3 }', r"'fit.epoch'. Did you mean 'epochs'"),
-        ('dataset = "camvid"\nbackbone = "mini"\nselect = "best"', "--select to be one of last, agreement, oracle"),
-        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "hp"', "--method to be one of em, clusters, baseline, head"),
+        (
+            'dataset = "camvid"\nbackbone = "mini"\nfit = { epoch = 3 }',
+            r"'fit.epoch'. Did you mean 'epochs'",
+        ),
+        (
+            'dataset = "camvid"\nbackbone = "mini"\nselect = "best"',
+            "--select to be one of last, agreement, oracle",
+        ),
+        (
+            'dataset = "camvid"\nbackbone = "mini"\nmethod = "hp"',
+            "--method to be one of em, clusters, baseline, head",
+        ),
         (
             'dataset = "camvid"\nbackbone = "mini"\nhead = "steg"',
             r"kind of the head to be one of stego, hp.*Did you mean 'stego'",
         ),
-        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "head"\nseeds = 2', "--seeds 1 and --select last with --method head"),
-        ('dataset = "camvid"\nbackbone = "mini"\nmethod = "head"\nselect = "oracle"', "fits nothing, but got .*--select oracle"),
+        (
+            'dataset = "camvid"\nbackbone = "mini"\nmethod = "head"\nseeds = 2',
+            "--seeds 1 and --select last with --method head",
+        ),
+        (
+            'dataset = "camvid"\nbackbone = "mini"\nmethod = "head"\nselect = "oracle"',
+            "fits nothing, but got .*--select oracle",
+        ),
         ('dataset = "camvid"\nbackbone = "mini"\nseeds = 0', "--seeds to be 1 or more"),
         ('dataset = "camvid"\nbackbone = "mini"\nlimit = -1', "--limit to be 1 or more"),
     ],
@@ -74,10 +99,12 @@ def test_rows_that_cannot_be(text, message):
         parse_row(text, "x")
 
 
-# ---- settings of the fits ----------------------------------------------------------------------------------------------------
+# ---- settings of the fits ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("multiple", "side"), [(8, 320), (14, 322), (16, 320), (32, 320), (64, 320), (96, 288)])
+@pytest.mark.parametrize(
+    ("multiple", "side"), [(8, 320), (14, 322), (16, 320), (32, 320), (64, 320), (96, 288)]
+)
 def test_the_crop_is_a_multiple_of_what_the_backbone_needs(multiple, side):
     config = ROW.config(backbone(multiple), 27, 2975)
     assert config.features.size == side
@@ -102,7 +129,9 @@ def test_a_row_changes_single_settings_of_the_fit():
 
 def test_more_clusters_than_classes_but_not_fewer():
     assert dataclasses.replace(ROW, clusters=30).config(backbone(8), 27, 10).num_clusters == 30
-    with pytest.raises(ConfigError, match="at least as many clusters as the 27 classes of cityscapes, but got 10"):
+    with pytest.raises(
+        ConfigError, match="at least as many clusters as the 27 classes of cityscapes, but got 10"
+    ):
         dataclasses.replace(ROW, clusters=10).config(backbone(8), 27, 10)
 
 
@@ -123,7 +152,10 @@ def test_what_a_fit_on_proposals_keeps():
 
 def test_agreement_needs_views_to_compare_the_classes_in():
     row = dataclasses.replace(ROW, select="agreement")
-    with pytest.raises(ConfigError, match=r"default keeps the plain one only\. Give --preset paper, or leave --select out"):
+    with pytest.raises(
+        ConfigError,
+        match=r"default keeps the plain one only\. Give --preset paper, or leave --select out",
+    ):
         row.config(backbone(8), 27, 10)
     assert dataclasses.replace(row, preset="paper").config(backbone(8), 27, 10).features.flip
 
@@ -138,14 +170,21 @@ def test_the_backbone_carries_the_head_of_the_row(texture, texture_head):
     headed = load_backbone("texture", device="cpu", head=texture_head)
     row = Row("potsdam", "texture", head="stego")
     assert row.config(headed, 3, 10).fit.initialise == "head"
-    with pytest.raises(ConfigError, match="head of kind stego for row potsdam-texture-stego-em, but it carries no head"):
+    with pytest.raises(
+        ConfigError,
+        match="head of kind stego for row potsdam-texture-stego-em, but it carries no head",
+    ):
         row.config(texture, 3, 10)
-    with pytest.raises(ConfigError, match=r"head of kind hp for row .*but it carries a head of kind stego"):
+    with pytest.raises(
+        ConfigError, match=r"head of kind hp for row .*but it carries a head of kind stego"
+    ):
         dataclasses.replace(row, head="hp").config(headed, 3, 10)
     alone = dataclasses.replace(row, method="head")
     with pytest.raises(ConfigError, match="the head has cluster centres, 3, but got 4"):
         alone.config(headed, 4, 10)
     without = load_head(texture_head)
     save_head(texture_head, dataclasses.replace(without, centres=None))
-    with pytest.raises(ConfigError, match="a head with cluster centres, which --method head measures"):
+    with pytest.raises(
+        ConfigError, match="a head with cluster centres, which --method head measures"
+    ):
         alone.config(load_backbone("texture", device="cpu", head=texture_head), 3, 10)

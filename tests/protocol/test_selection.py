@@ -20,8 +20,14 @@ class Features:
         self.made = []
         for _ in range(3):
             plain = torch.randn(channels, 4, 6, generator=generator)
-            made = {view: plain + noise * (view != PLAIN) * torch.randn(channels, 4, 6, generator=generator) for view in views}
-            self.made.append({view: value.flip(-1) if view.flip else value for view, value in made.items()})
+            made = {
+                view: plain
+                + noise * (view != PLAIN) * torch.randn(channels, 4, 6, generator=generator)
+                for view in views
+            }
+            self.made.append(
+                {view: value.flip(-1) if view.flip else value for view, value in made.items()}
+            )
 
     def __len__(self):
         return len(self.made)
@@ -48,14 +54,19 @@ def test_tables_count_tokens_by_class_in_two_views(cosine):
     expected = torch.zeros(3, 4, 4, dtype=torch.int64)
     for number, teacher in enumerate(teachers):
         for made in source.made:
-            # The norm of a token does not change its class; that of a prototype does, unless cosines are compared.
+            # The norm of a token does not change its class; that of a prototype does, unless
+            # cosines are compared.
             weights = torch.nn.functional.normalize(teacher, dim=1) if cosine else teacher
             classes = {
-                view: torch.einsum("kc,chw->khw", weights, (value.flip(-1) if view.flip else value).half().float()).argmax(0)
+                view: torch.einsum(
+                    "kc,chw->khw", weights, (value.flip(-1) if view.flip else value).half().float()
+                ).argmax(0)
                 for view, value in made.items()
             }
             for view in (MIRRORED, GREY):
-                for one, other in zip(classes[PLAIN].flatten().tolist(), classes[view].flatten().tolist(), strict=True):
+                for one, other in zip(
+                    classes[PLAIN].flatten().tolist(), classes[view].flatten().tolist(), strict=True
+                ):
                     expected[number, one, other] += 1
     assert torch.equal(tables, expected)
 
@@ -86,7 +97,9 @@ def test_prototypes_that_put_everything_into_one_class_are_not_stable():
     everything = torch.tensor([[500, 0], [0, 0]])
     noisy = torch.tensor([[200, 50], [50, 200]])
     assert cohens_kappa(everything) == 0.0
-    chosen = best([snapshot(1), snapshot(2)], [cohens_kappa(noisy), cohens_kappa(everything)], "agreement")
+    chosen = best(
+        [snapshot(1), snapshot(2)], [cohens_kappa(noisy), cohens_kappa(everything)], "agreement"
+    )
     assert chosen.snapshot.step == 1
 
 

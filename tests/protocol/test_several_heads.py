@@ -12,7 +12,15 @@ from primaps.protocol.measure import measure_row
 from primaps.protocol.row import Row
 from primaps.protocol.several_heads import measure_heads
 
-ROW = Row("potsdam", "texture", head="stego", preset="fast", size=40, probe_steps=5, fit={"proposal_steps": 2})
+ROW = Row(
+    "potsdam",
+    "texture",
+    head="stego",
+    preset="fast",
+    size=40,
+    probe_steps=5,
+    fit={"proposal_steps": 2},
+)
 
 
 @pytest.fixture
@@ -36,23 +44,35 @@ def test_mean_and_deviation_are_over_the_heads(trees, heads, tmp_path):
     metrics, run = measured(ROW, root, out, heads)
     assert not run.failures
     assert json.loads((out / "metrics.json").read_text("utf-8")) == json.loads(json.dumps(metrics))
-    single = [json.loads((out / name / "metrics.json").read_text("utf-8")) for name in metrics["heads"]]
+    single = [
+        json.loads((out / name / "metrics.json").read_text("utf-8")) for name in metrics["heads"]
+    ]
     assert [one["backbone"]["head"] for one in single] == list(metrics["heads"].values())
     assert len({one["backbone"]["head"]["sha256"] for one in single}) == 2
     for variant, entry in metrics["variants"].items():
         seeds = [next(iter(one["variants"][variant]["seeds"].values())) for one in single]
         assert list(entry["seeds"].values()) == seeds
         values = [one["miou"] for one in seeds]
-        assert entry["miou"] == {"mean": pytest.approx(np.mean(values)), "std": pytest.approx(np.std(values, ddof=1))}
+        assert entry["miou"] == {
+            "mean": pytest.approx(np.mean(values)),
+            "std": pytest.approx(np.std(values, ddof=1)),
+        }
         assert entry["uses_labels_to_fit"] is variant.startswith("linear")
     assert len(metrics["models"]) == 2
-    assert all((out / path).is_file() for figures in metrics["record"].values() for path in figures.values())
+    assert all(
+        (out / path).is_file()
+        for figures in metrics["record"].values()
+        for path in figures.values()
+    )
     page = (out / "row.md").read_text("utf-8")
     assert ", 2 heads, " in page
     assert all(f"![confusion, {name}]({name}/record/" in page for name in metrics["heads"])
     assert "seed 0" not in page
     alone, _ = measure_row(ROW, root, tmp_path / "alone", load(heads[1]))
-    assert alone["variants"]["teacher+crf"]["seeds"]["0"] == metrics["variants"]["teacher+crf"]["seeds"]["1"]
+    assert (
+        alone["variants"]["teacher+crf"]["seeds"]["0"]
+        == metrics["variants"]["teacher+crf"]["seeds"]["1"]
+    )
 
 
 def test_a_row_of_several_heads_goes_on_where_it_was(trees, heads, tmp_path):

@@ -62,8 +62,10 @@ def test_a_row_with_published_score_beside_the_headline():
     assert "| teacher+crf | 75.0 ± 1.2 / 17.0 ± 1.2 | 81.2 / 19.4 |" in lines
     assert "| linear (supervised) | 90.0 ± 1.2 / 40.0 ± 1.2 |  |" in lines
     assert "oracle" not in "".join(lines)
-    assert latex_row(metrics()).splitlines()[1] == (
-        r"PriMaPs-EM & DINO ViT-S/8 & Cityscapes & paper, last & 75.0 $\pm$ 1.2 / 17.0 $\pm$ 1.2 & 81.2 / 19.4 \\"
+    assert (
+        latex_row(metrics()).splitlines()[1]
+        == r"PriMaPs-EM & DINO ViT-S/8 & Cityscapes & paper, last & 75.0 $\pm$ 1.2 / 17.0 $\pm$ 1.2"
+        r" & 81.2 / 19.4 \\"
     )
 
 
@@ -74,7 +76,13 @@ def test_one_seed_has_no_deviation_and_unknown_names_are_escaped():
 
 
 @pytest.mark.parametrize(
-    "write", [markdown_row, latex_row, lambda row: joined_tables([row])[0], lambda row: joined_tables([row])[1]]
+    "write",
+    [
+        markdown_row,
+        latex_row,
+        lambda row: joined_tables([row])[0],
+        lambda row: joined_tables([row])[1],
+    ],
 )
 def test_oracle_trial_and_overclustering_show_everywhere(write):
     assert "oracle (labels)" in write(metrics(select="oracle"))
@@ -101,7 +109,11 @@ def test_deviations_from_the_protocol_show_everywhere_and_tell_rows_apart(words,
         assert words not in write(usual)
     for write in (latex_row, lambda row: joined_tables([row])[1]):
         assert words.replace("_", r"\_") in write(other)
-    lines = [line for line in joined_tables([usual, other])[0].splitlines() if line.startswith("| PriMaPs-EM")]
+    lines = [
+        line
+        for line in joined_tables([usual, other])[0].splitlines()
+        if line.startswith("| PriMaPs-EM")
+    ]
     assert len(lines) == len(set(lines)) == 2
 
 
@@ -118,21 +130,39 @@ def test_a_head_shows_in_the_method():
 @pytest.mark.parametrize("head", ["stego", "hp"])
 @pytest.mark.parametrize("method", ["em", "head"])
 def test_dropout_of_a_head_shows_wherever_a_row_is_printed(head, method):
-    usual, dropping = (metrics(method=method, head=head, dropout=dropout) for dropout in (False, True))
-    for write in (markdown_row, latex_row, lambda row: joined_tables([row])[0], lambda row: joined_tables([row])[1]):
+    usual, dropping = (
+        metrics(method=method, head=head, dropout=dropout) for dropout in (False, True)
+    )
+    for write in (
+        markdown_row,
+        latex_row,
+        lambda row: joined_tables([row])[0],
+        lambda row: joined_tables([row])[1],
+    ):
         assert write(dropping).count("head dropout") == 1
         assert "dropout" not in write(usual)
-    lines = [line for line in joined_tables([usual, dropping])[0].splitlines() if line.startswith("| ")][1:]
+    lines = [
+        line for line in joined_tables([usual, dropping])[0].splitlines() if line.startswith("| ")
+    ][1:]
     assert len(set(lines)) == 2
 
 
 def test_deviations_over_heads_are_told_from_those_over_seeds():
     over_seeds, over_heads = metrics(head="hp"), metrics(head="hp", heads=("head-0a", "head-1b"))
-    for write in (markdown_row, latex_row, lambda row: joined_tables([row])[0], lambda row: joined_tables([row])[1]):
+    for write in (
+        markdown_row,
+        latex_row,
+        lambda row: joined_tables([row])[0],
+        lambda row: joined_tables([row])[1],
+    ):
         assert write(over_heads).count("2 heads") == 1
         assert "heads" not in write(over_seeds)
     assert "seeds: 2)" in markdown_row(over_seeds)
-    lines = [line for line in joined_tables([over_seeds, over_heads])[0].splitlines() if line.startswith("| PriMaPs-EM")]
+    lines = [
+        line
+        for line in joined_tables([over_seeds, over_heads])[0].splitlines()
+        if line.startswith("| PriMaPs-EM")
+    ]
     assert [line.split(" | ")[2] for line in lines] == ["paper, last", "paper, last, 2 heads"]
 
 
@@ -167,13 +197,23 @@ def test_notes_explain_the_marks():
 
 
 def test_join_has_a_line_per_method_and_two_columns_per_data_set():
-    rows = [metrics("potsdam", published=(0.625, 0.389)), metrics(), metrics(method="baseline", published=(0.614, 0.158))]
+    rows = [
+        metrics("potsdam", published=(0.625, 0.389)),
+        metrics(),
+        metrics(method="baseline", published=(0.614, 0.158)),
+    ]
     markdown, latex = joined_tables(rows)
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert lines[0] == "| method | backbone | settings | Cityscapes | published | Potsdam-3 | published |"
+    assert (
+        lines[0]
+        == "| method | backbone | settings | Cityscapes | published | Potsdam-3 | published |"
+    )
     measured = "75.0 ± 1.2 / 17.0 ± 1.2"
     assert lines[2:] == [
-        f"| PriMaPs-EM | DINO ViT-S/8 | paper, last | {measured} | 81.2 / 19.4 | {measured} | 62.5 / 38.9 |",
+        (
+            f"| PriMaPs-EM | DINO ViT-S/8 | paper, last | {measured} | 81.2 / 19.4 | {measured} |"
+            " 62.5 / 38.9 |"
+        ),
         f"| Baseline | DINO ViT-S/8 | paper, last | {measured} | 61.4 / 15.8 |  |  |",
     ]
     assert r"\begin{tabular}{lllcccc}" in latex
@@ -182,7 +222,9 @@ def test_join_has_a_line_per_method_and_two_columns_per_data_set():
 
 
 def test_two_rows_for_one_cell():
-    with pytest.raises(ConfigError, match="two are PriMaPs-EM, DINO ViT-S/8, paper, last on cityscapes"):
+    with pytest.raises(
+        ConfigError, match="two are PriMaPs-EM, DINO ViT-S/8, paper, last on cityscapes"
+    ):
         joined_tables([metrics(), metrics()])
     assert len(joined_tables([metrics(), metrics(select="oracle")])[0].splitlines()) > 5
 
@@ -195,15 +237,31 @@ def test_folders_that_hold_no_row(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"format": 7}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="something else"):
         read_metrics([tmp_path])
-    (tmp_path / "metrics.json").write_text(json.dumps({"format": 1, "variants": {}}), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"metrics.json to be complete, but .*KeyError: 'row'"):
+    (tmp_path / "metrics.json").write_text(
+        json.dumps({"format": 1, "variants": {}}), encoding="utf-8"
+    )
+    with pytest.raises(
+        CheckpointError, match=r"metrics.json to be complete, but .*KeyError: 'row'"
+    ):
         read_metrics([tmp_path])
     (tmp_path / "metrics.json").write_text(json.dumps(metrics()), encoding="utf-8")
     assert read_metrics([tmp_path]) == [metrics()]
 
 
 @pytest.mark.parametrize(
-    "key", ["row", "head", "backbone", "weights", "num_classes", "num_clusters", "size", "published", "variants", "selection"]
+    "key",
+    [
+        "row",
+        "head",
+        "backbone",
+        "weights",
+        "num_classes",
+        "num_clusters",
+        "size",
+        "published",
+        "variants",
+        "selection",
+    ],
 )
 def test_every_part_that_tables_read_is_checked(tmp_path, key):
     broken = metrics()

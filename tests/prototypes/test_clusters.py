@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from primaps.compute.cores import Workers, one_thread_each
 from primaps.errors import DatasetError
 from primaps.prototypes import clusters
-from primaps.prototypes.clusters import CANDIDATES, SMALLEST_AREA, lloyd, proposal_means, spherical_kmeans
+from primaps.prototypes.clusters import (
+    CANDIDATES,
+    SMALLEST_AREA,
+    lloyd,
+    proposal_means,
+    spherical_kmeans,
+)
 
 
 def generator(seed=0):
@@ -27,11 +33,13 @@ def unit_vectors(count, channels, seed=0):
     return torch.nn.functional.normalize(random(count, channels, seed=seed), dim=1)
 
 
-# ---- means of proposals ------------------------------------------------------------------------------------------------------
+# ---- means of proposals --------------------------------------------------------------------------
 
 
 def plain_means(features, proposals):
-    """Pixel by pixel: mean feature, area in tokens and tokens of every id that is large enough, in the order of ids."""
+    """Pixel by pixel: mean feature, area in tokens and tokens of every id that is large enough, in
+    the order of ids.
+    """
     (_, h, w), (height, width) = features.shape, proposals.shape
     tokens = features.double().numpy()
     found = {}
@@ -41,17 +49,23 @@ def plain_means(features, proposals):
             found.setdefault(int(proposals[row, column]), []).append(cell)
     means, areas, shares = [], [], []
     for number in sorted(found.keys() - {0}):
-        unit = [tokens[:, r, c] / max(np.linalg.norm(tokens[:, r, c]), 1e-12) for r, c in found[number]]
+        unit = [
+            tokens[:, r, c] / max(np.linalg.norm(tokens[:, r, c]), 1e-12) for r, c in found[number]
+        ]
         area = len(unit) * h * w / (height * width)
         if area >= SMALLEST_AREA and np.linalg.norm(np.mean(unit, axis=0)) > 1e-9:
             means.append(np.mean(unit, axis=0))
             areas.append(area)
-            shares.append({cell: found[number].count(cell) / len(unit) for cell in set(found[number])})
+            shares.append(
+                {cell: found[number].count(cell) / len(unit) for cell in set(found[number])}
+            )
     return np.array(means), np.array(areas), shares
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
-@pytest.mark.parametrize(("grid", "size"), [((3, 4), (24, 32)), ((3, 5), (25, 31)), ((4, 3), (3, 2)), ((1, 2), (7, 5))])
+@pytest.mark.parametrize(
+    ("grid", "size"), [((3, 4), (24, 32)), ((3, 5), (25, 31)), ((4, 3), (3, 2)), ((1, 2), (7, 5))]
+)
 def test_means_are_those_of_a_loop_over_pixels(grid, size, dtype):
     features = 4 * random(6, *grid).to(dtype)
     proposals = torch.randint(0, 5, size, generator=generator(1), dtype=torch.int32)
@@ -64,7 +78,11 @@ def test_means_are_those_of_a_loop_over_pixels(grid, size, dtype):
     np.testing.assert_allclose(found.areas, areas, rtol=1e-6)
     squares = features.double().square().sum(0).mean()
     torch.testing.assert_close(found.square_norm, squares, rtol=1e-6, atol=0.0)
-    assert (found.features.dtype, found.areas.dtype, found.square_norm.dtype) == (torch.float32, torch.float32, torch.float64)
+    assert (found.features.dtype, found.areas.dtype, found.square_norm.dtype) == (
+        torch.float32,
+        torch.float32,
+        torch.float64,
+    )
     unit = torch.nn.functional.normalize(features.float(), dim=0)
     for tokens, mine in zip(found.tokens, shares, strict=True):
         inside = torch.stack([unit[:, row, column] for row, column in mine])
@@ -73,24 +91,33 @@ def test_means_are_those_of_a_loop_over_pixels(grid, size, dtype):
 
 def test_small_and_vanishing_proposals_do_not_count():
     features, proposals = random(3, 4, 4), torch.zeros(16, 16, dtype=torch.int64)
-    proposals[:8, :8], proposals[12, :7], proposals[14, 4:12] = 1, 2, 3  # 4 tokens, 7 and 8 of the 16 pixels of a token
+    # 4 tokens, 7 and 8 of the 16 pixels of a token
+    proposals[:8, :8], proposals[12, :7], proposals[14, 4:12] = 1, 2, 3
     assert proposal_means(features, proposals, 0, generator()).areas.tolist() == [4.0, 0.5]
     features[:, :2, :2] = 0.0  # no direction
     assert proposal_means(features, proposals, 0, generator()).areas.tolist() == [0.5]
-    features[:, :2, 0], features[:, :2, 1] = torch.ones(3, 1), -torch.ones(3, 1)  # directions that cancel out
+    # directions that cancel out
+    features[:, :2, 0], features[:, :2, 1] = torch.ones(3, 1), -torch.ones(3, 1)
     assert proposal_means(features, proposals, 0, generator()).areas.tolist() == [0.5]
 
 
 @pytest.mark.parametrize("samples", [0, 3])
 def test_an_image_without_proposals_gives_none(samples):
-    found = proposal_means(random(5, 3, 4), torch.zeros(12, 16, dtype=torch.int32), samples, generator())
-    assert (tuple(found.features.shape), tuple(found.areas.shape), tuple(found.tokens.shape)) == ((0, 5), (0,), (0, samples, 5))
+    found = proposal_means(
+        random(5, 3, 4), torch.zeros(12, 16, dtype=torch.int32), samples, generator()
+    )
+    assert (tuple(found.features.shape), tuple(found.areas.shape), tuple(found.tokens.shape)) == (
+        (0, 5),
+        (0,),
+        (0, samples, 5),
+    )
     assert found.square_norm > 0
 
 
 def test_tokens_are_drawn_in_proportion_to_the_shared_area():
     features, proposals = torch.eye(4).reshape(4, 2, 2), torch.zeros(8, 8, dtype=torch.int64)
-    proposals[:4, :4], proposals[:2, 4:6], proposals[4:, :1] = 1, 1, 1  # 16, 4 and 4 pixels of three of the tokens
+    # 16, 4 and 4 pixels of three of the tokens
+    proposals[:4, :4], proposals[:2, 4:6], proposals[4:, :1] = 1, 1, 1
     drawn = proposal_means(features, proposals, 6000, generator()).tokens[0]
     assert set(map(tuple, drawn.tolist())) == {(1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 1.0, 0)}
     np.testing.assert_allclose(drawn.mean(0), [4 / 6, 1 / 6, 1 / 6, 0], atol=0.02)
@@ -111,7 +138,7 @@ def test_features_that_are_not_finite_are_refused(value):
         proposal_means(features, torch.ones(4, 4, dtype=torch.int64), 0, generator())
 
 
-# ---- k-means -----------------------------------------------------------------------------------------------------------------
+# ---- k-means -------------------------------------------------------------------------------------
 
 
 def plain_kmeans(unit, centres, votes):
@@ -119,11 +146,17 @@ def plain_kmeans(unit, centres, votes):
     unit, centres, votes = (each.double().numpy() for each in (unit, centres.clone(), votes))
     previous = None
     while True:
-        nearest = np.array([int(np.argmax([vector @ centre for centre in centres])) for vector in unit])
+        nearest = np.array(
+            [int(np.argmax([vector @ centre for centre in centres])) for vector in unit]
+        )
         if previous is not None and (nearest == previous).all():
             break
         for cluster in range(len(centres)):
-            members = [vote * vector for vote, vector, mine in zip(votes, unit, nearest, strict=True) if mine == cluster]
+            members = [
+                vote * vector
+                for vote, vector, mine in zip(votes, unit, nearest, strict=True)
+                if mine == cluster
+            ]
             if members:
                 centres[cluster] = sum(members) / np.linalg.norm(sum(members))
         previous = nearest
@@ -132,7 +165,9 @@ def plain_kmeans(unit, centres, votes):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("count", "channels", "num_clusters"), [(40, 5, 4), (30, 2, 9), (5, 8, 5), (12, 3, 1)])
+@pytest.mark.parametrize(
+    ("count", "channels", "num_clusters"), [(40, 5, 4), (30, 2, 9), (5, 8, 5), (12, 3, 1)]
+)
 def test_kmeans_is_the_plain_one(count, channels, num_clusters, weighted):
     unit, centres = unit_vectors(count, channels), unit_vectors(num_clusters, channels, seed=1)
     votes = torch.rand(count, generator=generator(2)) + 0.1 if weighted else torch.ones(count)
@@ -144,9 +179,17 @@ def test_kmeans_is_the_plain_one(count, channels, num_clusters, weighted):
 
 
 @settings(deadline=None, max_examples=30)
-@given(count=st.integers(1, 60), channels=st.integers(2, 6), num_clusters=st.integers(1, 8), seed=st.integers(0, 10**6))
+@given(
+    count=st.integers(1, 60),
+    channels=st.integers(2, 6),
+    num_clusters=st.integers(1, 8),
+    seed=st.integers(0, 10**6),
+)
 def test_the_objective_never_falls(count, channels, num_clusters, seed):
-    unit, centres = unit_vectors(count, channels, seed), unit_vectors(num_clusters, channels, seed + 1)
+    unit, centres = (
+        unit_vectors(count, channels, seed),
+        unit_vectors(num_clusters, channels, seed + 1),
+    )
     votes = torch.rand(count, generator=generator(seed)) + 0.01
     course = [lloyd(unit, centres, votes, rounds).objective for rounds in range(8)]
     assert all(after >= before - 1e-6 for before, after in itertools.pairwise(course))
@@ -162,24 +205,35 @@ def test_a_weight_is_a_number_of_votes():
 
 
 def test_a_cluster_without_vectors_keeps_its_centre_and_the_first_wins_ties():
-    unit, centres = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[-1.0, 0.0], [0.6, 0.8], [0.6, 0.8]])
+    unit, centres = (
+        torch.tensor([[1.0, 0.0], [1.0, 0.0]]),
+        torch.tensor([[-1.0, 0.0], [0.6, 0.8], [0.6, 0.8]]),
+    )
     found = lloyd(unit, centres, torch.ones(2))
     torch.testing.assert_close(found.centres, torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.6, 0.8]]))
     assert found.nearest.tolist() == [1, 1]
 
 
 def plain_start(unit, num_clusters, votes, draws):
-    """Greedy k-means++ with distances taken anew of all centres for every candidate; numbers of the chosen vectors."""
+    """Greedy k-means++ with distances taken anew of all centres for every candidate; numbers of the
+    chosen vectors.
+    """
     chosen = [int(torch.multinomial(votes, 1, generator=draws))]
     points, weights = unit.double().numpy(), votes.double().numpy()
 
     def distances(numbers):
-        return np.maximum(0.0, 1.0 - np.max([points @ points[number] for number in numbers], axis=0))
+        return np.maximum(
+            0.0, 1.0 - np.max([points @ points[number] for number in numbers], axis=0)
+        )
 
     while len(chosen) < num_clusters:
         chances = torch.tensor(distances(chosen) * weights).float().clamp_min(1e-12)
-        candidates = torch.multinomial(chances, CANDIDATES, replacement=True, generator=draws).tolist()
-        chosen.append(min(candidates, key=lambda number: float(distances([*chosen, number]) @ weights)))
+        candidates = torch.multinomial(
+            chances, CANDIDATES, replacement=True, generator=draws
+        ).tolist()
+        chosen.append(
+            min(candidates, key=lambda number: float(distances([*chosen, number]) @ weights))
+        )
     return chosen
 
 
@@ -261,7 +315,9 @@ def test_one_and_three_threads_give_the_same_bytes():
 
 def test_starts_are_compared_on_the_first_vectors_and_the_best_goes_on_with_all(monkeypatch):
     vectors, weights = random(200, 5), torch.rand(200, generator=generator(1)) + 0.1
-    first = spherical_kmeans(vectors[:50], 6, [generator(seed) for seed in range(5)], weights=weights[:50])
+    first = spherical_kmeans(
+        vectors[:50], 6, [generator(seed) for seed in range(5)], weights=weights[:50]
+    )
     expected = lloyd(torch.nn.functional.normalize(vectors, dim=1), first.centres, weights)
     monkeypatch.setattr(clusters, "SEARCHED", 50)
     found = spherical_kmeans(vectors, 6, [generator(seed) for seed in range(5)], weights=weights)

@@ -71,11 +71,18 @@ def test_curves_of_a_fit_are_those_of_counting_token_by_token(method):
     assert curves.losses.tolist() == list(result.losses)
     tokens = torch.cat([source.features(index, View()).float().flatten(1).T for index in range(3)])
     for number, one in enumerate(snapshots):
-        similarity = torch.nn.functional.normalize if result.cosine else (lambda prototypes, dim: prototypes)
-        teacher, student = ((tokens @ similarity(weight, dim=1).T).argmax(1) for weight in (one.teacher, one.student))
+        similarity = (
+            torch.nn.functional.normalize if result.cosine else (lambda prototypes, dim: prototypes)
+        )
+        teacher, student = (
+            (tokens @ similarity(weight, dim=1).T).argmax(1)
+            for weight in (one.teacher, one.student)
+        )
         expected = [int((teacher == cluster).sum()) / len(tokens) for cluster in range(4)]
         assert curves.usage[number].tolist() == pytest.approx(expected)
-        assert curves.agreement[number] == pytest.approx(float((teacher == student).double().mean()))
+        assert curves.agreement[number] == pytest.approx(
+            float((teacher == student).double().mean())
+        )
     assert curves.usage[-1] == pytest.approx(result.usage.numpy() / len(tokens))
     assert (curves.agreement == 1).all() == (method == "baseline")
 
@@ -85,7 +92,9 @@ def test_several_sets_of_prototypes_classify_like_each_alone():
     prototypes = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(2))
     together = token_classes(features, prototypes, cosine=False)
     for number in range(2):
-        assert torch.equal(together[number], torch.einsum("kc,chw->khw", prototypes[number], features).argmax(0))
+        assert torch.equal(
+            together[number], torch.einsum("kc,chw->khw", prototypes[number], features).argmax(0)
+        )
 
 
 def test_progress_advances_per_image():

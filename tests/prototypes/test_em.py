@@ -1,4 +1,6 @@
-"""The steps of EM against plain references and against a recorded trajectory of the official momentum module."""
+"""The steps of EM against plain references and against a recorded trajectory of the official
+momentum module.
+"""
 
 from __future__ import annotations
 
@@ -63,18 +65,27 @@ def interpolate(values, size):
     return F.interpolate(values[None], size=size, mode="bilinear", align_corners=False)[0]
 
 
-# --- E-step --------------------------------------------------------------------------------------------------------------
+# --- E-step
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stride", [1, 3, 4])
 @pytest.mark.parametrize("limit", [1, 1000, 10**9])
 def test_vote_is_the_majority_of_every_proposal(monkeypatch, stride, limit):
     monkeypatch.setattr(pixels_module, "GROUP_ELEMENTS", limit)
-    images = [image(seed=1), image(h=6, w=3, seed=2), image(ids=9, seed=3), image(ids=1, seed=4), image(h=6, w=3, seed=5)]
+    images = [
+        image(seed=1),
+        image(h=6, w=3, seed=2),
+        image(ids=9, seed=3),
+        image(ids=1, seed=4),
+        image(h=6, w=3, seed=5),
+    ]
     prototypes = random(7, 6, seed=9)
     for one, votes in zip(images, expectation(prototypes, images, stride), strict=True):
         height, width = (pixel_grid(length, stride) for length in one.size)
-        classes = interpolate(logits(one.teacher_features, prototypes), one.size).argmax(0)[height, width]
+        classes = interpolate(logits(one.teacher_features, prototypes), one.size).argmax(0)[
+            height, width
+        ]
         ids = one.proposals[height, width]
         assert len(votes) > one.proposals.max()
         assert votes[0] == IGNORE_INDEX
@@ -91,7 +102,9 @@ def test_vote_ties_go_to_the_smallest_class():
     assert vote(ballots)[0].tolist() == [IGNORE_INDEX, 1]
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.0, 2), (0.75, 2), (0.76, IGNORE_INDEX), (1.0, IGNORE_INDEX)])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 2), (0.75, 2), (0.76, IGNORE_INDEX), (1.0, IGNORE_INDEX)]
+)
 def test_mixed_proposals_give_no_pseudo_label(share, expected):
     mixed, pure = torch.tensor([[9, 9, 9], [0, 1, 3]]), torch.tensor([[0, 0, 0], [0, 0, 5]])
     found = vote([mixed, pure], min_agreement=share)
@@ -99,8 +112,13 @@ def test_mixed_proposals_give_no_pseudo_label(share, expected):
 
 
 def test_every_class_keeps_the_purer_half_of_its_proposals():
-    """Otherwise a class that wins mixed ones only would get no pseudo label, and the others would take its pixels."""
-    first, second = torch.tensor([[0, 0, 0], [0, 4, 6], [8, 0, 0]]), torch.tensor([[0, 0, 0], [0, 3, 7], [0, 2, 8], [0, 0, 0]])
+    """Otherwise a class that wins mixed ones only would get no pseudo label, and the others would
+    take its pixels.
+    """
+    first, second = (
+        torch.tensor([[0, 0, 0], [0, 4, 6], [8, 0, 0]]),
+        torch.tensor([[0, 0, 0], [0, 3, 7], [0, 2, 8], [0, 0, 0]]),
+    )
     found = vote([first, second], min_agreement=0.9)
     assert [votes.tolist() for votes in found] == [[255, 255, 0], [255, 2, 2, 255]]
 
@@ -114,13 +132,20 @@ def test_vote_equals_a_loop_over_proposals(seed, share):
     shares = [row.max() / max(1, row.sum()) for row in rows]
     labels = torch.cat([votes[1:] for votes in found]).tolist()
     for row, own, label in zip(rows, shares, labels, strict=True):
-        rivals = [other for each, other in zip(rows, shares, strict=True) if each.any() and each.argmax() == row.argmax()]
-        if not row.any() or (own < share and sum(other > own for other in rivals) * 2 >= len(rivals)):
+        rivals = [
+            other
+            for each, other in zip(rows, shares, strict=True)
+            if each.any() and each.argmax() == row.argmax()
+        ]
+        if not row.any() or (
+            own < share and sum(other > own for other in rivals) * 2 >= len(rivals)
+        ):
             assert label == IGNORE_INDEX
         elif own >= share or sum(other >= own for other in rivals) * 2 <= len(rivals) + 1:
             assert label == row.argmax()
         else:
-            assert label in {IGNORE_INDEX, row.argmax()}  # as many of equal shares as make up the half
+            # as many of equal shares as make up the half
+            assert label in {IGNORE_INDEX, row.argmax()}
 
 
 def test_expectation_passes_the_agreement_on():
@@ -144,11 +169,18 @@ def test_proposals_off_the_grid_and_missing_ones_are_ignored():
 
 
 def test_pseudo_labels_spread_the_votes():
-    proposals, votes = torch.tensor([[[0, 1], [2, 1]], [[1, 1], [0, 2]]]), torch.tensor([[255, 7, 4], [255, 3, 255]])
-    assert plain_steps.pseudo_labels(proposals, votes).tolist() == [[[255, 7], [4, 7]], [[3, 3], [255, 255]]]
+    proposals, votes = (
+        torch.tensor([[[0, 1], [2, 1]], [[1, 1], [0, 2]]]),
+        torch.tensor([[255, 7, 4], [255, 3, 255]]),
+    )
+    assert plain_steps.pseudo_labels(proposals, votes).tolist() == [
+        [[255, 7], [4, 7]],
+        [[3, 3], [255, 255]],
+    ]
 
 
-# --- M-step --------------------------------------------------------------------------------------------------------------
+# --- M-step
+# --------------------------------------------------------------------------------------------------
 
 
 def numpy_step(teacher, scale, direction, images, gamma, exponent):
@@ -160,7 +192,9 @@ def numpy_step(teacher, scale, direction, images, gamma, exponent):
     for one in images:
         size = one.size
         wide = interpolate(one.student_features.double(), size).flatten(1).numpy()
-        classes = (teacher @ interpolate(one.teacher_features.double(), size).flatten(1).numpy()).argmax(0)
+        classes = (
+            teacher @ interpolate(one.teacher_features.double(), size).flatten(1).numpy()
+        ).argmax(0)
         ids = one.proposals.flatten().numpy()
         label, count = np.full(ids.shape, IGNORE_INDEX), np.zeros(ids.shape)
         for number in set(ids.tolist()) - {0}:
@@ -171,7 +205,9 @@ def numpy_step(teacher, scale, direction, images, gamma, exponent):
         probabilities.append(power / power.sum(0))
         labels.append(label)
         counts.append(count)
-    wide, probability, label, count = (np.hstack(each) for each in (features, probabilities, labels, counts))
+    wide, probability, label, count = (
+        np.hstack(each) for each in (features, probabilities, labels, counts)
+    )
     focal = (1 - probability.mean(1)) ** gamma
     known = np.flatnonzero(label != IGNORE_INDEX)
     weights = focal[label[known]] * count[known] * len(known) / count.sum()
@@ -189,8 +225,17 @@ def numpy_step(teacher, scale, direction, images, gamma, exponent):
 @pytest.mark.parametrize("limit", [1, 10**9])
 def test_loss_and_gradient_equal_a_numpy_restatement(monkeypatch, limit, exponent):
     monkeypatch.setattr(pixels_module, "GROUP_ELEMENTS", limit)
-    images = [image(seed=1), image(h=6, w=3, seed=2), image(ids=3, seed=4), image(h=2, w=2, ids=1, seed=3)]
-    teacher, direction, scale = random(5, 6, seed=4), random(5, 6, seed=5), 1 + 0.1 * random(5, seed=6)
+    images = [
+        image(seed=1),
+        image(h=6, w=3, seed=2),
+        image(ids=3, seed=4),
+        image(h=2, w=2, ids=1, seed=3),
+    ]
+    teacher, direction, scale = (
+        random(5, 6, seed=4),
+        random(5, 6, seed=5),
+        1 + 0.1 * random(5, seed=6),
+    )
     student = Prototypes(scale.requires_grad_(), direction.requires_grad_())
     votes = expectation(teacher, images)
     loss = student_loss(student.effective(), images, votes, gamma=2.0, proposal_weight=exponent)
@@ -209,33 +254,58 @@ def test_loss_is_weighted_cross_entropy_over_all_pixels():
     labels = plain_steps.pseudo_labels(one.proposals[None], votes[0][None])
     assert (labels == IGNORE_INDEX).any()
     weights = (1 - full.softmax(1).mean((0, 2, 3))) ** 2
-    plain = F.cross_entropy(full, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="sum") / labels.numel()
+    plain = (
+        F.cross_entropy(full, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="sum")
+        / labels.numel()
+    )
     torch.testing.assert_close(student_loss(student, [one], votes, gamma=2.0), plain)
 
 
-@pytest.mark.parametrize(("exponent", "counts"), [(1.0, (12, 4, 9)), (0.5, (3.4641016, 2, 3)), (0.0, (1, 1, 1))])
+@pytest.mark.parametrize(
+    ("exponent", "counts"), [(1.0, (12, 4, 9)), (0.5, (3.4641016, 2, 3)), (0.0, (1, 1, 1))]
+)
 def test_a_proposal_counts_by_a_power_of_its_area(exponent, counts):
-    """Areas 12 and 4, 9; every token of an image is the same, so that every proposal has one logarithm."""
+    """Areas 12 and 4, 9; every token of an image is the same, so that every proposal has one
+    logarithm.
+    """
     first, second = torch.zeros(4, 5, dtype=torch.int64), torch.zeros(5, 4, dtype=torch.int64)
     first[:, :3], first[:, 3], second[:3, :3], second[4] = 1, 2, 1, 2
     features = [torch.tensor([1.0, 0.0])[:, None, None], torch.tensor([0.0, 2.0])[:, None, None]]
-    images = [TrainingImage(each, each, ids) for each, ids in zip(features, (first, second), strict=True)]
+    images = [
+        TrainingImage(each, each, ids) for each, ids in zip(features, (first, second), strict=True)
+    ]
     votes = [torch.tensor([IGNORE_INDEX, 0, 2]), torch.tensor([IGNORE_INDEX, 1, IGNORE_INDEX])]
     student = torch.tensor([[0.5, -1.0], [0.0, 0.3], [-0.2, 0.1]])
     one, other = ((student @ each.flatten()).softmax(0) for each in features)
     focal = 1 - (one + other) / 2
-    terms = [count * focal[label] * -p[label].log() for count, label, p in zip(counts, (0, 2, 1), (one, one, other), strict=True)]
+    terms = [
+        count * focal[label] * -p[label].log()
+        for count, label, p in zip(counts, (0, 2, 1), (one, one, other), strict=True)
+    ]
     expected = sum(terms) * (12 + 4 + 9) / sum(counts) / 40
-    torch.testing.assert_close(student_loss(student, images, votes, gamma=1.0, proposal_weight=exponent), expected)
+    torch.testing.assert_close(
+        student_loss(student, images, votes, gamma=1.0, proposal_weight=exponent), expected
+    )
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.3, 1.0])
 def test_weights_of_labelled_pixels_add_up_to_their_number(exponent):
-    proposals = [image(seed=1).proposals, image(h=6, w=3, ids=9, seed=2).proposals, image(ids=1, seed=3).proposals]
-    votes = [torch.tensor([255, 2, 255, 0, 1]), torch.tensor([255, 0, 0, 2, 2, 1, 0, 255, 1, 1, 2]), torch.tensor([255])]
+    proposals = [
+        image(seed=1).proposals,
+        image(h=6, w=3, ids=9, seed=2).proposals,
+        image(ids=1, seed=3).proposals,
+    ]
+    votes = [
+        torch.tensor([255, 2, 255, 0, 1]),
+        torch.tensor([255, 0, 0, 2, 2, 1, 0, 255, 1, 1, 2]),
+        torch.tensor([255]),
+    ]
     weights = pixel_weights(torch.ones(3), proposals, votes, exponent)
     spread = torch.cat([each[ids.flatten()] for each, ids in zip(weights, proposals, strict=True)])
-    labelled = torch.cat([each[ids.flatten()] for each, ids in zip(votes, proposals, strict=True)]) != IGNORE_INDEX
+    labelled = (
+        torch.cat([each[ids.flatten()] for each, ids in zip(votes, proposals, strict=True)])
+        != IGNORE_INDEX
+    )
     assert torch.equal(spread > 0, labelled)
     assert spread.sum().item() == pytest.approx(labelled.sum().item(), rel=1e-6)
     assert weights[1][10] == float(exponent == 1.0)  # a vote for no pixel weighs on nobody
@@ -250,21 +320,35 @@ def test_class_weights_do_not_carry_a_gradient():
 
 def test_mean_probabilities_count_pixels_of_images_of_different_size():
     tokens, sizes = [random(4, 3, 3), random(4, 2, 5, seed=1)], [(9, 9), (4, 10)]
-    full = torch.cat([interpolate(value, size).flatten(1).softmax(0) for value, size in zip(tokens, sizes, strict=True)], dim=1)
+    full = torch.cat(
+        [
+            interpolate(value, size).flatten(1).softmax(0)
+            for value, size in zip(tokens, sizes, strict=True)
+        ],
+        dim=1,
+    )
     torch.testing.assert_close(plain_steps.mean_probabilities(tokens, sizes), full.mean(1))
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0])
-def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(monkeypatch, exponent):
-    """Class weights and votes come from all pixels, so that the sampled loss is linear in the sample."""
+def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(
+    monkeypatch, exponent
+):
+    """Class weights and votes come from all pixels, so that the sampled loss is linear in the
+    sample.
+    """
     one, student = image(h=5, w=6, stride=8, seed=1), random(5, 6, seed=3).requires_grad_()
     votes = expectation(random(5, 6, seed=4), [one])
     full = student_loss(student, [one], votes, gamma=2.0, proposal_weight=exponent)
     (expected,) = torch.autograd.grad(full, student)
     losses, gradient = [], torch.zeros(5, 6)
-    for part in torch.randperm(one.proposals.numel(), generator=torch.Generator().manual_seed(0)).split(32):
+    for part in torch.randperm(
+        one.proposals.numel(), generator=torch.Generator().manual_seed(0)
+    ).split(32):
         monkeypatch.setattr(em, "_draw_pixels", lambda *_, part=part: part)
-        loss = student_loss(student, [one], votes, gamma=2.0, proposal_weight=exponent, pixels_per_image=32)
+        loss = student_loss(
+            student, [one], votes, gamma=2.0, proposal_weight=exponent, pixels_per_image=32
+        )
         losses.append(loss.item())
         gradient += torch.autograd.grad(loss, student)[0]
     assert len(losses) == 60
@@ -284,7 +368,12 @@ def test_loops_and_torch_agree_on_a_step(monkeypatch, pixels, exponent):
         given = {"pixels_per_image": pixels, "generator": torch.Generator().manual_seed(0)}
         loss = student_loss(student, images, votes, gamma=2.0, proposal_weight=exponent, **given)
         closest = kmeans_loss(student, [one.student_features for one in images])
-        return votes, loss, closest, *(torch.autograd.grad(value, student)[0] for value in (loss, closest))
+        return (
+            votes,
+            loss,
+            closest,
+            *(torch.autograd.grad(value, student)[0] for value in (loss, closest)),
+        )
 
     found = step()
     with monkeypatch.context() as patch:
@@ -303,7 +392,9 @@ def test_one_and_three_threads_give_the_same_bytes():
     with one_thread_each(), ThreadPoolExecutor(3) as pool:
         for count in (1, 3):
             workers = Workers(None if count == 1 else pool, count)
-            loss = student_loss(student, images, votes, gamma=2.0, proposal_weight=0.3, workers=workers)
+            loss = student_loss(
+                student, images, votes, gamma=2.0, proposal_weight=0.3, workers=workers
+            )
             found.append((loss, *torch.autograd.grad(loss, student)))
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
@@ -314,7 +405,12 @@ def test_sampled_loss_is_unbiased():
     full = student_loss(student, images, votes, gamma=2.0).item()
     generator = torch.Generator().manual_seed(0)
     draws = torch.tensor(
-        [student_loss(student, images, votes, gamma=2.0, pixels_per_image=40, generator=generator).item() for _ in range(600)]
+        [
+            student_loss(
+                student, images, votes, gamma=2.0, pixels_per_image=40, generator=generator
+            ).item()
+            for _ in range(600)
+        ]
     )
     error = draws.std().item() / len(draws) ** 0.5
     assert error < 0.02 * full
@@ -325,7 +421,10 @@ def test_sampling_at_least_all_pixels_is_the_full_loss():
     one, student = image(), random(5, 6)
     votes = expectation(student, [one])
     exact = student_loss(student, [one], votes, gamma=2.0)
-    assert torch.equal(student_loss(student, [one], votes, gamma=2.0, pixels_per_image=one.proposals.numel()), exact)
+    assert torch.equal(
+        student_loss(student, [one], votes, gamma=2.0, pixels_per_image=one.proposals.numel()),
+        exact,
+    )
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0])
@@ -347,11 +446,24 @@ def test_kmeans_loss_is_the_mean_cosine_to_the_closest_prototype():
     torch.testing.assert_close(kmeans_loss(prototypes, maps), -cosines.max(1).values.mean())
 
 
-# --- teacher -------------------------------------------------------------------------------------------------------------
+# --- teacher
+# --------------------------------------------------------------------------------------------------
 
 
 def test_momentum_schedule():
-    expected = {1: 0.0, 2: 0.0, 3: 2 / 3, 4: 0.75, 5: 0.8, 10: 0.9, 20: 0.95, 49: 48 / 49, 50: 0.98, 51: 0.98, 500: 0.98}
+    expected = {
+        1: 0.0,
+        2: 0.0,
+        3: 2 / 3,
+        4: 0.75,
+        5: 0.8,
+        10: 0.9,
+        20: 0.95,
+        49: 48 / 49,
+        50: 0.98,
+        51: 0.98,
+        500: 0.98,
+    }
     assert {call: teacher_momentum(call, 0.98) for call in expected} == pytest.approx(expected)
     assert [teacher_momentum(1, 1.0), teacher_momentum(9, 0.0)] == [1.0, 0.0]
 
@@ -363,8 +475,12 @@ def test_teacher_is_the_running_mean_of_the_students_before_the_cap():
         teacher = update_teacher(teacher, student, call, 0.98)
     # The first student was replaced by the second one, which therefore counts twice.
     counted = [students[1], *students[1:]]
-    torch.testing.assert_close(teacher.scale, torch.stack([student.scale for student in counted]).mean(0))
-    torch.testing.assert_close(teacher.direction, torch.stack([student.direction for student in counted]).mean(0))
+    torch.testing.assert_close(
+        teacher.scale, torch.stack([student.scale for student in counted]).mean(0)
+    )
+    torch.testing.assert_close(
+        teacher.direction, torch.stack([student.direction for student in counted]).mean(0)
+    )
 
 
 def test_sixty_steps_follow_the_recorded_trajectory():
@@ -377,11 +493,17 @@ def test_sixty_steps_follow_the_recorded_trajectory():
     proposals = torch.where(proposals == 255, 0, proposals + 1)
     direction = golden["prototypes_init"].clone().requires_grad_()
     scale = torch.ones(len(direction), requires_grad=True)
-    student, teacher = Prototypes(scale, direction), Prototypes(torch.ones(len(direction)), golden["prototypes_init"].clone())
+    student, teacher = (
+        Prototypes(scale, direction),
+        Prototypes(torch.ones(len(direction)), golden["prototypes_init"].clone()),
+    )
     optimizer = torch.optim.Adam([scale, direction], lr=5e-3)
     try:
         for step, batch in enumerate(golden["batch_indices"].tolist()):
-            images = [TrainingImage(golden["features"][i], golden["features_student"][i], proposals[i]) for i in batch]
+            images = [
+                TrainingImage(golden["features"][i], golden["features_student"][i], proposals[i])
+                for i in batch
+            ]
             votes = expectation(teacher.effective(), images)
             optimizer.zero_grad()
             loss = student_loss(student.effective(), images, votes, gamma=2.0)
@@ -397,7 +519,11 @@ def test_sixty_steps_follow_the_recorded_trajectory():
             names = ("loss", "student_g", "student_v", "teacher_g", "teacher_v")
             for name, value in zip(names, current, strict=True):
                 torch.testing.assert_close(
-                    value.detach(), golden[name][step], rtol=0, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+                    value.detach(),
+                    golden[name][step],
+                    rtol=0,
+                    atol=1e-4,
+                    msg=lambda m, n=name: f"{n}: {m}",
                 )
     finally:
         torch.set_num_threads(threads)

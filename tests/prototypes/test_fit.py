@@ -33,14 +33,26 @@ SMALL = FitConfig(
 
 
 class Scenes:
-    """Images of noisy blocks of a few hidden classes; every block is a proposal. Mirrored views are exact mirrors."""
+    """Images of noisy blocks of a few hidden classes; every block is a proposal. Mirrored views are
+    exact mirrors.
+    """
 
     def __init__(
-        self, count=8, grids=((6, 8), (5, 6)), channels=12, hidden=3, flip=True, draws=1, noise=0.1, dtype=torch.float16
+        self,
+        count=8,
+        grids=((6, 8), (5, 6)),
+        channels=12,
+        hidden=3,
+        flip=True,
+        draws=1,
+        noise=0.1,
+        dtype=torch.float16,
     ):
         generator = torch.Generator().manual_seed(7)
         centres = 3 * torch.randn(hidden, channels, generator=generator)
-        self.views = tuple(View(f, p) for f in ((False, True) if flip else (False,)) for p in (None, *range(draws)))
+        self.views = tuple(
+            View(f, p) for f in ((False, True) if flip else (False,)) for p in (None, *range(draws))
+        )
         self.truth, self._features, self._proposals, self.loads = [], [], [], []
         for index in range(count):
             h, w = grids[index % len(grids)]
@@ -48,11 +60,19 @@ class Scenes:
             rows, columns = (torch.arange(h) * 2 // h), (torch.arange(w) * 2 // w)
             cells = truth[rows][:, columns]
             ids = (rows[:, None] * 2 + columns + 1).repeat_interleave(8, 0).repeat_interleave(8, 1)
-            plain = centres[cells].permute(2, 0, 1) + noise * torch.randn(channels, h, w, generator=generator)
+            plain = centres[cells].permute(2, 0, 1) + noise * torch.randn(
+                channels, h, w, generator=generator
+            )
             self.truth.append(cells)
             self._proposals.append(ids)
             self._features.append(
-                {None: plain, **{p: plain + noise * torch.randn(channels, h, w, generator=generator) for p in range(draws)}}
+                {
+                    None: plain,
+                    **{
+                        p: plain + noise * torch.randn(channels, h, w, generator=generator)
+                        for p in range(draws)
+                    },
+                }
             )
         self._dtype = dtype
 
@@ -121,7 +141,9 @@ def purity(source, result):
 def test_fit_finds_the_hidden_classes(method, exact):
     source = Scenes(count=12)
     changes = {"pixels_per_image": None, "vote_stride": 1} if exact else {}
-    config = dataclasses.replace(SMALL, method=method, epochs=20, baseline_epochs=20, kmeans_epochs=15, **changes)
+    config = dataclasses.replace(
+        SMALL, method=method, epochs=20, baseline_epochs=20, kmeans_epochs=15, **changes
+    )
     result = fit_prototypes(source, 6, config, seed=1)
     assert purity(source, result) > 0.98
     assert result.losses[-1] < result.losses[0]
@@ -147,7 +169,9 @@ def test_usage_counts_the_tokens_of_the_teacher():
         result = fit_prototypes(source, 5, dataclasses.replace(SMALL, method=method), seed=0)
         counts = torch.zeros(5, dtype=torch.int64)
         for index in range(len(source)):
-            winners = torch.einsum("kc,chw->khw", result.teacher, source.features(index, View()).float()).argmax(0)
+            winners = torch.einsum(
+                "kc,chw->khw", result.teacher, source.features(index, View()).float()
+            ).argmax(0)
             counts += torch.bincount(winners.flatten(), minlength=5)
         assert torch.equal(result.usage, counts)
 
@@ -168,7 +192,10 @@ UNDISTURBED = {}
 
 
 @settings(deadline=None, max_examples=12)
-@given(method=st.sampled_from(["em", "baseline"]), stops=st.lists(st.integers(1, 40), min_size=1, max_size=3))
+@given(
+    method=st.sampled_from(["em", "baseline"]),
+    stops=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+)
 def test_interrupted_fit_resumes_to_the_same_bytes(method, stops):
     config = dataclasses.replace(SMALL, method=method, baseline_epochs=9)
     if method not in UNDISTURBED:
@@ -176,7 +203,9 @@ def test_interrupted_fit_resumes_to_the_same_bytes(method, stops):
     store = Memory()
     for calls in stops:
         try:
-            fit_prototypes(Scenes(), 4, config, seed=5, checkpoint=store, progress=stop_after(calls))
+            fit_prototypes(
+                Scenes(), 4, config, seed=5, checkpoint=store, progress=stop_after(calls)
+            )
         except StoppedError:
             continue
     assert_same(fit_prototypes(Scenes(), 4, config, seed=5, checkpoint=store), UNDISTURBED[method])
@@ -201,22 +230,32 @@ def test_the_number_of_threads_does_not_matter(monkeypatch, method, pixels):
 def test_resume_does_not_repeat_finished_steps():
     store, seen = Memory(), []
     with pytest.raises(StoppedError):  # 8 images, 8 steps of k-means, then 10 steps of EM
-        fit_prototypes(Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=stop_after(9 + 9 + 11))
-    fit_prototypes(Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=lambda *call: seen.append(call))
+        fit_prototypes(
+            Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=stop_after(9 + 9 + 11)
+        )
+    fit_prototypes(
+        Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=lambda *call: seen.append(call)
+    )
     assert seen[:2] == [("em", 8, 12), ("em", 9, 12)]
     assert seen[-1] == ("usage", 8, 8)
-    fit_prototypes(Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=lambda *call: seen.append(call))
+    fit_prototypes(
+        Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=lambda *call: seen.append(call)
+    )
     assert [call[0] for call in seen[-9:]] == ["usage"] * 9
     assert len(seen) == 1 + 4 + 9 + 9
 
 
 def test_progress_and_checkpoints_of_a_whole_fit():
     store, seen = Memory(), []
-    fit_prototypes(Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=lambda *call: seen.append(call))
+    fit_prototypes(
+        Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=lambda *call: seen.append(call)
+    )
     phases = [("pca", 8), ("kmeans", 8), ("em", 12), ("usage", 8)]
     assert seen == [(name, done, total) for name, total in phases for done in range(total + 1)]
     assert store.saves == 1 + 2 + 3  # after pca; k-means at 4 and 8; EM at 4, 8 and 12
-    assert all(value.device.type == "cpu" and not value.requires_grad for value in store.state.values())
+    assert all(
+        value.device.type == "cpu" and not value.requires_grad for value in store.state.values()
+    )
 
 
 def test_checkpoint_of_another_fit_is_refused():
@@ -304,8 +343,12 @@ def test_images_without_proposals_leave_the_prototypes(exact):
 def test_the_norm_of_the_features_does_not_matter_unless_it_is_taken_as_it_is():
     def fitted(factor, feature_norm):
         source = Scenes(dtype=torch.float32)
-        source._features = [{draw: factor * values for draw, values in views.items()} for views in source._features]
-        return fit_prototypes(source, 4, dataclasses.replace(SMALL, feature_norm=feature_norm), seed=1)
+        source._features = [
+            {draw: factor * values for draw, values in views.items()} for views in source._features
+        ]
+        return fit_prototypes(
+            source, 4, dataclasses.replace(SMALL, feature_norm=feature_norm), seed=1
+        )
 
     plain, scaled = fitted(1.0, 3.0), fitted(8.0, 3.0)
     torch.testing.assert_close(scaled.teacher * 8.0, plain.teacher, rtol=1e-3, atol=1e-4)
@@ -317,8 +360,15 @@ def test_feature_norm_is_the_root_mean_square_of_the_fitted_logits_scale():
     source = Scenes(dtype=torch.float32)
     config = dataclasses.replace(SMALL, feature_norm=5.0, learning_rate=1e-9, em_learning_rate=1e-9)
     result = fit_prototypes(source, 4, config, seed=1)
-    norms = torch.cat([source.features(i, View()).flatten(1).norm(dim=0) for i in range(len(source))])
-    torch.testing.assert_close(result.teacher.norm(dim=1), (5.0 / norms.square().mean().sqrt()).expand(4), rtol=1e-3, atol=1e-5)
+    norms = torch.cat(
+        [source.features(i, View()).flatten(1).norm(dim=0) for i in range(len(source))]
+    )
+    torch.testing.assert_close(
+        result.teacher.norm(dim=1),
+        (5.0 / norms.square().mean().sqrt()).expand(4),
+        rtol=1e-3,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -329,7 +379,9 @@ def test_features_that_are_not_finite_are_refused(value):
         fit_prototypes(source, 4, SMALL, seed=0)
     source = Scenes(count=3)
     source._features[1][0][0, 0, 0] = value
-    with pytest.raises(DatasetError, match=r"Expected the loss to be finite, but got nan. .* \[0, 1, 2\]"):
+    with pytest.raises(
+        DatasetError, match=r"Expected the loss to be finite, but got nan. .* \[0, 1, 2\]"
+    ):
         fit_prototypes(source, 4, SMALL, seed=0)
 
 
@@ -361,7 +413,9 @@ def test_em_starts_from_initial_prototypes_without_kmeans():
     initial = 5 * torch.randn(3, 12, generator=torch.Generator().manual_seed(1))
     config = dataclasses.replace(SMALL, epochs=0, min_steps=0, feature_norm=None)
     phases = []
-    result = fit_prototypes(source, 3, config, seed=0, initial=initial, progress=lambda phase, *_: phases.append(phase))
+    result = fit_prototypes(
+        source, 3, config, seed=0, initial=initial, progress=lambda phase, *_: phases.append(phase)
+    )
     assert "kmeans" not in phases
     expected = torch.nn.functional.normalize(initial, dim=1)
     torch.testing.assert_close(result.teacher, expected)
@@ -373,11 +427,15 @@ def test_the_norm_of_initial_prototypes_sets_the_size_of_the_steps():
     source, directions = Scenes(), torch.randn(3, 12, generator=torch.Generator().manual_seed(1))
     config = dataclasses.replace(SMALL, epochs=1)
     moved = [
-        (fit_prototypes(source, 3, config, seed=0, initial=norm * directions).student.norm(dim=1)).tolist()
+        (
+            fit_prototypes(source, 3, config, seed=0, initial=norm * directions).student.norm(dim=1)
+        ).tolist()
         for norm in (1.0, 100.0)
     ]
     assert moved[0] != moved[1]
-    again = fit_prototypes(source, 3, config, seed=0, initial=directions).student.norm(dim=1).tolist()
+    again = (
+        fit_prototypes(source, 3, config, seed=0, initial=directions).student.norm(dim=1).tolist()
+    )
     assert again == moved[0]
 
 
@@ -387,7 +445,9 @@ def test_the_baseline_starts_its_kmeans_from_initial_prototypes():
     before = initial.clone()
     config = dataclasses.replace(SMALL, method="baseline")
     phases = []
-    result = fit_prototypes(source, 3, config, seed=0, initial=initial, progress=lambda phase, *_: phases.append(phase))
+    result = fit_prototypes(
+        source, 3, config, seed=0, initial=initial, progress=lambda phase, *_: phases.append(phase)
+    )
     assert {"kmeans", "usage"} <= set(phases)
     assert result.cosine is True
     assert torch.equal(initial, before), "the caller's tensor is left alone"
@@ -396,14 +456,22 @@ def test_the_baseline_starts_its_kmeans_from_initial_prototypes():
 
 @pytest.mark.parametrize(
     "initial",
-    [torch.ones(4, 12), torch.ones(3, 11), torch.full((3, 12), float("nan")), torch.eye(3, 12) * torch.tensor([[1], [0], [1]])],
+    [
+        torch.ones(4, 12),
+        torch.ones(3, 11),
+        torch.full((3, 12), float("nan")),
+        torch.eye(3, 12) * torch.tensor([[1], [0], [1]]),
+    ],
 )
 def test_initial_prototypes_that_do_not_fit(initial):
-    with pytest.raises(ConfigError, match="Expected the initial prototypes to be 3 finite directions of 12 channels"):
+    with pytest.raises(
+        ConfigError,
+        match="Expected the initial prototypes to be 3 finite directions of 12 channels",
+    ):
         fit_prototypes(Scenes(), 3, SMALL, seed=0, initial=initial)
 
 
-# ---- snapshots -----------------------------------------------------------------------------------------------------------------
+# ---- snapshots -----------------------------------------------------------------------------------
 
 
 class Snapshots(Memory):
@@ -421,11 +489,14 @@ class Snapshots(Memory):
 @pytest.mark.parametrize("method", ["em", "baseline"])
 @pytest.mark.parametrize("feature_norm", [None, 3.0])
 def test_a_snapshot_is_what_a_fit_of_so_many_steps_gives(method, feature_norm):
-    config = dataclasses.replace(SMALL, method=method, feature_norm=feature_norm, epochs=4, baseline_epochs=4)
+    config = dataclasses.replace(
+        SMALL, method=method, feature_norm=feature_norm, epochs=4, baseline_epochs=4
+    )
     store = Snapshots(config)
     fit_prototypes(Scenes(), 3, config, seed=5, checkpoint=store)
     taken = [one for one in store.taken if one is not None]
-    assert [one.step for one in taken] == [4]  # 8 steps in the main phase; neither the start nor the end is a snapshot
+    # 8 steps in the main phase; neither the start nor the end is a snapshot
+    assert [one.step for one in taken] == [4]
     short = dataclasses.replace(config, epochs=2, baseline_epochs=2)
     expected = fit_prototypes(Scenes(), 3, short, seed=5)
     assert torch.equal(taken[0].teacher, expected.teacher)

@@ -40,7 +40,9 @@ DIRECTIONS = 5 * torch.randn(4, 12, generator=torch.Generator().manual_seed(1))
 
 
 class Scenes:
-    """Ground, sky and a thing of two tokens, in one image of six; each is a proposal. Two sizes of image; stride 8."""
+    """Ground, sky and a thing of two tokens, in one image of six; each is a proposal. Two sizes of
+    image; stride 8.
+    """
 
     views = (View(), View(flip=True))
 
@@ -56,7 +58,9 @@ class Scenes:
             noises = noise * torch.randn(*cells.shape, 12, generator=generator)
             self.truth.append(cells)
             self._features.append(factor * (self.centres[cells] + noises).permute(2, 0, 1))
-            self._proposals.append((cells + 1).repeat_interleave(8, 0).repeat_interleave(8, 1).int())
+            self._proposals.append(
+                (cells + 1).repeat_interleave(8, 0).repeat_interleave(8, 1).int()
+            )
 
     def __len__(self):
         return len(self._features)
@@ -106,7 +110,9 @@ def configured(kind, **changes):
 def fitted(source, clusters, config, **options):
     """The result, and all that was told of the progress."""
     seen = []
-    return fit_prototypes(source, clusters, config, seed=5, progress=lambda *call: seen.append(call), **options), seen
+    return fit_prototypes(
+        source, clusters, config, seed=5, progress=lambda *call: seen.append(call), **options
+    ), seen
 
 
 def assert_same(one, other):
@@ -130,7 +136,7 @@ def measured(source, config):
     return _Fit(source, 4, config, 5, torch.device("cpu"), None, None)._read_proposals()
 
 
-# ---- what is found -----------------------------------------------------------------------------------------------------------
+# ---- what is found -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,11 +152,15 @@ def test_a_rare_class_of_small_things_keeps_a_cluster_of_its_own(kind):
 
 
 def test_soft_votes_save_a_rare_class_that_hard_votes_lose():
-    """The third prototype starts aside of the things, which lie nearer to the second: it wins no proposal."""
+    """The third prototype starts aside of the things, which lie nearer to the second: it wins no
+    proposal.
+    """
     source = Scenes(count=24)
     ground, sky, thing = F.normalize(source.centres, dim=1)
     aside = torch.linalg.svd(source.centres).Vh[3]  # at right angles to all three
-    initial = F.normalize(torch.stack([ground, sky + 0.5 * thing, 0.55 * thing + 0.835 * aside]), dim=1)
+    initial = F.normalize(
+        torch.stack([ground, sky + 0.5 * thing, 0.55 * thing + 0.835 * aside]), dim=1
+    )
     results = {}
     for steps, soft in ((0, True), (150, False), (150, True)):
         config = configured("em", soft_votes=soft, proposal_steps=steps, teacher_every=10)
@@ -167,8 +177,15 @@ def test_kmeans_alone_gives_the_centres_in_the_length_that_makes_probabilities()
     result, _ = fitted(source, 4, config)
     found = measured(source, config)
     fit = _Fit(source, 4, config, 5, torch.device("cpu"), None, None)
-    expected = spherical_kmeans(found.features, 4, [fit._generator(Phase.PCA, _Draw.STEP, start) for start in range(3)])
-    norms = torch.cat([features.half().float().flatten(1).norm(dim=0).square().mean()[None] for features in source._features])
+    expected = spherical_kmeans(
+        found.features, 4, [fit._generator(Phase.PCA, _Draw.STEP, start) for start in range(3)]
+    )
+    norms = torch.cat(
+        [
+            features.half().float().flatten(1).norm(dim=0).square().mean()[None]
+            for features in source._features
+        ]
+    )
     length = 3.0 / (norms.mean() * found.features.norm(dim=1).square().mean()).sqrt()
     torch.testing.assert_close(result.teacher, length * expected.centres, rtol=1e-4, atol=1e-5)
     assert torch.equal(result.teacher, result.student)
@@ -188,7 +205,9 @@ def test_em_takes_the_steps_of_the_method_one_by_one(kind):
     for step in range(8):
         logits = found.features @ (teacher.effective() * unit).T
         shares = torch.eye(4)[logits.argmax(1)] if kind == "hard votes" else logits.softmax(1)
-        loss = proposal_loss(student.effective() * unit, found, shares, gamma=2.0, proposal_weight=0.7)
+        loss = proposal_loss(
+            student.effective() * unit, found, shares, gamma=2.0, proposal_weight=0.7
+        )
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -197,7 +216,9 @@ def test_em_takes_the_steps_of_the_method_one_by_one(kind):
             teacher = update_teacher(teacher, student, step // 3, 0.5)
     result, _ = fitted(source, 4, config)
     assert result.losses == pytest.approx(losses, rel=1e-4)
-    torch.testing.assert_close(result.student, (student.effective() * scale).detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        result.student, (student.effective() * scale).detach(), rtol=1e-4, atol=1e-5
+    )
     torch.testing.assert_close(result.teacher, teacher.effective() * scale, rtol=1e-4, atol=1e-5)
     assert not torch.equal(result.teacher, result.student)
 
@@ -225,13 +246,17 @@ def test_the_weight_of_proposals_their_tokens_and_their_votes_matter():
 
 
 def test_only_the_plain_view_is_read_on_proposals():
-    for kind, seen in (("em", {View()}), ("clusters", {View()}), ("then pixels", {View(), View(flip=True)})):
+    for kind, seen in (
+        ("em", {View()}),
+        ("clusters", {View()}),
+        ("then pixels", {View(), View(flip=True)}),
+    ):
         source = Scenes()
         fitted(source, 3, configured(kind))
         assert {view for _, view in source.loads} == seen
 
 
-# ---- the same bytes ----------------------------------------------------------------------------------------------------------
+# ---- the same bytes ------------------------------------------------------------------------------
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes():
@@ -248,7 +273,15 @@ def test_a_fit_interrupted_anywhere_resumes_to_the_same_bytes(kind, initial):
     for calls in range(1, len(seen) + 1):
         store = Memory()
         with pytest.raises(StoppedError):
-            fit_prototypes(source, 4, config, seed=5, initial=initial, checkpoint=store, progress=stop_after(calls))
+            fit_prototypes(
+                source,
+                4,
+                config,
+                seed=5,
+                initial=initial,
+                checkpoint=store,
+                progress=stop_after(calls),
+            )
         assert_same(fitted(source, 4, config, initial=initial, checkpoint=store)[0], undisturbed)
 
 
@@ -271,24 +304,30 @@ def test_fit_leaves_the_global_random_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-# ---- progress, checkpoints, snapshots ----------------------------------------------------------------------------------------
+# ---- progress, checkpoints, snapshots ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("kind", "phases", "saves"),
     [
-        ("em", [("proposals", 12), ("clusters", 3), ("em", 8), ("usage", 12)], 1 + 3),  # the start; EM at 3, 6 and 8
+        # the start; EM at 3, 6 and 8
+        ("em", [("proposals", 12), ("clusters", 3), ("em", 8), ("usage", 12)], 1 + 3),
         ("clusters", [("proposals", 12), ("clusters", 3), ("usage", 12)], 1),
-        ("then pixels", [("proposals", 12), ("clusters", 3), ("em", 12), ("usage", 12)], 1 + 3),  # 4, 8 and 12
+        # 4, 8 and 12
+        ("then pixels", [("proposals", 12), ("clusters", 3), ("em", 12), ("usage", 12)], 1 + 3),
     ],
 )
 def test_progress_and_checkpoints_of_a_whole_fit(kind, phases, saves):
     store, watched = Memory(), []
-    result, seen = fitted(Scenes(), 4, configured(kind), checkpoint=store, watch=lambda *call: watched.append(call))
+    result, seen = fitted(
+        Scenes(), 4, configured(kind), checkpoint=store, watch=lambda *call: watched.append(call)
+    )
     assert seen == [(name, done, total) for name, total in phases for done in range(total + 1)]
     assert len(store.saved) == saves
     assert watched == list(enumerate(result.losses, start=1))
-    assert all(value.device.type == "cpu" and not value.requires_grad for value in store.state.values())
+    assert all(
+        value.device.type == "cpu" and not value.requires_grad for value in store.state.values()
+    )
     again, seen = fitted(Scenes(), 4, configured(kind), checkpoint=store)
     assert_same(again, result)
     assert [phase for phase, *_ in seen] == ["usage"] * 13
@@ -297,7 +336,9 @@ def test_progress_and_checkpoints_of_a_whole_fit(kind, phases, saves):
 def test_resume_reads_the_proposals_and_repeats_no_step():
     store = Memory()
     with pytest.raises(StoppedError):  # 12 images, 3 starts, then step 7 of EM
-        fit_prototypes(Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=stop_after(13 + 4 + 8))
+        fit_prototypes(
+            Scenes(), 4, SMALL, seed=5, checkpoint=store, progress=stop_after(13 + 4 + 8)
+        )
     _, seen = fitted(Scenes(), 4, SMALL, checkpoint=store)
     assert [call for call in seen if call[0] == "em"] == [("em", 6, 8), ("em", 7, 8), ("em", 8, 8)]
     assert "clusters" not in {phase for phase, *_ in seen}
@@ -320,12 +361,14 @@ def test_kmeans_alone_has_no_snapshot():
     assert [snapshot(state, config) for state in store.saved] == [None]
 
 
-# ---- initial prototypes ------------------------------------------------------------------------------------------------------
+# ---- initial prototypes --------------------------------------------------------------------------
 
 
 def test_em_starts_from_initial_prototypes_without_kmeans():
     before = DIRECTIONS.clone()
-    result, seen = fitted(Scenes(), 4, configured("em", proposal_steps=0, feature_norm=None), initial=DIRECTIONS)
+    result, seen = fitted(
+        Scenes(), 4, configured("em", proposal_steps=0, feature_norm=None), initial=DIRECTIONS
+    )
     assert "clusters" not in {phase for phase, *_ in seen}
     torch.testing.assert_close(result.teacher, F.normalize(DIRECTIONS, dim=1))
     torch.testing.assert_close(result.student, F.normalize(DIRECTIONS, dim=1))
@@ -346,18 +389,29 @@ def test_kmeans_of_proposals_starts_from_initial_prototypes():
 def test_initial_prototypes_keep_their_length_where_there_are_fewer_proposals():
     initial = torch.eye(12)[:9]
     for kind in ("em", "clusters"):
-        result, _ = fitted(Scenes(count=2), 9, configured(kind, proposal_steps=0, feature_norm=None), initial=initial)
+        result, _ = fitted(
+            Scenes(count=2),
+            9,
+            configured(kind, proposal_steps=0, feature_norm=None),
+            initial=initial,
+        )
         torch.testing.assert_close(result.teacher.norm(dim=1), torch.ones(9))
 
 
 @pytest.mark.parametrize("kind", ["em", "clusters"])
-@pytest.mark.parametrize("initial", [torch.ones(5, 12), torch.ones(4, 11), torch.full((4, 12), float("nan")), torch.zeros(4, 12)])
+@pytest.mark.parametrize(
+    "initial",
+    [torch.ones(5, 12), torch.ones(4, 11), torch.full((4, 12), float("nan")), torch.zeros(4, 12)],
+)
 def test_initial_prototypes_that_do_not_fit_are_refused(initial, kind):
-    with pytest.raises(ConfigError, match="Expected the initial prototypes to be 4 finite directions of 12 channels"):
+    with pytest.raises(
+        ConfigError,
+        match="Expected the initial prototypes to be 4 finite directions of 12 channels",
+    ):
         fitted(Scenes(), 4, configured(kind), initial=initial)
 
 
-# ---- few, many and odd proposals ---------------------------------------------------------------------------------------------
+# ---- few, many and odd proposals -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -371,7 +425,8 @@ def test_more_classes_than_proposals_leave_the_others_empty(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "advice"), [("em", "--init pca"), ("clusters", "--method baseline"), ("then pixels", "--init pca")]
+    ("kind", "advice"),
+    [("em", "--init pca"), ("clusters", "--method baseline"), ("then pixels", "--init pca")],
 )
 @pytest.mark.parametrize("initial", [None, DIRECTIONS], ids=["found", "given"])
 def test_images_without_any_proposal_are_refused(kind, advice, initial):
@@ -380,7 +435,9 @@ def test_images_without_any_proposal_are_refused(kind, advice, initial):
     if kind == "then pixels" and initial is not None:  # which needs none to start
         assert fitted(source, 4, configured(kind), initial=initial)[0].losses == (0.0,) * 3
         return
-    with pytest.raises(DatasetError, match=f"the images have none. Give a lower --threshold, or {advice}"):
+    with pytest.raises(
+        DatasetError, match=f"the images have none. Give a lower --threshold, or {advice}"
+    ):
         fitted(source, 4, configured(kind), initial=initial)
 
 
@@ -388,7 +445,9 @@ def test_some_images_without_proposals_do_no_harm():
     source = Scenes()
     for index in (1, 4):
         source._proposals[index] = torch.zeros_like(source._proposals[index])
-    assert confusion(source, fitted(source, 3, SMALL)[0]).max(1).sum() == sum(cells.numel() for cells in source.truth)
+    assert confusion(source, fitted(source, 3, SMALL)[0]).max(1).sum() == sum(
+        cells.numel() for cells in source.truth
+    )
 
 
 @pytest.mark.parametrize("kind", ["em", "clusters"])
@@ -435,9 +494,15 @@ def test_features_that_are_not_finite_are_refused(kind, value):
         ({"max_proposals": 0}, "max_proposals to be 1 or more, but got 0"),
         ({"tokens_per_proposal": -1}, "tokens_per_proposal to be 0 or more, but got -1"),
         ({"proposal_steps": -1}, "proposal_steps to be 0 or more, but got -1"),
-        ({"proposal_weight": 1.1}, "proposal_weight to be an exponent between 0 and 1, but got 1.1"),
+        (
+            {"proposal_weight": 1.1},
+            "proposal_weight to be an exponent between 0 and 1, but got 1.1",
+        ),
         ({"em_on": "tokens"}, "em_on to be one of proposals, pixels, but got 'tokens'"),
-        ({"initialise": "random"}, "initialise to be one of proposals, pca, head, but got 'random'"),
+        (
+            {"initialise": "random"},
+            "initialise to be one of proposals, pca, head, but got 'random'",
+        ),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):

@@ -18,7 +18,10 @@ def proposals(count=7, tokens=3, channels=5, seed=0):
     """Random proposals of areas between 1 and 41 tokens."""
     areas = 1 + 40 * torch.rand(count, generator=torch.Generator().manual_seed(seed))
     return ProposalMeans(
-        0.8 * random(count, channels, seed=seed + 1), areas, torch.tensor(1.0), random(count, tokens, channels, seed=seed + 2)
+        0.8 * random(count, channels, seed=seed + 1),
+        areas,
+        torch.tensor(1.0),
+        random(count, tokens, channels, seed=seed + 2),
     )
 
 
@@ -28,21 +31,28 @@ def softmax(logits):
 
 
 def plain_shares(teacher, found, soft):
-    """(M, K) float64, proposal by proposal: the probabilities of its mean feature, or 1 for the best class."""
+    """(M, K) float64, proposal by proposal: the probabilities of its mean feature, or 1 for the
+    best class.
+    """
     logits = found.features.double().numpy() @ teacher.double().numpy().T
     return np.stack([softmax(row) if soft else np.eye(len(row))[row.argmax()] for row in logits])
 
 
 def plain_loss(student, found, shares, gamma, exponent):
-    """Loss and gradient, proposal by proposal: the mean over its tokens; of the mean feature where there are none."""
+    """Loss and gradient, proposal by proposal: the mean over its tokens; of the mean feature where
+    there are none.
+    """
     student, features, areas, tokens = (
-        each.detach().double().numpy() for each in (student, found.features, found.areas, found.tokens)
+        each.detach().double().numpy()
+        for each in (student, found.features, found.areas, found.tokens)
     )
     parts = []  # per proposal: part in its loss, and vector
     for mean, mine in zip(features, tokens, strict=True):
         parts.append([(1 / len(mine), token) for token in mine] if len(mine) else [(1.0, mean)])
     average = sum(
-        area * part * softmax(student @ vector) for area, some in zip(areas, parts, strict=True) for part, vector in some
+        area * part * softmax(student @ vector)
+        for area, some in zip(areas, parts, strict=True)
+        for part, vector in some
     )
     focal = (1 - average / areas.sum()) ** gamma
     loss, gradient = 0.0, np.zeros_like(student)
@@ -61,11 +71,17 @@ def plain_loss(student, found, shares, gamma, exponent):
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("tokens", [0, 1, 4])
 def test_loss_and_gradient_equal_float64(tokens, exponent, gamma, soft):
-    found, student, teacher = proposals(tokens=tokens), random(4, 5, seed=9).requires_grad_(), random(4, 5, seed=10)
+    found, student, teacher = (
+        proposals(tokens=tokens),
+        random(4, 5, seed=9).requires_grad_(),
+        random(4, 5, seed=10),
+    )
     shares = responsibilities(teacher, found, soft=soft)
     loss = proposal_loss(student, found, shares, gamma=gamma, proposal_weight=exponent)
     loss.backward()
-    expected, gradient = plain_loss(student, found, plain_shares(teacher, found, soft), gamma, exponent)
+    expected, gradient = plain_loss(
+        student, found, plain_shares(teacher, found, soft), gamma, exponent
+    )
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(student.grad, gradient, rtol=1e-4, atol=1e-6)
@@ -75,15 +91,27 @@ def test_loss_and_gradient_equal_float64(tokens, exponent, gamma, soft):
 @pytest.mark.parametrize("tokens", [0, 4])
 def test_hard_votes_give_the_cross_entropy_to_one_label_per_proposal(tokens, exponent):
     """The loss with labels instead of shares: a label picks its class weight and its logarithm."""
-    found, student, teacher = proposals(tokens=tokens), random(4, 5, seed=9).requires_grad_(), random(4, 5, seed=10)
+    found, student, teacher = (
+        proposals(tokens=tokens),
+        random(4, 5, seed=9).requires_grad_(),
+        random(4, 5, seed=10),
+    )
     samples = found.tokens if tokens else found.features[:, None]
     labels, logits = (found.features @ teacher.T).argmax(1), samples @ student.T
     assert len(labels.unique()) > 1
-    losses = F.cross_entropy(logits.movedim(2, 1), labels[:, None].expand(-1, samples.shape[1]), reduction="none").mean(1)
+    losses = F.cross_entropy(
+        logits.movedim(2, 1), labels[:, None].expand(-1, samples.shape[1]), reduction="none"
+    ).mean(1)
     present = found.areas @ logits.detach().softmax(2).mean(1) / found.areas.sum()
     weights = found.areas**exponent
     expected = (weights * focal_class_weights(present, 2.0)[labels] * losses).sum() / weights.sum()
-    loss = proposal_loss(student, found, responsibilities(teacher, found, soft=False), gamma=2.0, proposal_weight=exponent)
+    loss = proposal_loss(
+        student,
+        found,
+        responsibilities(teacher, found, soft=False),
+        gamma=2.0,
+        proposal_weight=exponent,
+    )
     torch.testing.assert_close(loss, expected)
     gradients = [torch.autograd.grad(each, student)[0] for each in (loss, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-6)
@@ -92,7 +120,9 @@ def test_hard_votes_give_the_cross_entropy_to_one_label_per_proposal(tokens, exp
 def test_the_weights_of_proposals_and_classes_by_hand():
     """Two proposals of areas 9 and 1 whose probabilities are (3/4, 1/4) and (1/4, 3/4)."""
     length = float(np.log(3.0))
-    found = ProposalMeans(torch.eye(2), torch.tensor([9.0, 1.0]), torch.tensor(1.0), torch.empty(2, 0, 2))
+    found = ProposalMeans(
+        torch.eye(2), torch.tensor([9.0, 1.0]), torch.tensor(1.0), torch.empty(2, 0, 2)
+    )
     student = length * torch.eye(2)
     shares = [responsibilities(student, found, soft=soft) for soft in (False, True)]
     torch.testing.assert_close(shares[0], torch.eye(2))
@@ -101,7 +131,10 @@ def test_the_weights_of_proposals_and_classes_by_hand():
     for exponent, weights in ((1.0, (9, 1)), (0.5, (3, 1)), (0.0, (1, 1))):
         sure, unsure = -np.log(3 / 4), -np.log(1 / 4)
         hard = (weights[0] * first * sure + weights[1] * second * sure) / sum(weights)
-        mixed = (first * 3 / 4 * sure + second / 4 * unsure, first / 4 * unsure + second * 3 / 4 * sure)
+        mixed = (
+            first * 3 / 4 * sure + second / 4 * unsure,
+            first / 4 * unsure + second * 3 / 4 * sure,
+        )
         soft = (weights[0] * mixed[0] + weights[1] * mixed[1]) / sum(weights)
         for votes, expected in zip(shares, (hard, soft), strict=True):
             loss = proposal_loss(student, found, votes, gamma=1.0, proposal_weight=exponent)
@@ -114,7 +147,10 @@ def test_tokens_that_equal_their_mean_change_nothing(soft):
     shares = responsibilities(student, without, soft=soft)
     tokens = without.features[:, None].expand(-1, 6, -1)
     alike = ProposalMeans(without.features, without.areas, without.square_norm, tokens)
-    losses = [proposal_loss(student, each, shares, gamma=2.0, proposal_weight=0.5) for each in (without, alike)]
+    losses = [
+        proposal_loss(student, each, shares, gamma=2.0, proposal_weight=0.5)
+        for each in (without, alike)
+    ]
     torch.testing.assert_close(losses[0], losses[1])
 
 
@@ -137,7 +173,9 @@ def test_soft_votes_of_long_prototypes_are_hard_votes():
     torch.testing.assert_close(soft, hard)
 
 
-@pytest.mark.parametrize(("soft", "expected"), [(False, [1.0, 0.0, 0.0]), (True, [1 / 3] * 3)], ids=["hard", "soft"])
+@pytest.mark.parametrize(
+    ("soft", "expected"), [(False, [1.0, 0.0, 0.0]), (True, [1 / 3] * 3)], ids=["hard", "soft"]
+)
 def test_ties_go_to_the_smallest_class_or_are_shared_and_shares_carry_no_gradient(soft, expected):
     found, teacher = proposals(), random(1, 5).repeat(3, 1).requires_grad_()
     shares = responsibilities(teacher, found, soft=soft)

@@ -10,7 +10,12 @@ from primaps.runs.model import Model
 from primaps.runs.store import read_tensors, write_tensors
 from primaps.types import FitResult
 
-BACKBONE = {"name": "texture", "implementation": "texture", "patch_size": 8, "weights": {"sha256": "ab"}}
+BACKBONE = {
+    "name": "texture",
+    "implementation": "texture",
+    "patch_size": 8,
+    "weights": {"sha256": "ab"},
+}
 
 
 @pytest.fixture
@@ -62,7 +67,10 @@ def test_saving_replaces_an_older_model(model, tmp_path):
     model.save(tmp_path)
     Model(model.fit, BACKBONE, None, 64, {}, "other").save(tmp_path)
     assert Model.load(tmp_path).fingerprint == "other"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "prototypes.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.json",
+        "prototypes.safetensors",
+    ]
 
 
 def test_a_killed_save_leaves_no_model(model, tmp_path, monkeypatch):
@@ -85,11 +93,17 @@ def test_a_place_that_is_no_folder(model, tmp_path):
 
 
 def test_no_model(tmp_path):
-    with pytest.raises(CheckpointError, match=r"Expected a fitted model .* Run `primaps segment` or `primaps fit` first"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"Expected a fitted model .* Run `primaps segment` or `primaps fit` first",
+    ):
         Model.load(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "readable JSON"), ("[]", "a JSON object"), ("{}", "format 1, but got None")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "readable JSON"), ("[]", "a JSON object"), ("{}", "format 1, but got None")],
+)
 def test_a_damaged_record(text, message, model, tmp_path):
     model.save(tmp_path)
     (tmp_path / "model.json").write_text(text)
@@ -105,7 +119,9 @@ def test_a_record_of_another_format(model, tmp_path):
         Model.load(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["cosine", "losses", "backbone", "weights", "size", "settings", "fingerprint"])
+@pytest.mark.parametrize(
+    "key", ["cosine", "losses", "backbone", "weights", "size", "settings", "fingerprint"]
+)
 def test_an_incomplete_record_names_what_is_missing(key, model, tmp_path):
     model.save(tmp_path)
     record = json.loads((tmp_path / "model.json").read_text())
@@ -152,7 +168,9 @@ def test_files_beside_the_model_move_with_it(model, tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     (old / "head").mkdir(parents=True)
     (old / "w.safetensors").touch()
-    inside = Model(model.fit, BACKBONE, str(old / "w.safetensors"), 64, {}, "x", head=str(old / "head"))
+    inside = Model(
+        model.fit, BACKBONE, str(old / "w.safetensors"), 64, {}, "x", head=str(old / "head")
+    )
     inside.save(old)
     old.rename(new)
     loaded = Model.load(new)
@@ -160,7 +178,9 @@ def test_files_beside_the_model_move_with_it(model, tmp_path):
 
 
 def test_files_elsewhere_keep_their_path(model, tmp_path):
-    Model(model.fit, BACKBONE, "/weights.pth", 64, {}, "x", head=str(tmp_path / "head")).save(tmp_path / "model")
+    Model(model.fit, BACKBONE, "/weights.pth", 64, {}, "x", head=str(tmp_path / "head")).save(
+        tmp_path / "model"
+    )
     loaded = Model.load(tmp_path / "model")
     assert (loaded.weights, loaded.head) == ("/weights.pth", str(tmp_path / "head"))
 
@@ -187,8 +207,12 @@ def test_models_of_earlier_versions_have_it_from_the_run_they_lie_in(model, tmp_
     record = json.loads(path.read_text())
     del record["predict"]
     path.write_text(json.dumps(record))
-    assert Model.load(tmp_path).predict == dataclasses.replace(preset_config("fast").predict, crf_scale=1.0)
-    (tmp_path / "run.json").write_text(json.dumps({"config": {"predict": {"crf": False, "max_pixels": 2000}}}))
+    assert Model.load(tmp_path).predict == dataclasses.replace(
+        preset_config("fast").predict, crf_scale=1.0
+    )
+    (tmp_path / "run.json").write_text(
+        json.dumps({"config": {"predict": {"crf": False, "max_pixels": 2000}}})
+    )
     assert Model.load(tmp_path).predict == PredictConfig(crf=False, max_pixels=2000, crf_scale=1.0)
 
 

@@ -12,7 +12,10 @@ from primaps.runs.run import Run, RunFolder, cached_views, read_failures, versio
 from primaps.runs.store import ShardInfo, write_json
 from primaps.types import Failure, ImageFile, MaskProposals, View
 
-SETTINGS = {"backbone": {"name": "texture", "size": (3, 4)}, "fit": {"seed": 0, "crf": {"iterations": 10}}}
+SETTINGS = {
+    "backbone": {"name": "texture", "size": (3, 4)},
+    "fit": {"seed": 0, "crf": {"iterations": 10}},
+}
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def folder(tmp_path):
     return RunFolder(tmp_path / "run")
 
 
-# ---- the folder ------------------------------------------------------------------------------------------------------------
+# ---- the folder ----------------------------------------------------------------------------------
 
 
 def test_paths_of_outputs(tmp_path):
@@ -63,7 +66,7 @@ def test_left_overs_of_killed_writers_are_removed_from_runs_only(tmp_path):
     assert not left_over.exists()
 
 
-# ---- claim -----------------------------------------------------------------------------------------------------------------
+# ---- claim ---------------------------------------------------------------------------------------
 
 
 def test_claim_records_settings_versions_and_status(folder):
@@ -83,11 +86,19 @@ def test_the_same_settings_may_claim_again(folder):
 def test_every_difference_is_named_and_nothing_written(folder):
     folder.claim(SETTINGS, overwrite=False)
     before = folder.run_json.read_bytes()
-    other = {"backbone": {"name": "mini", "size": (3, 4)}, "fit": {"seed": 1, "crf": {"iterations": 5}}}
+    other = {
+        "backbone": {"name": "mini", "size": (3, 4)},
+        "fit": {"seed": 1, "crf": {"iterations": 5}},
+    }
     with pytest.raises(ConfigError) as caught:
         RunFolder(folder.root).claim(other, overwrite=False)
     message = str(caught.value)
-    for line in ("backbone.name: 'texture' -> 'mini'", "fit.seed: 0 -> 1", "fit.crf.iterations: 10 -> 5", "--overwrite"):
+    for line in (
+        "backbone.name: 'texture' -> 'mini'",
+        "fit.seed: 0 -> 1",
+        "fit.crf.iterations: 10 -> 5",
+        "--overwrite",
+    ):
         assert line in message
     assert "size" not in message
     assert folder.run_json.read_bytes() == before
@@ -114,14 +125,18 @@ def test_a_place_that_cannot_be_written(tmp_path):
         RunFolder(tmp_path / "file" / "run").claim(SETTINGS, overwrite=False)
 
 
-# ---- finish ----------------------------------------------------------------------------------------------------------------
+# ---- finish --------------------------------------------------------------------------------------
 
 
 def test_finish_writes_the_record(folder):
     folder.claim(SETTINGS, overwrite=False)
     folder.finish("segment", ["photos"], {"fit": 1.23456}, {"images": 3}, [])
     record = json.loads(folder.run_json.read_text())
-    assert (record["status"], record["command"], record["inputs"]) == ("finished", "segment", ["photos"])
+    assert (record["status"], record["command"], record["inputs"]) == (
+        "finished",
+        "segment",
+        ["photos"],
+    )
     assert record["seconds"] == {"fit": 1.235}
     assert record["counts"] == {"images": 3, "failures": 0}
     age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(record["finished"])
@@ -139,7 +154,10 @@ def test_a_later_command_adds_to_the_record(folder):
 
 
 def test_failures_come_back_as_they_were(folder):
-    failures = [Failure(os.fsdecode(b"caf\xe9.jpg"), "read", "Expected a\nline"), Failure("zoë.png", "predict", "memory")]
+    failures = [
+        Failure(os.fsdecode(b"caf\xe9.jpg"), "read", "Expected a\nline"),
+        Failure("zoë.png", "predict", "memory"),
+    ]
     folder.claim(SETTINGS, overwrite=False)
     folder.finish("segment", [os.fsdecode(b"caf\xe9")], {}, {}, failures)
     assert read_failures(folder) == failures
@@ -156,7 +174,7 @@ def test_old_failures_vanish_when_all_is_well(folder):
     assert read_failures(folder) == []
 
 
-# ---- the run at work -------------------------------------------------------------------------------------------------------
+# ---- the run at work -----------------------------------------------------------------------------
 
 
 class Listening:
@@ -209,7 +227,11 @@ def test_settings_are_json_by_stage(run):
 
 def test_the_store_depends_on_what_determines_its_content_only(run):
     config = run.config
-    for same in ({"num_clusters": 9}, {"seed": 5}, {"predict": dataclasses.replace(config.predict, crf=False)}):
+    for same in (
+        {"num_clusters": 9},
+        {"seed": 5},
+        {"predict": dataclasses.replace(config.predict, crf=False)},
+    ):
         assert changed(run, **same).store.settings == run.store.settings, same
     for other in (
         {"features": dataclasses.replace(config.features, size=72)},

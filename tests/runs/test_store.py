@@ -39,7 +39,18 @@ def image_file(tmp_path):
 def info_of(path, settings="s"):
     status = path.stat()
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ShardInfo(settings, digest, status.st_size, status.st_mtime_ns, 16, 24, 2, 0.5, (0.9, 0.8), ("zero_tokens",))
+    return ShardInfo(
+        settings,
+        digest,
+        status.st_size,
+        status.st_mtime_ns,
+        16,
+        24,
+        2,
+        0.5,
+        (0.9, 0.8),
+        ("zero_tokens",),
+    )
 
 
 @pytest.fixture
@@ -47,7 +58,12 @@ def filled(tmp_path, image_file):
     store = FeatureStore(tmp_path / "store", "s", VIEWS)
     labels = np.arange(16 * 24, dtype=np.int32).reshape(16, 24) % 3
     features = torch.arange(2 * 4 * 2 * 3, dtype=torch.float32).reshape(2, 4, 2, 3)
-    store.write("sub/a.jpg", features, MaskProposals(labels, np.array([0.9, 0.8], dtype=np.float32)), info_of(image_file))
+    store.write(
+        "sub/a.jpg",
+        features,
+        MaskProposals(labels, np.array([0.9, 0.8], dtype=np.float32)),
+        info_of(image_file),
+    )
     return store, features, labels
 
 
@@ -173,13 +189,18 @@ def test_fingerprint_ignores_the_order_of_keys_only():
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
 
 
-# ---- one command at a time in a folder -------------------------------------------------------------------------------------
+# ---- one command at a time in a folder -----------------------------------------------------------
 
 
 def hold_elsewhere(root):
     """Whether another process can hold a folder."""
-    code = "import sys; from pathlib import Path; from primaps.runs.store import hold; hold(Path(sys.argv[1]))"
-    result = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=False)
+    code = (
+        "import sys; from pathlib import Path; from primaps.runs.store import hold;"
+        " hold(Path(sys.argv[1]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0 or "only command at work" in result.stderr, result.stderr
     return result.returncode == 0
 

@@ -17,7 +17,11 @@ def measures():
 def test_held_out_frames_are_the_last_quarter_of_every_sequence():
     from backbone_measures.crops import held_out
 
-    names = [f"b_{index:03}.png" for index in range(9)] + [f"a_{index:03}.png" for index in range(4)] + ["c_0.png"]
+    names = (
+        [f"b_{index:03}.png" for index in range(9)]
+        + [f"a_{index:03}.png" for index in range(4)]
+        + ["c_0.png"]
+    )
     assert {names[index] for index in held_out(names)} == {"b_007.png", "b_008.png", "a_003.png"}
 
 

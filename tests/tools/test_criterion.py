@@ -1,4 +1,6 @@
-"""The command that correlates criteria without labels with the mean IoU, on a miniature data set."""
+"""The command that correlates criteria without labels with the mean IoU, on a miniature data
+set.
+"""
 
 import dataclasses
 import json
@@ -37,8 +39,12 @@ def scenes(tmp_path_factory):
             labels = np.zeros((48, 64), np.uint8)
             labels[int(generator.integers(14, 34)) :] = 1
             labels[4:16, number * 6 : number * 6 + 14] = 2
-            photo = np.array([(120, 170, 230), (70, 120, 50), (200, 40, 40)])[labels] + generator.normal(0, 8, (48, 64, 3))
-            Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(root / "images" / split / f"{number}.png")
+            photo = np.array([(120, 170, 230), (70, 120, 50), (200, 40, 40)])[
+                labels
+            ] + generator.normal(0, 8, (48, 64, 3))
+            Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(
+                root / "images" / split / f"{number}.png"
+            )
             Image.fromarray(labels).save(root / "labels" / split / f"{number}.png")
     (root / "classes.txt").write_text("sky\nground\nbox", encoding="utf-8")
     return root
@@ -55,7 +61,20 @@ def store(scenes, texture, tmp_path_factory):
 
 
 def arguments(scenes, store, out, *more):
-    given = ["--dataset", "folder", "--root", scenes, "--backbone", "texture", "--size", 48, "--store", store, "--out", out]
+    given = [
+        "--dataset",
+        "folder",
+        "--root",
+        scenes,
+        "--backbone",
+        "texture",
+        "--size",
+        48,
+        "--store",
+        store,
+        "--out",
+        out,
+    ]
     return [str(one) for one in (*given, "--preset", "paper", "--device", "cpu", *more)]
 
 
@@ -68,7 +87,10 @@ def test_fits_are_made_measured_and_correlated(scenes, store, tmp_path, capsys):
     from criterion_measures.criteria import CRITERIA
 
     before, out = contents(store), tmp_path / "out"
-    assert criterion.main(arguments(scenes, store, out, "--fits", 4, "--max-steps", 10, "--stored")) == 0
+    assert (
+        criterion.main(arguments(scenes, store, out, "--fits", 4, "--max-steps", 10, "--stored"))
+        == 0
+    )
     assert contents(store) == before
     printed = capsys.readouterr().out
     result = json.loads((out / "criterion.json").read_text("utf-8"))
@@ -107,7 +129,11 @@ def test_it_goes_on_where_it_was_and_may_grow(scenes, store, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         criterion.main(arguments(scenes, store, out, "--fits", 2, "--max-steps", 6))
     monkeypatch.undo()
-    times = {file: file.stat().st_mtime_ns for kind in ("fits", "measured") for file in (out / kind).rglob("*.*")}
+    times = {
+        file: file.stat().st_mtime_ns
+        for kind in ("fits", "measured")
+        for file in (out / kind).rglob("*.*")
+    }
     assert any("measured" in str(file) for file in times)
     criterion.main(arguments(scenes, store, out, "--fits", 3, "--max-steps", 6))
     assert {file: file.stat().st_mtime_ns for file in times} == times
@@ -160,7 +186,9 @@ def test_the_first_fits_stay_the_same_when_there_are_more():
     assert all((plan.fit.initialise, plan.fit.em_on) == ("pca", "pixels") for plan in many)
     assert many[0].fit.em_learning_rate == FitConfig().em_learning_rate
     assert all(plan.fit.main_steps(367) <= 200 and plan.fit.pca_images == 184 for plan in many)
-    assert {plan.fit.main_steps(367) for plan in many} == {round(200 * share) for share in SPREAD["share_of_steps"]}
+    assert {plan.fit.main_steps(367) for plan in many} == {
+        round(200 * share) for share in SPREAD["share_of_steps"]
+    }
 
 
 def test_coefficients_and_choices():
@@ -173,7 +201,10 @@ def test_coefficients_and_choices():
     assert correlation([1.0, 2.0], [0.1, 0.2])["spearman"] is None
     # Within fits the criterion falls when mIoU rises; over fits it rises.
     fits = [
-        {"criteria": {"x": [base + 0.3, base + 0.2, base + 0.1], "y": None}, "miou": [base + 0.01, base + 0.02, base + 0.03]}
+        {
+            "criteria": {"x": [base + 0.3, base + 0.2, base + 0.1], "y": None},
+            "miou": [base + 0.01, base + 0.02, base + 0.03],
+        }
         for base in (0.1, 0.4, 0.7)
     ]
     one = summary(fits, "x")

@@ -41,14 +41,27 @@ def test_tiles_keep_the_shape_of_things(script):
 
 def test_the_sheet_holds_every_tile_in_its_place(script):
     shades = iter(range(10, 250, 20))
-    rows = [[tuple(np.full((62, 92, 3), next(shades), np.uint8) for _ in range(3)) for _ in range(2)] for _ in range(2)]
+    rows = [
+        [tuple(np.full((62, 92, 3), next(shades), np.uint8) for _ in range(3)) for _ in range(2)]
+        for _ in range(2)
+    ]
     sheet = np.asarray(script.arranged(rows))
     block = 3 * (script.TILE[0] + script.GAP) - script.GAP
     for row in range(2):
         for view in range(2):
             for column in range(3):
-                x = script.MARGIN + view * (block + script.BETWEEN) + column * (script.TILE[0] + script.GAP) + script.TILE[0] // 2
-                y = script.MARGIN + script.HEAD + row * (script.TILE[1] + script.GAP) + script.TILE[1] // 2
+                x = (
+                    script.MARGIN
+                    + view * (block + script.BETWEEN)
+                    + column * (script.TILE[0] + script.GAP)
+                    + script.TILE[0] // 2
+                )
+                y = (
+                    script.MARGIN
+                    + script.HEAD
+                    + row * (script.TILE[1] + script.GAP)
+                    + script.TILE[1] // 2
+                )
                 assert sheet[y, x, 0] == rows[row][view][column][0, 0, 0]
 
 
@@ -59,7 +72,11 @@ def test_the_picture_comes_from_a_run_of_the_package(script, monkeypatch, tmp_pa
         sources.append(Source(title, "carrier", f"{title}.png", "CC0"))
     origin = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: origin if name == "carrier" else real(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: origin if name == "carrier" else real(name, *rest),
+    )
     base = preset_config("fast")
     small = dataclasses.replace(base, features=dataclasses.replace(base.features, size=64))
     monkeypatch.setattr(script, "preset_config", lambda _: small)
@@ -69,6 +86,10 @@ def test_the_picture_comes_from_a_run_of_the_package(script, monkeypatch, tmp_pa
         assert picture.size == script.arranged([[(photograph,) * 3] * 2] * 2).size
         pixels = np.asarray(picture.convert("RGB"))
     left = script.MARGIN + 2 * (script.TILE[0] + script.GAP)
-    labels = pixels[script.MARGIN + script.HEAD :, left : left + script.TILE[0]].reshape(-1, 3).astype(int)
+    labels = (
+        pixels[script.MARGIN + script.HEAD :, left : left + script.TILE[0]]
+        .reshape(-1, 3)
+        .astype(int)
+    )
     colourful = np.ptp(labels, axis=1) > 40
     assert colourful.mean() > 0.5

@@ -38,7 +38,9 @@ def scenes(tmp_path_factory):
         labels = np.zeros((64, 96), np.uint8)
         labels[int(generator.integers(24, 44)) :] = 1
         labels[4:20, number * 8 : number * 8 + 20] = 2
-        photo = np.array([(120, 170, 230), (70, 120, 50), (200, 40, 40)])[labels] + generator.normal(0, 8, (64, 96, 3))
+        photo = np.array([(120, 170, 230), (70, 120, 50), (200, 40, 40)])[
+            labels
+        ] + generator.normal(0, 8, (64, 96, 3))
         labels[:, :3] = 255
         Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(root / "train" / f"{number}.png")
         Image.fromarray(labels).save(root / "trainannot" / f"{number}.png")
@@ -53,7 +55,10 @@ def work(tmp_path_factory):
 
 
 def arguments(scenes, work, *more):
-    return [str(one) for one in ("--backbone", "texture", "--set", f"scenes={scenes}", "--work", work, *more)]
+    return [
+        str(one)
+        for one in ("--backbone", "texture", "--set", f"scenes={scenes}", "--work", work, *more)
+    ]
 
 
 def opened(scenes, work, texture, every=1):
@@ -88,7 +93,10 @@ def test_rows_are_measured_and_printed(scenes, work, tmp_path, capsys):
     import measure_classes
 
     out = tmp_path / "numbers.json"
-    assert measure_classes.main(arguments(scenes, work, "--rows", QUICK, "--seeds", 2, "--json", out)) == 0
+    assert (
+        measure_classes.main(arguments(scenes, work, "--rows", QUICK, "--seeds", 2, "--json", out))
+        == 0
+    )
     head, rule, *lines = capsys.readouterr().out.splitlines()
     assert head == "| accuracy / mIoU | scenes (6 photographs, 3 classes) | CPU s |"
     assert rule == "|---|---|---|"
@@ -100,7 +108,9 @@ def test_rows_are_measured_and_printed(scenes, work, tmp_path, capsys):
         assert accuracy["mean"] == pytest.approx(np.mean(accuracy["values"]))
         assert accuracy["std"] == pytest.approx(np.std(accuracy["values"], ddof=1))
         assert 1 >= accuracy["mean"] > 0.8  # colours tell these classes apart
-        shown = " / ".join(f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f}" for score in (accuracy, miou))
+        shown = " / ".join(
+            f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f}" for score in (accuracy, miou)
+        )
         assert line.startswith(f"| {label} | {shown} | ")
 
 
@@ -114,7 +124,9 @@ def test_scores_are_those_of_label_maps_at_the_size_of_the_labels(scenes, work, 
     table = np.zeros((3, 3), np.int64)
     for number in range(6):
         truth = np.array(Image.open(scenes / "trainannot" / f"{number}.png"))
-        values = torch.einsum("kc,chw->khw", prototypes, images.store.features(f"{number}.png", View()).float())
+        values = torch.einsum(
+            "kc,chw->khw", prototypes, images.store.features(f"{number}.png", View()).float()
+        )
         labels = F.interpolate(values[None], truth.shape, mode="bilinear")[0].argmax(0).numpy()
         known = truth != 255
         np.add.at(table, (truth[known], labels[known]), 1)
@@ -149,7 +161,9 @@ def test_each_nth_photograph_is_taken_from_the_same_store(scenes, work, texture)
     third = opened(scenes, work, texture, every=3)
     assert third.names == ("0.png", "3.png")
     assert np.array_equal(third.truths[1], everything.truths[3])
-    assert {path: path.stat().st_mtime_ns for path in third.store.root.glob("*.safetensors")} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in third.store.root.glob("*.safetensors")
+    } == before
 
 
 def test_small_subsets_are_random_and_nested(scenes, work, texture, capsys):
@@ -161,7 +175,9 @@ def test_small_subsets_are_random_and_nested(scenes, work, texture, capsys):
     assert len(two.names) == len(two.truths) == 2
     assert np.array_equal(four.truths[0], images.truths[images.names.index(four.names[0])])
     assert len({measure_classes.subset(images, 2, seed).names for seed in range(8)}) > 1
-    assert measure_classes.main(arguments(scenes, work, "--rows", "clusters", "--small", "2,4")) == 0
+    assert (
+        measure_classes.main(arguments(scenes, work, "--rows", "clusters", "--small", "2,4")) == 0
+    )
     shown = capsys.readouterr()
     assert [line.split(" | ")[0] for line in shown.out.splitlines()[2:]] == [
         "| `clusters`, 2 photographs",
@@ -175,8 +191,14 @@ def test_areas_of_proposals_weigh_as_asked():
 
     # Two large proposals 20 degrees apart, and three of one token across.
     source = Tokens([0] * 100 + [20] * 100 + [90] * 3, [1] * 100 + [2] * 100 + [3, 4, 5])
-    found = {exponent: ProposalKMeans(exponent).find(source, 2, seed=0).prototypes for exponent in (0.0, 1.0)}
-    angles = {exponent: sorted(torch.rad2deg(torch.atan2(each[:, 1], each[:, 0])).tolist()) for exponent, each in found.items()}
+    found = {
+        exponent: ProposalKMeans(exponent).find(source, 2, seed=0).prototypes
+        for exponent in (0.0, 1.0)
+    }
+    angles = {
+        exponent: sorted(torch.rad2deg(torch.atan2(each[:, 1], each[:, 0])).tolist())
+        for exponent, each in found.items()
+    }
     assert angles[0.0] == pytest.approx([10, 90], abs=0.1)
     assert angles[1.0] == pytest.approx([0, 22], abs=1)
 
@@ -185,7 +207,9 @@ def test_kmeans_of_tokens_does_not_look_at_proposals():
     from class_measures.rows import TokenKMeans
 
     degrees = [0] * 30 + [90] * 30
-    one, other = (TokenKMeans().find(Tokens(degrees, ids), 2, seed=0) for ids in ([1] * 60, [1, 2] * 30))
+    one, other = (
+        TokenKMeans().find(Tokens(degrees, ids), 2, seed=0) for ids in ([1] * 60, [1, 2] * 30)
+    )
     assert torch.equal(one.prototypes, other.prototypes)
     assert sorted(one.prototypes[:, 0].tolist()) == pytest.approx([0, 1], abs=1e-6)
 
@@ -210,15 +234,26 @@ def test_rows_are_what_their_names_say():
     }
     assert fits["em-proposals-means"].tokens_per_proposal == 0
     former = fits["em-pca"]
-    assert (former.initialise, former.em_on, former.proposal_weight, former.min_agreement) == ("pca", "pixels", 1.0, 0.9)
-    assert all(isinstance(fit, FitConfig) and fit.cluster_restarts == FitConfig().cluster_restarts for fit in fits.values())
+    assert (former.initialise, former.em_on, former.proposal_weight, former.min_agreement) == (
+        "pca",
+        "pixels",
+        1.0,
+        0.9,
+    )
+    assert all(
+        isinstance(fit, FitConfig) and fit.cluster_restarts == FitConfig().cluster_restarts
+        for fit in fits.values()
+    )
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (("--rows", "cluster"), "Unknown row 'cluster'. Did you mean 'clusters'"),
-        (("--rows", "clusters", "--small", "7"), "Expected --small to be at most 6, the number of photographs, but got 7."),
+        (
+            ("--rows", "clusters", "--small", "7"),
+            "Expected --small to be at most 6, the number of photographs, but got 7.",
+        ),
         (("--rows", "clusters", "--set", "camvid=nowhere"), "nowhere"),
     ],
 )
@@ -230,7 +265,10 @@ def test_what_does_not_fit_is_an_error(scenes, work, more, message):
     assert message in str(ended.value.code)
 
 
-@pytest.mark.parametrize(("more", "message"), [(("--set", "camvid"), "expected NAME=ROOT"), (("--small", "3,x"), "1 or more")])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [(("--set", "camvid"), "expected NAME=ROOT"), (("--small", "3,x"), "1 or more")],
+)
 def test_settings_that_make_no_sense_are_usage_errors(scenes, work, more, message, capsys):
     import measure_classes
 

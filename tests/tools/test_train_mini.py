@@ -29,8 +29,12 @@ def folder(tmp_path):
     for index in range(4):
         coarse = rng.integers(0, 256, (9, 12, 3), np.uint8)
         noise = rng.integers(-20, 20, (72, 96, 3))
-        smooth = np.asarray(Image.fromarray(coarse).resize((96, 72), Image.Resampling.BICUBIC), np.int64)
-        Image.fromarray((smooth + noise).clip(0, 255).astype(np.uint8)).save(tmp_path / "photographs" / f"{index}.png")
+        smooth = np.asarray(
+            Image.fromarray(coarse).resize((96, 72), Image.Resampling.BICUBIC), np.int64
+        )
+        Image.fromarray((smooth + noise).clip(0, 255).astype(np.uint8)).save(
+            tmp_path / "photographs" / f"{index}.png"
+        )
     return tmp_path / "photographs"
 
 
@@ -59,10 +63,14 @@ def test_weights_load_and_whiten(tool, folder, tmp_path):
     path = tool.train(tmp_path / "out", [folder], 0, torch.device("cpu"))
     backbone = load_backbone("mini", weights=path, device="cpu")
     rgb = torch.cat(list(tool.images(tool.photographs([folder]), torch.device("cpu"))))
-    local = mini.project(mini.activations(rgb, backbone.dictionaries), backbone.components, backbone.components_mean)
+    local = mini.project(
+        mini.activations(rgb, backbone.dictionaries), backbone.components, backbone.components_mean
+    )
     tokens = local.permute(0, 2, 3, 1).flatten(0, 2)[:, :16].double()
     assert tokens.mean(dim=0).abs().max() < 0.02
-    torch.testing.assert_close(torch.cov(tokens.T), torch.eye(16, dtype=torch.float64), rtol=0.0, atol=0.05)
+    torch.testing.assert_close(
+        torch.cov(tokens.T), torch.eye(16, dtype=torch.float64), rtol=0.0, atol=0.05
+    )
 
 
 def test_stages_of_other_photographs_are_not_taken_over(tool, folder, tmp_path):

@@ -1,4 +1,6 @@
-"""How well classes can be told apart by features: k-means without labels, linear probe with labels, on CamVid."""
+"""How well classes can be told apart by features: k-means without labels, linear probe with labels,
+on CamVid.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Scores:
     per_class: dict[str, float]
 
 
-def measure_kmeans(backbone: FeatureExtractor, data: Path, fold_name: str, seeds: int) -> dict[str, Any]:
+def measure_kmeans(
+    backbone: FeatureExtractor, data: Path, fold_name: str, seeds: int
+) -> dict[str, Any]:
     """Scores of spherical k-means with as many clusters as classes, after Hungarian matching."""
     fitted, measured = fold(data / "camvid", fold_name)
     names = fitted.dataset.class_names
@@ -49,12 +53,16 @@ def measure_kmeans(backbone: FeatureExtractor, data: Path, fold_name: str, seeds
         generator = torch.Generator().manual_seed(seed)
         sample = tokens[torch.randperm(len(tokens), generator=generator)[:SAMPLE]]
         centres, _ = spherical_kmeans(F.normalize(sample.float(), dim=1), len(names), generator)
-        result = evaluate_label_maps(_label_maps(images, partial(logits, prototypes=centres, cosine=True)), len(names), names)
+        result = evaluate_label_maps(
+            _label_maps(images, partial(logits, prototypes=centres, cosine=True)), len(names), names
+        )
         found.append(Scores(result.accuracy, result.miou, dict(result.per_class_iou)))
     return {"fitted_images": len(fitted.indices), "measured_images": len(images)} | summary(found)
 
 
-def measure_probe(backbone: FeatureExtractor, data: Path, fold_name: str, seeds: int) -> dict[str, Any]:
+def measure_probe(
+    backbone: FeatureExtractor, data: Path, fold_name: str, seeds: int
+) -> dict[str, Any]:
     """Scores of the linear probe."""
     fitted, measured = fold(data / "camvid", fold_name)
     names = fitted.dataset.class_names
@@ -68,25 +76,39 @@ def measure_probe(backbone: FeatureExtractor, data: Path, fold_name: str, seeds:
 
 
 def summary(scores: Sequence[Scores]) -> dict[str, Any]:
-    """Mean, sample standard deviation (None for one seed) and the value of every seed, of every score."""
+    """Mean, sample standard deviation (None for one seed) and the value of every seed, of every
+    score.
+    """
     return {
         "accuracy": _moments([score.accuracy for score in scores]),
         "miou": _moments([score.miou for score in scores]),
-        "per_class_iou": {name: _moments([score.per_class[name] for score in scores]) for name in scores[0].per_class},
+        "per_class_iou": {
+            name: _moments([score.per_class[name] for score in scores])
+            for name in scores[0].per_class
+        },
     }
 
 
-def _label_maps(images: Sequence[Crop], classify: Classifier) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _label_maps(
+    images: Sequence[Crop], classify: Classifier
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Label map and truth of every crop; logits at token resolution, upsampled bilinearly."""
     for features, truth in images:
-        label_map = label_map_from_logits(classify(features.float()), (truth.shape[0], truth.shape[1]))
+        label_map = label_map_from_logits(
+            classify(features.float()), (truth.shape[0], truth.shape[1])
+        )
         yield label_map.numpy(), truth
 
 
-def _supervised(pairs: Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]], names: tuple[str, ...]) -> Scores:
+def _supervised(
+    pairs: Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]], names: tuple[str, ...]
+) -> Scores:
     """Scores of label maps whose ids are class ids already: nothing is matched."""
     count = len(names)
-    table = sum((confusion(truth, label_map, count, count) for label_map, truth in pairs), np.zeros((count, count), np.int64))
+    table = sum(
+        (confusion(truth, label_map, count, count) for label_map, truth in pairs),
+        np.zeros((count, count), np.int64),
+    )
     classes = class_table(table, np.arange(count))
     iou = per_class_iou(classes)
     return Scores(accuracy(classes), mean_iou(iou), dict(zip(names, iou.tolist(), strict=True)))

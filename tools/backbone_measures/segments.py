@@ -1,4 +1,6 @@
-"""Mask proposals of photographs without fitting anything: how much they cover, and how well they cover what people drew."""
+"""Mask proposals of photographs without fitting anything: how much they cover, and how well they
+cover what people drew.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +49,14 @@ def settings(threshold: float | None, *, crf: bool, preset: str = "default") -> 
     """A preset; without the CRF, the largest upsampled score of a pixel decides."""
     base = preset_config(preset)
     constants = base.proposals.crf if crf else CRFConfig(iterations=0)
-    return dataclasses.replace(base, proposals=dataclasses.replace(base.proposals, threshold=threshold, crf=constants))
+    return dataclasses.replace(
+        base, proposals=dataclasses.replace(base.proposals, threshold=threshold, crf=constants)
+    )
 
 
-def measure_proposals(backbone: FeatureExtractor, data: Path, config: Config, limit: int | None) -> dict[str, Any]:
+def measure_proposals(
+    backbone: FeatureExtractor, data: Path, config: Config, limit: int | None
+) -> dict[str, Any]:
     """Coverage and number of proposals per image; ``limit`` holds for each data set and split."""
     result: dict[str, Any] = {}
     for name in DATA:
@@ -60,7 +66,11 @@ def measure_proposals(backbone: FeatureExtractor, data: Path, config: Config, li
         result[name] = {
             "images": len(paths),
             "coverage": {"mean": statistics.fmean(coverage), "min": min(coverage)},
-            "proposals": {"min": min(numbers), "median": statistics.median(numbers), "max": max(numbers)},
+            "proposals": {
+                "min": min(numbers),
+                "median": statistics.median(numbers),
+                "max": max(numbers),
+            },
         }
     return result
 
@@ -68,7 +78,9 @@ def measure_proposals(backbone: FeatureExtractor, data: Path, config: Config, li
 def proposal_covering(
     backbone: FeatureExtractor, bsds: Path, config: Config, limit: int | None, split: str = "val"
 ) -> dict[str, Any]:
-    """Covering of a split of BSDS500 by the connected components of proposals and of unassigned pixels."""
+    """Covering of a split of BSDS500 by the connected components of proposals and of unassigned
+    pixels.
+    """
     paths = photographs(bsds / split, limit)
     numbers = []
 
@@ -78,11 +90,16 @@ def proposal_covering(
         return segments
 
     score = _mean_covering(paths, segment)
-    return {"covering": score, "segments": {"median": statistics.median(numbers)}, f"{split}_images": len(paths)}
+    return {
+        "covering": score,
+        "segments": {"median": statistics.median(numbers)},
+        f"{split}_images": len(paths),
+    }
 
 
 def baseline_covering(method: str, bsds: Path, limit: int | None) -> dict[str, Any]:
-    """Covering of BSDS500 val by a classical segmentation, at the setting that is best on BSDS500 train.
+    """Covering of BSDS500 val by a classical segmentation, at the setting that is best on BSDS500
+    train.
 
     Args:
         method: "felzenszwalb" or "slic".
@@ -102,14 +119,26 @@ def baseline_covering(method: str, bsds: Path, limit: int | None) -> dict[str, A
     }
 
 
-def _proposals(path: Path, backbone: FeatureExtractor, config: Config) -> tuple[MaskProposals, Segmentation]:
-    """Proposals at the backbone's input size as the pipeline makes them, and their label image at the photograph's own size."""
+def _proposals(
+    path: Path, backbone: FeatureExtractor, config: Config
+) -> tuple[MaskProposals, Segmentation]:
+    """Proposals at the backbone's input size as the pipeline makes them, and their label image at
+    the photograph's own size.
+    """
     photo = read_photo(path, config.predict.max_pixels)
-    threshold = backbone.threshold if config.proposals.threshold is None else config.proposals.threshold
+    threshold = (
+        backbone.threshold if config.proposals.threshold is None else config.proposals.threshold
+    )
     if threshold is None:
-        raise ConfigError(f"Expected a threshold for {backbone.name!r}, for which none is published. Give --threshold T.")
+        raise ConfigError(
+            f"Expected a threshold for {backbone.name!r}, for which none is published. Give"
+            " --threshold T."
+        )
     _, proposals = features_and_proposals(photo, backbone, config, (View(),), threshold)
-    return proposals, enlarge_nearest(torch.from_numpy(proposals.label_image), photo.height, photo.width).numpy()
+    return (
+        proposals,
+        enlarge_nearest(torch.from_numpy(proposals.label_image), photo.height, photo.width).numpy(),
+    )
 
 
 def _mean_covering(paths: Sequence[Path], segment: Callable[[Path], Segmentation]) -> float:
@@ -117,15 +146,22 @@ def _mean_covering(paths: Sequence[Path], segment: Callable[[Path], Segmentation
 
 
 def _annotations(path: Path) -> list[Segmentation]:
-    """The (H, W) segmentations of all annotators of a photograph: SPLITannot/NAME.npz for SPLIT/NAME.jpg."""
+    """The (H, W) segmentations of all annotators of a photograph: SPLITannot/NAME.npz for
+    SPLIT/NAME.jpg.
+    """
     file = path.parent.with_name(f"{path.parent.name}annot") / f"{path.stem}.npz"
     if not file.is_file():
-        raise DatasetError(f"Expected the segmentations of {path} in {file}, but there is no such file. Check --data.")
+        raise DatasetError(
+            f"Expected the segmentations of {path} in {file}, but there is no such file. Check"
+            " --data."
+        )
     with np.load(file) as stored:
         return [stored[name] for name in stored.files]
 
 
-def _applied(segment: Callable[..., Segmentation], setting: Setting) -> Callable[[Path], Segmentation]:
+def _applied(
+    segment: Callable[..., Segmentation], setting: Setting
+) -> Callable[[Path], Segmentation]:
     return lambda path: segment(read_image(path), **setting)
 
 
@@ -134,14 +170,21 @@ def _name(setting: Setting) -> str:
 
 
 def _baseline(method: str) -> tuple[Callable[..., Segmentation], list[Setting]]:
-    """The function (Felzenszwalb & Huttenlocher, IJCV 2004; SLIC, Achanta et al., TPAMI 2012) and the settings to try."""
+    """The function (Felzenszwalb & Huttenlocher, IJCV 2004; SLIC, Achanta et al., TPAMI 2012) and
+    the settings to try.
+    """
     try:
         from skimage.segmentation import felzenszwalb, slic
     except ImportError as error:
         raise MissingExtraError(
-            "Expected scikit-image for the classical segmentations, but it is not installed. pip install 'primaps[demo]'"
+            "Expected scikit-image for the classical segmentations, but it is not installed. pip"
+            " install 'primaps[demo]'"
         ) from error
     if method == "slic":
-        return slic, [{"n_segments": n, "compactness": c} for n in (4, 10, 25, 50, 100) for c in (5, 10, 20)]
+        return slic, [
+            {"n_segments": n, "compactness": c} for n in (4, 10, 25, 50, 100) for c in (5, 10, 20)
+        ]
     scales, sigmas, sizes = (50, 100, 200, 400, 800), (0.5, 0.8), (50, 200)
-    return felzenszwalb, [{"scale": s, "sigma": g, "min_size": m} for s in scales for g in sigmas for m in sizes]
+    return felzenszwalb, [
+        {"scale": s, "sigma": g, "min_size": m} for s in scales for g in sigmas for m in sizes
+    ]

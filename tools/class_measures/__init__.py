@@ -1,1 +1,3 @@
-"""What `tools/measure_classes.py` measures: photographs with labels, ways to find classes in them, and their scores."""
+"""What `tools/measure_classes.py` measures: photographs with labels, ways to find classes in them,
+and their scores.
+"""

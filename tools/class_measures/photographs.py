@@ -1,4 +1,6 @@
-"""Training photographs of a labelled data set, with the features and mask proposals that a run folder keeps of them."""
+"""Training photographs of a labelled data set, with the features and mask proposals that a run
+folder keeps of them.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ class Photographs:
     def subset(self, chosen: Sequence[int]) -> Photographs:
         """Those with these numbers, in order."""
         kept = sorted(chosen)
-        names, truths = tuple(self.names[index] for index in kept), tuple(self.truths[index] for index in kept)
+        names, truths = (
+            tuple(self.names[index] for index in kept),
+            tuple(self.truths[index] for index in kept),
+        )
         return Photographs(self.folder, self.store, names, truths, self.class_names)
 
     def fingerprint(self) -> str:
@@ -56,13 +61,21 @@ class Photographs:
         for name, truth in zip(self.names, self.truths, strict=True):
             info = self.store.info(name)
             if info is None:
-                raise DatasetError(f"Expected features of {name} in {self.folder}, but they are gone. Run this again.")
-            contents.append([name, info.sha256, list(truth.shape), hashlib.sha256(truth.tobytes()).hexdigest()])
+                raise DatasetError(
+                    f"Expected features of {name} in {self.folder}, but they are gone. Run this"
+                    " again."
+                )
+            contents.append(
+                [name, info.sha256, list(truth.shape), hashlib.sha256(truth.tobytes()).hexdigest()]
+            )
         return fingerprint([self.store.settings, list(self.class_names), contents])
 
 
-def photographs(name: str, root: Path, every: int, backbone: FeatureExtractor, work: Path, progress: Progress) -> Photographs:
-    """Every N-th training photograph of a data set; features and proposals are made by the package's first stage, once.
+def photographs(
+    name: str, root: Path, every: int, backbone: FeatureExtractor, work: Path, progress: Progress
+) -> Photographs:
+    """Every N-th training photograph of a data set; features and proposals are made by the
+    package's first stage, once.
 
     Args:
         name: Of a known data set, or any other one for the layout of ``folder``.
@@ -73,19 +86,30 @@ def photographs(name: str, root: Path, every: int, backbone: FeatureExtractor, w
         progress: Who is told.
 
     Raises:
-        DatasetError: If the data set has no such split, or a photograph or its labels cannot be used.
+        DatasetError: If the data set has no such split, or a photograph or its labels cannot be
+            used.
         ConfigError: If the run folder was made with other settings.
         OutputError: If it cannot be written.
     """
     dataset = load_dataset(name if name in DATASETS else "folder", root, SPLIT)
     paths = dataset.image_paths
-    common, chosen = Path(os.path.commonpath([path.parent for path in paths])), range(0, len(paths), every)
-    files = tuple(ImageFile(paths[index], paths[index].relative_to(common).as_posix()) for index in chosen)
+    common, chosen = (
+        Path(os.path.commonpath([path.parent for path in paths])),
+        range(0, len(paths), every),
+    )
+    files = tuple(
+        ImageFile(paths[index], paths[index].relative_to(common).as_posix()) for index in chosen
+    )
     folder = RunFolder(work / re.sub(r"[^\w.-]", "_", f"{name}-{backbone.name}"))
     run = Run(folder, backbone, preset_config("default"), files, progress)
     claim(run, PROPOSAL_STAGES)
     proposals(run, inputs=[str(root)])
     if run.failures:
-        raise DatasetError(f"Expected all photographs to be usable, but {run.failures[0].path}: {run.failures[0].reason}")
+        raise DatasetError(
+            f"Expected all photographs to be usable, but {run.failures[0].path}:"
+            f" {run.failures[0].reason}"
+        )
     truths = tuple(dataset[index].labels.astype(np.uint8) for index in chosen)
-    return Photographs(folder.root, run.store, tuple(file.name for file in files), truths, dataset.class_names)
+    return Photographs(
+        folder.root, run.store, tuple(file.name for file in files), truths, dataset.class_names
+    )

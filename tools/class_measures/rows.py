@@ -1,7 +1,8 @@
-"""The rows of the table: ways to find classes in stored features and mask proposals, none of which sees a label.
+"""The rows of the table: ways to find classes in stored features and mask proposals, none of which
+sees a label.
 
-Settings that define a row are written out, so that a row stays what it is when the defaults change; all others are those of the
-preset ``default``.
+Settings that define a row are written out, so that a row stays what it is when the defaults change;
+all others are those of the preset ``default``.
 """
 
 from __future__ import annotations
@@ -79,9 +80,13 @@ class ProposalKMeans:
         """The best centres of `RESTARTS` starts."""
         order = _generator(seed, RESTARTS)
         means = [
-            proposal_means(source.features(index, View()), source.proposals(index), 0, order) for index in range(len(source))
+            proposal_means(source.features(index, View()), source.proposals(index), 0, order)
+            for index in range(len(source))
         ]
-        features, areas = (torch.cat(parts) for parts in zip(*((one.features, one.areas) for one in means), strict=True))
+        features, areas = (
+            torch.cat(parts)
+            for parts in zip(*((one.features, one.areas) for one in means), strict=True)
+        )
         shuffled = torch.randperm(len(features), generator=order)
         weights = areas[shuffled] ** self.exponent
         found = spherical_kmeans(features[shuffled], num_clusters, _starts(seed), weights=weights)
@@ -104,7 +109,9 @@ class TokenKMeans:
             chosen = torch.randperm(len(tokens), generator=order)[: max(1, TOKENS // len(source))]
             sample.append(tokens[chosen].float())
         vectors = torch.cat(sample)
-        found = spherical_kmeans(vectors[torch.randperm(len(vectors), generator=order)], num_clusters, _starts(seed))
+        found = spherical_kmeans(
+            vectors[torch.randperm(len(vectors), generator=order)], num_clusters, _starts(seed)
+        )
         return Classes(found.centres, cosine=False)
 
     def settings(self) -> dict[str, Any]:
@@ -123,9 +130,17 @@ def _generator(seed: int, number: int) -> torch.Generator:
 
 _DEFAULT: Final = preset_config("default").fit
 _PROPOSALS: Final = replace(
-    _DEFAULT, method="em", initialise="proposals", em_on="proposals", proposal_weight=1.0, tokens_per_proposal=4, soft_votes=True
+    _DEFAULT,
+    method="em",
+    initialise="proposals",
+    em_on="proposals",
+    proposal_weight=1.0,
+    tokens_per_proposal=4,
+    soft_votes=True,
 )
-_PIXELS: Final = replace(_DEFAULT, method="em", initialise="proposals", em_on="pixels", min_agreement=0.9)
+_PIXELS: Final = replace(
+    _DEFAULT, method="em", initialise="proposals", em_on="pixels", min_agreement=0.9
+)
 
 ROWS: Final[Mapping[str, Way]] = MappingProxyType(
     {
@@ -158,5 +173,8 @@ def way(name: str) -> Way:
         ConfigError: If there is no such row.
     """
     if name not in ROWS:
-        raise ConfigError(f"Unknown row {name!r}.{did_you_mean(name, list(ROWS))} Choose some of {', '.join(ROWS)}.")
+        raise ConfigError(
+            f"Unknown row {name!r}.{did_you_mean(name, list(ROWS))} Choose some of"
+            f" {', '.join(ROWS)}."
+        )
     return ROWS[name]

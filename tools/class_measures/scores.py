@@ -28,7 +28,8 @@ class Scores:
     """Of one fit.
 
     Attributes:
-        accuracy: Fraction of labelled pixels with the right class after Hungarian matching over all photographs.
+        accuracy: Fraction of labelled pixels with the right class after Hungarian matching over all
+            photographs.
         miou: Mean over classes of intersection over union.
         seconds: CPU seconds of the fit, of all threads.
     """
@@ -45,7 +46,9 @@ def measured(images: Photographs, way: Way, num_clusters: int, seed: int) -> Sco
         DatasetError: If the photographs have no proposal or no labelled pixel.
         OutputError: If the scores cannot be written.
     """
-    identity = fingerprint([FORMAT, FIT_ALGORITHM, images.fingerprint(), way.settings(), num_clusters, seed])
+    identity = fingerprint(
+        [FORMAT, FIT_ALGORITHM, images.fingerprint(), way.settings(), num_clusters, seed]
+    )
     path = images.folder / "scores" / f"{identity}.json"
     if path.exists():
         return Scores(**read_json(path))
@@ -58,10 +61,16 @@ def measured(images: Photographs, way: Way, num_clusters: int, seed: int) -> Sco
     return scores
 
 
-def _label_maps(images: Photographs, classes: Classes) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
-    """Label map and truth of every photograph; logits at token resolution, upsampled bilinearly to the size of the truth."""
+def _label_maps(
+    images: Photographs, classes: Classes
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    """Label map and truth of every photograph; logits at token resolution, upsampled bilinearly to
+    the size of the truth.
+    """
     for name, truth in zip(images.names, images.truths, strict=True):
-        values = logits(images.store.features(name, View()), classes.prototypes, cosine=classes.cosine)
+        values = logits(
+            images.store.features(name, View()), classes.prototypes, cosine=classes.cosine
+        )
         yield label_map_from_logits(values, (truth.shape[0], truth.shape[1])).numpy(), truth
 
 

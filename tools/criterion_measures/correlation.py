@@ -12,7 +12,9 @@ _NO_P: Final = {"pearson_p": None, "spearman_p": None}
 
 
 def correlation(criterion: Sequence[float], miou: Sequence[float]) -> dict[str, Any]:
-    """Pearson's and Spearman's coefficient with their p-values; None where three values are missing or all are equal."""
+    """Pearson's and Spearman's coefficient with their p-values; None where three values are missing
+    or all are equal.
+    """
     empty = dict.fromkeys(("pearson", "pearson_p", "spearman", "spearman_p"))
     if len(miou) < 3 or np.ptp(criterion) < 1e-12 or np.ptp(miou) < 1e-12:
         return {"n": len(miou), **empty}
@@ -29,17 +31,27 @@ def summary(fits: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
         name: Of the criterion.
 
     Returns:
-        ``across_fits``: last snapshots. ``across_snapshots``: all snapshots of all fits. ``within_fits``: all snapshots,
-        criterion and mIoU minus their means over the fit, so that only differences within fits count; and the mean of the
-        fits' own coefficients. p-values stand beside ``across_fits`` alone, because snapshots of one fit are no independent
-        draws. ``choice``: mean mIoU of what would be chosen within fits, and of a choice among the last ones of all.
+        ``across_fits``: last snapshots. ``across_snapshots``: all snapshots of all fits.
+        ``within_fits``: all snapshots, criterion and mIoU minus their means over the fit, so that
+        only differences within fits count; and the mean of the fits' own coefficients. p-values
+        stand beside ``across_fits`` alone, because snapshots of one fit are no independent draws.
+        ``choice``: mean mIoU of what would be chosen within fits, and of a choice among the last
+        ones of all.
     """
-    known = [(fit["criteria"][name], fit["miou"]) for fit in fits if fit["criteria"].get(name) is not None]
+    known = [
+        (fit["criteria"][name], fit["miou"])
+        for fit in fits
+        if fit["criteria"].get(name) is not None
+    ]
     if not known:
         return {"fits": 0}
     last = [(criterion[-1], miou[-1]) for criterion, miou in known]
     pooled = [pair for criterion, miou in known for pair in zip(criterion, miou, strict=True)]
-    centred = [pair for criterion, miou in known for pair in zip(_centred(criterion), _centred(miou), strict=True)]
+    centred = [
+        pair
+        for criterion, miou in known
+        for pair in zip(_centred(criterion), _centred(miou), strict=True)
+    ]
     single = [correlation(criterion, miou) for criterion, miou in known]
     return {
         "fits": len(known),

@@ -14,7 +14,14 @@ import typer
 
 from primaps.cli.durations import Durations, durations_file
 from primaps.cli.head_commands import Levels, hp_app, stego_app
-from primaps.cli.terminal import EXIT_FAILED, EXIT_SOME_FAILED, TerminalProgress, exit_with, make_console, reported_errors
+from primaps.cli.terminal import (
+    EXIT_FAILED,
+    EXIT_SOME_FAILED,
+    TerminalProgress,
+    exit_with,
+    make_console,
+    reported_errors,
+)
 from primaps.config import Config, Initialise, Method, did_you_mean, preset_config, with_settings
 from primaps.errors import ConfigError
 from primaps.features.registry import DEFAULT_BACKBONE
@@ -28,52 +35,93 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Unsupervised semantic segmentation of any folder of photographs.\n\n"
-    "Exit codes: 0 all done; 1 nothing could be done; 2 usage or configuration error; 3 finished, but some inputs failed; "
-    "130 interrupted, resumable.",
+    help=(
+        "Unsupervised semantic segmentation of any folder of photographs.\n\nExit codes: 0 all"
+        " done; 1 nothing could be done; 2 usage or configuration error; 3 finished, but some"
+        " inputs failed; 130 interrupted, resumable."
+    ),
 )
 
-head_app = typer.Typer(no_args_is_help=True, help="Heads on top of a backbone (STEGO, HP), used with --head elsewhere.")
+head_app = typer.Typer(
+    no_args_is_help=True, help="Heads on top of a backbone (STEGO, HP), used with --head elsewhere."
+)
 head_app.add_typer(stego_app, name="stego")
 head_app.add_typer(hp_app, name="hp")
 app.add_typer(head_app, name="head")
 
-Images = Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns.")]
+Images = Annotated[
+    list[str],
+    typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is written there.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")]
-Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes to find, 2..254. (default: 27)")]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")
+]
+Classes = Annotated[
+    int | None, typer.Option("--classes", help="Number of classes to find, 2..254. (default: 27)")
+]
 BackboneName = Annotated[
     str | None,
     typer.Option(
-        "--backbone", help=f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE}, or the head's)"
+        "--backbone",
+        help=(
+            f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE}, or the"
+            " head's)"
+        ),
     ),
 ]
-Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download."),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
-Head = Annotated[Path | None, typer.Option("--head", help="Folder of a head (STEGO, HP): classes are fitted to its codes.")]
+Head = Annotated[
+    Path | None,
+    typer.Option("--head", help="Folder of a head (STEGO, HP): classes are fitted to its codes."),
+]
 Heads = Annotated[
-    list[Path] | None, typer.Option("--head", help="Folder of a head (STEGO, HP). Several: one fit on each, mean over heads.")
+    list[Path] | None,
+    typer.Option(
+        "--head", help="Folder of a head (STEGO, HP). Several: one fit on each, mean over heads."
+    ),
 ]
-MovedHead = Annotated[Path | None, typer.Option("--head", help="Folder of the head, if it has moved.")]
+MovedHead = Annotated[
+    Path | None, typer.Option("--head", help="Folder of the head, if it has moved.")
+]
 HeadDropout = Annotated[
-    bool, typer.Option("--head-dropout", help="The head drops channels in inference too, as in the official code with STEGO.")
+    bool,
+    typer.Option(
+        "--head-dropout",
+        help="The head drops channels in inference too, as in the official code with STEGO.",
+    ),
 ]
-PresetName = Annotated[str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")]
-Size = Annotated[int | None, typer.Option("--size", help="Short side of the backbone's input in pixels. (default: 320)")]
+PresetName = Annotated[
+    str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")
+]
+Size = Annotated[
+    int | None,
+    typer.Option("--size", help="Short side of the backbone's input in pixels. (default: 320)"),
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: 0)")]
 MethodName = Annotated[
     str | None,
     typer.Option(
         "--method",
-        help="em; clusters (k-means of the proposals alone); baseline (cosine k-means of pixels, as published). (default: em)",
+        help=(
+            "em; clusters (k-means of the proposals alone); baseline (cosine k-means of pixels, as"
+            " published). (default: em)"
+        ),
     ),
 ]
 Initial = Annotated[
     str | None,
     typer.Option(
         "--init",
-        help="Where EM starts: proposals (k-means of them), pca (principal directions, then EM on pixels, as published), head "
-        "(the cluster centres of --head). (default: by preset; baseline: pca)",
+        help=(
+            "Where EM starts: proposals (k-means of them), pca (principal directions, then EM on"
+            " pixels, as published), head (the cluster centres of --head). (default: by preset;"
+            " baseline: pca)"
+        ),
     ),
 ]
 Threshold = Annotated[
@@ -81,34 +129,72 @@ Threshold = Annotated[
     typer.Option(
         "--threshold",
         metavar="auto|T",
-        help="Cosine similarity to the anchor; auto: the backbone's, or calibrated on the images if none is published. "
-        "(default: auto)",
+        help=(
+            "Cosine similarity to the anchor; auto: the backbone's, or calibrated on the images if"
+            " none is published. (default: auto)"
+        ),
     ),
 ]
 MinArea = Annotated[
-    int | None, typer.Option("--min-area", help="Drop proposals with fewer pixels, at working size. (default: 0)")
+    int | None,
+    typer.Option(
+        "--min-area", help="Drop proposals with fewer pixels, at working size. (default: 0)"
+    ),
 ]
-MaxMasks = Annotated[int | None, typer.Option("--max-masks", help="At most this many proposals per image. (default: no limit)")]
-Crf = Annotated[bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. (default: by preset)")]
+MaxMasks = Annotated[
+    int | None,
+    typer.Option("--max-masks", help="At most this many proposals per image. (default: no limit)"),
+]
+Crf = Annotated[
+    bool | None,
+    typer.Option(
+        "--crf/--no-crf", help="Refine label maps with the dense CRF. (default: by preset)"
+    ),
+]
 MaxPixels = Annotated[
-    int | None, typer.Option("--max-pixels", help="Label maps and CRF work at up to so many pixels. (default: 1000000)")
+    int | None,
+    typer.Option(
+        "--max-pixels", help="Label maps and CRF work at up to so many pixels. (default: 1000000)"
+    ),
 ]
 Processes = Annotated[
-    int, typer.Option("--processes", help="Processes that share the work, on the CPU or on one GPU each; same result.")
+    int,
+    typer.Option(
+        "--processes",
+        help="Processes that share the work, on the CPU or on one GPU each; same result.",
+    ),
 ]
-RunClasses = Annotated[int | None, typer.Option("--classes", help="Number of classes, 2..254. (default: the run's)")]
+RunClasses = Annotated[
+    int | None, typer.Option("--classes", help="Number of classes, 2..254. (default: the run's)")
+]
 RunSeed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: the run's)")]
-RunMethod = Annotated[str | None, typer.Option("--method", help="em, clusters or baseline; see segment. (default: the run's)")]
+RunMethod = Annotated[
+    str | None,
+    typer.Option("--method", help="em, clusters or baseline; see segment. (default: the run's)"),
+]
 RunInitial = Annotated[
-    str | None, typer.Option("--init", help="Where EM starts: proposals, pca or head; see segment. (default: the run's)")
+    str | None,
+    typer.Option(
+        "--init", help="Where EM starts: proposals, pca or head; see segment. (default: the run's)"
+    ),
 ]
 RunCrf = Annotated[
-    bool | None, typer.Option("--crf/--no-crf", help="Refine label maps with the dense CRF. (default: as the model's run did)")
+    bool | None,
+    typer.Option(
+        "--crf/--no-crf",
+        help="Refine label maps with the dense CRF. (default: as the model's run did)",
+    ),
 ]
 RunMaxPixels = Annotated[
-    int | None, typer.Option("--max-pixels", help="Label maps work at up to so many pixels. (default: as the model's run did)")
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        help="Label maps work at up to so many pixels. (default: as the model's run did)",
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")
+]
 
 _SETTINGS: Final = {
     "classes": "num_clusters",
@@ -127,13 +213,16 @@ _SETTINGS: Final = {
 
 def main() -> None:
     """Entry point of the ``primaps`` command."""
-    # Waiting threads must not spin: beside any other process, two spinning threads are three times slower than one.
+    # Waiting threads must not spin: beside any other process, two spinning threads are three times
+    # slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
     if version:
         import importlib.metadata
 
@@ -182,7 +271,9 @@ def segment(
         config = _config(out, preset, given, backbone)
         from primaps import pipeline
 
-        extractor = _extractor(out, backbone, weights, device, head, head_dropout=head_dropout, levels=levels)
+        extractor = _extractor(
+            out, backbone, weights, device, head, head_dropout=head_dropout, levels=levels
+        )
         run = _open(images, out, extractor, config, overwrite, pipeline.ALL_STAGES)
         pipeline.segment(run, inputs=images)
         typer.echo(f"Label maps: {out / 'labels'}")
@@ -193,7 +284,9 @@ def segment(
 @app.command()
 def proposals(
     images: Images,
-    out: Annotated[Path | None, typer.Option("--out", help="Run folder; needed unless --steps is given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder; needed unless --steps is given.")
+    ] = None,
     backbone: BackboneName = None,
     weights: Weights = None,
     levels: Levels = None,
@@ -208,21 +301,36 @@ def proposals(
     max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
     steps: Annotated[
-        bool, typer.Option("--steps", help="Only draw the iterative extraction, one picture per image. (--out: steps)")
+        bool,
+        typer.Option(
+            "--steps",
+            help="Only draw the iterative extraction, one picture per image. (--out: steps)",
+        ),
     ] = False,
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
     console = make_console()
     with reported_errors(console):
-        given = _given(size=size, threshold=threshold, min_area=min_area, max_masks=max_masks, max_pixels=max_pixels)
+        given = _given(
+            size=size,
+            threshold=threshold,
+            min_area=min_area,
+            max_masks=max_masks,
+            max_pixels=max_pixels,
+        )
         folder = None if steps else out  # pictures are no run
         config = _config(folder, preset, given, backbone)
-        extractor = _extractor(folder, backbone, weights, device, head, head_dropout=head_dropout, levels=levels)
+        extractor = _extractor(
+            folder, backbone, weights, device, head, head_dropout=head_dropout, levels=levels
+        )
         if steps:
             _draw_steps(images, Path("steps") if out is None else out, extractor, config)
             return
         if out is None:
-            raise ConfigError("Expected --out DIR, where the proposals go, but got none. Add it, or --steps for pictures only.")
+            raise ConfigError(
+                "Expected --out DIR, where the proposals go, but got none. Add it, or --steps for"
+                " pictures only."
+            )
         from primaps import pipeline
 
         run = _open(images, out, extractor, config, overwrite, pipeline.PROPOSAL_STAGES)
@@ -241,8 +349,13 @@ def fit(
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
-    model: Annotated[Path | None, typer.Option("--model", help="Folder for the model. (default: RUN/model)")] = None,
-    tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="Write TensorBoard events of the fit there.")] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Folder for the model. (default: RUN/model)")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option("--tensorboard", help="Write TensorBoard events of the fit there."),
+    ] = None,
     processes: Processes = 1,
     overwrite: Overwrite = False,
 ) -> None:
@@ -253,7 +366,14 @@ def fit(
 
         given = _given(classes=classes, seed=seed, method=method, init=init)
         changes = {name.removeprefix("fit."): value for name, value in given.items()}
-        run = pipeline.reopen(run_folder, changes, weights=weights, head=head, device=device, progress=TerminalProgress(console))
+        run = pipeline.reopen(
+            run_folder,
+            changes,
+            weights=weights,
+            head=head,
+            device=device,
+            progress=TerminalProgress(console),
+        )
         pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard, processes=processes)
         typer.echo(f"Model: {model or run_folder / 'model'}")
         _exit(run)
@@ -279,9 +399,17 @@ def predict(
         from primaps.segmenter import Segmenter
 
         segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
-        config = settings_for(out, segmenter.config, _given(crf=crf, max_pixels=max_pixels), TerminalProgress(console))
+        config = settings_for(
+            out, segmenter.config, _given(crf=crf, max_pixels=max_pixels), TerminalProgress(console)
+        )
         run = predict_images(
-            images, out, segmenter.backbone, segmenter.model, config, overwrite=overwrite, progress=TerminalProgress(console)
+            images,
+            out,
+            segmenter.backbone,
+            segmenter.model,
+            config,
+            overwrite=overwrite,
+            progress=TerminalProgress(console),
         )
         typer.echo(f"Label maps: {out / 'labels'}")
         _exit(run)
@@ -290,18 +418,28 @@ def predict(
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Option("--model", help="Run folder or model folder.")],
-    dataset: Annotated[str, typer.Option("--dataset", help="Name of a data set; `primaps list` shows them.")],
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="Name of a data set; `primaps list` shows them.")
+    ],
     root: Annotated[Path, typer.Option("--root", help="Where the data set lies.")],
-    split: Annotated[str | None, typer.Option("--split", help="Part of the data set, for example val.")] = None,
-    crf: Annotated[bool, typer.Option("--crf", help="Refine label maps with the dense CRF.")] = False,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Part of the data set, for example val.")
+    ] = None,
+    crf: Annotated[
+        bool, typer.Option("--crf", help="Refine label maps with the dense CRF.")
+    ] = False,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
     processes: Processes = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores there.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the scores there.")
+    ] = None,
 ) -> None:
-    """Measure a fitted model on labelled images: Hungarian matching over the whole set, then accuracy and mean IoU."""
+    """Measure a fitted model on labelled images: Hungarian matching over the whole set, then
+    accuracy and mean IoU.
+    """
     console = make_console()
     with reported_errors(console):
         from primaps.data.dataset import load_dataset
@@ -310,7 +448,9 @@ def evaluate(
         from primaps.segmenter import evaluate_saved
 
         if not root.is_dir():
-            raise ConfigError(f"Expected --root to be the folder of the data set, but {root} is no folder.")
+            raise ConfigError(
+                f"Expected --root to be the folder of the data set, but {root} is no folder."
+            )
         labelled, progress = load_dataset(dataset, root, split), TerminalProgress(console)
         result = evaluate_saved(
             model,
@@ -330,15 +470,27 @@ def evaluate(
 
 @app.command()
 def check(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a data set; `primaps list` shows them.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="Name of a data set; `primaps list` shows them."),
+    ],
     root: Annotated[Path, typer.Option("--root", help="Where the data set lies, or should lie.")],
-    split: Annotated[str | None, typer.Option("--split", help="Only this part, for example val. (default: all)")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Only this part, for example val. (default: all)")
+    ] = None,
     make_lists: Annotated[
-        bool, typer.Option("--make-lists", help="cocostuff: make missing curated lists from the label images.")
+        bool,
+        typer.Option(
+            "--make-lists", help="cocostuff: make missing curated lists from the label images."
+        ),
     ] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings there.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the findings there.")
+    ] = None,
 ) -> None:
-    """Is a data set complete and readable? What is missing, and where is it to be had? Also counts the pixels per class."""
+    """Is a data set complete and readable? What is missing, and where is it to be had? Also counts
+    the pixels per class.
+    """
     console = make_console()
     with reported_errors(console):
         from primaps.compute.cores import usable_cores
@@ -358,13 +510,25 @@ def check(
 
 
 @app.command()
-def report(run_folder: RunArgument, weights: Weights = None, head: MovedHead = None, device: Device = "auto") -> None:
+def report(
+    run_folder: RunArgument,
+    weights: Weights = None,
+    head: MovedHead = None,
+    device: Device = "auto",
+) -> None:
     """Write the report of a run again."""
     console = make_console()
     with reported_errors(console):
         from primaps import pipeline
 
-        run = pipeline.reopen(run_folder, {}, weights=weights, head=head, device=device, progress=TerminalProgress(console))
+        run = pipeline.reopen(
+            run_folder,
+            {},
+            weights=weights,
+            head=head,
+            device=device,
+            progress=TerminalProgress(console),
+        )
         pipeline.report_again(run)
         typer.echo(f"Report: {run_folder / 'report.html'}")
         _exit(run)
@@ -373,7 +537,9 @@ def report(run_folder: RunArgument, weights: Weights = None, head: MovedHead = N
 @app.command()
 def demo(
     out: Out = Path("demo-run"),
-    classes: Annotated[int | None, typer.Option("--classes", help="Number of classes to find. (default: 12)")] = None,
+    classes: Annotated[
+        int | None, typer.Option("--classes", help="Number of classes to find. (default: 12)")
+    ] = None,
     backbone: BackboneName = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -389,7 +555,14 @@ def demo(
         typer.echo(f"{about}\nViews: {folder}")
         config = _config(out, None, _given(classes=classes), backbone, num_clusters=NUM_CLASSES)
         inputs = [str(path) for path in images]
-        run = _open(inputs, out, _extractor(out, backbone, None, device, None), config, overwrite, pipeline.ALL_STAGES)
+        run = _open(
+            inputs,
+            out,
+            _extractor(out, backbone, None, device, None),
+            config,
+            overwrite,
+            pipeline.ALL_STAGES,
+        )
         run.folder.record["about"] = about
         pipeline.segment(run, command="demo", inputs=[str(folder)])
         typer.echo(f"Label maps: {out / 'labels'}")
@@ -399,25 +572,58 @@ def demo(
 
 @app.command()
 def benchmark(
-    folders: Annotated[list[Path] | None, typer.Argument(metavar="[DIR...]", help="Finished rows, with --table.")] = None,
-    table: Annotated[bool, typer.Option("--table", help="Join finished rows into the paper's table.")] = False,
-    row: Annotated[str | None, typer.Option("--row", help="A row of the paper; `primaps list` shows them.")] = None,
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Finished rows, with --table.")
+    ] = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Join finished rows into the paper's table.")
+    ] = False,
+    row: Annotated[
+        str | None, typer.Option("--row", help="A row of the paper; `primaps list` shows them.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Name of a data set.")] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="Name of a backbone.")] = None,
-    method: Annotated[str | None, typer.Option("--method", help="em, clusters, baseline, head (no fit). (default: em)")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the row. (default: benchmark-<row>)")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", help="Fits, with seeds 0, 1, ... (default: 1)")] = None,
-    select: Annotated[str | None, typer.Option("--select", help="last, agreement, oracle (sees labels). (default: last)")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help="At most so many images of each split, for a trial.")] = None,
-    clusters: Annotated[int | None, typer.Option("--clusters", help="Overclustering. (default: one per class)")] = None,
-    train_split: Annotated[str | None, typer.Option("--train-split", help="Fitted to, without labels. (default: train)")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="em, clusters, baseline, head (no fit). (default: em)"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the row. (default: benchmark-<row>)")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Fits, with seeds 0, 1, ... (default: 1)")
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", help="last, agreement, oracle (sees labels). (default: last)"),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", help="At most so many images of each split, for a trial."),
+    ] = None,
+    clusters: Annotated[
+        int | None, typer.Option("--clusters", help="Overclustering. (default: one per class)")
+    ] = None,
+    train_split: Annotated[
+        str | None,
+        typer.Option("--train-split", help="Fitted to, without labels. (default: train)"),
+    ] = None,
     split: Annotated[str | None, typer.Option("--split", help="Measured. (default: val)")] = None,
-    size: Annotated[int | None, typer.Option("--size", help="Side of the centre crop. (default: 320; 322 for patch 14)")] = None,
-    store: Annotated[Path | None, typer.Option("--store", help="For features; rows can share it. (default: in --out)")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", help="Side of the centre crop. (default: 320; 322 for patch 14)"),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", help="For features; rows can share it. (default: in --out)"),
+    ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write TensorBoard events into OUT/tensorboard.")
+        bool,
+        typer.Option("--tensorboard", help="Also write TensorBoard events into OUT/tensorboard."),
     ] = False,
     head: Heads = None,
     head_dropout: HeadDropout = False,
@@ -426,13 +632,28 @@ def benchmark(
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure a row of the paper's table on a labelled data set, or join rows: --table DIR... See docs/benchmark.md."""
+    """Measure a row of the paper's table on a labelled data set, or join rows: --table DIR... See
+    docs/benchmark.md.
+    """
     console = make_console()
     with reported_errors(console):
         from primaps.protocol.command import Places, choose_row, join, measure
 
-        given = {"dataset": dataset, "backbone": backbone, "method": method, "preset": preset, "seeds": seeds, "select": select}
-        given |= {"limit": limit, "clusters": clusters, "train_split": train_split, "split": split, "size": size}
+        given = {
+            "dataset": dataset,
+            "backbone": backbone,
+            "method": method,
+            "preset": preset,
+            "seeds": seeds,
+            "select": select,
+        }
+        given |= {
+            "limit": limit,
+            "clusters": clusters,
+            "train_split": train_split,
+            "split": split,
+            "size": size,
+        }
         given |= {"levels": levels}
         if table:
             others: dict[str, object] = {
@@ -446,10 +667,20 @@ def benchmark(
             typer.echo(join(folders or [], out, others))
             return
         if folders:
-            raise ConfigError(f"Expected folders after --table only, but got {folders[0]}. The data set's folder is --root.")
+            raise ConfigError(
+                f"Expected folders after --table only, but got {folders[0]}. The data set's folder"
+                " is --root."
+            )
         heads = tuple(head or ())
-        places = Places(root, out, store, weights, heads, device, events=tensorboard, head_dropout=head_dropout)
-        text, run = measure(choose_row(row, given, heads), places, overwrite=overwrite, progress=TerminalProgress(console))
+        places = Places(
+            root, out, store, weights, heads, device, events=tensorboard, head_dropout=head_dropout
+        )
+        text, run = measure(
+            choose_row(row, given, heads),
+            places,
+            overwrite=overwrite,
+            progress=TerminalProgress(console),
+        )
         typer.echo(text)
         _exit(run)
 
@@ -477,31 +708,52 @@ def doctor() -> None:
 
 @head_app.command("import")
 def import_official(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Official checkpoint of STEGO, HP or PriMaPs.")],
-    out: Annotated[Path, typer.Option("--out", help="New folder for the head, or for the model of a PriMaPs checkpoint.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Official checkpoint of STEGO, HP or PriMaPs.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="New folder for the head, or for the model of a PriMaPs checkpoint."
+        ),
+    ],
     kind: Annotated[str, typer.Option("--kind", help="auto, stego, hp or primaps.")] = "auto",
-    backbone: Annotated[str | None, typer.Option("--backbone", help="Name of its backbone. (default: told by shapes)")] = None,
-    weights: Annotated[Path | None, typer.Option("--weights", help="Weights of the backbone, if FILE holds none.")] = None,
-    head: Annotated[Path | None, typer.Option("--head", help="Head that a PriMaPs checkpoint was fitted on.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a head, a model or weights in --out.")] = False,
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", help="Name of its backbone. (default: told by shapes)"),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights of the backbone, if FILE holds none.")
+    ] = None,
+    head: Annotated[
+        Path | None, typer.Option("--head", help="Head that a PriMaPs checkpoint was fitted on.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a head, a model or weights in --out.")
+    ] = False,
 ) -> None:
     """Convert an official checkpoint; no code in it is run."""
     console = make_console()
     with reported_errors(console):
         from primaps.pipeline.heads.head_import import import_checkpoint
 
-        text = import_checkpoint(file, out, kind=kind, backbone=backbone, weights=weights, head=head, overwrite=overwrite)
+        text = import_checkpoint(
+            file, out, kind=kind, backbone=backbone, weights=weights, head=head, overwrite=overwrite
+        )
         typer.echo(text)
 
 
 def _given(**options: Any) -> dict[str, Any]:
     """The settings that were given, by their full names; options that were left out are None."""
     given = {_SETTINGS[option]: value for option, value in options.items() if value is not None}
-    for name, option, known in (("fit.method", "--method", get_args(Method)), ("fit.initialise", "--init", get_args(Initialise))):
+    for name, option, known in (
+        ("fit.method", "--method", get_args(Method)),
+        ("fit.initialise", "--init", get_args(Initialise)),
+    ):
         if given.get(name, known[0]) not in known:
             raise ConfigError(
-                f"Expected {option} to be {', '.join(known[:-1])} or {known[-1]}, but got {given[name]!r}."
-                f"{did_you_mean(given[name], known)}"
+                f"Expected {option} to be {', '.join(known[:-1])} or {known[-1]}, but got"
+                f" {given[name]!r}.{did_you_mean(given[name], known)}"
             )
     if "proposals.threshold" in given:
         given["proposals.threshold"] = _threshold(given["proposals.threshold"])
@@ -515,21 +767,31 @@ def _threshold(text: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise ConfigError(f"Expected --threshold to be auto, or a cosine similarity in (0, 1], but got {text!r}.") from error
+        raise ConfigError(
+            f"Expected --threshold to be auto, or a cosine similarity in (0, 1], but got {text!r}."
+        ) from error
 
 
 def _config(
-    out: Path | None, preset: str | None, given: dict[str, Any], backbone: str | None, *, num_clusters: int = 27
+    out: Path | None,
+    preset: str | None,
+    given: dict[str, Any],
+    backbone: str | None,
+    *,
+    num_clusters: int = 27,
 ) -> Config:
     """The settings of a command that writes a run folder; without one, of pictures."""
     name = "default" if preset is None else preset
-    config = with_settings(preset_config(name), given)  # says what is wrong before heavy modules are loaded
+    # says what is wrong before heavy modules are loaded
+    config = with_settings(preset_config(name), given)
     if out is None:
         return config
     from primaps.features.registry import DEFAULT_BACKBONE
     from primaps.pipeline.settings import preset_for, settings_for
 
-    defaults = dataclasses.replace(preset_for(name, backbone or DEFAULT_BACKBONE), num_clusters=num_clusters)
+    defaults = dataclasses.replace(
+        preset_for(name, backbone or DEFAULT_BACKBONE), num_clusters=num_clusters
+    )
     return settings_for(out, defaults, given, TerminalProgress(make_console()), preset=preset)
 
 
@@ -537,7 +799,10 @@ def _make_lists(dataset: str, root: Path, progress: TerminalProgress, workers: i
     from primaps.data.curated import make_lists
 
     if dataset != "cocostuff":
-        raise ConfigError(f"Expected --make-lists with the data set cocostuff, but got {dataset!r}. Leave the option out.")
+        raise ConfigError(
+            f"Expected --make-lists with the data set cocostuff, but got {dataset!r}. Leave the"
+            " option out."
+        )
     for path in make_lists(root, progress, workers):
         typer.echo(f"List: {path}")
 
@@ -557,8 +822,21 @@ def _extractor(
 
     if out is None:
         name = backbone_name(backbone, head)
-        return load_backbone(name, weights=weights, device=device, head=head, head_dropout=head_dropout, levels=levels)
-    options: dict[str, Any] = {"weights": weights, "head": head, "head_dropout": head_dropout, "levels": levels, "device": device}
+        return load_backbone(
+            name,
+            weights=weights,
+            device=device,
+            head=head,
+            head_dropout=head_dropout,
+            levels=levels,
+        )
+    options: dict[str, Any] = {
+        "weights": weights,
+        "head": head,
+        "head_dropout": head_dropout,
+        "levels": levels,
+        "device": device,
+    }
     return backbone_for(out, backbone, TerminalProgress(make_console()), **options)
 
 
@@ -573,13 +851,17 @@ def _open(
     from primaps.pipeline import open_run
 
     progress = TerminalProgress(make_console(), durations=Durations(durations_file()))
-    return open_run(images, out, extractor, config, stages=stages, overwrite=overwrite, progress=progress)
+    return open_run(
+        images, out, extractor, config, stages=stages, overwrite=overwrite, progress=progress
+    )
 
 
 def _draw_steps(images: list[str], out: Path, extractor: FeatureExtractor, config: Config) -> None:
     from primaps.pipeline.drawing_steps import draw_steps
 
-    written, failures = draw_steps(images, out, extractor, config, progress=TerminalProgress(make_console()))
+    written, failures = draw_steps(
+        images, out, extractor, config, progress=TerminalProgress(make_console())
+    )
     typer.echo(f"Rounds of the extraction: {written[0] if len(written) == 1 else out}")
     exit_with(failures)
 

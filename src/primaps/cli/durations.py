@@ -1,4 +1,6 @@
-"""How long the stages of earlier jobs took on this machine: the basis of what is said about the time that a whole job takes."""
+"""How long the stages of earlier jobs took on this machine: the basis of what is said about the
+time that a whole job takes.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,15 @@ from typing import Final
 from primaps.errors import CheckpointError, OutputError
 
 ALIKE: Final = 3.0
-"""A job with up to so many times more or fewer images tells how long another one takes; fixed costs spoil the rest."""
+"""A job with up to so many times more or fewer images tells how long another one takes; fixed costs
+spoil the rest.
+"""
 _KINDS: Final = 100
 
 
 class Durations:
-    """Seconds that the stages of earlier jobs took, in one file for all runs of this user on this machine.
+    """Seconds that the stages of earlier jobs took, in one file for all runs of this user on this
+    machine.
 
     Estimates alone come from it. A file that cannot be read or written leaves them out.
 
@@ -28,7 +33,9 @@ class Durations:
         self._path = path
 
     def expected(self, kind: str, images: int) -> dict[str, float]:
-        """Seconds that every stage of a job will take, as far as a job of this kind with about as many images was done before."""
+        """Seconds that every stage of a job will take, as far as a job of this kind with about as
+        many images was done before.
+        """
         known = self._read().get(kind, {})
         return {
             stage: seconds * images / before
@@ -38,7 +45,8 @@ class Durations:
 
     def keep(self, kind: str, images: int, seconds: Mapping[str, float]) -> None:
         """Remember a job."""
-        from primaps.runs.store import write_json  # only now: the command line answers at once without it
+        # only now: the command line answers at once without it
+        from primaps.runs.store import write_json
 
         known = self._read()
         known.pop(kind, None)
@@ -56,7 +64,10 @@ class Durations:
             return {}
         try:
             return {
-                kind: {stage: (int(images), float(seconds)) for stage, (images, seconds) in stages.items()}
+                kind: {
+                    stage: (int(images), float(seconds))
+                    for stage, (images, seconds) in stages.items()
+                }
                 for kind, stages in read_json(self._path).items()
             }
         except (CheckpointError, AttributeError, TypeError, ValueError):

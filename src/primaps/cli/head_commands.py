@@ -20,38 +20,67 @@ if TYPE_CHECKING:
 stego_app = typer.Typer(no_args_is_help=True, help="STEGO heads (Hamilton et al., ICLR 2022).")
 hp_app = typer.Typer(no_args_is_help=True, help="HP heads (Seong et al., CVPR 2023).")
 
-Out = Annotated[Path, typer.Option("--out", help="Folder for the head; used with --head elsewhere.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="Folder for the head; used with --head elsewhere.")
+]
 Classes = Annotated[int, typer.Option("--classes", help="Number of cluster centres, 2..254.")]
 Photographs = Annotated[
-    list[str] | None, typer.Option("--images", help="Files, folders or patterns to train on; may be given several times.")
+    list[str] | None,
+    typer.Option(
+        "--images", help="Files, folders or patterns to train on; may be given several times."
+    ),
 ]
 Dataset = Annotated[
     str | None,
-    typer.Option("--dataset", help="Train on a data set instead; its label files have to be there, but train nothing."),
+    typer.Option(
+        "--dataset",
+        help="Train on a data set instead; its label files have to be there, but train nothing.",
+    ),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")]
-Split = Annotated[str | None, typer.Option("--split", help="Part of the data set, for example train.")]
+Split = Annotated[
+    str | None, typer.Option("--split", help="Part of the data set, for example train.")
+]
 BackboneName = Annotated[
     str | None,
-    typer.Option("--backbone", help=f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE})"),
+    typer.Option(
+        "--backbone",
+        help=f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE})",
+    ),
 ]
-Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download."),
+]
 Levels = Annotated[
     str | None,
     typer.Option(
         "--levels",
-        help="Levels of a convolutional or hierarchical backbone that are joined, by stride, with weights if wanted: "
-        "8:0.5,16,32; or last. (default: 8,16,32 as far as it has them)",
+        help=(
+            "Levels of a convolutional or hierarchical backbone that are joined, by stride, with"
+            " weights if wanted: 8:0.5,16,32; or last. (default: 8,16,32 as far as it has them)"
+        ),
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Preset = Annotated[
-    str, typer.Option("--preset", help="default, cityscapes, cocostuff or potsdam; for STEGO also cocostuff-vits8.")
+    str,
+    typer.Option(
+        "--preset",
+        help="default, cityscapes, cocostuff or potsdam; for STEGO also cocostuff-vits8.",
+    ),
 ]
 Steps = Annotated[int | None, typer.Option("--steps", help="Training steps. (default: by preset)")]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
-Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Keep features in --out, or compute them in every step.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what other settings made in --out.")]
+Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache", help="Keep features in --out, or compute them in every step."
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what other settings made in --out.")
+]
 
 
 def _fit_command(kind: HeadKind) -> Callable[..., None]:
@@ -83,8 +112,12 @@ def _fit_command(kind: HeadKind) -> Callable[..., None]:
     return fit
 
 
-stego_app.command("fit", help="Train a STEGO head without labels. Run again to resume.")(_fit_command("stego"))
-hp_app.command("fit", help="Train an HP head without labels. Run again to resume.")(_fit_command("hp"))
+stego_app.command("fit", help="Train a STEGO head without labels. Run again to resume.")(
+    _fit_command("stego")
+)
+hp_app.command("fit", help="Train an HP head without labels. Run again to resume.")(
+    _fit_command("hp")
+)
 
 
 def _config(kind: HeadKind, preset: str, steps: int | None) -> StegoConfig | HPConfig:
@@ -94,13 +127,20 @@ def _config(kind: HeadKind, preset: str, steps: int | None) -> StegoConfig | HPC
     return config if steps is None else config.with_steps(steps)
 
 
-def _inputs(images: list[str] | None, dataset: str | None, root: Path | None, split: str | None) -> list[str]:
+def _inputs(
+    images: list[str] | None, dataset: str | None, root: Path | None, split: str | None
+) -> list[str]:
     """The photographs: given ones, or the image files of a data set."""
     if bool(images) == (dataset is not None):
-        raise ConfigError("Expected either --images or --dataset with --root, but got both or neither.")
+        raise ConfigError(
+            "Expected either --images or --dataset with --root, but got both or neither."
+        )
     if images:
         if root is not None or split is not None:
-            raise ConfigError("Expected --root and --split with --dataset only. Give the photographs with --images alone.")
+            raise ConfigError(
+                "Expected --root and --split with --dataset only. Give the photographs with"
+                " --images alone."
+            )
         return images
     if dataset is None or root is None or not root.is_dir():
         raise ConfigError(f"Expected --root to be the folder of the data set, but got {root}.")
@@ -110,7 +150,12 @@ def _inputs(images: list[str] | None, dataset: str | None, root: Path | None, sp
 
 
 def _extractor(
-    out: Path, backbone: str | None, weights: Path | None, levels: str | None, device: str, seed: int
+    out: Path,
+    backbone: str | None,
+    weights: Path | None,
+    levels: str | None,
+    device: str,
+    seed: int,
 ) -> FeatureExtractor:
     from primaps.pipeline.settings import backbone_for
 

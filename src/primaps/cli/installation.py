@@ -26,11 +26,21 @@ def inventory() -> str:
     """Names that options accept: backbones, data sets, presets."""
     lines = ["Backbones"]
     for spec in list_backbones():
-        lines.append(f"  {spec.name:<18} {spec.dim:>5} channels, stride {spec.patch_size:>2}, {_origin(spec)}; {spec.source}")
+        lines.append(
+            f"  {spec.name:<18} {spec.dim:>5} channels, stride {spec.patch_size:>2},"
+            f" {_origin(spec)}; {spec.source}"
+        )
         lines.append(f"  {'':<18}       trained with: {spec.training}; licence: {spec.licence}")
-    lines.append("  timm:<model>         any model of the timm library, download or --weights FILE; see its model card")
+    lines.append(
+        "  timm:<model>         any model of the timm library, download or --weights FILE; see its"
+        " model card"
+    )
     lines += ["", "Data sets", *(_dataset_line(name) for name in DATASETS)]
-    lines += ["", "Rows of the paper (primaps benchmark --row)", *(f"  {name}" for name in row_names())]
+    lines += [
+        "",
+        "Rows of the paper (primaps benchmark --row)",
+        *(f"  {name}" for name in row_names()),
+    ]
     lines += ["", "Presets", *(f"  {name}" for name in PRESETS)]
     return "\n".join(lines)
 
@@ -51,7 +61,8 @@ def _dataset_line(name: str) -> str:
 
 
 def examine() -> tuple[bool, str]:
-    """Versions, devices, disk, optional parts, and one small run through features, proposals and CRF.
+    """Versions, devices, disk, optional parts, and one small run through features, proposals and
+    CRF.
 
     Returns:
         Whether the small run worked, and the text to print.
@@ -68,7 +79,10 @@ def examine() -> tuple[bool, str]:
     lines.append(f"{'crf':<14} {describe_backend()}")
     lines.append(f"{'disk':<14} {shutil.disk_usage(Path.cwd()).free / 1e9:.3g} GB free here")
     for module, purpose in _OPTIONAL.items():
-        lines.append(f"{module:<14} {'installed' if importlib.util.find_spec(module) else 'not installed'}: {purpose}")
+        lines.append(
+            f"{module:<14} {'installed' if importlib.util.find_spec(module) else 'not installed'}:"
+            f" {purpose}"
+        )
     try:
         lines.append(f"{'small run':<14} {_small_run()}")
     except (PrimapsError, RuntimeError) as error:  # a driver that does not fit is a RuntimeError
@@ -85,5 +99,7 @@ def _small_run() -> str:
     image = np.full((96, 128, 3), (40, 90, 180), dtype=np.uint8)
     image[48:] = (90, 140, 60)
     backbone = load_backbone("texture", device="auto")
-    proposals = mask_proposals(image, backbone.extract(image, size=96), threshold=backbone.threshold)
+    proposals = mask_proposals(
+        image, backbone.extract(image, size=96), threshold=backbone.threshold
+    )
     return f"{proposals.num_masks} proposals cover {proposals.coverage:.0%} of a test picture"

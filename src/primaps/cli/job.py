@@ -43,7 +43,9 @@ class Job:
         return f"{self._stages.index(name) + 1} of {len(self._stages)} {stage}"
 
     def start(self, stage: str, *, resumed: bool) -> None:
-        """A stage or a part of one begins; if an earlier run did some of it, this one tells nothing about durations."""
+        """A stage or a part of one begins; if an earlier run did some of it, this one tells nothing
+        about durations.
+        """
         name = stage.partition(":")[0]
         if name != self._present:
             self._present, self._since = name, self._clock()
@@ -52,15 +54,25 @@ class Job:
             self._images = 0
 
     def finish(self, *, typical: bool) -> None:
-        """The present stage or part is over. With the last stage, the durations of the job are kept.
+        """The present stage or part is over. With the last stage, the durations of the job are
+        kept.
 
         Args:
             typical: Whether it was done wholly, and as fast as it will be another time.
         """
         self._spent[self._present] = self._clock() - self._since
         last = bool(self._stages) and self._present == self._stages[-1]
-        if last and typical and self._durations is not None and self._kind and self._images and self._all_done():
-            self._durations.keep(self._kind, self._images, {stage: self._spent[stage] for stage in self._stages})
+        if (
+            last
+            and typical
+            and self._durations is not None
+            and self._kind
+            and self._images
+            and self._all_done()
+        ):
+            self._durations.keep(
+                self._kind, self._images, {stage: self._spent[stage] for stage in self._stages}
+            )
 
     def elapsed(self) -> float:
         """Seconds since the job began."""
@@ -70,7 +82,8 @@ class Job:
         """Seconds until the job is done; None where there is no basis for one of its stages.
 
         Args:
-            present: What remains of the present stage, or of its present part, at its own rate; None if that is not known.
+            present: What remains of the present stage, or of its present part, at its own rate;
+                None if that is not known.
         """
         if self._present not in self._stages:
             return None
@@ -80,7 +93,9 @@ class Job:
         return own + sum(self._expected[stage] for stage in later)
 
     def _own(self, present: float | None) -> float | None:
-        """Seconds that remain of the present stage: by its rate, unless that is the rate of a part, or not known yet."""
+        """Seconds that remain of the present stage: by its rate, unless that is the rate of a part,
+        or not known yet.
+        """
         if present is not None and not self._in_parts:
             return present
         if self._present not in self._expected:

@@ -46,7 +46,9 @@ class Pace:
         return self._clock() - self._began
 
     def rate(self) -> float | None:
-        """Steps per second over the last `WINDOW` seconds; over all the time where steps take longer; None before it is known."""
+        """Steps per second over the last `WINDOW` seconds; over all the time where steps take
+        longer; None before it is known.
+        """
         now = self._clock()
         while self._recent and self._recent[0][0] <= now - WINDOW:
             self._before = self._recent.popleft()
@@ -62,7 +64,9 @@ class Pace:
 
 
 def in_words(seconds: float) -> str:
-    """A duration as one says it, such as ``40 s``, ``3 min`` or ``1 h 20 min``: the longer, the rounder."""
+    """A duration as one says it, such as ``40 s``, ``3 min`` or ``1 h 20 min``: the longer, the
+    rounder.
+    """
     if seconds < 10:
         return f"{max(1, round(seconds))} s"
     if seconds < 57.5:

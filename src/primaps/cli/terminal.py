@@ -1,4 +1,6 @@
-"""What the command line prints: progress bars with a rate and a remaining time, notes, and errors without a traceback."""
+"""What the command line prints: progress bars with a rate and a remaining time, notes, and errors
+without a traceback.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ from primaps.cli.durations import Durations
 from primaps.cli.job import Job
 from primaps.cli.pace import Clock, Pace, in_words
 from primaps.compute.compiling.announcing import compilation_was_told
-from primaps.errors import BackboneError, CheckpointError, ConfigError, MissingExtraError, PrimapsError
+from primaps.errors import (
+    BackboneError,
+    CheckpointError,
+    ConfigError,
+    MissingExtraError,
+    PrimapsError,
+)
 from primaps.types import Failure
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -30,8 +38,8 @@ _USAGE_ERRORS = (BackboneError, CheckpointError, ConfigError, MissingExtraError)
 class TerminalProgress:
     """One line per stage when it ends; on a terminal also a bar while it lasts.
 
-    The bar tells the stage and its number, its rate and remaining time, and for the whole job the time so far and, where earlier
-    jobs of its kind give a basis, what remains.
+    The bar tells the stage and its number, its rate and remaining time, and for the whole job the
+    time so far and, where earlier jobs of its kind give a basis, what remains.
 
     Args:
         console: Where to print.
@@ -39,7 +47,9 @@ class TerminalProgress:
         durations: What earlier jobs took; None = nothing is known, nothing is kept.
     """
 
-    def __init__(self, console: Console, clock: Clock = time.perf_counter, durations: Durations | None = None) -> None:
+    def __init__(
+        self, console: Console, clock: Clock = time.perf_counter, durations: Durations | None = None
+    ) -> None:
         self.console = console
         self._clock = clock
         self._job = Job(clock, durations)
@@ -63,7 +73,8 @@ class TerminalProgress:
             return
         name = TextColumn("{task.description:<16}", table_column=Column(no_wrap=True))
         done_of_all = MofNCompleteColumn(table_column=Column(no_wrap=True))
-        columns = (name, BarColumn(None), done_of_all, _Told(self._told))  # a narrow terminal takes from the bar
+        # a narrow terminal takes from the bar
+        columns = (name, BarColumn(None), done_of_all, _Told(self._told))
         self._bars = Bars(*columns, console=self.console, transient=True, expand=True)
         self._task = self._bars.add_task(self._job.numbered(stage), total=total, completed=done)
         self._bars.start()
@@ -75,15 +86,22 @@ class TerminalProgress:
             self._bars.advance(self._task, steps)
 
     def finish(self) -> None:
-        """The present stage is over; one in which nothing had to be done is passed over in silence."""
+        """The present stage is over; one in which nothing had to be done is passed over in
+        silence.
+        """
         if self._bars is not None:
             self._bars.stop()
         if self._stage is not None:
             done = self._pace.done - self._before
             if done:
-                line = f"{self._job.numbered(self._stage):<{16 + self._job.indent}} {done} in {self._pace.elapsed():.1f} s"
+                line = (
+                    f"{self._job.numbered(self._stage):<{16 + self._job.indent}} {done} in"
+                    f" {self._pace.elapsed():.1f} s"
+                )
                 self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-            self._job.finish(typical=self._pace.done >= self._pace.total and not compilation_was_told())
+            self._job.finish(
+                typical=self._pace.done >= self._pace.total and not compilation_was_told()
+            )
         self._bars = self._task = self._stage = None
 
     def note(self, message: str) -> None:
@@ -91,7 +109,9 @@ class TerminalProgress:
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def _told(self) -> str:
-        """Rate and remaining time of the stage, time so far and remaining time of the job, as far as they are known."""
+        """Rate and remaining time of the stage, time so far and remaining time of the job, as far
+        as they are known.
+        """
         rate, left = self._pace.rate(), self._pace.remaining()
         words = []
         if rate is not None:
@@ -128,7 +148,9 @@ def reported_errors(console: Console) -> Iterator[None]:
         yield
     except PrimapsError as error:
         message = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
-        console.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         raise typer.Exit(EXIT_USAGE if isinstance(error, _USAGE_ERRORS) else EXIT_FAILED) from None
     except KeyboardInterrupt:
         console.print("Interrupted. Run the same command again to resume.", style="yellow")

@@ -1,1 +1,3 @@
-"""Where and how things are computed: cores, groups of processes, compiled loops. Knows nothing of the method."""
+"""Where and how things are computed: cores, groups of processes, compiled loops. Knows nothing of
+the method.
+"""

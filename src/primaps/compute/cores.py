@@ -1,6 +1,8 @@
-"""Work on images in parallel over the cores of the processor, each image by one thread, and over processes.
+"""Work on images in parallel over the cores of the processor, each image by one thread, and over
+processes.
 
-No thread waits for another one's part of the same image, and results do not depend on the number of cores.
+No thread waits for another one's part of the same image, and results do not depend on the number of
+cores.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ import torch
 from primaps.compute.group import Alone, Group, gather, own_part
 
 MAX_WORKERS: Final = 16
-"""Images worked on at the same time at most: each takes memory, and the interpreter's lock is shared."""
+"""Images worked on at the same time at most: each takes memory, and the interpreter's lock is
+shared.
+"""
 
 CHUNK: Final = 8
 """Images per process between two exchanges of what `Workers.shared` makes of them."""
@@ -29,14 +33,20 @@ Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, at most `MAX_WORKERS`; ``OMP_NUM_THREADS`` lowers the number, as it does for torch."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    """Cores that this process may use, at most `MAX_WORKERS`; ``OMP_NUM_THREADS`` lowers the
+    number, as it does for torch.
+    """
+    allowed = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    )
     return max(1, min(allowed, torch.get_num_threads(), MAX_WORKERS))
 
 
 @contextmanager
 def one_thread_each(wanted: bool = True) -> Iterator[None]:
-    """Have torch use one thread per operation in threads that start from now on; nothing changes if it is not ``wanted``."""
+    """Have torch use one thread per operation in threads that start from now on; nothing changes if
+    it is not ``wanted``.
+    """
     threads = torch.get_num_threads()
     if wanted:
         torch.set_num_threads(1)
@@ -55,7 +65,9 @@ class Workers:
         group: The processes of which this one works on a part of the images; None = it is alone.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor | None = None, count: int = 1, group: Group | None = None) -> None:
+    def __init__(
+        self, pool: ThreadPoolExecutor | None = None, count: int = 1, group: Group | None = None
+    ) -> None:
         self.group = group or Alone()
         self._pool = pool
         self._count = count
@@ -88,20 +100,26 @@ class Workers:
         return own_part(self.group, items)
 
     def gather(self, rows: Sequence[tuple[torch.Tensor, ...]]) -> list[tuple[torch.Tensor, ...]]:
-        """Some tensors per image of a batch, in its order, from some tensors per image of this process's own part."""
+        """Some tensors per image of a batch, in its order, from some tensors per image of this
+        process's own part.
+        """
         return gather(self.group, rows)
 
     def shared(
         self, function: Callable[[Item], tuple[torch.Tensor, ...]], items: Sequence[Item]
     ) -> Iterator[tuple[torch.Tensor, ...]]:
-        """As `each`, with the items divided between the processes: each of them gets all results, in the order of the items."""
+        """As `each`, with the items divided between the processes: each of them gets all results,
+        in the order of the items.
+        """
         chunk = len(items) if self.group.size == 1 else CHUNK * self.group.size
         for start in range(0, len(items), max(1, chunk)):
             results = self.each(function, self.own(items[start : start + chunk]))
             yield from results if self.group.size == 1 else self.gather(list(results))
 
     def scratch(self, *shape: int) -> torch.Tensor:
-        """Contiguous float32 tensor on the CPU with arbitrary content; it is the calling thread's until that asks again."""
+        """Contiguous float32 tensor on the CPU with arbitrary content; it is the calling thread's
+        until that asks again.
+        """
         size = math.prod(shape)
         memory: torch.Tensor | None = getattr(self._local, "memory", None)
         if memory is None or memory.numel() < size:
@@ -111,7 +129,9 @@ class Workers:
 
 @contextmanager
 def workers(wanted: bool = True, group: Group | None = None) -> Iterator[Workers]:
-    """One thread per core while the block runs; if not ``wanted``, the calling thread, which uses torch as it did before."""
+    """One thread per core while the block runs; if not ``wanted``, the calling thread, which uses
+    torch as it did before.
+    """
     count = usable_cores() if wanted else 1
     with one_thread_each(wanted):
         if count == 1:

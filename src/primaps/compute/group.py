@@ -1,7 +1,9 @@
-"""Several processes that take the same steps: how they divide images, and how each of them comes to know the results of all.
+"""Several processes that take the same steps: how they divide images, and how each of them comes to
+know the results of all.
 
-A process works on a part of the images, in their order, and receives what all processes made of all images, in that order. What
-is computed from that is the same on every process, and the same as one process alone computes.
+A process works on a part of the images, in their order, and receives what all processes made of all
+images, in that order. What is computed from that is the same on every process, and the same as one
+process alone computes.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ class Alone:
 
 
 def own_part(group: Group, items: Sequence[Item]) -> Sequence[Item]:
-    """The items that this process works on: neighbours, as many as on every other process, or one more or less."""
+    """The items that this process works on: neighbours, as many as on every other process, or one
+    more or less.
+    """
     start, end = (len(items) * rank // group.size for rank in (group.rank, group.rank + 1))
     return items[start:end]
 
@@ -71,10 +75,16 @@ def gather(group: Group, rows: Sequence[tuple[Tensor, ...]]) -> list[tuple[Tenso
     """
     if group.size == 1:
         return list(rows)
-    given = {f"{item}.{place}": tensor for item, row in enumerate(rows) for place, tensor in enumerate(row)}
+    given = {
+        f"{item}.{place}": tensor
+        for item, row in enumerate(rows)
+        for place, tensor in enumerate(row)
+    }
     found: list[tuple[Tensor, ...]] = []
     for tensors in group.exchange(given):
-        places = sorted((int(item), int(place)) for item, place in (name.split(".") for name in tensors))
+        places = sorted(
+            (int(item), int(place)) for item, place in (name.split(".") for name in tensors)
+        )
         for item, members in itertools.groupby(places, key=lambda pair: pair[0]):
             found.append(tuple(tensors[f"{item}.{place}"] for _, place in members))
     return found

@@ -1,7 +1,8 @@
 """Several processes on this machine that do one job together, on the CPU or on one GPU each.
 
-Lightning Fabric starts the processes, joins them to a group and gives each its device. Process 0 tells its progress to the
-process that started them and sends it the result; the first error of any process ends all.
+Lightning Fabric starts the processes, joins them to a group and gives each its device. Process 0
+tells its progress to the process that started them and sends it the result; the first error of any
+process ends all.
 """
 
 from __future__ import annotations
@@ -135,15 +136,18 @@ def check_processes(count: int, device: torch.device) -> None:
         gpus = torch.cuda.device_count()
         if device.index not in {None, 0} or count > gpus:
             raise ConfigError(
-                f"Expected device cuda and at most {gpus} processes, one per GPU, but got {device} and {count}. Use fewer "
-                "--processes, or --device cpu."
+                f"Expected device cuda and at most {gpus} processes, one per GPU, but got {device}"
+                f" and {count}. Use fewer --processes, or --device cpu."
             )
     elif device.type != "cpu":
-        raise ConfigError(f"Expected device cpu or cuda for several processes, but got {device}. Leave --processes out.")
+        raise ConfigError(
+            f"Expected device cpu or cuda for several processes, but got {device}. Leave"
+            " --processes out."
+        )
     if importlib.util.find_spec("lightning_fabric") is None:
         raise MissingExtraError(
-            "Expected the package lightning-fabric, which starts the processes, but it is not installed. Install it with: "
-            "pip install 'primaps[distributed]'"
+            "Expected the package lightning-fabric, which starts the processes, but it is not"
+            " installed. Install it with: pip install 'primaps[distributed]'"
         )
 
 
@@ -154,13 +158,20 @@ def _launch(count: int, device: torch.device, child: _Child) -> None:
 
     with _own_environment(), _quiet():
         strategy = DDPStrategy(start_method="spawn", timeout=TIMEOUT)
-        fabric = Fabric(accelerator=device.type, devices=count, strategy=strategy, plugins=[LightningEnvironment()])
+        fabric = Fabric(
+            accelerator=device.type,
+            devices=count,
+            strategy=strategy,
+            plugins=[LightningEnvironment()],
+        )
         fabric.launch(child)
 
 
 @contextlib.contextmanager
 def _own_environment() -> Iterator[None]:
-    """Settings of a cluster do not concern processes on one machine, which meet on its loopback interface."""
+    """Settings of a cluster do not concern processes on one machine, which meet on its loopback
+    interface.
+    """
     before = {name: os.environ.pop(name, None) for name in _CLUSTER}
     os.environ["MASTER_ADDR"] = "127.0.0.1"
     if sys.platform in _LOOPBACK:
@@ -189,10 +200,17 @@ def _quiet() -> Iterator[None]:
 
 
 class _Child:
-    """What every started process calls. Pickled as a whole: Fabric would take its arguments apart."""
+    """What every started process calls. Pickled as a whole: Fabric would take its arguments
+    apart.
+    """
 
     def __init__(
-        self, writers: list[Connection], threads: int, job: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        writers: list[Connection],
+        threads: int,
+        job: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
     ) -> None:
         self.writers, self.threads = writers, threads
         self.job, self.args, self.kwargs = job, args, kwargs
@@ -236,19 +254,28 @@ class _Joined:
         self.size: int = fabric.world_size
 
     def exchange(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-        """See `primaps.compute.group.Group`; as safetensors, so that nothing that comes from outside is run."""
+        """See `primaps.compute.group.Group`; as safetensors, so that nothing that comes from
+        outside is run.
+        """
         from safetensors.torch import load, save
 
-        own = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+        own = {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in tensors.items()
+        }
         data = torch.frombuffer(bytearray(save(own)), dtype=torch.uint8)
         try:
             lengths = [int(length) for length in self._gathered(torch.tensor(len(data)))]
             padded = self._gathered(F.pad(data, (0, max(lengths) - len(data))))
         except RuntimeError as error:
             raise ProcessError(
-                f"Expected the other processes to answer within {TIMEOUT}, but got: {error}. Run the same command again."
+                f"Expected the other processes to answer within {TIMEOUT}, but got: {error}. Run"
+                " the same command again."
             ) from error
-        return [load(row[:length].numpy().tobytes()) for row, length in zip(padded, lengths, strict=True)]
+        return [
+            load(row[:length].numpy().tobytes())
+            for row, length in zip(padded, lengths, strict=True)
+        ]
 
     def _gathered(self, tensor: Tensor) -> list[Tensor]:
         own = tensor.to(self._device)  # NCCL has no others
@@ -300,13 +327,15 @@ class _Listener:
             reader.close()
 
     def outcome(self, ended: Exception | None) -> Any:
-        """The result of process 0; the error that came first, rather than that others missed the process that had it."""
+        """The result of process 0; the error that came first, rather than that others missed the
+        process that had it.
+        """
         if self.errors:
             raise min(self.errors, key=lambda error: error[:2])[2]
         if ended is not None or self.result is None:
             raise ProcessError(
-                f"Expected all processes to end with their work, but got: {ended}. It may have run out of memory: use fewer "
-                "--processes. Run the same command again."
+                f"Expected all processes to end with their work, but got: {ended}. It may have run"
+                " out of memory: use fewer --processes. Run the same command again."
             ) from ended
         return pickle.loads(self.result)  # noqa: S301 - from our own process, through a pipe that no other one has
 

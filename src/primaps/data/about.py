@@ -18,8 +18,10 @@ class Split:
         name: "train", "val", ...; None for a folder without splits.
         images: Published number of images; None if there is none (your own data).
         needed: Whether the data set is incomplete without it.
-        list_file: The published list of its images, relative to the root; None if the files themselves are the list.
-        list_md5: MD5 of that list with one name and one line feed per line; None if it is not known.
+        list_file: The published list of its images, relative to the root; None if the files
+            themselves are the list.
+        list_md5: MD5 of that list with one name and one line feed per line; None if it is not
+            known.
         aliases: Other names of the same images.
     """
 
@@ -72,5 +74,6 @@ class About:
         got = "no split was given" if name is None else f"there is no split {name!r}"
         names = ", ".join(split.title for split in self.splits)
         raise DatasetError(
-            f"Expected a split of {self.title} in {printable(root)}, but {got}. It has the splits {names}. Check root and split."
+            f"Expected a split of {self.title} in {printable(root)}, but {got}. It has the splits"
+            f" {names}. Check root and split."
         )

@@ -1,4 +1,5 @@
-"""CamVid with 11 classes (Brostow et al., Pattern Recognition Letters 2009), in the layout of the SegNet tutorial.
+"""CamVid with 11 classes (Brostow et al., Pattern Recognition Letters 2009), in the layout of the
+SegNet tutorial.
 
 Layout::
 
@@ -18,7 +19,13 @@ import numpy as np
 
 from primaps.data.about import About, Split
 from primaps.data.encoding import LabelEncoding
-from primaps.data.paired import PairedDataset, missing_split, pair_files, require_folder, split_folders
+from primaps.data.paired import (
+    PairedDataset,
+    missing_split,
+    pair_files,
+    require_folder,
+    split_folders,
+)
 
 _CLASSES: Final = {
     "sky": (128, 128, 128),
@@ -56,7 +63,8 @@ def load(root: Path, split: str | None) -> PairedDataset:
         split: "train", "val" or "test".
 
     Raises:
-        DatasetError: If root or split is missing, the split is empty, or images and label images do not match.
+        DatasetError: If root or split is missing, the split is empty, or images and label images do
+            not match.
     """
     return survey(root, split).complete()
 
@@ -74,7 +82,13 @@ def survey(root: Path, split: str | None) -> PairedDataset:
     require_folder(root, "the CamVid folder")
     existing = split_folders(root)
     if split is None or split not in existing:
-        raise missing_split(root, split, existing, "folders SPLIT (images) and SPLITannot (label PNGs)")
+        raise missing_split(
+            root, split, existing, "folders SPLIT (images) and SPLITannot (label PNGs)"
+        )
     listing = pair_files(root / split, root / f"{split}annot")
-    encoding = LabelEncoding({label: label for label in range(len(CLASS_NAMES))}, ignored=(UNLABELLED,))
-    return PairedDataset(listing, CLASS_NAMES, np.array(list(_CLASSES.values()), dtype=np.uint8), encoding)
+    encoding = LabelEncoding(
+        {label: label for label in range(len(CLASS_NAMES))}, ignored=(UNLABELLED,)
+    )
+    return PairedDataset(
+        listing, CLASS_NAMES, np.array(list(_CLASSES.values()), dtype=np.uint8), encoding
+    )

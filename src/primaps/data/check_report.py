@@ -57,13 +57,14 @@ def _split_lines(found: SplitCheck) -> list[str]:
     if found.error:
         return [f"{split.title}: not usable. {found.error}"]
     published = "" if split.images is None else f" of {split.images} published"
-    lines = [
-        f"{split.title}: {found.images}{published} images are usable, {found.ignored_share:.1%} of the pixels are unlabelled"
-    ]
+    usable = f"{found.images}{published} images are usable"
+    lines = [f"{split.title}: {usable}, {found.ignored_share:.1%} of the pixels are unlabelled"]
     lines += _histogram(found)
     lines += [f"  {failure.path}: {failure.reason}" for failure in found.failures[:SHOWN_FAILURES]]
     if len(found.failures) > SHOWN_FAILURES:
-        lines.append(f"  ... and {len(found.failures) - SHOWN_FAILURES} more; --json FILE lists all")
+        lines.append(
+            f"  ... and {len(found.failures) - SHOWN_FAILURES} more; --json FILE lists all"
+        )
     return lines
 
 
@@ -75,7 +76,8 @@ def _histogram(found: SplitCheck) -> list[str]:
     width = max(len(name) for name in found.class_names)
     digits, largest = len(f"{labelled}"), int(found.pixels.max())
     return [
-        f"  {name:<{width}} {count / labelled:7.2%} {count:>{digits}} {'#' * round(_BAR * count / largest)}".rstrip()
+        f"  {name:<{width}} {count / labelled:7.2%} {count:>{digits}}"
+        f" {'#' * round(_BAR * count / largest)}".rstrip()
         for name, count in zip(found.class_names, found.pixels.tolist(), strict=True)
     ]
 
@@ -86,7 +88,10 @@ def _next_steps(check: DatasetCheck) -> list[str]:
     option = "" if split is None else f" --split {split}"
     return [
         "Complete. Next:",
-        f"  primaps evaluate --model RUN --dataset {check.name} --root {printable(check.root)}{option}",
+        (
+            f"  primaps evaluate --model RUN --dataset {check.name} --root"
+            f" {printable(check.root)}{option}"
+        ),
     ]
 
 

@@ -48,7 +48,9 @@ class SplitCheck:
     @property
     def complete(self) -> bool:
         """Whether every published image is there and usable, and nothing else is wrong."""
-        return not (self.error or self.failures) and self.images == (self.split.images or self.images)
+        return not (self.error or self.failures) and self.images == (
+            self.split.images or self.images
+        )
 
     @property
     def left_out(self) -> bool:
@@ -97,7 +99,9 @@ class _Module(Protocol):
     def survey(self, root: Path, split: str | None) -> PairedDataset: ...
 
 
-def check_dataset(name: str, root: str | Path, split: str | None, progress: Progress, workers: int = 1) -> DatasetCheck:
+def check_dataset(
+    name: str, root: str | Path, split: str | None, progress: Progress, workers: int = 1
+) -> DatasetCheck:
     """Read every image and label of a data set, and compare the numbers with the published ones.
 
     Args:
@@ -124,11 +128,19 @@ def check_dataset(name: str, root: str | Path, split: str | None, progress: Prog
 def _splits(about: About, root: Path, name: str | None) -> tuple[Split, ...]:
     if about.discover is not None:
         return about.discover(root) if name is None else (Split(name),)
-    return about.splits if name is None else (dataclasses.replace(about.split(name, root), needed=True),)
+    return (
+        about.splits
+        if name is None
+        else (dataclasses.replace(about.split(name, root), needed=True),)
+    )
 
 
 def _check_split(
-    survey: Callable[[Path, str | None], PairedDataset], root: Path, split: Split, progress: Progress, workers: int
+    survey: Callable[[Path, str | None], PairedDataset],
+    root: Path,
+    split: Split,
+    progress: Progress,
+    workers: int,
 ) -> SplitCheck:
     try:
         dataset = survey(root, split.name)
@@ -141,7 +153,9 @@ def _check_split(
     progress.start(split.title, len(dataset))
     pool = ThreadPoolExecutor(workers, "check")
     try:
-        for present, problems in pool.map(lambda index: _check_image(dataset, index), range(len(dataset))):
+        for present, problems in pool.map(
+            lambda index: _check_image(dataset, index), range(len(dataset))
+        ):
             progress.advance()
             counts += present
             failures += problems
@@ -150,7 +164,12 @@ def _check_split(
         pool.shutdown(cancel_futures=True)
         progress.finish()
     return SplitCheck(
-        split, images, dataset.class_names, counts[:num_classes], int(counts[IGNORE_INDEX]), failures=tuple(failures)
+        split,
+        images,
+        dataset.class_names,
+        counts[:num_classes],
+        int(counts[IGNORE_INDEX]),
+        failures=tuple(failures),
     )
 
 
@@ -183,7 +202,8 @@ def _other_list(root: Path, split: Split) -> list[Failure]:
     if list_md5(names) == split.list_md5:
         return []
     reason = (
-        f"Expected the published list of {split.images} images, but this one has {len(names)} and differs, so that scores will "
-        "not compare with published ones. Copy it from its source, or delete it and make it anew from the complete labels."
+        f"Expected the published list of {split.images} images, but this one has {len(names)} and"
+        " differs, so that scores will not compare with published ones. Copy it from its source,"
+        " or delete it and make it anew from the complete labels."
     )
     return [Failure(printable(path), "list", reason)]

@@ -1,11 +1,13 @@
-"""Cityscapes (Cordts et al., CVPR 2016) with 27 classes, as unsupervised segmentation is measured on it.
+"""Cityscapes (Cordts et al., CVPR 2016) with 27 classes, as unsupervised segmentation is measured
+on it.
 
 Layout::
 
     ROOT/leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png
     ROOT/gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png
 
-Label images hold the ids 0..33 of the data set. Ids 7..33 are the classes 0..26; the others are unlabelled.
+Label images hold the ids 0..33 of the data set. Ids 7..33 are the classes 0..26; the others are
+unlabelled.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ CLASS_NAMES: Final = tuple(_CLASSES)
 """Names by class id."""
 FIRST_ID: Final = 7
 """Stored id of class 0."""
-ENCODING: Final = LabelEncoding({label + FIRST_ID: label for label in range(len(_CLASSES))}, ignored=range(FIRST_ID))
+ENCODING: Final = LabelEncoding(
+    {label + FIRST_ID: label for label in range(len(_CLASSES))}, ignored=range(FIRST_ID)
+)
 """Stored ids to class ids."""
 
 _IMAGE, _LABELS = "_leftImg8bit.png", "_gtFine_labelIds.png"
@@ -72,8 +76,10 @@ ABOUT: Final = About(
     title="Cityscapes, 27 classes",
     splits=(Split("train", 2975), Split("val", 500), Split("test", 1525, needed=False)),
     layout=f"leftImg8bit/SPLIT/CITY/NAME{_IMAGE}\ngtFine/SPLIT/CITY/NAME{_LABELS}",
-    source="Register at www.cityscapes-dataset.com, download leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, and "
-    "unpack both into the root.",
+    source=(
+        "Register at www.cityscapes-dataset.com, download leftImg8bit_trainvaltest.zip and"
+        " gtFine_trainvaltest.zip, and unpack both into the root."
+    ),
     licence="Read the terms at www.cityscapes-dataset.com/license.",
 )
 
@@ -86,7 +92,8 @@ def load(root: Path, split: str | None) -> PairedDataset:
         split: "train", "val" or "test" (whose published labels are empty).
 
     Raises:
-        DatasetError: If root or split is missing, the split is empty, or images and label images do not match.
+        DatasetError: If root or split is missing, the split is empty, or images and label images do
+            not match.
     """
     return survey(root, split).complete()
 
@@ -107,8 +114,8 @@ def survey(root: Path, split: str | None) -> PairedDataset:
     for folder in (images, labels):
         if not folder.is_dir():
             raise DatasetError(
-                f"Expected a folder {printable(folder)}, but there is none. `primaps check cityscapes --root {printable(root)}` "
-                "says what belongs there."
+                f"Expected a folder {printable(folder)}, but there is none. `primaps check"
+                f" cityscapes --root {printable(root)}` says what belongs there."
             )
     colours = np.array(list(_CLASSES.values()), dtype=np.uint8)
     return PairedDataset(_list(images, labels), CLASS_NAMES, colours, ENCODING)
@@ -116,12 +123,22 @@ def survey(root: Path, split: str | None) -> PairedDataset:
 
 def _list(images: Path, labels: Path) -> Listing:
     stems = [name.removesuffix(_IMAGE) for name in files_below(images) if name.endswith(_IMAGE)]
-    labelled = {name.removesuffix(_LABELS) for name in files_below(labels) if name.endswith(_LABELS)}
+    labelled = {
+        name.removesuffix(_LABELS) for name in files_below(labels) if name.endswith(_LABELS)
+    }
     if not stems:
         raise no_images(images)
-    pairs = tuple(Pair(f"{stem}{_IMAGE}", images / f"{stem}{_IMAGE}", labels / f"{stem}{_LABELS}") for stem in stems)
-    missing = [without_labels(pair.image, pair.labels) for pair in pairs if _stem(pair) not in labelled]
-    missing += [without_image(labels / f"{stem}{_LABELS}", images / f"{stem}{_IMAGE}") for stem in sorted(labelled - set(stems))]
+    pairs = tuple(
+        Pair(f"{stem}{_IMAGE}", images / f"{stem}{_IMAGE}", labels / f"{stem}{_LABELS}")
+        for stem in stems
+    )
+    missing = [
+        without_labels(pair.image, pair.labels) for pair in pairs if _stem(pair) not in labelled
+    ]
+    missing += [
+        without_image(labels / f"{stem}{_LABELS}", images / f"{stem}{_IMAGE}")
+        for stem in sorted(labelled - set(stems))
+    ]
     return Listing(tuple(pair for pair in pairs if _stem(pair) in labelled), tuple(missing))
 
 

@@ -1,4 +1,5 @@
-"""COCO-Stuff (Caesar et al., CVPR 2018) with 27 coarse classes, on the curated lists of images of IIC (Ji et al., ICCV 2019).
+"""COCO-Stuff (Caesar et al., CVPR 2018) with 27 coarse classes, on the curated lists of images of
+IIC (Ji et al., ICCV 2019).
 
 Layout::
 
@@ -66,17 +67,38 @@ _CURATED = "Coco164kFull_Stuff_Coarse_7.txt"
 ABOUT: Final = About(
     title="COCO-Stuff, 27 classes",
     splits=(
-        Split("train", 49_629, list_file=f"curated/train2017/{_CURATED}", list_md5="bf3d54a2d1d4f2b5f9ff6bb7de1eaa18"),
-        Split("val", 2_175, list_file=f"curated/val2017/{_CURATED}", list_md5="de66cfb97c6ea796c3ba8e001edda199"),
-        Split("train_large", 97_702, needed=False, list_file="curated/train2017/Coco164kFull_Stuff_Coarse.txt"),
+        Split(
+            "train",
+            49_629,
+            list_file=f"curated/train2017/{_CURATED}",
+            list_md5="bf3d54a2d1d4f2b5f9ff6bb7de1eaa18",
+        ),
+        Split(
+            "val",
+            2_175,
+            list_file=f"curated/val2017/{_CURATED}",
+            list_md5="de66cfb97c6ea796c3ba8e001edda199",
+        ),
+        Split(
+            "train_large",
+            97_702,
+            needed=False,
+            list_file="curated/train2017/Coco164kFull_Stuff_Coarse.txt",
+        ),
     ),
-    layout="images/{train2017,val2017}/ID.jpg\nannotations/{train2017,val2017}/ID.png\n"
-    f"curated/{{train2017,val2017}}/{_CURATED}\n"
-    "curated/train2017/Coco164kFull_Stuff_Coarse.txt (optional: split train_large, on which STEGO and HP train)",
-    source="Images: train2017.zip and val2017.zip of cocodataset.org, into images. Labels: stuffthingmaps_trainval2017.zip of "
-    "github.com/nightrome/cocostuff, into annotations. Lists: the folder curated of github.com/janghyuncho/PiCIE; or let "
-    "`primaps check cocostuff --root ROOT --make-lists` make those of train and val from the labels.",
-    licence="Read the terms at cocodataset.org (images) and github.com/nightrome/cocostuff (labels).",
+    layout=(
+        f"images/{{train2017,val2017}}/ID.jpg\nannotations/{{train2017,val2017}}/ID.png\ncurated/{{train2017,val2017}}/{_CURATED}\ncurated/train2017/Coco164kFull_Stuff_Coarse.txt"
+        " (optional: split train_large, on which STEGO and HP train)"
+    ),
+    source=(
+        "Images: train2017.zip and val2017.zip of cocodataset.org, into images. Labels:"
+        " stuffthingmaps_trainval2017.zip of github.com/nightrome/cocostuff, into annotations."
+        " Lists: the folder curated of github.com/janghyuncho/PiCIE; or let `primaps check"
+        " cocostuff --root ROOT --make-lists` make those of train and val from the labels."
+    ),
+    licence=(
+        "Read the terms at cocodataset.org (images) and github.com/nightrome/cocostuff (labels)."
+    ),
 )
 
 
@@ -109,12 +131,17 @@ def survey(root: Path, split: str | None) -> PairedDataset:
     images, labels = root / "images" / year, root / "annotations" / year
     require_folder(images, "a folder of photographs")
     require_folder(labels, "a folder of label images (stuffthingmaps)")
-    names = read_list(root / str(chosen.list_file), f"{_remedy(chosen)} `primaps check cocostuff` says more.")
+    names = read_list(
+        root / str(chosen.list_file), f"{_remedy(chosen)} `primaps check cocostuff` says more."
+    )
     listing = list_pairs(names, images, ".jpg", labels, ".png")
     return PairedDataset(listing, CLASS_NAMES, class_colours(len(CLASS_NAMES)), ENCODING)
 
 
 def _remedy(split: Split) -> str:
     if split.list_md5 is None:
-        return "This list comes with the data that STEGO and HP train on, and cannot be made from the labels."
+        return (
+            "This list comes with the data that STEGO and HP train on, and cannot be made from the"
+            " labels."
+        )
     return "Copy it from its source, or make it with --make-lists."

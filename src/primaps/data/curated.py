@@ -1,7 +1,8 @@
 """The curated lists of COCO-Stuff, made from its label images by the published rule.
 
-An image belongs to the list if both its sides have at least 360 pixels and at least 75 % of its pixels carry a class of stuff
-(Ji et al., Invariant Information Clustering, ICCV 2019; this is the list that PiCIE, STEGO and PriMaPs measure on).
+An image belongs to the list if both its sides have at least 360 pixels and at least 75 % of its
+pixels carry a class of stuff (Ji et al., Invariant Information Clustering, ICCV 2019; this is the
+list that PiCIE, STEGO and PriMaPs measure on).
 """
 
 from __future__ import annotations
@@ -58,12 +59,17 @@ def make_lists(root: Path, progress: Progress, workers: int = 1) -> tuple[Path, 
         The lists that were written.
 
     Raises:
-        DatasetError: If there are no label images, or one cannot be used (a list without it would be another list).
+        DatasetError: If there are no label images, or one cannot be used (a list without it would
+            be another list).
         OutputError: If a list cannot be written.
     """
     require_folder(root, "the COCO-Stuff folder")
     wanted = [split for split in ABOUT.splits if split.list_md5 is not None]
-    return tuple(_make(root, split, progress, workers) for split in wanted if not (root / str(split.list_file)).exists())
+    return tuple(
+        _make(root, split, progress, workers)
+        for split in wanted
+        if not (root / str(split.list_file)).exists()
+    )
 
 
 def _make(root: Path, split: Split, progress: Progress, workers: int) -> Path:
@@ -74,7 +80,9 @@ def _make(root: Path, split: Split, progress: Progress, workers: int) -> Path:
     progress.start(f"list of {split.title}", len(files))
     pool = ThreadPoolExecutor(workers, "labels")
     try:
-        for file, (taken, problem) in zip(files, pool.map(lambda file: _judge(folder / file), files), strict=True):
+        for file, (taken, problem) in zip(
+            files, pool.map(lambda file: _judge(folder / file), files), strict=True
+        ):
             progress.advance()
             names += [file.removesuffix(".png")] if taken else []
             problems += [problem] if problem else []
@@ -93,16 +101,23 @@ def _judge(path: Path) -> tuple[bool, str]:
     try:
         return belongs(read_labels(path)), ""
     except ValueError as error:
-        return False, f"{printable(path)}: expected label ids {ENCODING.known}, but got {error.args[0]}."
+        return (
+            False,
+            f"{printable(path)}: expected label ids {ENCODING.known}, but got {error.args[0]}.",
+        )
     except DatasetError as error:
         return False, f"{error}"
 
 
 def _no_list(folder: Path, count: int, problems: list[str]) -> str:
     if not problems:
-        return f"Expected label images that belong to the curated list in {printable(folder)}, but none of {count} does."
+        return (
+            f"Expected label images that belong to the curated list in {printable(folder)}, but"
+            f" none of {count} does."
+        )
     shown = "\n  ".join(problems[:5])
     return (
-        f"Expected {count} usable label images in {printable(folder)}, but {len(problems)} are not; a list without them would be "
-        f"another list, so none was written. Unpack the archive again.\n  {shown}"
+        f"Expected {count} usable label images in {printable(folder)}, but {len(problems)} are not;"
+        " a list without them would be another list, so none was written. Unpack the archive"
+        f" again.\n  {shown}"
     )

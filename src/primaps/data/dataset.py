@@ -19,9 +19,14 @@ from primaps.errors import ConfigError
 from primaps.types import Image
 
 DATASETS: Final[Mapping[str, str]] = MappingProxyType(
-    {name: f"primaps.data.{name}" for name in ("cityscapes", "cocostuff", "potsdam", "camvid", "folder")}
+    {
+        name: f"primaps.data.{name}"
+        for name in ("cityscapes", "cocostuff", "potsdam", "camvid", "folder")
+    }
 )
-"""Names of the data sets and the modules that load them; each has ``load(root, split) -> LabelledDataset`` and ``ABOUT``."""
+"""Names of the data sets and the modules that load them; each has ``load(root, split) ->
+LabelledDataset`` and ``ABOUT``.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,9 @@ class Sample:
 
 @runtime_checkable
 class LabelledDataset(Protocol):
-    """Images with ground truth, read when asked for; ``for sample in dataset`` works on every implementation."""
+    """Images with ground truth, read when asked for; ``for sample in dataset`` works on every
+    implementation.
+    """
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -80,17 +87,21 @@ class _Module(Protocol):
     def load(self, root: Path, split: str | None) -> LabelledDataset: ...
 
 
-def load_dataset(name: str, root: str | os.PathLike[str], split: str | None = None) -> LabelledDataset:
+def load_dataset(
+    name: str, root: str | os.PathLike[str], split: str | None = None
+) -> LabelledDataset:
     """Open a labelled data set.
 
     Args:
         name: One of `DATASETS`.
         root: Its folder.
-        split: "train", "val", ...; None for a ``folder`` without splits. `describe_dataset` lists the splits.
+        split: "train", "val", ...; None for a ``folder`` without splits. `describe_dataset` lists
+            the splits.
 
     Raises:
         ConfigError: If the name is unknown.
-        DatasetError: If the folder, the split, an image or a label image is missing, or the split is empty.
+        DatasetError: If the folder, the split, an image or a label image is missing, or the split
+            is empty.
     """
     module: _Module = dataset_module(name)
     return module.load(Path(root), split)
@@ -120,5 +131,8 @@ def dataset_module(name: str) -> Any:
     """
     if name not in DATASETS:
         hint = did_you_mean(name, list(DATASETS))
-        raise ConfigError(f"Expected the name of a data set, but got {name!r}.{hint} Choose one of {', '.join(DATASETS)}.")
+        raise ConfigError(
+            f"Expected the name of a data set, but got {name!r}.{hint} Choose one of"
+            f" {', '.join(DATASETS)}."
+        )
     return importlib.import_module(DATASETS[name])

@@ -17,14 +17,18 @@ from primaps.data.pillow_warnings import PILLOW_WARNINGS
 from primaps.errors import ImageError, PrimapsError
 
 FORMATS: Final = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "GIF", "JPEG2000", "AVIF")
-"""Pillow's names of the formats that are read: a closed list, because others start programs (EPS) or have no signature (TGA)."""
+"""Pillow's names of the formats that are read: a closed list, because others start programs (EPS)
+or have no signature (TGA).
+"""
 
 
 @contextmanager
 def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
-    """Open an image file; every error inside the ``with`` block leaves it as an `ImageError` that names the file.
+    """Open an image file; every error inside the ``with`` block leaves it as an `ImageError` that
+    names the file.
 
-    No state of Pillow is changed; in particular its decompression bomb limit stays as the application set it.
+    No state of Pillow is changed; in particular its decompression bomb limit stays as the
+    application set it.
 
     Args:
         path: A regular file.
@@ -33,7 +37,8 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
         The open binary file, at its start.
 
     Raises:
-        ImageError: If the file is missing, empty, no regular file, not readable, no image, damaged or too large.
+        ImageError: If the file is missing, empty, no regular file, not readable, no image, damaged
+            or too large.
     """
     name = printable(path)
     _check_file(Path(path), name)
@@ -44,20 +49,27 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
         raise
     except PermissionError as error:
         raise ImageError(
-            f"Expected a readable image file, but there is no permission to read {name}. Change its rights."
+            f"Expected a readable image file, but there is no permission to read {name}. Change its"
+            " rights."
         ) from error
     except UnidentifiedImageError as error:
         raise ImageError(_not_an_image(Path(path), name)) from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"Expected an image of usual size, but got {name}: {error} Make it smaller or leave it out.") from error
+        raise ImageError(
+            f"Expected an image of usual size, but got {name}: {error} Make it smaller or leave it"
+            " out."
+        ) from error
     except MemoryError as error:
         raise ImageError(
-            f"Expected {name} to fit into memory, but it does not. Make the image smaller or leave it out."
+            f"Expected {name} to fit into memory, but it does not. Make the image smaller or leave"
+            " it out."
         ) from error
-    except Exception as error:  # decoders raise anything from SyntaxError to struct.error when a file is damaged
+    # decoders raise anything from SyntaxError to struct.error when a file is damaged
+    except Exception as error:
         detail = f"{error}" or type(error).__name__
         raise ImageError(
-            f"Expected a complete image, but {name} is damaged or truncated ({detail}). Copy it again or leave it out."
+            f"Expected a complete image, but {name} is damaged or truncated ({detail}). Copy it"
+            " again or leave it out."
         ) from error
 
 
@@ -78,20 +90,33 @@ def _check_file(path: Path, name: str) -> None:
         raise ImageError(_not_there(path, name, error)) from error
     if stat.S_ISDIR(status.st_mode):
         raise ImageError(
-            f"Expected an image file, but {name} is a folder. Give the files in it, or the folder to a command for folders."
+            f"Expected an image file, but {name} is a folder. Give the files in it, or the folder"
+            " to a command for folders."
         )
     if not stat.S_ISREG(status.st_mode):
-        raise ImageError(f"Expected an image file, but {name} is no regular file (a pipe, socket or device). Leave it out.")
+        raise ImageError(
+            f"Expected an image file, but {name} is no regular file (a pipe, socket or device)."
+            " Leave it out."
+        )
     if status.st_size == 0:
-        raise ImageError(f"Expected an image, but {name} is empty (0 bytes). Copy it again from its source or leave it out.")
+        raise ImageError(
+            f"Expected an image, but {name} is empty (0 bytes). Copy it again from its source or"
+            " leave it out."
+        )
 
 
 def _not_there(path: Path, name: str, error: Exception) -> str:
     if isinstance(error, PermissionError):
-        return f"Expected a readable image file, but there is no permission to reach {name}. Change the rights of its folder."
+        return (
+            f"Expected a readable image file, but there is no permission to reach {name}. Change"
+            " the rights of its folder."
+        )
     if isinstance(error, FileNotFoundError) and path.is_symlink():
         target = printable(path.readlink())
-        return f"Expected an image file, but {name} is a link to {target}, which does not exist. Restore it or remove the link."
+        return (
+            f"Expected an image file, but {name} is a link to {target}, which does not exist."
+            " Restore it or remove the link."
+        )
     if isinstance(error, FileNotFoundError):
         return f"Expected an image file at {name}, but there is none. Check the path."
     return f"Expected the path of an image file, but got {name!r} ({error}). Check the path."
@@ -101,6 +126,6 @@ def _not_an_image(path: Path, name: str) -> str:
     with path.open("rb") as stream:
         start = stream.read(16)
     return (
-        f"Expected an image ({', '.join(FORMATS)}), but the content of {name} is none of these (it starts with {start!r}). "
-        "Convert it or leave it out."
+        f"Expected an image ({', '.join(FORMATS)}), but the content of {name} is none of these (it"
+        f" starts with {start!r}). Convert it or leave it out."
     )

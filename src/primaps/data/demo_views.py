@@ -1,7 +1,9 @@
-"""Photographs to try the package on: overlapping views of a few that scikit-image and scikit-learn carry.
+"""Photographs to try the package on: overlapping views of a few that scikit-image and scikit-learn
+carry.
 
-A class is something that recurs, so a photograph alone forms none. Every photograph is therefore cut into views that overlap:
-what lies in several of them must get one colour, which a person sees at once.
+A class is something that recurs, so a photograph alone forms none. Every photograph is therefore
+cut into views that overlap: what lies in several of them must get one colour, which a person sees
+at once.
 """
 
 from __future__ import annotations
@@ -117,8 +119,9 @@ def about(sources: Sequence[Source]) -> str:
     """What the pictures are, in sentences."""
     listed = "; ".join(f"{source.title} ({source.rights})" for source in sources)
     return (
-        f"{len(sources)} photographs, each cut into {len(_VIEWS)} overlapping views, so that the same things recur and should "
-        f"have the same colours. They come with scikit-image and scikit-learn: {listed}."
+        f"{len(sources)} photographs, each cut into {len(_VIEWS)} overlapping views, so that the"
+        " same things recur and should have the same colours. They come with scikit-image and"
+        f" scikit-learn: {listed}."
     )
 
 

@@ -59,7 +59,9 @@ class LabelEncoding:
         Raises:
             ValueError: If an id has no meaning; its only argument is the sorted list of such ids.
         """
-        classes: NDArray[np.int64] = self._table[np.clip(stored - self._first, 0, len(self._table) - 1)]
+        classes: NDArray[np.int64] = self._table[
+            np.clip(stored - self._first, 0, len(self._table) - 1)
+        ]
         unknown = classes == _UNKNOWN
         if unknown.any():
             raise ValueError(np.unique(stored[unknown]).tolist())

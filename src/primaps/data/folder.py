@@ -6,9 +6,10 @@ Layouts (sub-folders are allowed everywhere)::
     ROOT/images/SPLIT/a.jpg    ROOT/labels/SPLIT/a.png
     ROOT/images/a.jpg          ROOT/labels/a.png             without splits: split=None
 
-Label images have one channel (greyscale or indexed); pixel values are class ids 0..254, and 255 is unlabelled. The label image
-of ``a.jpg`` is ``a.jpg.png`` or ``a.png``. ``ROOT/classes.txt`` names the classes, one per line in the order of their ids;
-without it the label images of the split are read once to find the largest id, and classes are called "class 0", "class 1", ...
+Label images have one channel (greyscale or indexed); pixel values are class ids 0..254, and 255 is
+unlabelled. The label image of ``a.jpg`` is ``a.jpg.png`` or ``a.png``. ``ROOT/classes.txt`` names
+the classes, one per line in the order of their ids; without it the label images of the split are
+read once to find the largest id, and classes are called "class 0", "class 1", ...
 
 Images without labels need no data set: they are given to the commands directly.
 """
@@ -21,7 +22,14 @@ from typing import Final
 from primaps.data.about import About, Split
 from primaps.data.colours import class_colours
 from primaps.data.labels import read_labels
-from primaps.data.paired import Pair, PairedDataset, missing_split, pair_files, require_folder, split_folders
+from primaps.data.paired import (
+    Pair,
+    PairedDataset,
+    missing_split,
+    pair_files,
+    require_folder,
+    split_folders,
+)
 from primaps.data.paths import printable
 from primaps.errors import DatasetError, ImageError
 from primaps.types import IGNORE_INDEX
@@ -48,8 +56,8 @@ def survey(root: Path, split: str | None) -> PairedDataset:
         split: Name of the split; None if there are none.
 
     Raises:
-        DatasetError: If root or split is missing, the split is empty, two images share a label image, no label image has a
-            labelled pixel, or classes.txt is malformed.
+        DatasetError: If root or split is missing, the split is empty, two images share a label
+            image, no label image has a labelled pixel, or classes.txt is malformed.
     """
     require_folder(root, "a data set folder")
     listing = pair_files(*_folders(root, split))
@@ -68,7 +76,9 @@ def _folders(root: Path, split: str | None) -> tuple[Path, Path]:
     for pair in candidates:
         if pair[0].is_dir() and pair[1].is_dir():
             return pair
-    raise missing_split(root, split, _splits(root), "images/SPLIT and labels/SPLIT, or SPLIT and SPLITannot,")
+    raise missing_split(
+        root, split, _splits(root), "images/SPLIT and labels/SPLIT, or SPLIT and SPLITannot,"
+    )
 
 
 def find_splits(root: Path) -> tuple[Split, ...]:
@@ -91,10 +101,15 @@ def find_splits(root: Path) -> tuple[Split, ...]:
 ABOUT: Final = About(
     title="your own images with label PNGs",
     splits=(),
-    layout="images/SPLIT/NAME.jpg and labels/SPLIT/NAME.png, or SPLIT/NAME.jpg and SPLITannot/NAME.png\n"
-    "images/NAME.jpg and labels/NAME.png (no splits)\n"
-    "classes.txt: names of the classes, one per line (optional)",
-    source="These are your own files: label images have one channel of class ids 0..254, and 255 is unlabelled.",
+    layout=(
+        "images/SPLIT/NAME.jpg and labels/SPLIT/NAME.png, or SPLIT/NAME.jpg and"
+        " SPLITannot/NAME.png\nimages/NAME.jpg and labels/NAME.png (no splits)\nclasses.txt: names"
+        " of the classes, one per line (optional)"
+    ),
+    source=(
+        "These are your own files: label images have one channel of class ids 0..254, and 255 is"
+        " unlabelled."
+    ),
     licence="Yours.",
     discover=find_splits,
 )
@@ -102,7 +117,11 @@ ABOUT: Final = About(
 
 def _splits(root: Path) -> list[str]:
     images, labels = root / "images", root / "labels"
-    nested = [path.name for path in images.iterdir() if (labels / path.name).is_dir()] if images.is_dir() else []
+    nested = (
+        [path.name for path in images.iterdir() if (labels / path.name).is_dir()]
+        if images.is_dir()
+        else []
+    )
     return sorted({*nested, *split_folders(root)})
 
 
@@ -112,15 +131,19 @@ def _class_names(root: Path) -> tuple[str, ...]:
     if not path.exists():
         return ()
     try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").strip().splitlines())
+        names = tuple(
+            line.strip() for line in path.read_text(encoding="utf-8-sig").strip().splitlines()
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"Expected class names as UTF-8 text in {printable(path)}, but got: {error}. Save it as UTF-8."
+            f"Expected class names as UTF-8 text in {printable(path)}, but got: {error}. Save it as"
+            " UTF-8."
         ) from error
     if not names or "" in names or len(set(names)) != len(names) or len(names) > IGNORE_INDEX:
         raise DatasetError(
-            f"Expected 1 to {IGNORE_INDEX} different class names in {printable(path)}, one per line, but got {len(names)} lines, "
-            f"{names.count('')} of them empty, with {len(set(names))} different names. Correct the file."
+            f"Expected 1 to {IGNORE_INDEX} different class names in {printable(path)}, one per"
+            f" line, but got {len(names)} lines, {names.count('')} of them empty, with"
+            f" {len(set(names))} different names. Correct the file."
         )
     return names
 
@@ -135,9 +158,12 @@ def _numbered_classes(pairs: tuple[Pair, ...]) -> tuple[str, ...]:
         largest = max(largest, int(labels.max(where=labels != IGNORE_INDEX, initial=-1)))
         if largest > IGNORE_INDEX:
             raise DatasetError(
-                f"Expected class ids 0..{IGNORE_INDEX - 1} or {IGNORE_INDEX} (unlabelled), but {printable(pair.labels)} contains "
-                f"{largest}. Renumber the classes."
+                f"Expected class ids 0..{IGNORE_INDEX - 1} or {IGNORE_INDEX} (unlabelled), but"
+                f" {printable(pair.labels)} contains {largest}. Renumber the classes."
             )
     if largest < 0:
-        raise DatasetError(f"Expected labelled pixels in {len(pairs)} label images, but all are {IGNORE_INDEX} (unlabelled).")
+        raise DatasetError(
+            f"Expected labelled pixels in {len(pairs)} label images, but all are {IGNORE_INDEX}"
+            " (unlabelled)."
+        )
     return tuple(f"class {index}" for index in range(largest + 1))

@@ -1,14 +1,17 @@
-"""Square centre crops of photographs and label images, as benchmarks of unsupervised segmentation frame them.
+"""Square centre crops of photographs and label images, as benchmarks of unsupervised segmentation
+frame them.
 
-The short side is resized to the side of the square, the long one to ``int(side * long / short)``, and the centre is cropped, with
-offsets rounded half to even. There are two ways to interpolate:
+The short side is resized to the side of the square, the long one to ``int(side * long / short)``,
+and the centre is cropped, with offsets rounded half to even. There are two ways to interpolate:
 
-- ``pillow``: 8-bit values, bilinear with antialiasing; labels at the centre of the cell, index floor((i + 1/2) * scale)
-  (Pillow's rounding decides where that is a whole number).
-- ``tensor``: values in [0, 1], bilinear without antialiasing; labels at the corner of the cell, index floor(i * scale).
+- ``pillow``: 8-bit values, bilinear with antialiasing; labels at the centre of the cell, index
+  floor((i + 1/2) * scale) (Pillow's rounding decides where that is a whole number).
+- ``tensor``: values in [0, 1], bilinear without antialiasing; labels at the corner of the cell,
+  index floor(i * scale).
 
-The official code of PriMaPs-EM (Hahn et al., TMLR 2024) frames training images in the first way and validation images in the
-second one, because of the library that it was written with (torchvision 0.11).
+The official code of PriMaPs-EM (Hahn et al., TMLR 2024) frames training images in the first way and
+validation images in the second one, because of the library that it was written with (torchvision
+0.11).
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ from primaps.types import Image
 
 
 def resized(height: int, width: int, side: int) -> tuple[int, int]:
-    """Size before the crop: the short side becomes ``side``, the aspect ratio is kept, the long side is rounded down.
+    """Size before the crop: the short side becomes ``side``, the aspect ratio is kept, the long
+    side is rounded down.
 
     Args:
         height: In pixels.
@@ -44,7 +48,10 @@ def resized(height: int, width: int, side: int) -> tuple[int, int]:
         (320, 640)
     """
     if min(height, width, side) < 1:
-        raise ConfigError(f"Expected sizes of 1 or more pixels, but got an image of {height} x {width} and a side of {side}.")
+        raise ConfigError(
+            f"Expected sizes of 1 or more pixels, but got an image of {height} x {width} and a side"
+            f" of {side}."
+        )
     short, long = sorted((height, width))
     long = int(side * long / short)
     return (side, long) if height <= width else (long, side)
@@ -87,7 +94,9 @@ def crop_values(image: Image, interpolation: Interpolation, side: int) -> Tensor
     return values[0, :, _centre(height, side), _centre(width, side)].contiguous()
 
 
-def crop_labels(labels: NDArray[np.int64], interpolation: Interpolation, side: int) -> NDArray[np.int64]:
+def crop_labels(
+    labels: NDArray[np.int64], interpolation: Interpolation, side: int
+) -> NDArray[np.int64]:
     """Centre crop of a label image.
 
     Args:
@@ -101,9 +110,13 @@ def crop_labels(labels: NDArray[np.int64], interpolation: Interpolation, side: i
     height, width = resized(labels.shape[0], labels.shape[1], side)
     ids = np.ascontiguousarray(labels, dtype=np.uint8)
     if interpolation == "pillow":
-        taken = np.asarray(PILImage.fromarray(ids).resize((width, height), PILImage.Resampling.NEAREST))
+        taken = np.asarray(
+            PILImage.fromarray(ids).resize((width, height), PILImage.Resampling.NEAREST)
+        )
     else:
-        taken = F.interpolate(torch.from_numpy(ids)[None, None], size=(height, width), mode="nearest")[0, 0].numpy()
+        taken = F.interpolate(
+            torch.from_numpy(ids)[None, None], size=(height, width), mode="nearest"
+        )[0, 0].numpy()
     return taken[_centre(height, side), _centre(width, side)].astype(np.int64)
 
 

@@ -1,4 +1,6 @@
-"""Names of images: unique in a run, the same in every run with the same inputs, safe as relative output paths."""
+"""Names of images: unique in a run, the same in every run with the same inputs, safe as relative
+output paths.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,13 @@ def absolute(path: Path) -> Path:
 class Namer:
     """Gives every image its name.
 
-    With one root the name is the path relative to it. With several, each root's folder name comes first; roots with equal
-    folder names get more of their parents. A root inside another input folder belongs to that folder.
+    With one root the name is the path relative to it. With several, each root's folder name comes
+    first; roots with equal folder names get more of their parents. A root inside another input
+    folder belongs to that folder.
 
     Args:
-        roots: Absolute roots of all inputs: input folders, folders of single files, the part of patterns before a wildcard.
+        roots: Absolute roots of all inputs: input folders, folders of single files, the part of
+            patterns before a wildcard.
         folders: Those of them that are input folders, scanned as a whole.
     """
 
@@ -57,7 +61,9 @@ def _labels(roots: Collection[Path]) -> dict[Path, tuple[str, ...]]:
         for label in counts:
             shorter = {label[:length] for length in range(1, len(label))} & counts.keys()
             clashing |= shorter | ({label} if shorter else set())
-        longer = [root for root in roots if labels[root] in clashing and depth[root] < len(parts[root])]
+        longer = [
+            root for root in roots if labels[root] in clashing and depth[root] < len(parts[root])
+        ]
         if not longer:
             return labels
         for root in longer:

@@ -21,8 +21,8 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     """Read a label image.
 
     Args:
-        path: Image file with one channel (greyscale, indexed, 1-bit or 16-bit), normally a PNG; or a MAT file (version 5) with
-            an (H, W) integer array ``gt``.
+        path: Image file with one channel (greyscale, indexed, 1-bit or 16-bit), normally a PNG; or
+            a MAT file (version 5) with an (H, W) integer array ``gt``.
 
     Returns:
         (H, W) int64 ids as stored; of an indexed image the palette indices.
@@ -39,8 +39,9 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         image.load()
         if image.mode not in _ID_MODES and not image.mode.startswith("I;16"):
             raise DatasetError(
-                f"Expected a label image with one channel of class ids, but {name} has mode {image.mode}. "
-                "Save it as greyscale or indexed PNG whose pixel values are the class ids."
+                f"Expected a label image with one channel of class ids, but {name} has mode"
+                f" {image.mode}. Save it as greyscale or indexed PNG whose pixel values are the"
+                " class ids."
             )
         return np.array(upright(image, exif_orientation(image, name))).astype(np.int64)
 
@@ -49,6 +50,7 @@ def _from_matlab(stream: BufferedReader, name: str) -> NDArray[np.int64]:
     labels = read_array(stream, "gt", INTEGERS, name)
     if labels.ndim != 2:
         raise DatasetError(
-            f"Expected 'gt' in {name} to have the shape (height, width), but got {labels.shape}. Copy it again from its source."
+            f"Expected 'gt' in {name} to have the shape (height, width), but got {labels.shape}."
+            " Copy it again from its source."
         )
     return labels.astype(np.int64)

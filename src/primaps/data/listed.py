@@ -10,7 +10,9 @@ from primaps.data.paths import printable
 from primaps.types import Failure
 
 
-def list_pairs(names: Sequence[str], images: Path, image_suffix: str, labels: Path, label_suffix: str) -> Listing:
+def list_pairs(
+    names: Sequence[str], images: Path, image_suffix: str, labels: Path, label_suffix: str
+) -> Listing:
     """Find the image and the label file of every name of a list.
 
     Args:
@@ -35,5 +37,8 @@ def list_pairs(names: Sequence[str], images: Path, image_suffix: str, labels: Pa
 
 
 def _not_there(path: Path) -> Failure:
-    reason = "Expected this file, which the list of the split names, but there is none. Unpack the archive again."
+    reason = (
+        "Expected this file, which the list of the split names, but there is none. Unpack the"
+        " archive again."
+    )
     return Failure(printable(path), "layout", reason)

@@ -22,26 +22,35 @@ def read_list(path: Path, remedy: str) -> tuple[str, ...]:
         remedy: What to do if the list is not there.
 
     Raises:
-        DatasetError: If the list is missing, empty or no text, repeats a name, or a line is no plain name.
+        DatasetError: If the list is missing, empty or no text, repeats a name, or a line is no
+            plain name.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
-        raise DatasetError(f"Expected a list of images at {printable(path)}, but there is none. {remedy}") from error
+        raise DatasetError(
+            f"Expected a list of images at {printable(path)}, but there is none. {remedy}"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"Expected a list of images as UTF-8 text in {printable(path)}, but got: {error}. Copy it again from its source."
+            f"Expected a list of images as UTF-8 text in {printable(path)}, but got: {error}. Copy"
+            " it again from its source."
         ) from error
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise DatasetError(
-            f"Expected names of images in {printable(path)}, one per line, but it is empty. Copy it again from its source."
+            f"Expected names of images in {printable(path)}, one per line, but it is empty. Copy it"
+            " again from its source."
         )
-    odd = [name for name in names if not _NAME.fullmatch(name)] or [name for name, count in Counter(names).items() if count > 1]
+    odd = [name for name in names if not _NAME.fullmatch(name)] or [
+        name for name, count in Counter(names).items() if count > 1
+    ]
     if odd:
         raise DatasetError(
-            f"Expected different plain names without folder and extension in {printable(path)}, one per line, but got "
-            f"{odd[0]!r}{'' if _NAME.fullmatch(odd[0]) is None else ' more than once'}. Copy it again from its source."
+            f"Expected different plain names without folder and extension in {printable(path)}, one"
+            " per line, but got"
+            f" {odd[0]!r}{'' if _NAME.fullmatch(odd[0]) is None else ' more than once'}. Copy it"
+            " again from its source."
         )
     return names
 
@@ -52,5 +61,7 @@ def list_text(names: Sequence[str]) -> str:
 
 
 def list_md5(names: Sequence[str]) -> str:
-    """MD5 of a list in its published form, to tell lists apart (nothing depends on it for safety)."""
+    """MD5 of a list in its published form, to tell lists apart (nothing depends on it for
+    safety).
+    """
     return hashlib.md5(list_text(names).encode("utf-8"), usedforsecurity=False).hexdigest()

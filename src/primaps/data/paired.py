@@ -40,7 +40,8 @@ class Listing:
 
     Attributes:
         pairs: Images with their label images, in order.
-        missing: What the split lacks (stage "layout"): a file that is not there, with the path at which it was expected.
+        missing: What the split lacks (stage "layout"): a file that is not there, with the path at
+            which it was expected.
     """
 
     pairs: tuple[Pair, ...]
@@ -54,7 +55,8 @@ class PairedDataset:
         listing: The files.
         class_names: Names by class id.
         colours: (num_classes, 3) uint8 RGB.
-        encoding: What the stored label ids mean; None = they are the class ids, and 255 is unlabelled.
+        encoding: What the stored label ids mean; None = they are the class ids, and 255 is
+            unlabelled.
     """
 
     def __init__(
@@ -96,15 +98,17 @@ class PairedDataset:
 
         Raises:
             IndexError: If ``index`` is out of range.
-            DatasetError: If the file cannot be read, or holds an id that the data set does not have.
+            DatasetError: If the file cannot be read, or holds an id that the data set does not
+                have.
         """
         path = self.pairs[index].labels
         try:
             return self._encoding.decode(read_labels(path))
         except ValueError as error:
             raise DatasetError(
-                f"Expected label ids {self._encoding.known} (255 is unlabelled), but {printable(path)} contains "
-                f"{_some(error.args[0])}. Check that the labels belong to this data set."
+                f"Expected label ids {self._encoding.known} (255 is unlabelled), but"
+                f" {printable(path)} contains {_some(error.args[0])}. Check that the labels belong"
+                " to this data set."
             ) from error
 
     def complete(self) -> PairedDataset:
@@ -116,8 +120,15 @@ class PairedDataset:
         if not self.missing:
             return self
         shown = "\n  ".join(f"{failure.path}: {failure.reason}" for failure in self.missing[:5])
-        more = f"\n  ... and {len(self.missing) - 5} more; `primaps check` lists them" if len(self.missing) > 5 else ""
-        raise DatasetError(f"Expected a complete data set, but this is missing in {len(self.missing)} cases:\n  {shown}{more}")
+        more = (
+            f"\n  ... and {len(self.missing) - 5} more; `primaps check` lists them"
+            if len(self.missing) > 5
+            else ""
+        )
+        raise DatasetError(
+            f"Expected a complete data set, but this is missing in {len(self.missing)} cases:\n "
+            f" {shown}{more}"
+        )
 
 
 def check_sizes(pair: Pair, image: Image, labels: NDArray[np.int64]) -> None:
@@ -128,8 +139,9 @@ def check_sizes(pair: Pair, image: Image, labels: NDArray[np.int64]) -> None:
     """
     if image.shape[:2] != labels.shape:
         raise DatasetError(
-            f"Expected image and label image of one size, but {printable(pair.image)} has {_size(image)} pixels and "
-            f"{printable(pair.labels)} has {_size(labels)}. Resize the label image without interpolation."
+            f"Expected image and label image of one size, but {printable(pair.image)} has"
+            f" {_size(image)} pixels and {printable(pair.labels)} has {_size(labels)}. Resize the"
+            " label image without interpolation."
         )
 
 
@@ -157,15 +169,26 @@ def pair_files(images: Path, labels: Path) -> Listing:
     for name, match in matches.items():
         if match in owners:
             raise DatasetError(
-                f"Expected one label image per image, but {owners[match]} and {name} of {printable(images)} share {match}. "
-                f"Name the label images {owners[match]}.png and {name}.png."
+                f"Expected one label image per image, but {owners[match]} and {name} of"
+                f" {printable(images)} share {match}. Name the label images {owners[match]}.png and"
+                f" {name}.png."
             )
         if match is not None:
             owners[match] = name
     without = [images / name for name, match in matches.items() if match is None]
-    missing = [without_labels(path, (labels / path.relative_to(images)).with_suffix(".png")) for path in without]
-    missing += [without_image(labels / name, (images / name).with_suffix(".*")) for name in sorted(label_names - owners.keys())]
-    pairs = tuple(Pair(name, images / name, labels / match) for name, match in matches.items() if match is not None)
+    missing = [
+        without_labels(path, (labels / path.relative_to(images)).with_suffix(".png"))
+        for path in without
+    ]
+    missing += [
+        without_image(labels / name, (images / name).with_suffix(".*"))
+        for name in sorted(label_names - owners.keys())
+    ]
+    pairs = tuple(
+        Pair(name, images / name, labels / match)
+        for name, match in matches.items()
+        if match is not None
+    )
     return Listing(pairs, tuple(missing))
 
 
@@ -176,7 +199,10 @@ def without_labels(image: Path, expected: Path) -> Failure:
         image: The image.
         expected: Where its label image should be.
     """
-    reason = f"Expected the label image of {printable(image)} here, but there is none. Add it or remove the image."
+    reason = (
+        f"Expected the label image of {printable(image)} here, but there is none. Add it or remove"
+        " the image."
+    )
     return Failure(printable(expected), "layout", reason)
 
 
@@ -187,13 +213,18 @@ def without_image(labels: Path, expected: Path) -> Failure:
         labels: The label image.
         expected: Where its image should be.
     """
-    reason = f"Expected the image of {printable(labels)} here, but there is none. Add it or remove the label image."
+    reason = (
+        f"Expected the image of {printable(labels)} here, but there is none. Add it or remove the"
+        " label image."
+    )
     return Failure(printable(expected), "layout", reason)
 
 
 def no_images(folder: Path) -> DatasetError:
     """The error for a folder in which images were expected."""
-    return DatasetError(f"Expected images in {printable(folder)}, but found none. Check the folder and the split.")
+    return DatasetError(
+        f"Expected images in {printable(folder)}, but found none. Check the folder and the split."
+    )
 
 
 def require_folder(path: Path, meaning: str) -> None:
@@ -217,11 +248,14 @@ def missing_split(root: Path, split: str | None, existing: list[str], layout: st
     """The error for a split that is not there: lists those that are."""
     got = "no split was given" if split is None else f"there is no split {split!r}"
     there = f"It has the splits {', '.join(existing)}" if existing else "It has no split at all"
-    return DatasetError(f"Expected {layout} in {printable(root)}, but {got}. {there}. Check root and split.")
+    return DatasetError(
+        f"Expected {layout} in {printable(root)}, but {got}. {there}. Check root and split."
+    )
 
 
 def files_below(folder: Path) -> list[str]:
-    """Relative paths with forward slashes of all files below a folder, hidden ones left out, sorted.
+    """Relative paths with forward slashes of all files below a folder, hidden ones left out,
+    sorted.
 
     Raises:
         DatasetError: If a folder cannot be read.
@@ -230,13 +264,18 @@ def files_below(folder: Path) -> list[str]:
     for top, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inner = Path(top).relative_to(folder)
-        found += [(inner / name).as_posix() if inner.parts else name for name in files if not name.startswith(".")]
+        found += [
+            (inner / name).as_posix() if inner.parts else name
+            for name in files
+            if not name.startswith(".")
+        ]
     return sorted(found)
 
 
 def _refuse(error: OSError) -> None:
     raise DatasetError(
-        f"Expected a readable folder, but got for {printable(error.filename)}: {error.strerror}. Change its rights."
+        f"Expected a readable folder, but got for {printable(error.filename)}: {error.strerror}."
+        " Change its rights."
     ) from error
 
 

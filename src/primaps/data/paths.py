@@ -6,7 +6,9 @@ import os
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    r"""A path as valid Unicode: bytes that are no UTF-8 (surrogate escapes of the file system) become ``\xNN``."""
+    r"""A path as valid Unicode: bytes that are no UTF-8 (surrogate escapes of the file system)
+    become ``\xNN``.
+    """
     return os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

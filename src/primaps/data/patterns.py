@@ -1,6 +1,8 @@
-"""Glob patterns with ``*``, ``?``, ``[...]`` and recursive ``**``, safe against loops of symbolic links.
+"""Glob patterns with ``*``, ``?``, ``[...]`` and recursive ``**``, safe against loops of symbolic
+links.
 
-The standard library's ``glob`` follows links without a guard and so visits a loop until the system stops it.
+The standard library's ``glob`` follows links without a guard and so visits a loop until the system
+stops it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ def split_pattern(pattern: str) -> tuple[Path, tuple[str, ...]]:
     parts = Path(pattern).parts
     first = next(index for index, part in enumerate(parts) if has_wildcard(part))
     if ".." in parts[first:]:
-        raise DatasetError(f"Expected a pattern without '..' after a wildcard, but got {pattern!r}. Give the folder directly.")
+        raise DatasetError(
+            f"Expected a pattern without '..' after a wildcard, but got {pattern!r}. Give the"
+            " folder directly."
+        )
     return Path(*parts[:first]), parts[first:]
 
 
@@ -55,7 +60,9 @@ def expand(root: Path, parts: tuple[str, ...], listing: Listing) -> Iterator[Pat
     yield from _expand(root, parts, listing, set())
 
 
-def _expand(folder: Path, parts: tuple[str, ...], listing: Listing, seen: set[tuple[str, int]]) -> Iterator[Path]:
+def _expand(
+    folder: Path, parts: tuple[str, ...], listing: Listing, seen: set[tuple[str, int]]
+) -> Iterator[Path]:
     state = (os.path.realpath(folder), len(parts))
     if state in seen:
         return
@@ -71,7 +78,9 @@ def _expand(folder: Path, parts: tuple[str, ...], listing: Listing, seen: set[tu
                 yield from _expand(entry, parts, listing, seen)
         return
     for entry in listing(folder):
-        if not fnmatch.fnmatch(entry.name, head) or (entry.name.startswith(".") and not head.startswith(".")):
+        if not fnmatch.fnmatch(entry.name, head) or (
+            entry.name.startswith(".") and not head.startswith(".")
+        ):
             continue
         if not rest:
             yield entry

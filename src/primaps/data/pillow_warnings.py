@@ -1,4 +1,6 @@
-"""What Pillow warns about while an image is read goes to the log, not to the application's warning filters."""
+"""What Pillow warns about while an image is read goes to the log, not to the application's warning
+filters.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,14 @@ _PIL_FOLDER = str(Path(PIL.__file__).parent)
 class PillowWarningsToLog:
     """Context manager; any number of threads may be inside the same instance at the same time.
 
-    A damaged EXIF block is worth a line in the log but no reason to stop a run whose warnings are errors.
-    `PIL.Image.DecompressionBombWarning` is left out: large photographs are normal here, and what is too large is decided by
-    Pillow's error at twice that size.
+    A damaged EXIF block is worth a line in the log but no reason to stop a run whose warnings are
+    errors. `PIL.Image.DecompressionBombWarning` is left out: large photographs are normal here, and
+    what is too large is decided by Pillow's error at twice that size.
 
-    ``warnings.catch_warnings`` on its own is not safe with threads: leaving it in another order than entering it changes the
-    filters for good. Here the first thread to enter installs it and the last one to leave takes it back, so the state after
-    reading is the state before. Only warnings raised inside Pillow by a thread that is reading are redirected.
+    ``warnings.catch_warnings`` on its own is not safe with threads: leaving it in another order
+    than entering it changes the filters for good. Here the first thread to enter installs it and
+    the last one to leave takes it back, so the state after reading is the state before. Only
+    warnings raised inside Pillow by a thread that is reading are redirected.
     """
 
     def __init__(self) -> None:
@@ -50,7 +53,12 @@ class PillowWarningsToLog:
                 warnings.showwarning = self._show
             self._inside += 1
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._local.path = None
         with self._lock:
             self._inside -= 1

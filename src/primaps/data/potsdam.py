@@ -7,8 +7,9 @@ Layout::
     ROOT/labelled_train.txt       names, one per line
     ROOT/labelled_test.txt
 
-Infrared is dropped. The six stored classes become three: impervious surface and car, building and clutter, low vegetation and
-tree. The lists were drawn at random once, so the published ones are needed.
+Infrared is dropped. The six stored classes become three: impervious surface and car, building and
+clutter, low vegetation and tree. The lists were drawn at random once, so the published ones are
+needed.
 """
 
 from __future__ import annotations
@@ -40,10 +41,15 @@ ABOUT: Final = About(
         Split("train", 4_545, list_file="labelled_train.txt"),
         Split("val", 855, list_file="labelled_test.txt", aliases=("test",)),
     ),
-    layout="imgs/NAME.mat (img: height x width x 4, uint8)\ngt/NAME.mat (gt: height x width, int32)\n"
-    "labelled_train.txt, labelled_test.txt (val and test are the same)",
-    source="Take the prepared tiles: Potsdam.tar.gz of github.com/xu-ji/IIC or potsdam.zip of github.com/mhamilton723/STEGO; the "
-    "root is the unpacked folder. Tiles cut anew do not agree with the published lists.",
+    layout=(
+        "imgs/NAME.mat (img: height x width x 4, uint8)\ngt/NAME.mat (gt: height x width, int32)\n"
+        "labelled_train.txt, labelled_test.txt (val and test are the same)"
+    ),
+    source=(
+        "Take the prepared tiles: Potsdam.tar.gz of github.com/xu-ji/IIC or potsdam.zip of"
+        " github.com/mhamilton723/STEGO; the root is the unpacked folder. Tiles cut anew do not"
+        " agree with the published lists."
+    ),
     licence="Read the terms of the ISPRS benchmark at www.isprs.org.",
 )
 
@@ -76,7 +82,10 @@ def survey(root: Path, split: str | None) -> PairedDataset:
     require_folder(root / "imgs", "a folder of image tiles")
     require_folder(root / "gt", "a folder of label tiles")
     names = read_list(
-        root / str(chosen.list_file), "The lists come with the tiles and cannot be made. `primaps check potsdam` says more."
+        root / str(chosen.list_file),
+        "The lists come with the tiles and cannot be made. `primaps check potsdam` says more.",
     )
     listing = list_pairs(names, root / "imgs", ".mat", root / "gt", ".mat")
-    return PairedDataset(listing, CLASS_NAMES, np.array(list(_CLASSES.values()), dtype=np.uint8), ENCODING)
+    return PairedDataset(
+        listing, CLASS_NAMES, np.array(list(_CLASSES.values()), dtype=np.uint8), ENCODING
+    )

@@ -4,12 +4,16 @@ How modes become RGB:
 
 - EXIF orientation is applied first of all, so height and width are those of the upright picture.
 - Greyscale and 1-bit: the three channels are equal.
-- 16-bit greyscale: linear over the full range, 65535 becomes 255. 16-bit colour: Pillow decodes the high bytes.
-- 32-bit integers outside [0, 65535]: linear from the image's own minimum (0) to its own maximum (255).
-- Floating point: [0, 1] becomes [0, 255]; images with values outside [0, 1] are scaled by their own range; a constant one
-  is black. Values that are not finite are an error.
-- Transparency (alpha channel, palette entries, colour key): composited over white. The colour key of 16-bit images is ignored.
-- CMYK, including the inverted one of Adobe JPEGs, and YCbCr: Pillow's conversion, colour profiles are not applied. LAB: to sRGB.
+- 16-bit greyscale: linear over the full range, 65535 becomes 255. 16-bit colour: Pillow decodes the
+  high bytes.
+- 32-bit integers outside [0, 65535]: linear from the image's own minimum (0) to its own maximum
+  (255).
+- Floating point: [0, 1] becomes [0, 255]; images with values outside [0, 1] are scaled by their own
+  range; a constant one is black. Values that are not finite are an error.
+- Transparency (alpha channel, palette entries, colour key): composited over white. The colour key
+  of 16-bit images is ignored.
+- CMYK, including the inverted one of Adobe JPEGs, and YCbCr: Pillow's conversion, colour profiles
+  are not applied. LAB: to sRGB.
 - Files with several frames or pages: the first one.
 - MAT files (version 5): the first three channels of the variable ``img``, (H, W, 3 or more) uint8.
 """
@@ -72,13 +76,16 @@ def read_image(path: str | os.PathLike[str], max_pixels: int | None = None) -> I
 
     Args:
         path: An image file; its content decides about the format, not its extension.
-        max_pixels: Reduce to at most this many pixels, aspect kept, by area averaging; None = own size.
+        max_pixels: Reduce to at most this many pixels, aspect kept, by area averaging; None = own
+            size.
 
     Returns:
-        (H, W, 3) uint8 RGB, upright, contiguous and writable. See the module's text for modes other than RGB.
+        (H, W, 3) uint8 RGB, upright, contiguous and writable. See the module's text for modes other
+        than RGB.
 
     Raises:
-        ImageError: If the file is missing, empty, no image, damaged or too large; the message names it and what to do.
+        ImageError: If the file is missing, empty, no image, damaged or too large; the message names
+            it and what to do.
         ConfigError: If ``max_pixels`` is less than 1.
     """
     _check_max_pixels(max_pixels)
@@ -87,16 +94,19 @@ def read_image(path: str | os.PathLike[str], max_pixels: int | None = None) -> I
 
 
 def read_photo(path: str | os.PathLike[str], max_pixels: int) -> Photo:
-    """Read an image file at reduced size, with its own size and checksum. Thread-safe and deterministic.
+    """Read an image file at reduced size, with its own size and checksum. Thread-safe and
+    deterministic.
 
-    The full-size image exists once, as decoded (a JPEG not even that: it is decoded at 1/2, 1/4 or 1/8 where that suffices).
+    The full-size image exists once, as decoded (a JPEG not even that: it is decoded at 1/2, 1/4 or
+    1/8 where that suffices).
 
     Args:
         path: An image file.
         max_pixels: Upper bound on the pixels of the result; aspect kept, never enlarged.
 
     Raises:
-        ImageError: If the file is missing, empty, no image, damaged or too large; the message names it and what to do.
+        ImageError: If the file is missing, empty, no image, damaged or too large; the message names
+            it and what to do.
         ConfigError: If ``max_pixels`` is less than 1.
     """
     _check_max_pixels(max_pixels)
@@ -108,7 +118,9 @@ def read_photo(path: str | os.PathLike[str], max_pixels: int) -> Photo:
 
 
 def count_pixels(path: str | os.PathLike[str]) -> int:
-    """Width times height by the header of an image file; 0 if the file cannot be used, which reading it will explain."""
+    """Width times height by the header of an image file; 0 if the file cannot be used, which
+    reading it will explain.
+    """
     try:
         with decoding(path) as stream:
             if is_matlab(stream):
@@ -125,7 +137,8 @@ def upright(image: PIL.Image.Image, orientation: int) -> PIL.Image.Image:
 
 
 def exif_orientation(image: PIL.Image.Image, name: str) -> int:
-    """EXIF orientation, 1..8, of a loaded image; 1 with a line in the log if the EXIF block cannot be parsed.
+    """EXIF orientation, 1..8, of a loaded image; 1 with a line in the log if the EXIF block cannot
+    be parsed.
 
     Args:
         image: A loaded image (PNG may carry EXIF behind its pixels).
@@ -133,8 +146,18 @@ def exif_orientation(image: PIL.Image.Image, name: str) -> int:
     """
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error) as error:
-        _LOGGER.warning("%s: the EXIF block is damaged (%s), so the image is taken as upright.", name, error)
+    except (
+        SyntaxError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        EOFError,
+        struct.error,
+    ) as error:
+        _LOGGER.warning(
+            "%s: the EXIF block is damaged (%s), so the image is taken as upright.", name, error
+        )
         return 1
     return value if isinstance(value, int) and value in _UPRIGHT else 1
 
@@ -148,7 +171,9 @@ def _check_max_pixels(max_pixels: int | None) -> None:
         raise ConfigError(f"Expected max_pixels to be 1 or more, but got {max_pixels}.")
 
 
-def _read(image: PIL.Image.Image, max_pixels: int | None, name: str) -> tuple[Image, tuple[int, int]]:
+def _read(
+    image: PIL.Image.Image, max_pixels: int | None, name: str
+) -> tuple[Image, tuple[int, int]]:
     """(h, w, 3) uint8 and own upright (height, width) of an opened image."""
     own = image.size
     drafted = image.draft(None, _reduced_size(own, max_pixels))  # only JPEG does anything here
@@ -168,7 +193,9 @@ def _read(image: PIL.Image.Image, max_pixels: int | None, name: str) -> tuple[Im
 
 
 def _reduced_size(size: tuple[int, int], max_pixels: int | None) -> tuple[int, int]:
-    """Largest (width, height) of the same aspect with at most ``max_pixels`` pixels, each side at least 1."""
+    """Largest (width, height) of the same aspect with at most ``max_pixels`` pixels, each side at
+    least 1.
+    """
     width, height = size
     if max_pixels is None or width * height <= max_pixels:
         return size
@@ -179,7 +206,9 @@ def _reduced_size(size: tuple[int, int], max_pixels: int | None) -> tuple[int, i
 
 
 def _averageable(image: PIL.Image.Image) -> PIL.Image.Image:
-    """The image in a mode whose values may be averaged, still at full size; most images are returned as they are."""
+    """The image in a mode whose values may be averaged, still at full size; most images are
+    returned as they are.
+    """
     if image.mode.startswith("I;16"):
         return image.convert("I")
     if image.mode in ("I", "F"):
@@ -192,7 +221,9 @@ def _averageable(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _value_range(image: PIL.Image.Image, name: str) -> tuple[float, float]:
-    """Values of a full-size image of mode I or F that become 0 and 255; (0, 255) for the other modes."""
+    """Values of a full-size image of mode I or F that become 0 and 255; (0, 255) for the other
+    modes.
+    """
     if image.mode not in ("I", "F"):
         return 0.0, 255.0
     low, high = (float(value) for value in image.getextrema())  # type: ignore[arg-type]  # one channel: two numbers
@@ -205,7 +236,9 @@ def _value_range(image: PIL.Image.Image, name: str) -> tuple[float, float]:
 def _to_rgb(image: PIL.Image.Image, value_range: tuple[float, float], name: str) -> PIL.Image.Image:
     if image.mode in ("I", "F"):
         low, high = value_range
-        values = (np.asarray(image, dtype=np.float64) - low) * (255.0 / (high - low) if high > low else 0.0)
+        values = (np.asarray(image, dtype=np.float64) - low) * (
+            255.0 / (high - low) if high > low else 0.0
+        )
         if not np.isfinite(values).all():
             raise ImageError(_not_finite(name))
         return PIL.Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8)).convert("RGB")
@@ -220,4 +253,7 @@ def _to_rgb(image: PIL.Image.Image, value_range: tuple[float, float], name: str)
 
 
 def _not_finite(name: str) -> str:
-    return f"Expected finite pixel values, but {name} contains NaN or infinity. Replace them before segmenting."
+    return (
+        f"Expected finite pixel values, but {name} contains NaN or infinity. Replace them before"
+        " segmenting."
+    )

@@ -1,4 +1,6 @@
-"""From folders, files and glob patterns to a list of images, with everything that was not taken accounted for."""
+"""From folders, files and glob patterns to a list of images, with everything that was not taken
+accounted for.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,21 @@ from primaps.errors import DatasetError
 from primaps.types import Failure, ImageFile
 
 IMAGE_EXTENSIONS: Final = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".avif"),
+    *(
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".gif",
+        ".avif",
+    ),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpf", ".jpx"),
 )
 """Extensions of the files that are taken from folders, lower case; upper case is taken too."""
@@ -31,7 +47,8 @@ class Scan:
     Attributes:
         images: The images, sorted by name.
         failures: Inputs that cannot be used (stage "scan"), in the order in which they were met.
-        passed_over: Number of other files in the inputs by lower-case extension ("" = none), sorted by extension.
+        passed_over: Number of other files in the inputs by lower-case extension ("" = none), sorted
+            by extension.
     """
 
     images: tuple[ImageFile, ...]
@@ -42,14 +59,16 @@ class Scan:
 def scan(inputs: Sequence[str | Path], exclude: Path | None = None) -> Scan:
     """Find images.
 
-    Folders are scanned recursively: links are followed (each real folder once, so loops end), hidden files and folders are
-    skipped, and files are chosen by `IMAGE_EXTENSIONS`. A file that is given by itself is taken whatever its extension. A path
-    that does not exist and has wildcard characters is a glob pattern (``**`` is recursive). A real file that is found several
-    times is taken once.
+    Folders are scanned recursively: links are followed (each real folder once, so loops end),
+    hidden files and folders are skipped, and files are chosen by `IMAGE_EXTENSIONS`. A file that is
+    given by itself is taken whatever its extension. A path that does not exist and has wildcard
+    characters is a glob pattern (``**`` is recursive). A real file that is found several times is
+    taken once.
 
-    Names are relative paths with forward slashes, the extension included. With one root (input folder, folder of a given file,
-    part of a pattern before the first wildcard) they are relative to it; with several they start with the root's folder name,
-    and with more of its parents where folder names are equal.
+    Names are relative paths with forward slashes, the extension included. With one root (input
+    folder, folder of a given file, part of a pattern before the first wildcard) they are relative
+    to it; with several they start with the root's folder name, and with more of its parents where
+    folder names are equal.
 
     Args:
         inputs: Files, folders or glob patterns.
@@ -80,7 +99,9 @@ class _Found:
 
 
 class _Scanner:
-    """State of one scan: inputs are collected first, so that the result does not depend on their order."""
+    """State of one scan: inputs are collected first, so that the result does not depend on their
+    order.
+    """
 
     def __init__(self, exclude: str | None) -> None:
         self._exclude = exclude
@@ -100,7 +121,10 @@ class _Scanner:
             self._fail(path, "Expected the path of a file or folder, but got an empty text.")
             return
         if not is_printable(given):
-            self._fail(path, "Expected a path that is valid UTF-8, but its name has other bytes. Rename it.")
+            self._fail(
+                path,
+                "Expected a path that is valid UTF-8, but its name has other bytes. Rename it.",
+            )
             return
         try:
             mode = path.stat().st_mode
@@ -118,8 +142,12 @@ class _Scanner:
             self._folders.append(path)
 
     def result(self) -> Scan:
-        """Go through the collected inputs; links last, so that a file is named by its real place if that is scanned too."""
-        roots = {absolute(path) for path in self._folders} | {absolute(path.parent) for path in self._files}
+        """Go through the collected inputs; links last, so that a file is named by its real place if
+        that is scanned too.
+        """
+        roots = {absolute(path) for path in self._folders} | {
+            absolute(path.parent) for path in self._files
+        }
         for folder in sorted(self._folders, key=absolute):
             self._walk(folder, folder)
         for pattern in sorted(self._patterns):
@@ -130,8 +158,13 @@ class _Scanner:
             link = self._links.popleft()
             self._visit(link.root, link.path)
         namer = Namer(roots, [absolute(path) for path in self._folders])
-        absolutes = {root: absolute(root) for root in {found.root for found in self._found.values()}}
-        images = [ImageFile(found.path, _name(namer, absolutes[found.root], found)) for found in self._found.values()]
+        absolutes = {
+            root: absolute(root) for root in {found.root for found in self._found.values()}
+        }
+        images = [
+            ImageFile(found.path, _name(namer, absolutes[found.root], found))
+            for found in self._found.values()
+        ]
         return Scan(
             images=tuple(sorted(images, key=lambda image: image.name)),
             failures=tuple(self._failures.values()),
@@ -146,7 +179,9 @@ class _Scanner:
         matches = list(expand(root, parts, self._listing)) if root.is_dir() else []
         if not matches:
             self._fail(
-                Path(pattern), "Expected a pattern that matches files, but it matches nothing. Check the path and the quotes."
+                Path(pattern),
+                "Expected a pattern that matches files, but it matches nothing. Check the path and"
+                " the quotes.",
             )
             return set()
         for match in matches:
@@ -162,16 +197,24 @@ class _Scanner:
                 continue
             self._visited.add(real)
             entries = (entry for entry in self._listing(current) if not entry.name.startswith("."))
-            stack.extend(entry for entry in entries if self._visit_or_defer(root, entry, descend=False))
+            stack.extend(
+                entry for entry in entries if self._visit_or_defer(root, entry, descend=False)
+            )
 
     def _listing(self, folder: Path) -> list[Path]:
-        """Sorted content of a folder; nothing, and a failure, if it cannot be read; nothing for the excluded one."""
+        """Sorted content of a folder; nothing, and a failure, if it cannot be read; nothing for the
+        excluded one.
+        """
         if self._is_excluded(folder):
             return []
         try:
             return sorted(folder.iterdir())
         except OSError as error:
-            self._fail(folder, f"Expected a readable folder, but got: {error.strerror}. Change its rights or leave it out.")
+            self._fail(
+                folder,
+                f"Expected a readable folder, but got: {error.strerror}. Change its rights or leave"
+                " it out.",
+            )
             return []
 
     def _visit_or_defer(self, root: Path, path: Path, *, descend: bool = True) -> bool:
@@ -181,10 +224,14 @@ class _Scanner:
         return self._visit(root, path, descend=descend)
 
     def _visit(self, root: Path, path: Path, *, descend: bool = True) -> bool:
-        """Take, report or pass over one entry of a folder; True if it is a folder that is left to the caller to enter."""
+        """Take, report or pass over one entry of a folder; True if it is a folder that is left to
+        the caller to enter.
+        """
         if not is_printable(path.name):
             self._fail(
-                path, "Expected a name that is valid UTF-8, but it has other bytes. Rename it; it was not entered or read."
+                path,
+                "Expected a name that is valid UTF-8, but it has other bytes. Rename it; it was not"
+                " entered or read.",
             )
             return False
         try:
@@ -203,13 +250,17 @@ class _Scanner:
         elif stat.S_ISREG(mode):
             self._take(root, path)
         else:
-            self._fail(path, "Expected an image file, but this is a pipe, socket or device. Remove it.")
+            self._fail(
+                path, "Expected an image file, but this is a pipe, socket or device. Remove it."
+            )
         return False
 
     def _enter(self, root: Path, path: Path, *, descend: bool) -> bool:
         if is_image_name(path) and os.path.realpath(path) not in self._visited:
             self._fail(
-                path, "Expected an image file, but this is a folder with an image's name. Its content was scanned; rename it."
+                path,
+                "Expected an image file, but this is a folder with an image's name. Its content was"
+                " scanned; rename it.",
             )
         if descend:
             self._walk(root, path)
@@ -223,7 +274,9 @@ class _Scanner:
 
     def _fail(self, path: Path, reason: str) -> None:
         """Report a path once, in whatever ways it was given."""
-        self._failures.setdefault(absolute(path), Failure(path=printable(path), stage="scan", reason=reason))
+        self._failures.setdefault(
+            absolute(path), Failure(path=printable(path), stage="scan", reason=reason)
+        )
 
 
 def _name(namer: Namer, root: Path, found: _Found) -> str:
@@ -232,21 +285,33 @@ def _name(namer: Namer, root: Path, found: _Found) -> str:
 
 def _unusable(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return f"Expected a file or folder, but this is a link to {printable(path.readlink())}, which does not exist. Remove it."
+        return (
+            f"Expected a file or folder, but this is a link to {printable(path.readlink())}, which"
+            " does not exist. Remove it."
+        )
     if isinstance(error, FileNotFoundError):
-        return "Expected a file, a folder or a pattern, but there is nothing at this path. Check the path."
+        return (
+            "Expected a file, a folder or a pattern, but there is nothing at this path. Check the"
+            " path."
+        )
     return f"Expected a usable path, but got: {error}. Check the path and its rights."
 
 
 def _same_folder(given: str) -> str:
-    return f"Expected an output folder other than the input {given}, but they are the same. Choose another output folder."
+    return (
+        f"Expected an output folder other than the input {given}, but they are the same. Choose"
+        " another output folder."
+    )
 
 
 def _nothing_found(given: Sequence[str | Path], result: Scan, exclude: Path | None) -> str:
     where = ", ".join(printable(entry) for entry in given) or "no input at all"
     lines = [f"Expected images ({' '.join(IMAGE_EXTENSIONS)}) in {where}, but found none."]
     if result.passed_over:
-        counts = ", ".join(f"{count} {printable(suffix) or 'without extension'}" for suffix, count in result.passed_over.items())
+        counts = ", ".join(
+            f"{count} {printable(suffix) or 'without extension'}"
+            for suffix, count in result.passed_over.items()
+        )
         lines.append(f"Other files there: {counts}.")
     elif not result.failures:
         lines.append("There are no files there (hidden ones are skipped).")

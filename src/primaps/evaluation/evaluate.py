@@ -1,4 +1,6 @@
-"""Unsupervised evaluation of label maps over a whole data set: one matching, one table, no cached predictions."""
+"""Unsupervised evaluation of label maps over a whole data set: one matching, one table, no cached
+predictions.
+"""
 
 from __future__ import annotations
 
@@ -25,43 +27,53 @@ def evaluate_label_maps(
 ) -> EvaluationResult:
     """Score label maps against ground truth.
 
-    Pixels are counted over all images into one table; clusters are assigned to classes once, by Hungarian matching on that table;
-    mIoU is the mean over classes of the data set's IoU, not a mean over images. Only the table is kept, so ``pairs`` may be a
-    generator over any number of images.
+    Pixels are counted over all images into one table; clusters are assigned to classes once, by
+    Hungarian matching on that table; mIoU is the mean over classes of the data set's IoU, not a
+    mean over images. Only the table is kept, so ``pairs`` may be a generator over any number of
+    images.
 
     Args:
-        pairs: Label map (H, W) of cluster ids and truth (H, W) of class ids per image. Pixels whose truth is IGNORE_INDEX are not
-            scored; pixels whose cluster is IGNORE_INDEX are errors.
+        pairs: Label map (H, W) of cluster ids and truth (H, W) of class ids per image. Pixels whose
+            truth is IGNORE_INDEX are not scored; pixels whose cluster is IGNORE_INDEX are errors.
         num_clusters: Number of clusters.
         class_names: Names by class id, all different.
-        group: Processes that each have some of the pairs: their tables are added, and all get the scores; errors number the pairs
-            of one process. None = this one alone.
+        group: Processes that each have some of the pairs: their tables are added, and all get the
+            scores; errors number the pairs of one process. None = this one alone.
 
     Returns:
-        The scores. ``confusion`` has the pixels with a cluster; accuracy and IoU also count those without one.
+        The scores. ``confusion`` has the pixels with a cluster; accuracy and IoU also count those
+        without one.
 
     Raises:
-        DatasetError: If there are no pairs or no labelled pixels, sizes differ, or a true class is out of range.
+        DatasetError: If there are no pairs or no labelled pixels, sizes differ, or a true class is
+            out of range.
         ConfigError: If a cluster is out of range or class names repeat.
     """
     _check_names(class_names)
     table, num_images = _count(pairs, len(class_names), num_clusters)
-    parts = (group or Alone()).exchange({"table": torch.from_numpy(table), "images": torch.tensor(num_images)})
+    parts = (group or Alone()).exchange(
+        {"table": torch.from_numpy(table), "images": torch.tensor(num_images)}
+    )
     total: NDArray[np.int64] = sum((part["table"] for part in parts[1:]), parts[0]["table"]).numpy()
     return score_table(total, class_names, sum(int(part["images"]) for part in parts))
 
 
 def score_table(
-    table: NDArray[np.int64], class_names: tuple[str, ...], num_images: int, *, cluster_to_class: NDArray[np.int64] | None = None
+    table: NDArray[np.int64],
+    class_names: tuple[str, ...],
+    num_images: int,
+    *,
+    cluster_to_class: NDArray[np.int64] | None = None,
 ) -> EvaluationResult:
     """Scores of a whole data set from its table of pixel counts.
 
     Args:
-        table: (num_classes, num_clusters + 1) counts, rows = truth, the last column = pixels without a cluster.
+        table: (num_classes, num_clusters + 1) counts, rows = truth, the last column = pixels
+            without a cluster.
         class_names: Names by class id, all different.
         num_images: How many images were counted.
-        cluster_to_class: (num_clusters,) class id per cluster, where it is known (a supervised classifier); None = Hungarian
-            matching on the table.
+        cluster_to_class: (num_clusters,) class id per cluster, where it is known (a supervised
+            classifier); None = Hungarian matching on the table.
 
     Raises:
         DatasetError: If there are no images or no labelled pixels.
@@ -71,7 +83,9 @@ def score_table(
     if num_images == 0:
         raise DatasetError("Expected one or more images to evaluate, but got none.")
     if not table.any():
-        raise DatasetError(f"Expected labelled pixels, but all pixels of the {num_images} images are unlabelled.")
+        raise DatasetError(
+            f"Expected labelled pixels, but all pixels of the {num_images} images are unlabelled."
+        )
     assigned = np.ascontiguousarray(table[:, :-1])
     assignment = hungarian(assigned) if cluster_to_class is None else cluster_to_class
     classes = class_table(table, assignment)
@@ -89,7 +103,10 @@ def score_table(
 def _check_names(class_names: tuple[str, ...]) -> None:
     repeated = [name for name, count in Counter(class_names).items() if count > 1]
     if repeated or not class_names:
-        raise ConfigError(f"Expected different class names, one or more, but got {len(class_names)} with {repeated} repeated.")
+        raise ConfigError(
+            f"Expected different class names, one or more, but got {len(class_names)} with"
+            f" {repeated} repeated."
+        )
 
 
 def _count(
@@ -101,8 +118,8 @@ def _count(
     for label_map, truth in pairs:
         if label_map.shape != truth.shape:
             raise DatasetError(
-                f"Expected label map and truth of one size, but image {num_images} has {label_map.shape} and {truth.shape}. "
-                "Predict at the size of the truth."
+                f"Expected label map and truth of one size, but image {num_images} has"
+                f" {label_map.shape} and {truth.shape}. Predict at the size of the truth."
             )
         table += confusion(truth, label_map, num_classes, num_clusters, unassigned_column=True)
         num_images += 1

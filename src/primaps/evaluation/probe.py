@@ -1,8 +1,9 @@
 """Linear probe: what a linear classifier that is shown labels can read off frozen features.
 
-One 1x1 convolution with bias, trained by Adam on the cross-entropy: the supervised measure that unsupervised segmentation reports
-beside its own scores (Hamilton et al., ICLR 2022; Hahn et al., TMLR 2024). They take the cross-entropy of upsampled logits at all
-pixels. Here it is taken at tokens, each with the label at the centre of its cell, so that no full-size logits are ever held.
+One 1x1 convolution with bias, trained by Adam on the cross-entropy: the supervised measure that
+unsupervised segmentation reports beside its own scores (Hamilton et al., ICLR 2022; Hahn et al.,
+TMLR 2024). They take the cross-entropy of upsampled logits at all pixels. Here it is taken at
+tokens, each with the label at the centre of its cell, so that no full-size logits are ever held.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class LinearProbe:
     bias: Tensor
 
     def logits(self, features: Tensor) -> Tensor:
-        """Class logits of every token; the classifier commutes with bilinear upsampling, so upsample these.
+        """Class logits of every token; the classifier commutes with bilinear upsampling, so
+        upsample these.
 
         Args:
             features: (C, h, w) or (N, C, h, w) floating point, on the device of the probe.
@@ -53,8 +55,9 @@ class LinearProbe:
         channels = self.weight.shape[1]
         if features.ndim not in {3, 4} or features.shape[-3] != channels:
             raise ConfigError(
-                f"Expected features to be (C, h, w) or (N, C, h, w) with C = {channels} as the probe was fitted to, but got "
-                f"{tuple(features.shape)}. Use the backbone that the probe was fitted on."
+                f"Expected features to be (C, h, w) or (N, C, h, w) with C = {channels} as the"
+                f" probe was fitted to, but got {tuple(features.shape)}. Use the backbone that the"
+                " probe was fitted on."
             )
         products = self.weight @ features.float().flatten(-2) + self.bias[:, None]
         return products.view(*products.shape[:-1], *features.shape[-2:])
@@ -73,7 +76,8 @@ def fit_linear_probe(
 ) -> LinearProbe:
     """Fit a linear probe to tokens that are held in memory.
 
-    Deterministic: the start and every draw (with replacement, from the labelled tokens) come from ``seed`` alone.
+    Deterministic: the start and every draw (with replacement, from the labelled tokens) come from
+    ``seed`` alone.
 
     Args:
         tokens: (N, C) floating point; float16 is enough and is widened batch by batch.
@@ -91,11 +95,14 @@ def fit_linear_probe(
     """
     if tokens.ndim != 2 or labels.shape != tokens.shape[:1]:
         raise ConfigError(
-            f"Expected tokens (N, C) and labels (N,), but got {tuple(tokens.shape)} and {tuple(labels.shape)}. "
-            "Give one label per token; token_labels makes them from a label image."
+            f"Expected tokens (N, C) and labels (N,), but got {tuple(tokens.shape)} and"
+            f" {tuple(labels.shape)}. Give one label per token; token_labels makes them from a"
+            " label image."
         )
     if steps < 1 or batch_size < 1:
-        raise ConfigError(f"Expected steps and batch_size to be 1 or more, but got {steps} and {batch_size}.")
+        raise ConfigError(
+            f"Expected steps and batch_size to be 1 or more, but got {steps} and {batch_size}."
+        )
     generator = torch.Generator().manual_seed(seed)
     start = initial_probe(tokens.shape[1], num_classes, generator)
     batches = _drawn(tokens, labels, steps, batch_size, generator, ignore_index)
@@ -103,20 +110,28 @@ def fit_linear_probe(
 
 
 def fit_linear_probe_to_batches(
-    batches: Iterable[tuple[Tensor, Tensor]], start: LinearProbe, *, learning_rate: float = LEARNING_RATE
+    batches: Iterable[tuple[Tensor, Tensor]],
+    start: LinearProbe,
+    *,
+    learning_rate: float = LEARNING_RATE,
 ) -> LinearProbe:
-    """Fit a linear probe to a stream of tokens, such as features read from a store image by image: one Adam step per batch.
+    """Fit a linear probe to a stream of tokens, such as features read from a store image by image:
+    one Adam step per batch.
 
-    The stream decides about order, number of steps and repetition; only one batch is held at a time.
+    The stream decides about order, number of steps and repetition; only one batch is held at a
+    time.
 
     Args:
-        batches: Tokens (n, C) floating point and their labels (n,) integer class ids, unlabelled tokens left out, n > 0.
-        start: Where the fit begins, see `initial_probe`; left as it is. The fit runs on the device of the batches.
+        batches: Tokens (n, C) floating point and their labels (n,) integer class ids, unlabelled
+            tokens left out, n > 0.
+        start: Where the fit begins, see `initial_probe`; left as it is. The fit runs on the device
+            of the batches.
         learning_rate: Of Adam, constant.
 
     Raises:
         ConfigError: If a batch has other shapes, or the learning rate is not positive.
-        DatasetError: If there is no batch, one is empty, a label is out of range, or tokens are not finite.
+        DatasetError: If there is no batch, one is empty, a label is out of range, or tokens are not
+            finite.
     """
     if not learning_rate > 0:
         raise ConfigError(f"Expected learning_rate to be positive, but got {learning_rate}.")
@@ -124,16 +139,25 @@ def fit_linear_probe_to_batches(
     for tokens, labels in batches:
         _check_batch(tokens, labels, start)
         if optimiser is None:  # the first batch tells the device
-            weight, bias = (value.detach().clone().to(tokens.device).requires_grad_() for value in (weight, bias))
+            weight, bias = (
+                value.detach().clone().to(tokens.device).requires_grad_()
+                for value in (weight, bias)
+            )
             optimiser = torch.optim.Adam([weight, bias], lr=learning_rate)
         loss = F.cross_entropy(F.linear(tokens.float(), weight, bias), labels.long())
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # of torch
         optimiser.step()
     if optimiser is None:
-        raise DatasetError("Expected one or more batches of labelled tokens to fit a linear probe to, but got none.")
+        raise DatasetError(
+            "Expected one or more batches of labelled tokens to fit a linear probe to, but got"
+            " none."
+        )
     if not bool(weight.isfinite().all() & bias.isfinite().all()):
-        raise DatasetError("Expected features to be finite, but the probe came out as NaN or infinity. Extract them again.")
+        raise DatasetError(
+            "Expected features to be finite, but the probe came out as NaN or infinity. Extract"
+            " them again."
+        )
     return LinearProbe(weight.detach(), bias.detach())
 
 
@@ -149,14 +173,17 @@ def initial_probe(num_channels: int, num_classes: int, generator: torch.Generato
         ConfigError: If there is no channel or no class.
     """
     if num_channels < 1 or num_classes < 1:
-        raise ConfigError(f"Expected one or more channels and classes, but got {num_channels} and {num_classes}.")
+        raise ConfigError(
+            f"Expected one or more channels and classes, but got {num_channels} and {num_classes}."
+        )
     values = torch.rand(num_classes, num_channels + 1, generator=generator) * 2 - 1
     values /= math.sqrt(num_channels)
     return LinearProbe(values[:, :-1].contiguous(), values[:, -1].contiguous())
 
 
 def token_labels(labels: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
-    """Label of every token: the one at the centre pixel of its cell (of an even cell, the pixel right of and below the centre).
+    """Label of every token: the one at the centre pixel of its cell (of an even cell, the pixel
+    right of and below the centre).
 
     Args:
         labels: (H, W) label image.
@@ -168,18 +195,34 @@ def token_labels(labels: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
     Raises:
         ConfigError: If a side of the grid is 0 or longer than that of the label image.
     """
-    if labels.ndim != 2 or not all(0 < cells <= pixels for cells, pixels in zip(grid, labels.shape, strict=True)):
-        raise ConfigError(f"Expected a label image with at least one pixel per cell, but got {labels.shape} and grid {grid}.")
-    rows, columns = ((np.arange(cells) * 2 + 1) * pixels // (2 * cells) for cells, pixels in zip(grid, labels.shape, strict=True))
+    if labels.ndim != 2 or not all(
+        0 < cells <= pixels for cells, pixels in zip(grid, labels.shape, strict=True)
+    ):
+        raise ConfigError(
+            f"Expected a label image with at least one pixel per cell, but got {labels.shape} and"
+            f" grid {grid}."
+        )
+    rows, columns = (
+        (np.arange(cells) * 2 + 1) * pixels // (2 * cells)
+        for cells, pixels in zip(grid, labels.shape, strict=True)
+    )
     return labels[np.ix_(rows, columns)]
 
 
 def _drawn(
-    tokens: Tensor, labels: Tensor, steps: int, batch_size: int, generator: torch.Generator, ignore_index: int
+    tokens: Tensor,
+    labels: Tensor,
+    steps: int,
+    batch_size: int,
+    generator: torch.Generator,
+    ignore_index: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     labelled = (labels != ignore_index).nonzero().flatten()
     if not len(labelled):
-        raise DatasetError(f"Expected labelled tokens, but all {len(labels)} have the label {ignore_index} (unlabelled).")
+        raise DatasetError(
+            f"Expected labelled tokens, but all {len(labels)} have the label {ignore_index}"
+            " (unlabelled)."
+        )
     for _ in range(steps):
         draw = torch.randint(len(labelled), (batch_size,), generator=generator)
         chosen = labelled[draw.to(labelled.device)]
@@ -188,17 +231,25 @@ def _drawn(
 
 def _check_batch(tokens: Tensor, labels: Tensor, probe: LinearProbe) -> None:
     num_classes, channels = probe.weight.shape
-    if tokens.ndim != 2 or tokens.shape[1] != channels or labels.shape != tokens.shape[:1] or not tokens.is_floating_point():
+    if (
+        tokens.ndim != 2
+        or tokens.shape[1] != channels
+        or labels.shape != tokens.shape[:1]
+        or not tokens.is_floating_point()
+    ):
         raise ConfigError(
-            f"Expected floating-point tokens (n, {channels}) and labels (n,), but got {tokens.dtype} {tuple(tokens.shape)} and "
-            f"{tuple(labels.shape)}."
+            f"Expected floating-point tokens (n, {channels}) and labels (n,), but got"
+            f" {tokens.dtype} {tuple(tokens.shape)} and {tuple(labels.shape)}."
         )
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ConfigError(f"Expected labels to be integer class ids, but got {labels.dtype}.")
     if not len(labels):
-        raise DatasetError("Expected every batch to hold labelled tokens, but one is empty. Leave it out of the stream.")
+        raise DatasetError(
+            "Expected every batch to hold labelled tokens, but one is empty. Leave it out of the"
+            " stream."
+        )
     if int(labels.min()) < 0 or int(labels.max()) >= num_classes:
         raise DatasetError(
-            f"Expected classes 0..{num_classes - 1}, but got labels from {int(labels.min())} to {int(labels.max())}. Check the "
-            "number of classes; leave unlabelled tokens out."
+            f"Expected classes 0..{num_classes - 1}, but got labels from {int(labels.min())} to"
+            f" {int(labels.max())}. Check the number of classes; leave unlabelled tokens out."
         )

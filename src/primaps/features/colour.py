@@ -37,8 +37,8 @@ def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
 def equalise_exposure(lab: torch.Tensor) -> torch.Tensor:
     """Bring the lightness of every image to a common mean and, within limits, a common contrast.
 
-    A power of the lightness brings its mean to about 1/2, as a longer or shorter exposure would; then deviations from the mean
-    are multiplied by 0.6 to 1.7. Hue and chroma stay.
+    A power of the lightness brings its mean to about 1/2, as a longer or shorter exposure would;
+    then deviations from the mean are multiplied by 0.6 to 1.7. Hue and chroma stay.
 
     Args:
         lab: (N, 3, H, W) float32 as `rgb_to_lab` returns it.

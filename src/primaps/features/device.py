@@ -21,19 +21,28 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise ConfigError(f"Expected device to be auto, cpu, cuda, cuda:<index> or mps, but got {device!r}.") from error
+        raise ConfigError(
+            f"Expected device to be auto, cpu, cuda, cuda:<index> or mps, but got {device!r}."
+        ) from error
     if resolved.type == "cuda":
         _check_cuda(resolved)
     elif resolved.type == "mps":
         if not torch.backends.mps.is_available():
-            raise ConfigError("Expected device 'mps' to be available, but this machine has none. Use --device auto or cpu.")
+            raise ConfigError(
+                "Expected device 'mps' to be available, but this machine has none. Use --device"
+                " auto or cpu."
+            )
     elif resolved.type != "cpu":
-        raise ConfigError(f"Expected device to be auto, cpu, cuda, cuda:<index> or mps, but got {str(device)!r}.")
+        raise ConfigError(
+            f"Expected device to be auto, cpu, cuda, cuda:<index> or mps, but got {str(device)!r}."
+        )
     return resolved
 
 
 def compute_device(device: torch.device) -> torch.device:
-    """Where everything after the backbone runs: the backbone's device, or the CPU for MPS, which lacks float64."""
+    """Where everything after the backbone runs: the backbone's device, or the CPU for MPS, which
+    lacks float64.
+    """
     return torch.device("cpu") if device.type == "mps" else device
 
 
@@ -45,4 +54,7 @@ def _check_cuda(device: torch.device) -> None:
             "Use --device auto or cpu, or install a PyTorch build that matches the driver."
         )
     if device.index is not None and device.index >= count:
-        raise ConfigError(f"Expected a CUDA device index below {count}, but got {str(device)!r}. Use cuda:0 to cuda:{count - 1}.")
+        raise ConfigError(
+            f"Expected a CUDA device index below {count}, but got {str(device)!r}. Use cuda:0 to"
+            f" cuda:{count - 1}."
+        )

@@ -23,13 +23,15 @@ class FrozenBackbone(nn.Module, ABC):
         name: Name it was loaded under.
         dim: Number of feature channels C.
         patch_size: Stride of the feature grid in pixels.
-        input_multiple: What the sides of an input are multiples of, in pixels: the patch size, or where levels are joined their
-            largest stride.
-        threshold: Calibrated cosine similarity from which a token belongs to a proposal; None = none is published.
+        input_multiple: What the sides of an input are multiples of, in pixels: the patch size, or
+            where levels are joined their largest stride.
+        threshold: Calibrated cosine similarity from which a token belongs to a proposal; None =
+            none is published.
         licence: Licence of the weights.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
-        weights_path: File that the weights were read from, absolute; None = bundled or from the hub.
+        weights_path: File that the weights were read from, absolute; None = bundled or from the
+            hub.
     """
 
     mirror_equivariant = False
@@ -77,7 +79,9 @@ class FrozenBackbone(nn.Module, ABC):
         return super().train(mode=False)
 
     def describe(self) -> Mapping[str, Any]:
-        """What identifies the features, as JSON values; two backbones with equal descriptions give equal features."""
+        """What identifies the features, as JSON values; two backbones with equal descriptions give
+        equal features.
+        """
         return {
             "name": self.name,
             "implementation": self.spec.implementation,
@@ -89,13 +93,18 @@ class FrozenBackbone(nn.Module, ABC):
             "source": self.spec.source,
         }
 
-    def preprocess(self, image: Image | torch.Tensor, size: int = 320, *, device: torch.device | None = None) -> torch.Tensor:
-        """Resize and normalise one image; see `primaps.features.preprocess.input_size` for the size.
+    def preprocess(
+        self, image: Image | torch.Tensor, size: int = 320, *, device: torch.device | None = None
+    ) -> torch.Tensor:
+        """Resize and normalise one image; see `primaps.features.preprocess.input_size` for the
+        size.
 
         Args:
             image: (H, W, 3) uint8 RGB, numpy array or torch tensor.
-            size: Short side of the result in pixels, before rounding to multiples of ``input_multiple``.
-            device: Where the input is made; the backbone's own device is not touched then. None = there.
+            size: Short side of the result in pixels, before rounding to multiples of
+                ``input_multiple``.
+            device: Where the input is made; the backbone's own device is not touched then. None =
+                there.
 
         Returns:
             (1, 3, H', W') float32 on that device.
@@ -106,13 +115,20 @@ class FrozenBackbone(nn.Module, ABC):
         """
         height, width = check_image(image).shape[:2]
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-        return image_to_input(image, input_size(height, width, size, self.input_multiple), mean, std, device or self.device)
+        return image_to_input(
+            image,
+            input_size(height, width, size, self.input_multiple),
+            mean,
+            std,
+            device or self.device,
+        )
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Features of a preprocessed batch, without gradient.
 
         Args:
-            batch: (N, 3, H', W') floating point, normalised, sides multiples of ``input_multiple``; moved to the device.
+            batch: (N, 3, H', W') floating point, normalised, sides multiples of ``input_multiple``;
+                moved to the device.
 
         Returns:
             (N, C, h, w) float32, contiguous, h = H' / patch_size, w = W' / patch_size.
@@ -120,22 +136,35 @@ class FrozenBackbone(nn.Module, ABC):
         Raises:
             BackboneError: If the batch has another shape or dtype.
         """
-        if batch.ndim != 4 or batch.shape[1] != 3 or not batch.is_floating_point() or 0 in batch.shape:
+        if (
+            batch.ndim != 4
+            or batch.shape[1] != 3
+            or not batch.is_floating_point()
+            or 0 in batch.shape
+        ):
             raise BackboneError(
-                f"Expected the batch to be floating point of shape (N, 3, H, W), but got {batch.dtype} {tuple(batch.shape)}. "
-                "Make it with preprocess(image)."
+                "Expected the batch to be floating point of shape (N, 3, H, W), but got"
+                f" {batch.dtype} {tuple(batch.shape)}. Make it with preprocess(image)."
             )
         height, width = batch.shape[2:]
         if height % self.input_multiple or width % self.input_multiple:
             raise BackboneError(
-                f"Expected both sides of the batch to be multiples of {self.input_multiple} for {self.name!r}, but got "
-                f"{height} x {width}. Make it with preprocess(image)."
+                f"Expected both sides of the batch to be multiples of {self.input_multiple} for"
+                f" {self.name!r}, but got {height} x {width}. Make it with preprocess(image)."
             )
         with torch.no_grad():
-            features = self._features(batch.to(self.device, torch.float32)).float().contiguous().to(compute_device(self.device))
+            features = (
+                self._features(batch.to(self.device, torch.float32))
+                .float()
+                .contiguous()
+                .to(compute_device(self.device))
+            )
         expected = (batch.shape[0], self.dim, height // self.patch_size, width // self.patch_size)
         if tuple(features.shape) != expected:
-            raise BackboneError(f"Expected features of {self.name!r} to have shape {expected}, but got {tuple(features.shape)}.")
+            raise BackboneError(
+                f"Expected features of {self.name!r} to have shape {expected}, but got"
+                f" {tuple(features.shape)}."
+            )
         return features
 
     def extract(self, image: Image | torch.Tensor, size: int = 320) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """Levels of a hierarchical model: which ones are taken, and how they become one grid of features.
 
-Convolutional networks and hierarchical transformers give feature maps at several strides. The coarsest alone knows most about
-things but hardly where they are; joined with finer levels it can do both (hypercolumns, Hariharan et al. 2015). Every level is
-scaled to unit length per cell, so that none drowns the others, brought to the finest grid, and joined.
+Convolutional networks and hierarchical transformers give feature maps at several strides. The
+coarsest alone knows most about things but hardly where they are; joined with finer levels it can do
+both (hypercolumns, Hariharan et al. 2015). Every level is scaled to unit length per cell, so that
+none drowns the others, brought to the finest grid, and joined.
 """
 
 from __future__ import annotations
@@ -20,10 +21,15 @@ from primaps.errors import BackboneError, ConfigError
 DEFAULT_STRIDES: Final = (8, 16, 32)
 """Taken as far as a model has them."""
 LAST: Final = "last"
-"""Instead of levels: the last level alone, as the model gives it. The only choice with plain vision transformers."""
+"""Instead of levels: the last level alone, as the model gives it. The only choice with plain vision
+transformers.
+"""
 MAX_WEIGHT: Final = 1000.0
 
-_FORM: Final = "strides with commas between, and a weight after a colon where wanted, for example 8,16,32 or 8:0.5,16,32"
+_FORM: Final = (
+    "strides with commas between, and a weight after a colon where wanted, for example 8,16,32 or"
+    " 8:0.5,16,32"
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -40,7 +46,11 @@ class Level:
 
     def __str__(self) -> str:
         """In the form in which it is chosen."""
-        return str(self.stride) if self.weight == 1.0 else f"{self.stride}:{repr(self.weight).removesuffix('.0')}"
+        return (
+            str(self.stride)
+            if self.weight == 1.0
+            else f"{self.stride}:{repr(self.weight).removesuffix('.0')}"
+        )
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,10 @@ def offered_levels(feature_info: Sequence[Mapping[str, Any]]) -> dict[int, Offer
     Args:
         feature_info: Of the model: one entry per level with ``reduction`` and ``num_chs``.
     """
-    return {int(info["reduction"]): OfferedLevel(index, int(info["num_chs"])) for index, info in enumerate(feature_info)}
+    return {
+        int(info["reduction"]): OfferedLevel(index, int(info["num_chs"]))
+        for index, info in enumerate(feature_info)
+    }
 
 
 def parse_levels(text: str) -> tuple[Level, ...]:
@@ -75,7 +88,8 @@ def parse_levels(text: str) -> tuple[Level, ...]:
         The levels, finest first.
 
     Raises:
-        ConfigError: If the text has another form, a stride is given twice, or a weight is out of range.
+        ConfigError: If the text has another form, a stride is given twice, or a weight is out of
+            range.
 
     Example:
         >>> [str(level) for level in parse_levels("32, 8:0.5")]
@@ -95,7 +109,8 @@ def _parse_level(part: str, text: str) -> Level:
         raise ConfigError(f"Expected levels to be {_FORM}, or {LAST}, but got {text!r}.") from error
     if level.stride < 1 or not 0.0 < level.weight <= MAX_WEIGHT:
         raise ConfigError(
-            f"Expected levels with strides from 1 on and weights above 0, up to {MAX_WEIGHT:g}, but got {part!r} in {text!r}."
+            f"Expected levels with strides from 1 on and weights above 0, up to {MAX_WEIGHT:g}, but"
+            f" got {part!r} in {text!r}."
         )
     return level
 
@@ -105,11 +120,14 @@ def levels_text(levels: Sequence[Level]) -> str:
     return ",".join(map(str, levels))
 
 
-def choose_levels(asked: str | None, offered: Mapping[int, OfferedLevel], name: str) -> tuple[Level, ...]:
+def choose_levels(
+    asked: str | None, offered: Mapping[int, OfferedLevel], name: str
+) -> tuple[Level, ...]:
     """The levels that features are made of.
 
     Args:
-        asked: Text form of the levels, or `LAST`; None = `DEFAULT_STRIDES` as far as a hierarchical model has them.
+        asked: Text form of the levels, or `LAST`; None = `DEFAULT_STRIDES` as far as a hierarchical
+            model has them.
         offered: By stride what the model has.
         name: Of the backbone, for messages.
 
@@ -130,8 +148,8 @@ def choose_levels(asked: str | None, offered: Mapping[int, OfferedLevel], name: 
     missing = [str(level.stride) for level in levels if level.stride not in offered]
     if missing:
         raise ConfigError(
-            f"Expected levels that {name!r} has, with strides {', '.join(map(str, sorted(offered)))}, but got "
-            f"{', '.join(missing)} in {asked!r}."
+            f"Expected levels that {name!r} has, with strides"
+            f" {', '.join(map(str, sorted(offered)))}, but got {', '.join(missing)} in {asked!r}."
         )
     return levels
 
@@ -148,16 +166,21 @@ def refuse_levels(asked: str | None, name: str) -> None:
     """
     if asked not in {None, LAST}:
         raise ConfigError(
-            f"Expected no levels with {name!r}, whose features have one stride only, but got {asked!r}. Leave them out."
+            f"Expected no levels with {name!r}, whose features have one stride only, but got"
+            f" {asked!r}. Leave them out."
         )
 
 
 def input_multiple(levels: Sequence[Level]) -> int:
-    """What sides of an input must be multiples of, so that the cells of all levels lie exactly on each other."""
+    """What sides of an input must be multiples of, so that the cells of all levels lie exactly on
+    each other.
+    """
     return math.lcm(*(level.stride for level in levels))
 
 
-def join_levels(maps: Sequence[torch.Tensor], levels: Sequence[Level], size: tuple[int, int], name: str) -> torch.Tensor:
+def join_levels(
+    maps: Sequence[torch.Tensor], levels: Sequence[Level], size: tuple[int, int], name: str
+) -> torch.Tensor:
     """One grid of features from several levels.
 
     Args:
@@ -167,8 +190,9 @@ def join_levels(maps: Sequence[torch.Tensor], levels: Sequence[Level], size: tup
         name: Of the backbone, for messages.
 
     Returns:
-        (N, sum of C_i, h, w) float on the grid of the finest level. Of a level with weight w the vectors have length w in its own
-        cells, and at most w in finer ones, between which they are interpolated bilinearly.
+        (N, sum of C_i, h, w) float on the grid of the finest level. Of a level with weight w the
+        vectors have length w in its own cells, and at most w in finer ones, between which they are
+        interpolated bilinearly.
 
     Raises:
         BackboneError: If a map has another size than its stride says.
@@ -179,9 +203,14 @@ def join_levels(maps: Sequence[torch.Tensor], levels: Sequence[Level], size: tup
         expected = (size[0] // level.stride, size[1] // level.stride)
         if tuple(values.shape[2:]) != expected:
             raise BackboneError(
-                f"Expected the level of stride {level.stride} of {name!r} to have {expected[0]} x {expected[1]} cells, but got "
-                f"{values.shape[2]} x {values.shape[3]}. Choose other levels, or another backbone."
+                f"Expected the level of stride {level.stride} of {name!r} to have {expected[0]} x"
+                f" {expected[1]} cells, but got {values.shape[2]} x {values.shape[3]}. Choose other"
+                " levels, or another backbone."
             )
         unit = level.weight * F.normalize(values, dim=1)
-        joined.append(unit if expected == grid else F.interpolate(unit, grid, mode="bilinear", align_corners=False))
+        joined.append(
+            unit
+            if expected == grid
+            else F.interpolate(unit, grid, mode="bilinear", align_corners=False)
+        )
     return torch.cat(joined, dim=1)

@@ -11,15 +11,18 @@ from primaps.errors import ConfigError, ImageError
 from primaps.types import Image
 
 MAX_ASPECT: Final = 8
-"""Inputs are at most this many times longer than the short side's target; longer images are squashed to it."""
+"""Inputs are at most this many times longer than the short side's target; longer images are
+squashed to it.
+"""
 
 
 def input_size(height: int, width: int, size: int, multiple: int) -> tuple[int, int]:
     """Size of the backbone's input for an image of a given size.
 
-    The short side becomes ``size`` and the aspect ratio is kept, up to `MAX_ASPECT`: a 1 x 10000 strip becomes
-    ``size`` x ``8 * size``, so that it stays affordable. Then each side is rounded to the nearest multiple that the backbone
-    needs (halves go up), at least one. Small images are enlarged, nothing is ever cropped. Integer arithmetic throughout.
+    The short side becomes ``size`` and the aspect ratio is kept, up to `MAX_ASPECT`: a 1 x 10000
+    strip becomes ``size`` x ``8 * size``, so that it stays affordable. Then each side is rounded to
+    the nearest multiple that the backbone needs (halves go up), at least one. Small images are
+    enlarged, nothing is ever cropped. Integer arithmetic throughout.
 
     Args:
         height: Image height in pixels.
@@ -41,7 +44,12 @@ def input_size(height: int, width: int, size: int, multiple: int) -> tuple[int, 
         >>> input_size(1, 10000, size=320, multiple=8)
         (320, 2560)
     """
-    for name, value in (("height", height), ("width", width), ("size", size), ("multiple", multiple)):
+    for name, value in (
+        ("height", height),
+        ("width", width),
+        ("size", size),
+        ("multiple", multiple),
+    ):
         if value < 1:
             raise ConfigError(f"Expected {name} to be 1 or more pixels, but got {value}.")
     short = min(height, width)
@@ -66,8 +74,8 @@ def check_image(image: Image | torch.Tensor) -> Image:
     value: Any = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else image
     if not isinstance(value, np.ndarray):
         raise ImageError(
-            f"Expected the image to be a numpy array or a torch tensor, but got {type(image).__name__}. "
-            "Read files with read_image."
+            "Expected the image to be a numpy array or a torch tensor, but got"
+            f" {type(image).__name__}. Read files with read_image."
         )
     if value.ndim != 3 or value.shape[2] != 3 or 0 in value.shape:
         raise ImageError(
@@ -83,7 +91,11 @@ def check_image(image: Image | torch.Tensor) -> Image:
 
 
 def image_to_input(
-    image: Image | torch.Tensor, size: tuple[int, int], mean: torch.Tensor, std: torch.Tensor, device: torch.device
+    image: Image | torch.Tensor,
+    size: tuple[int, int],
+    mean: torch.Tensor,
+    std: torch.Tensor,
+    device: torch.device,
 ) -> torch.Tensor:
     """Resize (anti-aliased bilinear, as Pillow does on 8-bit images) and normalise one image.
 
@@ -104,8 +116,12 @@ def image_to_input(
 
     array = check_image(image)
     if array.shape[:2] != size:
-        resized = PILImage.fromarray(np.ascontiguousarray(array)).resize((size[1], size[0]), PILImage.Resampling.BILINEAR)
+        resized = PILImage.fromarray(np.ascontiguousarray(array)).resize(
+            (size[1], size[0]), PILImage.Resampling.BILINEAR
+        )
         array = np.asarray(resized)
     values = torch.from_numpy(np.array(array)).to(device).permute(2, 0, 1)[None].float() / 255.0
-    normalised: torch.Tensor = (values - mean.to(device)[:, None, None]) / std.to(device)[:, None, None]
+    normalised: torch.Tensor = (values - mean.to(device)[:, None, None]) / std.to(device)[
+        :, None, None
+    ]
     return normalised.contiguous()

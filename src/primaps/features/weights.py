@@ -17,7 +17,8 @@ from primaps.features.registry import list_backbones
 
 State = dict[str, torch.Tensor]
 
-_WRAPPERS: Final = ("teacher", "student", "state_dict", "model")  # the teacher is the published network
+# the teacher is the published network
+_WRAPPERS: Final = ("teacher", "student", "state_dict", "model")
 _HEADS: Final = ("head.", "dino_head.", "ibot_head.", "projection_head.", "prototypes.")
 _SHOWN: Final = 3
 _DAMAGED: Final = "The file is damaged; download it again from its official source."
@@ -34,37 +35,46 @@ def read_weights(path: Path) -> State:
 
     Args:
         path: ``.safetensors``, or ``.pth`` / ``.pt`` / ``.bin`` / ``.ckpt`` / ``.tar``, read with
-            ``torch.load(weights_only=True)``. Full training checkpoints ("teacher" before "student", keys prefixed ``module.``
-            and ``backbone.``) are unwrapped.
+            ``torch.load(weights_only=True)``. Full training checkpoints ("teacher" before
+            "student", keys prefixed ``module.`` and ``backbone.``) are unwrapped.
 
     Returns:
         Tensors by key, on the CPU, in the layout of the file.
 
     Raises:
-        BackboneError: If the file is missing, damaged, of another kind, or holds anything but tensors and plain values.
+        BackboneError: If the file is missing, damaged, of another kind, or holds anything but
+            tensors and plain values.
     """
     if not path.is_file():
-        raise BackboneError(f"Expected a weights file, but {path} {'is a folder' if path.is_dir() else 'does not exist'}.")
+        raise BackboneError(
+            f"Expected a weights file, but {path}"
+            f" {'is a folder' if path.is_dir() else 'does not exist'}."
+        )
     return _unwrap(_read(path), path)
 
 
 def _read(path: Path) -> Any:
     suffix = path.suffix.lower()
     if suffix not in {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar"}:
-        raise BackboneError(f"Expected a weights file ending in .safetensors, .pth or .pt, but got {path.name!r}.")
+        raise BackboneError(
+            f"Expected a weights file ending in .safetensors, .pth or .pt, but got {path.name!r}."
+        )
     try:
         if suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
-        # Official DINO training checkpoints carry their command line as an argparse.Namespace, which is only data.
+        # Official DINO training checkpoints carry their command line as an argparse.Namespace,
+        # which is only data.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files fail in a dozen ways, all of them mean the same to the user
+    # damaged files fail in a dozen ways, all of them mean the same to the user
+    except Exception as error:
         reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
         raise BackboneError(
-            f"Expected {path} to hold tensors only, but it cannot be read safely: {reason} "
-            "The file is damaged, incomplete, or contains code; download it again from its official source."
+            f"Expected {path} to hold tensors only, but it cannot be read safely: {reason} The file"
+            " is damaged, incomplete, or contains code; download it again from its official"
+            " source."
         ) from error
 
 
@@ -74,25 +84,36 @@ def _unwrap(content: Any, path: Path) -> State:
             content = content[key]
             break
     if not isinstance(content, Mapping) or not content:
-        raise BackboneError(f"Expected {path} to hold a dictionary of tensors, but got {type(content).__name__}.")
-    foreign = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
+        raise BackboneError(
+            f"Expected {path} to hold a dictionary of tensors, but got {type(content).__name__}."
+        )
+    foreign = [
+        str(key)
+        for key, value in content.items()
+        if not (isinstance(key, str) and isinstance(value, torch.Tensor))
+    ]
     if foreign:
         raise BackboneError(
-            f"Expected {path} to hold tensors by name, or a checkpoint with one of {', '.join(_WRAPPERS)}, but got "
-            f"other values under {_first(foreign)}."
+            f"Expected {path} to hold tensors by name, or a checkpoint with one of"
+            f" {', '.join(_WRAPPERS)}, but got other values under {_first(foreign)}."
         )
-    return {key.removeprefix("module.").removeprefix("backbone."): value for key, value in content.items()}
+    return {
+        key.removeprefix("module.").removeprefix("backbone."): value
+        for key, value in content.items()
+    }
 
 
 def to_timm_layout(state: State) -> State:
     """Rename and merge the keys of the official layouts to those of timm.
 
     - DINO: the same keys.
-    - DINOv2: ``mask_token`` (used in training only) is dropped. With registers, ``register_tokens`` becomes ``reg_token``
-      and the CLS entry of ``pos_embed`` moves into ``cls_token``, which is what it is added to.
-    - DINOv3: ``storage_tokens`` becomes ``reg_token``, ``ls<i>.gamma`` becomes ``gamma_<i>``, constants of the rotary
-      embedding and ``mask_token`` are dropped, ``qkv.bias`` becomes ``q_bias`` and ``v_bias`` (the bias of the keys is
-      masked), and disappears if it is zero throughout the file, as in the published models.
+    - DINOv2: ``mask_token`` (used in training only) is dropped. With registers, ``register_tokens``
+      becomes ``reg_token`` and the CLS entry of ``pos_embed`` moves into ``cls_token``, which is
+      what it is added to.
+    - DINOv3: ``storage_tokens`` becomes ``reg_token``, ``ls<i>.gamma`` becomes ``gamma_<i>``,
+      constants of the rotary embedding and ``mask_token`` are dropped, ``qkv.bias`` becomes
+      ``q_bias`` and ``v_bias`` (the bias of the keys is masked), and disappears if it is zero
+      throughout the file, as in the published models.
 
     Args:
         state: Tensors by key as `read_weights` returns them.
@@ -111,12 +132,22 @@ def to_timm_layout(state: State) -> State:
 
 def _check_positions(token: torch.Tensor, positions: torch.Tensor) -> None:
     found = (tuple(token.shape), tuple(positions.shape))
-    if token.ndim != 3 or token.shape[:2] != (1, 1) or positions.ndim != 3 or positions.shape[0] != 1 or positions.shape[1] < 2:
+    if (
+        token.ndim != 3
+        or token.shape[:2] != (1, 1)
+        or positions.ndim != 3
+        or positions.shape[0] != 1
+        or positions.shape[1] < 2
+    ):
         raise BackboneError(
-            f"Expected cls_token (1, 1, C) and pos_embed (1, N, C) with N of 2 or more, but got {found}. {_DAMAGED}"
+            "Expected cls_token (1, 1, C) and pos_embed (1, N, C) with N of 2 or more, but got"
+            f" {found}. {_DAMAGED}"
         )
     if token.shape[2] != positions.shape[2]:
-        raise BackboneError(f"Expected cls_token and pos_embed to have as many channels, but got {found}. {_DAMAGED}")
+        raise BackboneError(
+            f"Expected cls_token and pos_embed to have as many channels, but got {found}."
+            f" {_DAMAGED}"
+        )
 
 
 def _from_dinov3(state: State) -> State:
@@ -126,12 +157,17 @@ def _from_dinov3(state: State) -> State:
             continue
         if key.endswith("qkv.bias"):
             if value.ndim != 1 or not len(value) or len(value) % 3:
-                raise BackboneError(f"Expected {key} to have shape (3 * C,), but got {tuple(value.shape)}. {_DAMAGED}")
+                raise BackboneError(
+                    f"Expected {key} to have shape (3 * C,), but got {tuple(value.shape)}."
+                    f" {_DAMAGED}"
+                )
             query, _, values = value.chunk(3)
             result[key.replace("qkv.bias", "q_bias")] = query
             result[key.replace("qkv.bias", "v_bias")] = values
             continue
-        result[re.sub(r"\.ls([12])\.gamma$", r".gamma_\1", key.replace("storage_tokens", "reg_token"))] = value
+        result[
+            re.sub(r"\.ls([12])\.gamma$", r".gamma_\1", key.replace("storage_tokens", "reg_token"))
+        ] = value
     biases = [key for key in result if key.endswith(("q_bias", "v_bias"))]
     if not any(bool(result[key].any()) for key in biases):
         for key in biases:
@@ -139,7 +175,9 @@ def _from_dinov3(state: State) -> State:
     return result
 
 
-def rename_in_order(state: State, target: Mapping[str, torch.Tensor], *, wanted: str, path: Path) -> State:
+def rename_in_order(
+    state: State, target: Mapping[str, torch.Tensor], *, wanted: str, path: Path
+) -> State:
     """Give tensors the names of a model whose tensors come in the same order.
 
     Args:
@@ -151,33 +189,54 @@ def rename_in_order(state: State, target: Mapping[str, torch.Tensor], *, wanted:
     Raises:
         BackboneError: If number or shapes differ.
     """
-    shapes, expected = ([tuple(value.shape) for value in tensors.values()] for tensors in (state, target))
+    shapes, expected = (
+        [tuple(value.shape) for value in tensors.values()] for tensors in (state, target)
+    )
     if shapes != expected:
-        place = next((index for index, pair in enumerate(zip(shapes, expected, strict=False)) if pair[0] != pair[1]), None)
-        where = "" if place is None else f" of which number {place + 1} is {shapes[place]} instead of {expected[place]}"
+        place = next(
+            (
+                index
+                for index, pair in enumerate(zip(shapes, expected, strict=False))
+                if pair[0] != pair[1]
+            ),
+            None,
+        )
+        where = (
+            ""
+            if place is None
+            else f" of which number {place + 1} is {shapes[place]} instead of {expected[place]}"
+        )
         raise BackboneError(
-            f"Expected {path} to hold the {len(expected)} tensors of {wanted!r} in order, but got {len(shapes)}{where}. Give the "
-            "file of that model, or choose the backbone that the file belongs to."
+            f"Expected {path} to hold the {len(expected)} tensors of {wanted!r} in order, but got"
+            f" {len(shapes)}{where}. Give the file of that model, or choose the backbone that the"
+            " file belongs to."
         )
     return dict(zip(target, state.values(), strict=True))
 
 
-def load_into(model: nn.Module, state: State, *, classifiers: Iterable[str] = (), wanted: str, path: Path) -> None:
+def load_into(
+    model: nn.Module, state: State, *, classifiers: Iterable[str] = (), wanted: str, path: Path
+) -> None:
     """Copy weights into a model; every key and every shape has to fit.
 
     Args:
         model: timm model.
-        state: Tensors by key in timm's layout. Keys of heads that the model does not have are left out.
-        classifiers: Names of the model's classifier modules, which a backbone goes without, and with them what is in their heads.
+        state: Tensors by key in timm's layout. Keys of heads that the model does not have are left
+            out.
+        classifiers: Names of the model's classifier modules, which a backbone goes without, and
+            with them what is in their heads.
         wanted: Name of the backbone, for messages.
         path: The file the weights come from, for messages.
 
     Raises:
-        BackboneError: If keys are missing or unexpected, or shapes differ; says which model the file seems to hold.
+        BackboneError: If keys are missing or unexpected, or shapes differ; says which model the
+            file seems to hold.
     """
     target = model.state_dict()
     heads = (*_HEADS, *(f"{name.partition('.')[0]}." for name in classifiers))
-    state = {key: value for key, value in state.items() if key in target or not key.startswith(heads)}
+    state = {
+        key: value for key, value in state.items() if key in target or not key.startswith(heads)
+    }
     missing = [key for key in target if key not in state]
     unexpected = [key for key in state if key not in target]
     shapes = [
@@ -187,13 +246,18 @@ def load_into(model: nn.Module, state: State, *, classifiers: Iterable[str] = ()
     ]
     problems = [
         f"{len(found)} {word} ({_first(found)})"
-        for word, found in (("missing keys", missing), ("unexpected keys", unexpected), ("other shapes", shapes))
+        for word, found in (
+            ("missing keys", missing),
+            ("unexpected keys", unexpected),
+            ("other shapes", shapes),
+        )
         if found
     ]
     if problems:
         raise BackboneError(
-            f"Expected {path} to hold the weights of {wanted!r}, but got {'; '.join(problems)}. {guess_model(state)} "
-            "Give the file of that model, or choose the backbone that the file belongs to."
+            f"Expected {path} to hold the weights of {wanted!r}, but got {'; '.join(problems)}."
+            f" {guess_model(state)} Give the file of that model, or choose the backbone that the"
+            " file belongs to."
         )
     model.load_state_dict(state, strict=True)
 
@@ -211,12 +275,19 @@ def guess_model(state: Mapping[str, torch.Tensor]) -> str:
     names = matching_backbones(state)
     blocks = {int(match[1]) for key in state if (match := re.match(r"blocks\.(\d+)\.", key))}
     registers = _has_registers(state)
-    found = f"dimension {dim}, patch size {patch_size}, {len(blocks)} blocks{', registers' if registers else ''}"
-    return f"The file seems to hold a vision transformer of {found}{': ' + ' or '.join(names) if names else ''}."
+    found = (
+        f"dimension {dim}, patch size {patch_size}, {len(blocks)}"
+        f" blocks{', registers' if registers else ''}"
+    )
+    return (
+        "The file seems to hold a vision transformer of"
+        f" {found}{': ' + ' or '.join(names) if names else ''}."
+    )
 
 
 def matching_backbones(state: Mapping[str, torch.Tensor]) -> list[str]:
-    """Names of the backbones with the dimension, patch size and registers of a state dict, in the order of the registry.
+    """Names of the backbones with the dimension, patch size and registers of a state dict, in the
+    order of the registry.
 
     Args:
         state: Tensors by key, official or timm layout.

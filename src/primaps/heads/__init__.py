@@ -1,1 +1,3 @@
-"""Heads on top of a frozen backbone (STEGO, HP): the network, its files, and the official checkpoints."""
+"""Heads on top of a frozen backbone (STEGO, HP): the network, its files, and the official
+checkpoints.
+"""

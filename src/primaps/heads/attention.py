@@ -1,4 +1,6 @@
-"""Which tokens of an image attend to which: the last self-attention of a vision transformer, or what stands in for it."""
+"""Which tokens of an image attend to which: the last self-attention of a vision transformer, or
+what stands in for it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SIMILARITY_TEMPERATURE: Final = 0.1
 
 
 def has_attention(backbone: FeatureExtractor) -> bool:
-    """Whether the last block's attention can be computed: a vision transformer of timm without rotary position embedding."""
+    """Whether the last block's attention can be computed: a vision transformer of timm without
+    rotary position embedding.
+    """
     return _last_attention(backbone) is not None
 
 
@@ -26,12 +30,14 @@ def has_attention(backbone: FeatureExtractor) -> bool:
 def features_and_attention(backbone: FeatureExtractor, batch: Tensor) -> tuple[Tensor, Tensor]:
     """Features of a batch, and how much every token attends to every other one in the last block.
 
-    The attention is softmax(q k / sqrt(d)) over all tokens; prefix tokens are removed after the softmax, so that rows add up to
-    less than 1, and heads are averaged (HP, Seong et al. 2023). timm's fused attention does not give it out, so it is computed
-    from the queries and keys of the last block.
+    The attention is softmax(q k / sqrt(d)) over all tokens; prefix tokens are removed after the
+    softmax, so that rows add up to less than 1, and heads are averaged (HP, Seong et al. 2023).
+    timm's fused attention does not give it out, so it is computed from the queries and keys of the
+    last block.
 
-    A backbone without such attention (`mini`, convolutional networks, rotary embeddings) gets the softmax of the
-    cosines of its own features over a temperature of 0.1 instead. This is ours: HP knows transformers only.
+    A backbone without such attention (`mini`, convolutional networks, rotary embeddings) gets the
+    softmax of the cosines of its own features over a temperature of 0.1 instead. This is ours: HP
+    knows transformers only.
 
     Args:
         backbone: Frozen.
@@ -78,7 +84,9 @@ def _last_attention(backbone: FeatureExtractor) -> Any:
 
 @contextmanager
 def _recorded(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect what a layer gives out to this thread; other threads may use the same backbone at the same time."""
+    """Collect what a layer gives out to this thread; other threads may use the same backbone at the
+    same time.
+    """
     outputs: list[Tensor] = []
     mine = threading.get_ident()
 
@@ -94,11 +102,16 @@ def _recorded(layer: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def _probabilities(attention: Any, qkv: Tensor) -> Tensor:
-    """(N, T, T) attention probabilities, mean over the heads, from (N, T, 3 * C) queries, keys and values."""
+    """(N, T, T) attention probabilities, mean over the heads, from (N, T, 3 * C) queries, keys and
+    values.
+    """
     count, tokens, _ = qkv.shape
-    query, key, _ = qkv.reshape(count, tokens, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    query, key, _ = (
+        qkv.reshape(count, tokens, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    )
     query, key = attention.q_norm(query), attention.k_norm(key)
-    # One head at a time: all heads of a large image would take several times the memory of the features.
+    # One head at a time: all heads of a large image would take several times the memory of the
+    # features.
     total = query.new_zeros(count, tokens, tokens)
     for head in range(attention.num_heads):
         total += (query[:, head] * attention.scale @ key[:, head].transpose(1, 2)).softmax(2)

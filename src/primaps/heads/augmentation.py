@@ -1,4 +1,6 @@
-"""Photometric augmentation of HP: what its consistency loss compares an image with (Seong et al., CVPR 2023)."""
+"""Photometric augmentation of HP: what its consistency loss compares an image with (Seong et al.,
+CVPR 2023).
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,20 @@ BLUR_KERNEL: Final = 5
 BLUR_SIGMA: Final = (0.1, 2.0)
 
 
-def augment(batch: Tensor, generator: torch.Generator, *, clamp_jitter: bool, mean: Triple, std: Triple) -> Tensor:
+def augment(
+    batch: Tensor, generator: torch.Generator, *, clamp_jitter: bool, mean: Triple, std: Triple
+) -> Tensor:
     """Jitter, sometimes grey, sometimes blur, drawn for each image of the batch.
 
-    Brightness, contrast and saturation factors are uniform in [0.7, 1.3] and the hue shift in [-0.1, 0.1], in random order; grey
-    with probability 0.2; then with probability 0.5 a Gaussian blur of 5 x 5 pixels, sigma uniform in [0.1, 2].
+    Brightness, contrast and saturation factors are uniform in [0.7, 1.3] and the hue shift in
+    [-0.1, 0.1], in random order; grey with probability 0.2; then with probability 0.5 a Gaussian
+    blur of 5 x 5 pixels, sigma uniform in [0.1, 2].
 
     Args:
         batch: (N, 3, H, W) float32, normalised, sides of 3 pixels or more.
         generator: CPU generator; the only source of randomness.
-        clamp_jitter: True = colours change on the normalised values, as in the official code, whose jitter clamps to [0, 1].
-            False = on de-normalised colours.
+        clamp_jitter: True = colours change on the normalised values, as in the official code, whose
+            jitter clamps to [0, 1]. False = on de-normalised colours.
         mean: Per-channel mean of the normalisation.
         std: Per-channel standard deviation of the normalisation.
 

@@ -1,4 +1,6 @@
-"""Cluster centres of a code: what turns the output of a trained head into labels (the cluster probe of STEGO and HP)."""
+"""Cluster centres of a code: what turns the output of a trained head into labels (the cluster probe
+of STEGO and HP).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class ClusterCentres(nn.Module):
         Returns:
             (N, K, h, w).
         """
-        return torch.einsum("kd,ndhw->nkhw", F.normalize(self.centres, dim=1), F.normalize(code, dim=1))
+        return torch.einsum(
+            "kd,ndhw->nkhw", F.normalize(self.centres, dim=1), F.normalize(code, dim=1)
+        )
 
     def loss(self, code: Tensor) -> Tensor:
         """Minus the mean cosine to the closest centre; no gradient reaches the code."""

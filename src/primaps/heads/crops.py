@@ -1,4 +1,6 @@
-"""What a head sees in training: square crops of photographs (Hamilton et al., ICLR 2022, appendix; HP uses the same)."""
+"""What a head sees in training: square crops of photographs (Hamilton et al., ICLR 2022, appendix;
+HP uses the same).
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ class CropConfig:
     """Which part of a photograph becomes a training crop.
 
     Attributes:
-        mode: "five" = top left, top right, bottom left, bottom right and centre; "whole" = the photograph itself.
+        mode: "five" = top left, top right, bottom left, bottom right and centre; "whole" = the
+            photograph itself.
         fraction: Side of each of the five, relative to the photograph's.
-        resolution: The short side is resized to so many pixels (rounded to a multiple of the patch), and the central square kept.
+        resolution: The short side is resized to so many pixels (rounded to a multiple of the
+            patch), and the central square kept.
         resample: "nearest" as in the official code, or "bilinear" (anti-aliased).
     """
 
@@ -40,11 +44,13 @@ class CropConfig:
         """
         if self.mode not in {"five", "whole"} or self.resample not in _FILTERS:
             raise ConfigError(
-                f"Expected mode five or whole and resample nearest or bilinear, but got {self.mode!r} and {self.resample!r}."
+                "Expected mode five or whole and resample nearest or bilinear, but got"
+                f" {self.mode!r} and {self.resample!r}."
             )
         if not 0.0 < self.fraction <= 1.0 or self.resolution < 1:
             raise ConfigError(
-                f"Expected a fraction in (0, 1] and a resolution of 1 or more, but got {self.fraction} and {self.resolution}."
+                "Expected a fraction in (0, 1] and a resolution of 1 or more, but got"
+                f" {self.fraction} and {self.resolution}."
             )
 
     @property
@@ -53,7 +59,9 @@ class CropConfig:
         return 5 if self.mode == "five" else 1
 
     def side(self, multiple: int) -> int:
-        """Side of a crop in pixels: the resolution, rounded to the nearest multiple that the backbone's inputs need."""
+        """Side of a crop in pixels: the resolution, rounded to the nearest multiple that the
+        backbone's inputs need.
+        """
         return max(1, (2 * self.resolution + multiple) // (2 * multiple)) * multiple
 
 
@@ -67,7 +75,9 @@ class Box(NamedTuple):
 
 
 class TrainingCrops(Protocol):
-    """Random access to the crops that a head is trained on, in a fixed order; all have one token grid."""
+    """Random access to the crops that a head is trained on, in a fixed order; all have one token
+    grid.
+    """
 
     dim: int
 
@@ -104,7 +114,13 @@ def crop_boxes(height: int, width: int, config: CropConfig) -> list[Box]:
         return [Box(0, 0, height, width)]
     rows, columns = max(1, int(height * config.fraction)), max(1, int(width * config.fraction))
     bottom, right = height - rows, width - columns
-    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (round(bottom / 2), round(right / 2))]
+    corners = [
+        (0, 0),
+        (0, right),
+        (bottom, 0),
+        (bottom, right),
+        (round(bottom / 2), round(right / 2)),
+    ]
     return [Box(top, left, rows, columns) for top, left in corners]
 
 
@@ -122,14 +138,17 @@ def cut(image: Image, box: Box, side: int, resample: str) -> Image:
     """
     from PIL import Image as PILImage
 
-    part = PILImage.fromarray(np.ascontiguousarray(image[box.top : box.top + box.height, box.left : box.left + box.width]))
+    part = PILImage.fromarray(
+        np.ascontiguousarray(image[box.top : box.top + box.height, box.left : box.left + box.width])
+    )
     short = min(box.height, box.width)
     size = (max(side, side * box.width // short), max(side, side * box.height // short))
     filter_ = PILImage.Resampling.NEAREST if resample == "nearest" else PILImage.Resampling.BILINEAR
     left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
     if max(box.height, box.width) <= MAX_ASPECT * short:
         return np.asarray(part.resize(size, filter_).crop((left, top, left + side, top + side)))
-    # A long strip: only what is kept of it is resized, the same but for rounding, since all of it may not fit the memory.
+    # A long strip: only what is kept of it is resized, the same but for rounding, since all of it
+    # may not fit the memory.
     across, down = box.width / size[0], box.height / size[1]
     kept = (left * across, top * down, (left + side) * across, (top + side) * down)
     return np.asarray(part.resize((side, side), filter_, box=kept))

@@ -1,6 +1,8 @@
-"""A frozen backbone with a head: a `FeatureExtractor` like any other, whose features are the head's codes.
+"""A frozen backbone with a head: a `FeatureExtractor` like any other, whose features are the head's
+codes.
 
-Mask proposals still come from the backbone's own features, as in the paper (Hahn et al. 2024, section 4.2): `plain_backbone`.
+Mask proposals still come from the backbone's own features, as in the paper (Hahn et al. 2024,
+section 4.2): `plain_backbone`.
 """
 
 from __future__ import annotations
@@ -33,26 +35,32 @@ class BackboneWithHead:
         threshold: The backbone's, for it gives the proposals; codes do not carry it.
         mean: Per-channel mean of the input normalisation, RGB in [0, 1].
         std: Per-channel standard deviation of the input normalisation.
-        weights_path: File that the backbone's weights were read from; None = bundled or from the hub.
+        weights_path: File that the backbone's weights were read from; None = bundled or from the
+            hub.
     """
 
     name: str
 
-    def __init__(self, backbone: FeatureExtractor, folder: Path, *, inference_dropout: bool = False) -> None:
+    def __init__(
+        self, backbone: FeatureExtractor, folder: Path, *, inference_dropout: bool = False
+    ) -> None:
         """Read the head and put it on the backbone's device.
 
         Args:
             backbone: The backbone that the head was trained on.
             folder: Folder of the head.
-            inference_dropout: Drop channels in inference too, as the official code of PriMaPs does by mistake with STEGO heads
-                (``docs/fidelity.md``). Which ones depends on the features alone.
+            inference_dropout: Drop channels in inference too, as the official code of PriMaPs does
+                by mistake with STEGO heads (``docs/fidelity.md``). Which ones depends on the
+                features alone.
 
         Raises:
             CheckpointError: If there is no head, it is damaged, or it belongs to another backbone.
             BackboneError: If the backbone has a head already.
         """
         if isinstance(backbone, BackboneWithHead):
-            raise BackboneError(f"Expected a plain backbone to put a head on, but {backbone.name!r} has one.")
+            raise BackboneError(
+                f"Expected a plain backbone to put a head on, but {backbone.name!r} has one."
+            )
         self.head: Head = load_head(folder)
         self.head.check_backbone(backbone.describe())
         self.head.network.to(compute_device(backbone.device))
@@ -75,7 +83,9 @@ class BackboneWithHead:
         return self.backbone.device
 
     def describe(self) -> Mapping[str, Any]:
-        """The backbone's description with the head's under ``head``: kind, dimension, checksum, dropout."""
+        """The backbone's description with the head's under ``head``: kind, dimension, checksum,
+        dropout.
+        """
         head = {
             "kind": self.head.kind,
             "dim": self.dim,
@@ -139,7 +149,9 @@ def head_kind(extractor: FeatureExtractor) -> HeadKind | None:
 
 
 def head_centres(extractor: FeatureExtractor) -> torch.Tensor | None:
-    """(K, D) float32 cluster centres of the extractor's head; None without a head or without centres."""
+    """(K, D) float32 cluster centres of the extractor's head; None without a head or without
+    centres.
+    """
     return extractor.head.centres if isinstance(extractor, BackboneWithHead) else None
 
 
@@ -149,7 +161,9 @@ def _generator(features: torch.Tensor) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def _dropped(features: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:
+def _dropped(
+    features: torch.Tensor, probability: float, generator: torch.Generator
+) -> torch.Tensor:
     """Whole channels set to 0, the others scaled by 1 / (1 - p), as Dropout2d does."""
     kept = torch.rand(features.shape[:2], generator=generator) >= probability
     return features * (kept / (1.0 - probability)).to(features.device)[:, :, None, None]

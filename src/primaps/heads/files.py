@@ -1,4 +1,6 @@
-"""A head on disk: ``head.safetensors`` with its tensors, ``head.json`` with everything else, readable."""
+"""A head on disk: ``head.safetensors`` with its tensors, ``head.json`` with everything else,
+readable.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ _TENSORS: Final = "head.safetensors"
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """A linear classifier of codes that was trained with labels, beside the head; it is used in evaluation only.
+    """A linear classifier of codes that was trained with labels, beside the head; it is used in
+    evaluation only.
 
     Attributes:
         weight: (num_classes, D) float32.
@@ -45,12 +48,13 @@ class Head:
     Attributes:
         kind: "stego" or "hp".
         network: From backbone features to codes.
-        backbone: What identifies the backbone it was trained on; at least ``name``. All that is given here has to agree with the
-            description of the backbone that it is put on.
+        backbone: What identifies the backbone it was trained on; at least ``name``. All that is
+            given here has to agree with the description of the backbone that it is put on.
         size: Short side in pixels of the images it was trained on.
         centres: (K, D) float32 cluster centres in the space of codes; None if there are none.
         probe: Linear probe; None if there is none.
-        weights: File with the weights of the backbone beside ``head.json``; None = wherever the backbone finds them.
+        weights: File with the weights of the backbone beside ``head.json``; None = wherever the
+            backbone finds them.
         training: What is known about the training: settings, steps, versions; JSON values.
     """
 
@@ -136,8 +140,8 @@ def load_head(folder: Path) -> Head:
     record = head_record(folder)
     if file_sha256(folder / _TENSORS) != record["sha256"]:
         raise CheckpointError(
-            f"Expected {folder / _TENSORS} to be the file that {_JSON} describes, but its checksum is another one. It is damaged "
-            "or was exchanged: import or train the head again."
+            f"Expected {folder / _TENSORS} to be the file that {_JSON} describes, but its checksum"
+            " is another one. It is damaged or was exchanged: import or train the head again."
         )
     tensors = read_tensors(folder / _TENSORS)
     dim = record["dim"]
@@ -148,14 +152,28 @@ def load_head(folder: Path) -> Head:
     if record["num_clusters"] is not None:
         wanted["centres"] = (record["num_clusters"], dim)
     if record["probe_classes"] is not None:
-        wanted |= {"probe.weight": (record["probe_classes"], dim), "probe.bias": (record["probe_classes"],)}
+        wanted |= {
+            "probe.weight": (record["probe_classes"], dim),
+            "probe.bias": (record["probe_classes"],),
+        }
     changed = differences(wanted, {name: tuple(value.shape) for name, value in tensors.items()})
     if changed:
         listed = "\n  ".join(changed)
-        raise CheckpointError(f"The tensors in {folder / _TENSORS} are not those of {_JSON} (expected -> found):\n  {listed}")
-    state = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+        raise CheckpointError(
+            f"The tensors in {folder / _TENSORS} are not those of {_JSON} (expected -> found):\n "
+            f" {listed}"
+        )
+    state = {
+        name.removeprefix("network."): value
+        for name, value in tensors.items()
+        if name.startswith("network.")
+    }
     network.load_state_dict(state, strict=True, assign=True)
-    probe = LinearProbe(tensors["probe.weight"], tensors["probe.bias"]) if "probe.weight" in tensors else None
+    probe = (
+        LinearProbe(tensors["probe.weight"], tensors["probe.bias"])
+        if "probe.weight" in tensors
+        else None
+    )
     return Head(
         record["kind"],
         network.requires_grad_(requires_grad=False).eval(),
@@ -177,29 +195,44 @@ def head_record(folder: Path) -> dict[str, Any]:
     path = folder / _JSON
     if not path.is_file() or not (folder / _TENSORS).is_file():
         raise CheckpointError(
-            f"Expected a head ({_JSON} and {_TENSORS}) in {folder}, but found none. Train one with `primaps head`, or import one "
-            "with `primaps head import`."
+            f"Expected a head ({_JSON} and {_TENSORS}) in {folder}, but found none. Train one with"
+            " `primaps head`, or import one with `primaps head import`."
         )
     record = read_json(path)
     if record.get("format") != _FORMAT:
         raise CheckpointError(
-            f"Expected {path} to describe a head of format {_FORMAT}, but got {record.get('format')!r}. Import or train it "
-            "again, or use the version of primaps that wrote it."
+            f"Expected {path} to describe a head of format {_FORMAT}, but got"
+            f" {record.get('format')!r}. Import or train it again, or use the version of primaps"
+            " that wrote it."
         )
     for key, (kind, limits) in _FIELDS.items():
         value = record.get(key, _MISSING)
         # A truth value is a number in Python, but not in a description.
         fits = isinstance(value, kind) and (bool in kind or not isinstance(value, bool))
-        if not fits or (limits is not None and isinstance(value, int | float) and not limits[0] <= value <= limits[1]):
+        if not fits or (
+            limits is not None
+            and isinstance(value, int | float)
+            and not limits[0] <= value <= limits[1]
+        ):
             found = "nothing" if value is _MISSING else repr(value)[:80]
-            raise CheckpointError(f"Expected {path} to give a usable {key!r}, but got {found}. Import or train the head again.")
-    if record["kind"] not in KINDS or record["layer"] != LAYER or not isinstance(record["backbone"].get("name"), str):
+            raise CheckpointError(
+                f"Expected {path} to give a usable {key!r}, but got {found}. Import or train the"
+                " head again."
+            )
+    if (
+        record["kind"] not in KINDS
+        or record["layer"] != LAYER
+        or not isinstance(record["backbone"].get("name"), str)
+    ):
         raise CheckpointError(
-            f"Expected {path} to describe a head of kind {' or '.join(KINDS)} on features of the {LAYER}, with the name of its "
-            f"backbone, but got kind {record['kind']!r}, layer {record['layer']!r}, backbone {record['backbone']!r}."
+            f"Expected {path} to describe a head of kind {' or '.join(KINDS)} on features of the"
+            f" {LAYER}, with the name of its backbone, but got kind {record['kind']!r}, layer"
+            f" {record['layer']!r}, backbone {record['backbone']!r}."
         )
     if record["weights"] is not None and not _is_file_name(record["weights"]):
-        raise CheckpointError(f"Expected 'weights' in {path} to name a file beside it, but got {record['weights']!r}.")
+        raise CheckpointError(
+            f"Expected 'weights' in {path} to name a file beside it, but got {record['weights']!r}."
+        )
     return record
 
 
@@ -209,7 +242,8 @@ def _is_file_name(text: str) -> bool:
 
 _MISSING: Final = object()
 _COUNT: Final = (1, 2**20)  # far above any network's, so that shapes can be made of them
-_FIELDS: Final[Mapping[str, tuple[tuple[type, ...], tuple[float, float] | None]]] = {  # types, smallest and largest value
+# types, smallest and largest value
+_FIELDS: Final[Mapping[str, tuple[tuple[type, ...], tuple[float, float] | None]]] = {
     "kind": ((str,), None),
     "in_channels": ((int,), _COUNT),
     "dim": ((int,), _COUNT),

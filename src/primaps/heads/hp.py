@@ -1,4 +1,6 @@
-"""Training of an HP head (Seong et al., "Leveraging Hidden Positives for Unsupervised Semantic Segmentation", CVPR 2023)."""
+"""Training of an HP head (Seong et al., "Leveraging Hidden Positives for Unsupervised Semantic
+Segmentation", CVPR 2023).
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,15 @@ from primaps.heads.settings import HPConfig
 from primaps.heads.training import Draw, HeadTask, batch_of, generator, seeded
 
 RECOMPUTE_FROM: Final = 2**27
-"""Pairs of tokens in a batch from which on similarities are computed twice: keeping them would take 3 GB and more."""
+"""Pairs of tokens in a batch from which on similarities are computed twice: keeping them would take
+3 GB and more.
+"""
 _POOL_BATCH: Final = 64
 
 
 class Pools(nn.Module):
-    """Reference pools: tokens at random places of random crops, which hidden positives have to beat.
+    """Reference pools: tokens at random places of random crops, which hidden positives have to
+    beat.
 
     Attributes:
         raw: (M, C) float32 backbone features.
@@ -59,19 +64,31 @@ class Pools(nn.Module):
 
     @torch.no_grad()
     def renew(self, momentum_head: nn.Module) -> None:
-        """Codes of the momentum head as it is now. Heads see one token at a time, so the tokens alone give them."""
-        self.specific.copy_(_tokens(_dropped(momentum_head(self.raw[:, :, None, None]), self.dropout)))
+        """Codes of the momentum head as it is now. Heads see one token at a time, so the tokens
+        alone give them.
+        """
+        self.specific.copy_(
+            _tokens(_dropped(momentum_head(self.raw[:, :, None, None]), self.dropout))
+        )
 
 
 class HPTask(HeadTask):
-    """Head, momentum head, embedding layer and cluster centres under the contrastive and consistency losses.
+    """Head, momentum head, embedding layer and cluster centres under the contrastive and
+    consistency losses.
 
     Attributes:
         head: The head.
         clusters: The cluster centres.
     """
 
-    def __init__(self, crops: TrainingCrops, num_clusters: int, config: HPConfig, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        crops: TrainingCrops,
+        num_clusters: int,
+        config: HPConfig,
+        seed: int,
+        device: torch.device,
+    ) -> None:
         """Draw initial weights and the reference pools.
 
         Args:
@@ -102,13 +119,19 @@ class HPTask(HeadTask):
         self.gradient_limits = {"head": config.clip}
         rate = config.learning_rate
         self.optimisers = {
-            "head": torch.optim.AdamW(self.head.parameters(), lr=rate, weight_decay=config.weight_decay),
+            "head": torch.optim.AdamW(
+                self.head.parameters(), lr=rate, weight_decay=config.weight_decay
+            ),
             "embedding": torch.optim.Adam(self.embedding.parameters(), lr=rate),
-            "clusters": torch.optim.Adam(self.clusters.parameters(), lr=config.cluster_learning_rate),
+            "clusters": torch.optim.Adam(
+                self.clusters.parameters(), lr=config.cluster_learning_rate
+            ),
         }
 
     def losses(self, step: int) -> dict[str, Tensor]:
-        """Contrastive loss, consistency loss times its weight, and the loss of the cluster centres."""
+        """Contrastive loss, consistency loss times its weight, and the loss of the cluster
+        centres.
+        """
         config = self.config
         batch = batch_of(step, len(self.crops), config.batch_size, config.batch_size, self.seed)
         features = self.crops.features(batch)
@@ -125,7 +148,9 @@ class HPTask(HeadTask):
         if config.consistency_weight:
             draws = generator(self.seed, Draw.STEP, step)
             augmented = self._embed(self.head(self.crops.augmented(batch, draws)))
-            losses["consistency"] = config.consistency_weight * consistency_loss(embedded, augmented)
+            losses["consistency"] = config.consistency_weight * consistency_loss(
+                embedded, augmented
+            )
         return losses
 
     def _embed(self, code: Tensor) -> Tensor:
@@ -149,10 +174,15 @@ class HPTask(HeadTask):
             agnostic = hidden_positives(plain, plain_bars, anchors)
             specific = hidden_positives(momentum, momentum_bars, anchors)
             pairs = Pairs(anchors, agnostic, specific, kept, weight)
-            return torch.stack([contrastive_loss(view, pairs, temperature=config.temperature) for view in views]).mean()
+            return torch.stack(
+                [contrastive_loss(view, pairs, temperature=config.temperature) for view in views]
+            ).mean()
 
-        if count * kept.numel() > RECOMPUTE_FROM:  # else all images' similarities stay in memory until the gradient is computed
-            parts = [checkpoint(of_image, image, *views, use_reentrant=False) for image in range(count)]
+        # else all images' similarities stay in memory until the gradient is computed
+        if count * kept.numel() > RECOMPUTE_FROM:
+            parts = [
+                checkpoint(of_image, image, *views, use_reentrant=False) for image in range(count)
+            ]
         else:
             parts = [of_image(image, *views) for image in range(count)]
         return torch.stack(parts).mean()
@@ -166,7 +196,8 @@ def update_momentum(follower: nn.Module, leader: nn.Module, momentum: float) -> 
 
 
 def draw_pool(crops: TrainingCrops, size: int, seed: int) -> Tensor:
-    """Features at random places of random crops, one place per crop; with fewer crops than places, several.
+    """Features at random places of random crops, one place per crop; with fewer crops than places,
+    several.
 
     Args:
         crops: The training crops.

@@ -1,7 +1,8 @@
-"""Contrastive and consistency losses of HP ("Leveraging Hidden Positives", Seong et al., CVPR 2023).
+"""Contrastive and consistency losses of HP ("Leveraging Hidden Positives", Seong et al., CVPR
+2023).
 
-Pure functions of tensors, in float32 throughout: the official code keeps masks and log-probabilities in float16, which overflows
-when an anchor has thousands of positives.
+Pure functions of tensors, in float32 throughout: the official code keeps masks and
+log-probabilities in float16, which overflows when an anchor has thousands of positives.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ CONSISTENCY_EPSILON: Final = 1e-6
 
 
 def reference_similarity(tokens: Tensor, pool: Tensor, chunk: int = 8192) -> Tensor:
-    """Cosine of every token to the most similar entry of a reference pool: the bar that a hidden positive has to exceed.
+    """Cosine of every token to the most similar entry of a reference pool: the bar that a hidden
+    positive has to exceed.
 
     Args:
         tokens: (N, C) float, unit length.
@@ -31,7 +33,8 @@ def reference_similarity(tokens: Tensor, pool: Tensor, chunk: int = 8192) -> Ten
 
 
 def hidden_positives(tokens: Tensor, bars: Tensor, anchors: slice) -> Tensor:
-    """Global hidden positives: pairs that are more similar than one of the two is to anything in the reference pool.
+    """Global hidden positives: pairs that are more similar than one of the two is to anything in
+    the reference pool.
 
     Args:
         tokens: (N, C) float, unit length, of all images of the batch.
@@ -68,11 +71,13 @@ class Pairs:
     specific_weight: float
 
 
-def contrastive_loss(embeddings: Tensor, pairs: Pairs, *, temperature: float, reweight: bool = True) -> Tensor:
+def contrastive_loss(
+    embeddings: Tensor, pairs: Pairs, *, temperature: float, reweight: bool = True
+) -> Tensor:
     """Contrastive loss with many positives per anchor, of the anchors of one image.
 
-    Anchors without a task-agnostic positive are left out; if none is left the loss is 0 (the official code gets NaN and skips
-    the step).
+    Anchors without a task-agnostic positive are left out; if none is left the loss is 0 (the
+    official code gets NaN and skips the step).
 
     Args:
         embeddings: (N, D) float, unit length.
@@ -95,15 +100,19 @@ def contrastive_loss(embeddings: Tensor, pairs: Pairs, *, temperature: float, re
         weights = weights.add_(pairs.specific[chosen], alpha=pairs.specific_weight)
     number = weights.sum(1)
     scores = embeddings[numbers].float() @ (embeddings.T.float() / temperature)
-    # Log-probabilities are the scores less a number per anchor, which their weighted mean only shifts.
-    per_anchor = (weights * scores).sum(1) / number - scores.masked_fill(~compared, -torch.inf).logsumexp(1)
+    # Log-probabilities are the scores less a number per anchor, which their weighted mean only
+    # shifts.
+    per_anchor = (weights * scores).sum(1) / number - scores.masked_fill(
+        ~compared, -torch.inf
+    ).logsumexp(1)
     if reweight:
         per_anchor = per_anchor * number / number.mean()
     return -(temperature / BASE_TEMPERATURE) * per_anchor.mean()
 
 
 def consistency_loss(embeddings: Tensor, augmented: Tensor) -> Tensor:
-    """Mean distance between the embeddings of an image and of its photometrically augmented version.
+    """Mean distance between the embeddings of an image and of its photometrically augmented
+    version.
 
     Args:
         embeddings: (N, D) float.
@@ -112,7 +121,9 @@ def consistency_loss(embeddings: Tensor, augmented: Tensor) -> Tensor:
     Returns:
         () mean of |z - z' + 1e-6|, the small number as in `torch.nn.PairwiseDistance`.
     """
-    distances: Tensor = torch.linalg.vector_norm(embeddings - augmented + CONSISTENCY_EPSILON, dim=1)
+    distances: Tensor = torch.linalg.vector_norm(
+        embeddings - augmented + CONSISTENCY_EPSILON, dim=1
+    )
     return distances.mean()
 
 

@@ -1,4 +1,6 @@
-"""Load any backbone by name, with a head on top if one is given: what `primaps.load_backbone` is."""
+"""Load any backbone by name, with a head on top if one is given: what `primaps.load_backbone`
+is.
+"""
 
 from __future__ import annotations
 
@@ -28,27 +30,32 @@ def load_backbone(
 ) -> FeatureExtractor:
     """Load a frozen backbone.
 
-    ``efficientnet_lite0`` is the default because its weights are installed with this package. For quality choose a ``dinov2_*``
-    or ``dino_*`` backbone.
+    ``efficientnet_lite0`` is the default because its weights are installed with this package. For
+    quality choose a ``dinov2_*`` or ``dino_*`` backbone.
 
     Args:
         name: A name of `primaps.features.registry.list_backbones`, or ``timm:<any timm model>``.
-        weights: A weights file (``.safetensors``, ``.pth``, ``.pt``) in the official DINO, DINOv2 or DINOv3 layout or in
-            timm's (for ``mini``: one that ``tools/train_mini.py`` wrote); None = the installed ones, or the Hugging Face hub's,
-            downloaded on first use and cached.
+        weights: A weights file (``.safetensors``, ``.pth``, ``.pt``) in the official DINO, DINOv2
+            or DINOv3 layout or in timm's (for ``mini``: one that ``tools/train_mini.py`` wrote);
+            None = the installed ones, or the Hugging Face hub's, downloaded on first use and
+            cached.
         device: "auto", "cpu", "cuda", "cuda:<index>" or "mps".
-        head: Folder of a STEGO or HP head for this backbone: features are its codes. If the folder holds the weights of the
-            backbone too (imported heads do), they are the ones to load unless ``weights`` names others.
-        head_dropout: The head drops channels in inference too, as the official code of PriMaPs does with STEGO heads.
-        levels: Which levels of a hierarchical model (convolutional, Swin, ...) are joined, by stride, with weights if wanted:
-            ``"8,16,32"``, ``"8:0.5,16,32"``; or ``"last"``, the last one alone as the model gives it. None = those that the head
-            was trained on, else strides 8, 16 and 32 as far as the model has them.
+        head: Folder of a STEGO or HP head for this backbone: features are its codes. If the folder
+            holds the weights of the backbone too (imported heads do), they are the ones to load
+            unless ``weights`` names others.
+        head_dropout: The head drops channels in inference too, as the official code of PriMaPs does
+            with STEGO heads.
+        levels: Which levels of a hierarchical model (convolutional, Swin, ...) are joined, by
+            stride, with weights if wanted: ``"8,16,32"``, ``"8:0.5,16,32"``; or ``"last"``, the
+            last one alone as the model gives it. None = those that the head was trained on, else
+            strides 8, 16 and 32 as far as the model has them.
 
     Returns:
         The backbone: ``extract(image)`` gives (C, h, w) features of a (H, W, 3) uint8 image.
 
     Raises:
-        BackboneError: If the name is unknown, the weights cannot be had, or they belong to another model.
+        BackboneError: If the name is unknown, the weights cannot be had, or they belong to another
+            model.
         CheckpointError: If the head cannot be read, or belongs to another backbone.
         ConfigError: If the device is not available, or the model has no such levels.
         MissingExtraError: If the weights come in a package that is not installed.
@@ -64,16 +71,23 @@ def load_backbone(
         wanted, beside = record["backbone"]["name"], record["weights"]
         if wanted != name:  # before anything is downloaded
             raise CheckpointError(
-                f"Expected the backbone {wanted!r}, on which the head in {folder} was trained, but got {name!r}."
+                f"Expected the backbone {wanted!r}, on which the head in {folder} was trained, but"
+                f" got {name!r}."
             )
         if weights is None and beside is not None:
             weights = folder / beside
         plain = load_plain_backbone(
-            name, weights=weights, device=device, levels=record["backbone"].get("levels", LAST) if levels is None else levels
+            name,
+            weights=weights,
+            device=device,
+            levels=record["backbone"].get("levels", LAST) if levels is None else levels,
         )
         return BackboneWithHead(plain, folder, inference_dropout=head_dropout)
     if head_dropout:
-        raise CheckpointError("Expected a head whose channels to drop, but got none. Give one, or leave the dropout away.")
+        raise CheckpointError(
+            "Expected a head whose channels to drop, but got none. Give one, or leave the dropout"
+            " away."
+        )
     return load_plain_backbone(name, weights=weights, device=device, levels=levels)
 
 
@@ -98,14 +112,25 @@ def reload_backbone(
     """
     known = description.get("head")
     if known is not None and head is None:
-        raise CheckpointError(f"Expected the folder of the {known['kind']} head that was used, but got none. Give --head DIR.")
+        raise CheckpointError(
+            f"Expected the folder of the {known['kind']} head that was used, but got none. Give"
+            " --head DIR."
+        )
     dropout = known is not None and bool(known["inference_dropout"])
     levels = str(description.get("levels", LAST))
-    return load_backbone(str(description["name"]), weights=weights, device=device, head=head, head_dropout=dropout, levels=levels)
+    return load_backbone(
+        str(description["name"]),
+        weights=weights,
+        device=device,
+        head=head,
+        head_dropout=dropout,
+        levels=levels,
+    )
 
 
 def backbone_name(name: str | None, head: str | Path | None) -> str:
-    """The backbone to load where the user may have left it open: the one the head was trained on, or the default.
+    """The backbone to load where the user may have left it open: the one the head was trained on,
+    or the default.
 
     Raises:
         CheckpointError: If there is no head in the folder.

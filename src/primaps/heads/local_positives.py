@@ -1,4 +1,5 @@
-"""Local hidden positives of HP (Seong et al., CVPR 2023): codes mixed with those of attended neighbours.
+"""Local hidden positives of HP (Seong et al., CVPR 2023): codes mixed with those of attended
+neighbours.
 
 Pure functions of tensors.
 """
@@ -21,12 +22,14 @@ _ROWS: Final = 512  # torch.quantile takes 16 million values at most
 def local_weights(attention: Tensor, grid: tuple[int, int]) -> Tensor:
     """How much of each neighbour's code goes into a token's mixed code.
 
-    Per row: attention is clamped to its 10 % and 90 % quantiles, goes through a softmax times the side of the grid (the root of
-    its number of tokens), and counts 0 below the row's mean; of what remains the 3 x 3 neighbourhood is kept and divided by the
-    number of neighbours inside the grid (9, 6 or 4).
+    Per row: attention is clamped to its 10 % and 90 % quantiles, goes through a softmax times the
+    side of the grid (the root of its number of tokens), and counts 0 below the row's mean; of what
+    remains the 3 x 3 neighbourhood is kept and divided by the number of neighbours inside the grid
+    (9, 6 or 4).
 
     Args:
-        attention: (h * w, h * w) float, queries in rows, mean over the heads, without prefix tokens.
+        attention: (h * w, h * w) float, queries in rows, mean over the heads, without prefix
+            tokens.
         grid: (h, w).
 
     Returns:
@@ -36,17 +39,23 @@ def local_weights(attention: Tensor, grid: tuple[int, int]) -> Tensor:
     parts = []
     for start in range(0, height * width, _ROWS):
         rows = attention[start : start + _ROWS].float()
-        low, high = torch.quantile(rows, torch.tensor(QUANTILES, device=rows.device), dim=1, keepdim=True)
+        low, high = torch.quantile(
+            rows, torch.tensor(QUANTILES, device=rows.device), dim=1, keepdim=True
+        )
         weights = rows.clamp(low, high).softmax(1) * math.sqrt(height * width)
         weights = weights.masked_fill(weights < weights.mean(1, keepdim=True), 0.0)
-        numbers, inside = _neighbours(torch.arange(start, start + len(rows), device=rows.device), grid)
+        numbers, inside = _neighbours(
+            torch.arange(start, start + len(rows), device=rows.device), grid
+        )
         kept = weights.gather(1, numbers) * inside
         parts.append(kept / inside.sum(1, keepdim=True))
     return torch.cat(parts).T.reshape(len(NEIGHBOURHOOD), height, width)
 
 
 def _neighbours(tokens: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """(n, 9) numbers of the neighbours (clamped into the grid) of n tokens, and (n, 9) whether they lie inside the grid."""
+    """(n, 9) numbers of the neighbours (clamped into the grid) of n tokens, and (n, 9) whether they
+    lie inside the grid.
+    """
     height, width = grid
     offsets = torch.tensor(NEIGHBOURHOOD, device=tokens.device)
     rows = (tokens // width)[:, None] + offsets[:, 0]

@@ -1,4 +1,6 @@
-"""Nearest neighbours of images by their pooled features: where STEGO takes its positive pairs from (Hamilton et al. 2022)."""
+"""Nearest neighbours of images by their pooled features: where STEGO takes its positive pairs from
+(Hamilton et al. 2022).
+"""
 
 from __future__ import annotations
 
@@ -35,17 +37,23 @@ def nearest_neighbours(descriptors: Tensor, count: int, *, chunk: int = CHUNK) -
         chunk: Queries at a time; memory is chunk x N floats.
 
     Returns:
-        (N, min(count, N - 1)) int64 on the CPU, by falling similarity, never the image itself. (The official lists begin with the
-        image itself.)
+        (N, min(count, N - 1)) int64 on the CPU, by falling similarity, never the image itself. (The
+        official lists begin with the image itself.)
 
     Raises:
         DatasetError: If there are fewer than two images, or a descriptor is not finite.
     """
     total = len(descriptors)
     if total < 2:
-        raise DatasetError(f"Expected two or more images or crops to find neighbours among, but got {total}. Add photographs.")
+        raise DatasetError(
+            f"Expected two or more images or crops to find neighbours among, but got {total}. Add"
+            " photographs."
+        )
     if not bool(torch.isfinite(descriptors).all()):
-        raise DatasetError("Expected finite features to find neighbours by, but got NaN or infinity. Extract them again.")
+        raise DatasetError(
+            "Expected finite features to find neighbours by, but got NaN or infinity. Extract them"
+            " again."
+        )
     found = []
     for start in range(0, total, chunk):
         similarity = descriptors[start : start + chunk] @ descriptors.T

@@ -1,7 +1,9 @@
-"""Official checkpoints of STEGO, HP and PriMaPs: which tensors mean what. Dimensions come from shapes, never from settings.
+"""Official checkpoints of STEGO, HP and PriMaPs: which tensors mean what. Dimensions come from
+shapes, never from settings.
 
-STEGO (Hamilton et al. 2022) and PriMaPs (Hahn et al. 2024) write Lightning checkpoints, HP (Seong et al. 2023) a dictionary of
-state dicts. What they call ``cluster1`` and ``cluster2`` are the linear and the non-linear branch of the head.
+STEGO (Hamilton et al. 2022) and PriMaPs (Hahn et al. 2024) write Lightning checkpoints, HP (Seong
+et al. 2023) a dictionary of state dicts. What they call ``cluster1`` and ``cluster2`` are the
+linear and the non-linear branch of the head.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from primaps.heads.torch_file import StoredTensor, read_stored, read_torch_file
 CheckpointKind = Literal["stego", "hp", "primaps"]
 CHECKPOINT_KINDS: Final[tuple[CheckpointKind, ...]] = get_args(CheckpointKind)
 
-_MOST_GROUPS: Final = 64  # of settings: the values of a damaged file may all be one large dictionary
+# of settings: the values of a damaged file may all be one large dictionary
+_MOST_GROUPS: Final = 64
 _EMA: Final = "cluster_probe.ema_model"
 _CENTRES: Final = "cluster_probe.cluster_centers"
-_WEIGHT_KEY: Final = re.compile(r"(?!__)[A-Za-z0-9_.]{1,200}")  # of a backbone; names that start with __ mean something in files
+# of a backbone; names that start with __ mean something in files
+_WEIGHT_KEY: Final = re.compile(r"(?!__)[A-Za-z0-9_.]{1,200}")
 _FEATURES_OF: Final = {"stego": "net.", "hp": ""}  # what the keys of backbone and head start with
 
 
@@ -39,7 +43,8 @@ class OfficialHead:
 
     Attributes:
         kind: Which of the two.
-        network: The head; of HP the one that was trained, not its moving average, as in its own evaluation.
+        network: The head; of HP the one that was trained, not its moving average, as in its own
+            evaluation.
         centres: (K, D) float32 cluster centres.
         probe: The linear probe; None if the checkpoint holds none.
         vit: Weights of the backbone by their official keys; empty if the checkpoint holds none.
@@ -62,7 +67,8 @@ class OfficialModel:
         method: "em", or "baseline" for its k-means initialisation.
         teacher: (K, C) float32 effective prototypes of the momentum teacher.
         student: (K, C) float32 likewise of the student; for the baseline the teacher's.
-        vit: Weights of the backbone by their official keys; empty if it was fitted to the codes of a head.
+        vit: Weights of the backbone by their official keys; empty if it was fitted to the codes of
+            a head.
         settings: Plain settings found in the file.
     """
 
@@ -73,7 +79,9 @@ class OfficialModel:
     settings: Mapping[str, Any]
 
 
-def read_official(path: Path, kind: CheckpointKind | Literal["auto"] = "auto") -> OfficialHead | OfficialModel:
+def read_official(
+    path: Path, kind: CheckpointKind | Literal["auto"] = "auto"
+) -> OfficialHead | OfficialModel:
     """Read an official checkpoint without running any code in it.
 
     Args:
@@ -86,18 +94,28 @@ def read_official(path: Path, kind: CheckpointKind | Literal["auto"] = "auto") -
     content = read_torch_file(path)
     found = _kind_of(content, path)
     if kind not in {"auto", found}:
-        raise CheckpointError(f"Expected {path} to be a checkpoint of kind {kind}, but its keys are those of {found}.")
+        raise CheckpointError(
+            f"Expected {path} to be a checkpoint of kind {kind}, but its keys are those of {found}."
+        )
     if found == "hp":
         parts = {
             "": "net_model_state_dict",
             "linear_probe.": "linear_model_state_dict",
             "cluster_probe.": "cluster_model_state_dict",
         }
-        tensors = {prefix + key: value for prefix, part in parts.items() for key, value in _mapping(content, part, path).items()}
+        tensors = {
+            prefix + key: value
+            for prefix, part in parts.items()
+            for key, value in _mapping(content, part, path).items()
+        }
     else:
         tensors = _mapping(content, "state_dict", path)
     state = _State(path, tensors)
-    return _model(state, _settings(content)) if found == "primaps" else _head(state, found, _settings(content))
+    return (
+        _model(state, _settings(content))
+        if found == "primaps"
+        else _head(state, found, _settings(content))
+    )
 
 
 def _kind_of(content: Any, path: Path) -> CheckpointKind:
@@ -114,15 +132,17 @@ def _kind_of(content: Any, path: Path) -> CheckpointKind:
     if isinstance(content, dict):
         shown = ", ".join([repr(key)[:60] for key in content if isinstance(key, str)][:5])
     raise CheckpointError(
-        f"Expected {path} to be a checkpoint of STEGO, HP or PriMaPs, but it holds {shown or 'nothing'}. Weights of a backbone "
-        "are given with --weights instead."
+        f"Expected {path} to be a checkpoint of STEGO, HP or PriMaPs, but it holds"
+        f" {shown or 'nothing'}. Weights of a backbone are given with --weights instead."
     )
 
 
 def _mapping(content: dict[Any, Any], key: str, path: Path) -> dict[str, Any]:
     value = content.get(key)
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise CheckpointError(f"Expected {path} to hold tensors by name under {key!r}, but it does not.")
+        raise CheckpointError(
+            f"Expected {path} to hold tensors by name under {key!r}, but it does not."
+        )
     return value
 
 
@@ -137,21 +157,34 @@ class _State:
         """Of a floating-point tensor."""
         value = self.tensors.get(key)
         if not isinstance(value, StoredTensor):
-            raise CheckpointError(f"Expected {self.path} to hold a tensor {key!r}, but it does not. It is incomplete.")
-        if len(value.shape) != ndim or 0 in value.shape or not value.storage.dtype.is_floating_point:
+            raise CheckpointError(
+                f"Expected {self.path} to hold a tensor {key!r}, but it does not. It is incomplete."
+            )
+        if (
+            len(value.shape) != ndim
+            or 0 in value.shape
+            or not value.storage.dtype.is_floating_point
+        ):
             found = f"{value.storage.dtype} {value.shape}"
-            raise CheckpointError(f"Expected {key!r} in {self.path} to be floating point with {ndim} axes, but got {found}.")
+            raise CheckpointError(
+                f"Expected {key!r} in {self.path} to be floating point with {ndim} axes, but got"
+                f" {found}."
+            )
         return value.shape
 
     def take(self, shapes: Mapping[str, tuple[int, ...]]) -> State:
         """float32 tensors of known shapes."""
         for key, wanted in shapes.items():
             if (found := self.shape(key, len(wanted))) != wanted:
-                raise CheckpointError(f"Expected {key!r} in {self.path} to have shape {wanted}, but got {found}.")
+                raise CheckpointError(
+                    f"Expected {key!r} in {self.path} to have shape {wanted}, but got {found}."
+                )
         read = read_stored(self.path, {key: self.tensors[key] for key in shapes})
         for key, value in read.items():
             if not bool(value.isfinite().all()):
-                raise CheckpointError(f"Expected {key!r} in {self.path} to be finite, but it holds NaN or infinity.")
+                raise CheckpointError(
+                    f"Expected {key!r} in {self.path} to be finite, but it holds NaN or infinity."
+                )
         return {key: value.float() for key, value in read.items()}
 
     def below(self, prefix: str) -> State:
@@ -159,15 +192,20 @@ class _State:
         stored = {
             key: value
             for key, value in self.tensors.items()
-            if key.startswith(prefix) and isinstance(value, StoredTensor) and value.storage.dtype.is_floating_point
+            if key.startswith(prefix)
+            and isinstance(value, StoredTensor)
+            and value.storage.dtype.is_floating_point
         }
         for key in stored:
             if not _WEIGHT_KEY.fullmatch(key.removeprefix(prefix)):
                 raise CheckpointError(
-                    f"Expected names of weights in {self.path} to be letters, digits, points and underscores, "
-                    f"but got {ascii(key)[:80]}. Get the file from its official source."
+                    f"Expected names of weights in {self.path} to be letters, digits, points and"
+                    f" underscores, but got {ascii(key)[:80]}. Get the file from its official"
+                    " source."
                 )
-        return {key.removeprefix(prefix): value for key, value in read_stored(self.path, stored).items()}
+        return {
+            key.removeprefix(prefix): value for key, value in read_stored(self.path, stored).items()
+        }
 
 
 def _head(state: _State, kind: HeadKind, settings: Mapping[str, Any]) -> OfficialHead:
@@ -180,7 +218,10 @@ def _head(state: _State, kind: HeadKind, settings: Mapping[str, Any]) -> Officia
         layers |= {"hidden": ("cluster2.0", channels), "output": ("cluster2.2", dim)}
     shapes: dict[str, tuple[int, ...]] = {"cluster_probe.clusters": (clusters, dim)}
     for official, rows in layers.values():
-        shapes |= {f"{prefix}{official}.weight": (rows, channels, 1, 1), f"{prefix}{official}.bias": (rows,)}
+        shapes |= {
+            f"{prefix}{official}.weight": (rows, channels, 1, 1),
+            f"{prefix}{official}.bias": (rows,),
+        }
     probed = "linear_probe.weight" in state.tensors
     if probed:
         classes = state.shape("linear_probe.weight", 4)[0]
@@ -194,8 +235,19 @@ def _head(state: _State, kind: HeadKind, settings: Mapping[str, Any]) -> Officia
     with torch.device("meta"):
         network = ProjectionHead(channels, dim, nonlinear)
     network.load_state_dict(weights, strict=True, assign=True)
-    probe = LinearProbe(taken["linear_probe.weight"].flatten(1), taken["linear_probe.bias"]) if probed else None
-    return OfficialHead(kind, network, taken["cluster_probe.clusters"], probe, state.below(f"{prefix}model."), settings)
+    probe = (
+        LinearProbe(taken["linear_probe.weight"].flatten(1), taken["linear_probe.bias"])
+        if probed
+        else None
+    )
+    return OfficialHead(
+        kind,
+        network,
+        taken["cluster_probe.clusters"],
+        probe,
+        state.below(f"{prefix}model."),
+        settings,
+    )
 
 
 def _model(state: _State, settings: Mapping[str, Any]) -> OfficialModel:
@@ -204,8 +256,8 @@ def _model(state: _State, settings: Mapping[str, Any]) -> OfficialModel:
         teacher, student = _prototypes(state, _EMA), _prototypes(state, "seghead")
         if student.shape != teacher.shape:
             raise CheckpointError(
-                f"Expected student and teacher in {state.path} to have one shape, but got {tuple(student.shape)} and "
-                f"{tuple(teacher.shape)}."
+                f"Expected student and teacher in {state.path} to have one shape, but got"
+                f" {tuple(student.shape)} and {tuple(teacher.shape)}."
             )
         return OfficialModel("em", teacher, student, vit, settings)
     directions = _prototypes(state, _CENTRES, unit=True)
@@ -213,7 +265,9 @@ def _model(state: _State, settings: Mapping[str, Any]) -> OfficialModel:
 
 
 def _prototypes(state: _State, prefix: str, *, unit: bool = False) -> torch.Tensor:
-    """(K, C) effective prototypes g * v / |v| of a weight-normalised 1 x 1 convolution; g = 1 for the cosine layer."""
+    """(K, C) effective prototypes g * v / |v| of a weight-normalised 1 x 1 convolution; g = 1 for
+    the cosine layer.
+    """
     shape = state.shape(f"{prefix}.weight_v", 4)
     wanted = {f"{prefix}.weight_v": (*shape[:2], 1, 1)}
     if not unit:
@@ -224,7 +278,9 @@ def _prototypes(state: _State, prefix: str, *, unit: bool = False) -> torch.Tens
 
 
 def _settings(content: dict[Any, Any]) -> dict[str, Any]:
-    """Plain settings (text, numbers, truth values) of a checkpoint, wherever its kind keeps them; nothing relies on them."""
+    """Plain settings (text, numbers, truth values) of a checkpoint, wherever its kind keeps them;
+    nothing relies on them.
+    """
     found: dict[str, Any] = {}
     parameters = content.get("hyper_parameters")
     entries = parameters.entries if isinstance(parameters, Record) else parameters
@@ -235,7 +291,8 @@ def _settings(content: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    if isinstance(value, Record):  # argparse: its attributes; OmegaConf: nodes below `_content`, which hold a `_val`
+    # argparse: its attributes; OmegaConf: nodes below `_content`, which hold a `_val`
+    if isinstance(value, Record):
         value = value.state
         value = value.get("_content", value) if isinstance(value, dict) else None
     if not isinstance(value, dict):
@@ -245,7 +302,11 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def _node_value(value: Any) -> Any:
-    return value.state.get("_val") if isinstance(value, Record) and isinstance(value.state, dict) else value
+    return (
+        value.state.get("_val")
+        if isinstance(value, Record) and isinstance(value.state, dict)
+        else value
+    )
 
 
 def _fits_json(value: Any) -> bool:

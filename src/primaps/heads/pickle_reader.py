@@ -1,7 +1,9 @@
-"""Read a pickle as data: a small machine over a closed set of opcodes and names, which imports and runs nothing.
+"""Read a pickle as data: a small machine over a closed set of opcodes and names, which imports and
+runs nothing.
 
-Python's own unpickler imports what a pickle names and calls it. Here a name stays a name, and a call either goes to a builder
-that the caller of this module provides (tensors, containers) or becomes an inert `Record`. Names that are neither are refused.
+Python's own unpickler imports what a pickle names and calls it. Here a name stays a name, and a
+call either goes to a builder that the caller of this module provides (tensors, containers) or
+becomes an inert `Record`. Names that are neither are refused.
 """
 
 from __future__ import annotations
@@ -14,21 +16,42 @@ from typing import Any, Final
 from primaps.errors import CheckpointError
 
 Builder = Callable[[tuple[Any, ...]], Any]
-"""Makes a value from the arguments of a call in the pickle; raises ValueError if they are not what they should be."""
+"""Makes a value from the arguments of a call in the pickle; raises ValueError if they are not what
+they should be.
+"""
 
 _LITERALS: Final = frozenset(
-    {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
+    {
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG1",
+        "LONG4",
+        "BINFLOAT",
+        "SHORT_BINUNICODE",
+        "BINUNICODE",
+        "BINUNICODE8",
+    }
     | {"SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "SHORT_BINSTRING", "BINSTRING"}
 )
 _CONSTANTS: Final = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_EMPTY: Final[Mapping[str, Callable[[], Any]]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": set}
+_EMPTY: Final[Mapping[str, Callable[[], Any]]] = {
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
+    "EMPTY_SET": set,
+}
 _HEADERS: Final = frozenset({"PROTO", "FRAME"})
 MOST_VALUES: Final = 1_000_000
-"""Instructions, plus values that are copied in calls: several times what an official checkpoint has."""
+"""Instructions, plus values that are copied in calls: several times what an official checkpoint
+has.
+"""
 _LONGEST_KEY: Final = 16  # items of a tuple that is a key
-_MOST_ODD_KEYS: Final = 1000  # keys of which many with one hash can be made: tuples and floating-point numbers
-_HASH_MODULUS: Final = 2**61 - 1  # integers below it have hashes of their own (Python's documentation of numeric types)
-_PYTHON_2: Final = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # protocol 2 spells module names the old way
+# keys of which many with one hash can be made: tuples and floating-point numbers
+_MOST_ODD_KEYS: Final = 1000
+# integers below it have hashes of their own (Python's documentation of numeric types)
+_HASH_MODULUS: Final = 2**61 - 1
+# protocol 2 spells module names the old way
+_PYTHON_2: Final = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 
 @dataclass(frozen=True)
@@ -74,14 +97,16 @@ def read_pickle(
         data: The pickle, protocol 2 or later.
         builders: What may be called, by qualified name.
         is_inert: Whether a qualified name may stand for a class whose objects become `Record`.
-        persistent: Gives the value behind a persistent id; raises ValueError if it is not what it should be.
+        persistent: Gives the value behind a persistent id; raises ValueError if it is not what it
+            should be.
         source: What is read, for messages.
 
     Returns:
         Plain values and containers, what the builders made, `Name` and `Record`.
 
     Raises:
-        CheckpointError: If the pickle is damaged, names anything else, or holds far more values than a checkpoint does.
+        CheckpointError: If the pickle is damaged, names anything else, or holds far more values
+            than a checkpoint does.
     """
     machine = _Machine(builders, is_inert, persistent, source)
     try:
@@ -91,8 +116,12 @@ def read_pickle(
             machine.step(opcode.name, argument)
     except (ValueError, IndexError, KeyError, RecursionError) as error:
         reason = str(error) or type(error).__name__
-        raise CheckpointError(f"Expected {source} to be a complete checkpoint, but its pickle is damaged: {reason}.") from error
-    raise CheckpointError(f"Expected {source} to be a complete checkpoint, but its pickle does not end.")
+        raise CheckpointError(
+            f"Expected {source} to be a complete checkpoint, but its pickle is damaged: {reason}."
+        ) from error
+    raise CheckpointError(
+        f"Expected {source} to be a complete checkpoint, but its pickle does not end."
+    )
 
 
 class _Machine:
@@ -163,8 +192,8 @@ class _Machine:
 
     def _refusal(self, what: str) -> CheckpointError:
         return CheckpointError(
-            f"Refused to read {self.source}: it {what}, which a checkpoint of tensors and settings has no need of. Nothing in it "
-            "was run. Get the file from its official source."
+            f"Refused to read {self.source}: it {what}, which a checkpoint of tensors and settings"
+            " has no need of. Nothing in it was run. Get the file from its official source."
         )
 
     def _spend(self, values: int) -> None:
@@ -221,7 +250,9 @@ class _Machine:
         if isinstance(key, tuple | float):
             self.odd_keys += 1
             if self.odd_keys > _MOST_ODD_KEYS:
-                raise self._refusal(f"has more than {_MOST_ODD_KEYS} keys that are tuples or fractions")
+                raise self._refusal(
+                    f"has more than {_MOST_ODD_KEYS} keys that are tuples or fractions"
+                )
         return key
 
     def _name(self, module: Any, name: Any) -> None:
@@ -237,9 +268,13 @@ class _Machine:
         if not isinstance(target, Name):
             raise self._refusal(f"calls {_describe(target)}")
         if not isinstance(arguments, tuple):
-            raise self._refusal(f"calls {target.qualified!r} with {_describe(arguments)} instead of arguments")
+            raise self._refusal(
+                f"calls {target.qualified!r} with {_describe(arguments)} instead of arguments"
+            )
         # One list or tuple may be given to many calls, and each of them may copy it.
-        self._spend(len(arguments) + sum(len(item) for item in arguments if isinstance(item, list | tuple)))
+        self._spend(
+            len(arguments) + sum(len(item) for item in arguments if isinstance(item, list | tuple))
+        )
         builder = self.builders.get(target.qualified)
         if builder is None:
             self.push(Record(target.qualified, arguments))
@@ -247,7 +282,9 @@ class _Machine:
         try:
             self.push(builder(arguments))
         except ValueError as error:
-            raise self._refusal(f"calls {target.qualified!r} with impossible arguments ({error})") from error
+            raise self._refusal(
+                f"calls {target.qualified!r} with impossible arguments ({error})"
+            ) from error
 
     def _call_with_keywords(self) -> None:
         keywords = self.pop()
@@ -263,7 +300,8 @@ class _Machine:
         target = self.stack[-1]
         if isinstance(target, Record):
             target.state = state
-        elif not isinstance(target, dict):  # the attributes of an ordered dictionary (`_metadata`) are of no use here
+        # the attributes of an ordered dictionary (`_metadata`) are of no use here
+        elif not isinstance(target, dict):
             raise self._refusal(f"sets attributes of {_describe(target)}")
 
 
@@ -277,7 +315,9 @@ def plain_key(value: Any) -> Any:
         ValueError: If it may not.
     """
     items = value if isinstance(value, tuple) and len(value) <= _LONGEST_KEY else (value,)
-    if not all(isinstance(item, str | int | float | bytes | Name | Record | None) for item in items):
+    if not all(
+        isinstance(item, str | int | float | bytes | Name | Record | None) for item in items
+    ):
         raise ValueError(f"a key is {_describe(value)}")
     if any(isinstance(item, int) and abs(item) >= _HASH_MODULUS for item in items):
         raise ValueError("a key is a number of 2**61 - 1 or more")
@@ -287,4 +327,8 @@ def plain_key(value: Any) -> Any:
 def _describe(value: Any) -> str:
     if isinstance(value, Name):
         return repr(value.qualified)
-    return f"an object of {value.kind!r}" if isinstance(value, Record) else f"a value of type {type(value).__name__}"
+    return (
+        f"an object of {value.kind!r}"
+        if isinstance(value, Record)
+        else f"a value of type {type(value).__name__}"
+    )

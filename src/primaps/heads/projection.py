@@ -12,10 +12,11 @@ DROPOUT = 0.1
 
 
 class ProjectionHead(nn.Module):
-    """Code of a feature map: a linear branch plus a non-linear one (STEGO, Hamilton et al. 2022, section 3; HP uses the same).
+    """Code of a feature map: a linear branch plus a non-linear one (STEGO, Hamilton et al. 2022,
+    section 3; HP uses the same).
 
-    Both branches are 1 x 1 convolutions. Each drops whole channels (Dropout2d) of its own in training mode; in evaluation mode
-    nothing is dropped.
+    Both branches are 1 x 1 convolutions. Each drops whole channels (Dropout2d) of its own in
+    training mode; in evaluation mode nothing is dropped.
 
     Attributes:
         in_channels: C, channels of the backbone.
@@ -25,7 +26,9 @@ class ProjectionHead(nn.Module):
         output: C -> D, its second half, after the ReLU; None without that branch.
     """
 
-    def __init__(self, in_channels: int, dim: int, nonlinear: bool = True, dropout: float = DROPOUT) -> None:
+    def __init__(
+        self, in_channels: int, dim: int, nonlinear: bool = True, dropout: float = DROPOUT
+    ) -> None:
         """Draw initial weights from the global generator, as PyTorch does for convolutions.
 
         Args:
@@ -39,9 +42,13 @@ class ProjectionHead(nn.Module):
         """
         super().__init__()
         if in_channels < 1 or dim < 1:
-            raise ConfigError(f"Expected in_channels and dim to be 1 or more, but got {in_channels} and {dim}.")
+            raise ConfigError(
+                f"Expected in_channels and dim to be 1 or more, but got {in_channels} and {dim}."
+            )
         if not 0.0 <= dropout < 1.0:
-            raise ConfigError(f"Expected dropout to be a probability from 0 to below 1, but got {dropout}.")
+            raise ConfigError(
+                f"Expected dropout to be a probability from 0 to below 1, but got {dropout}."
+            )
         self.in_channels = in_channels
         self.dim = dim
         self.dropout = nn.Dropout2d(dropout)
@@ -56,7 +63,8 @@ class ProjectionHead(nn.Module):
             features: (N, C, h, w) float32.
 
         Returns:
-            (N, D, h, w) float32. In training mode the two branches draw their dropped channels apart from each other.
+            (N, D, h, w) float32. In training mode the two branches draw their dropped channels
+            apart from each other.
         """
         return self.code(self.dropout(features), self.dropout(features))
 
@@ -65,7 +73,8 @@ class ProjectionHead(nn.Module):
 
         Args:
             for_linear: (N, C, h, w) float32, what the linear branch sees.
-            for_hidden: (N, C, h, w) float32, what the non-linear branch sees; without that branch not looked at.
+            for_hidden: (N, C, h, w) float32, what the non-linear branch sees; without that branch
+                not looked at.
 
         Returns:
             (N, D, h, w) float32.

@@ -1,7 +1,7 @@
 """Features brought to the scale that published learning rates and initial weights are made for.
 
-Channels of DINO's last block have values around 1. Levels of unit length have values around 0.1, beside which the biases of a
-head weigh as much as what its weights make of the features.
+Channels of DINO's last block have values around 1. Levels of unit length have values around 0.1,
+beside which the biases of a head weigh as much as what its weights make of the features.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ def unit_scale(crops: TrainingCrops) -> float:
         The number; 1 if all features are zero.
     """
     step = -(-len(crops) // _SAMPLED)
-    squares = [float(crops.features([index]).double().square().mean()) for index in range(0, len(crops), step)]
+    squares = [
+        float(crops.features([index]).double().square().mean())
+        for index in range(0, len(crops), step)
+    ]
     mean = sum(squares) / len(squares)
     return 1.0 if mean == 0.0 else mean**-0.5

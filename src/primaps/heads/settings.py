@@ -1,7 +1,9 @@
-"""Settings of head training and their presets: published ones per data set, and our own for small folders.
+"""Settings of head training and their presets: published ones per data set, and our own for small
+folders.
 
-Sources: the configuration files of the official code of STEGO (github.com/mhamilton723/STEGO) and HP (github.com/hynnsk/HP).
-Where released checkpoints were trained with other values, those (read from them by github.com/merantix-momentum/stego-studies).
+Sources: the configuration files of the official code of STEGO (github.com/mhamilton723/STEGO) and
+HP (github.com/hynnsk/HP). Where released checkpoints were trained with other values, those (read
+from them by github.com/merantix-momentum/stego-studies).
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ class StegoConfig:
         steps: Steps of Adam.
         learning_rate: Of the head.
         cluster_learning_rate: Of the cluster centres.
-        refit_centres: At the end the cluster centres are found anew, by k-means on the codes of the finished head; see
-            `primaps.heads.kmeans`.
+        refit_centres: At the end the cluster centres are found anew, by k-means on the codes of the
+            finished head; see `primaps.heads.kmeans`.
         crops: What the head sees of a photograph.
         checkpoint_every: Steps between two checkpoints.
     """
@@ -68,10 +70,14 @@ class StegoConfig:
         Raises:
             ConfigError: If a value is out of range.
         """
-        _check_counts(self, "samples", "negatives", "num_neighbours", "dim", "steps", "checkpoint_every")
+        _check_counts(
+            self, "samples", "negatives", "num_neighbours", "dim", "steps", "checkpoint_every"
+        )
         _check_positive(self, "learning_rate", "cluster_learning_rate")
         if self.batch_size < 2:
-            raise ConfigError(f"Expected batch_size to be 2 or more, for random pairs, but got {self.batch_size}.")
+            raise ConfigError(
+                f"Expected batch_size to be 2 or more, for random pairs, but got {self.batch_size}."
+            )
 
     def with_steps(self, steps: int) -> StegoConfig:
         """The same with another number of steps."""
@@ -104,12 +110,13 @@ class HPConfig:
         weight_decay: Of the head.
         cluster_learning_rate: Of the cluster centres.
         clip: Largest norm of the head's gradient.
-        clamp_jitter: Colour jitter works on normalised values and clamps them to [0, 1], as in the official code.
-        photometric_views: Augmented versions of every crop that are drawn once and cached; None = a new one in every step, which
-            costs one pass of the backbone per step.
+        clamp_jitter: Colour jitter works on normalised values and clamps them to [0, 1], as in the
+            official code.
+        photometric_views: Augmented versions of every crop that are drawn once and cached; None = a
+            new one in every step, which costs one pass of the backbone per step.
         refit_centres: At the end the cluster centres are found anew, as in `StegoConfig`.
-        unit_scale: Features are scaled to a root mean square of 1 over all channels before the head sees them; the finished head
-            takes them as they are. See `primaps.heads.scaling`.
+        unit_scale: Features are scaled to a root mean square of 1 over all channels before the head
+            sees them; the finished head takes them as they are. See `primaps.heads.scaling`.
         crops: What the head sees of a photograph.
         checkpoint_every: Steps between two checkpoints.
     """
@@ -144,15 +151,22 @@ class HPConfig:
         Raises:
             ConfigError: If a value is out of range.
         """
-        _check_counts(self, "dim", "pool_size", "renew_every", "batch_size", "epochs", "checkpoint_every")
+        _check_counts(
+            self, "dim", "pool_size", "renew_every", "batch_size", "epochs", "checkpoint_every"
+        )
         _check_positive(self, "temperature", "learning_rate", "cluster_learning_rate", "clip")
         for name in ("kept", "momentum"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"Expected {name} to be between 0 and 1, but got {getattr(self, name)}.")
+                raise ConfigError(
+                    f"Expected {name} to be between 0 and 1, but got {getattr(self, name)}."
+                )
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"Expected steps to be 1 or more, but got {self.steps}.")
         if self.photometric_views is not None and self.photometric_views < 1:
-            raise ConfigError(f"Expected photometric_views to be 1 or more, or None, but got {self.photometric_views}.")
+            raise ConfigError(
+                "Expected photometric_views to be 1 or more, or None, but got"
+                f" {self.photometric_views}."
+            )
 
     def with_steps(self, steps: int) -> HPConfig:
         """The same with another number of steps."""
@@ -160,16 +174,21 @@ class HPConfig:
 
     def num_steps(self, num_crops: int) -> int:
         """Steps of a training on so many crops."""
-        return self.epochs * max(1, num_crops // self.batch_size) if self.steps is None else self.steps
+        return (
+            self.epochs * max(1, num_crops // self.batch_size) if self.steps is None else self.steps
+        )
 
 
 WHOLE = CropConfig(mode="whole")
 SMALL = CropConfig(resolution=160, resample="bilinear")
 
 STEGO_PRESETS: dict[str, Callable[[], StegoConfig]] = {
-    # Weights of the block active in the official configuration file; shifts for features joined from levels, whose correlations
-    # are higher (docs/log.md); few steps on small crops, and centres found anew at the end.
-    "default": lambda: StegoConfig(Switches(0.3, 0.2, 0.35), 0.67, 0.25, 0.63, steps=150, refit_centres=True, crops=SMALL),
+    # Weights of the block active in the official configuration file; shifts for features joined
+    # from levels, whose correlations are higher (docs/log.md); few steps on small crops, and
+    # centres found anew at the end.
+    "default": lambda: StegoConfig(
+        Switches(0.3, 0.2, 0.35), 0.67, 0.25, 0.63, steps=150, refit_centres=True, crops=SMALL
+    ),
     # ViT-B/8, as the released checkpoint.
     "cityscapes": lambda: StegoConfig(
         Switches(0.45828472207, 0.1754346515479633, 0.31361241889448443, pointwise=False),
@@ -181,9 +200,12 @@ STEGO_PRESETS: dict[str, Callable[[], StegoConfig]] = {
         steps=7000,
     ),
     # ViT-B/8, as the released checkpoint.
-    "cocostuff": lambda: StegoConfig(Switches(0.12, 0.2, 1.0), 0.1, 1.0, 0.1538476246415498, dim=90, batch_size=32, steps=7000),
+    "cocostuff": lambda: StegoConfig(
+        Switches(0.12, 0.2, 1.0), 0.1, 1.0, 0.1538476246415498, dim=90, batch_size=32, steps=7000
+    ),
     "cocostuff-vits8": lambda: StegoConfig(Switches(0.08, 0.02, 0.66), 0.67, 0.25, 0.63),
-    # ViT-S/8, as the released checkpoint (a comment in the configuration file says 0.46 for the last shift).
+    # ViT-S/8, as the released checkpoint (a comment in the configuration file says 0.46 for the
+    # last shift).
     "potsdam": lambda: StegoConfig(Switches(0.08, 0.02, 0.76), 0.67, 0.25, 0.63, crops=WHOLE),
 }
 
@@ -201,9 +223,18 @@ HP_PRESETS: dict[str, Callable[[], HPConfig]] = {
         crops=dataclasses.replace(SMALL, resolution=128),
     ),
     "cityscapes": HPConfig,
-    "cocostuff": lambda: HPConfig(temperature=0.8, momentum=0.99, warmup=1000, renew_every=100, epochs=3),
+    "cocostuff": lambda: HPConfig(
+        temperature=0.8, momentum=0.99, warmup=1000, renew_every=100, epochs=3
+    ),
     "potsdam": lambda: HPConfig(
-        dim=256, temperature=0.4, consistency_weight=0.0, kept=1.0, pool_size=1024, warmup=100, epochs=10, crops=WHOLE
+        dim=256,
+        temperature=0.4,
+        consistency_weight=0.0,
+        kept=1.0,
+        pool_size=1024,
+        warmup=100,
+        epochs=10,
+        crops=WHOLE,
     ),
 }
 
@@ -229,7 +260,8 @@ def hp_preset(name: str) -> HPConfig:
 def _preset(presets: dict[str, Callable[[], Config]], name: str) -> Config:
     if name not in presets:
         raise ConfigError(
-            f"Unknown preset {name!r} of a head.{did_you_mean(name, list(presets))} Choose one of {', '.join(presets)}."
+            f"Unknown preset {name!r} of a head.{did_you_mean(name, list(presets))} Choose one of"
+            f" {', '.join(presets)}."
         )
     return dataclasses.replace(presets[name](), preset=name)
 
@@ -245,4 +277,6 @@ def _check_positive(config: Any, *names: str) -> None:
         if not getattr(config, name) > 0:
             raise ConfigError(f"Expected {name} to be positive, but got {getattr(config, name)}.")
     if not 0.0 <= config.dropout < 1.0:
-        raise ConfigError(f"Expected dropout to be a probability from 0 to below 1, but got {config.dropout}.")
+        raise ConfigError(
+            f"Expected dropout to be a probability from 0 to below 1, but got {config.dropout}."
+        )

@@ -1,6 +1,8 @@
-"""Training of a STEGO head: unsupervised segmentation by distilling feature correspondences (Hamilton et al., ICLR 2022).
+"""Training of a STEGO head: unsupervised segmentation by distilling feature correspondences
+(Hamilton et al., ICLR 2022).
 
-The linear probe of the official code is supervised; it lives in `primaps.evaluation.probe`, apart from training.
+The linear probe of the official code is supervised; it lives in `primaps.evaluation.probe`, apart
+from training.
 """
 
 from __future__ import annotations
@@ -26,13 +28,20 @@ class StegoTask(HeadTask):
     """
 
     def __init__(
-        self, crops: TrainingCrops, neighbours: Tensor, num_clusters: int, config: StegoConfig, seed: int, device: torch.device
+        self,
+        crops: TrainingCrops,
+        neighbours: Tensor,
+        num_clusters: int,
+        config: StegoConfig,
+        seed: int,
+        device: torch.device,
     ) -> None:
         """Draw initial weights.
 
         Args:
             crops: The training crops.
-            neighbours: (N, k) int64 nearest neighbours of every crop, closest first, itself left out.
+            neighbours: (N, k) int64 nearest neighbours of every crop, closest first, itself left
+                out.
             num_clusters: K.
             config: Settings.
             seed: Of everything random.
@@ -46,7 +55,9 @@ class StegoTask(HeadTask):
         self.modules = nn.ModuleDict({"head": self.head, "clusters": self.clusters}).to(device)
         self.optimisers = {
             "head": torch.optim.Adam(self.head.parameters(), lr=config.learning_rate),
-            "clusters": torch.optim.Adam(self.clusters.parameters(), lr=config.cluster_learning_rate),
+            "clusters": torch.optim.Adam(
+                self.clusters.parameters(), lr=config.cluster_learning_rate
+            ),
         }
 
     def losses(self, step: int) -> dict[str, Tensor]:
@@ -56,10 +67,19 @@ class StegoTask(HeadTask):
         ranks = torch.randint(self.neighbours.shape[1], (len(batch),), generator=draws)
         partners = self.neighbours[batch, ranks].tolist()
         plain, positive = (self._features_and_code(indices) for indices in (batch, partners))
-        coordinates = [draw_coordinates(len(batch), config.samples, draws).to(plain[0].device) for _ in range(2)]
-        permutations = torch.stack([draw_permutation(len(batch), draws) for _ in range(config.negatives)])
+        coordinates = [
+            draw_coordinates(len(batch), config.samples, draws).to(plain[0].device)
+            for _ in range(2)
+        ]
+        permutations = torch.stack(
+            [draw_permutation(len(batch), draws) for _ in range(config.negatives)]
+        )
         terms = correspondence_terms(
-            plain, positive, (coordinates[0], coordinates[1]), permutations.to(plain[0].device), config.switches
+            plain,
+            positive,
+            (coordinates[0], coordinates[1]),
+            permutations.to(plain[0].device),
+            config.switches,
         )
         return {
             "self": config.weight_self * terms.itself,

@@ -1,4 +1,5 @@
-"""Correspondence loss of STEGO (Hamilton et al., ICLR 2022, section 4): codes shall resemble each other where features do.
+"""Correspondence loss of STEGO (Hamilton et al., ICLR 2022, section 4): codes shall resemble each
+other where features do.
 
 Pure functions of tensors; every random number is drawn by the caller or from an explicit generator.
 """
@@ -60,10 +61,12 @@ def sample_at(maps: Tensor, coordinates: Tensor) -> Tensor:
 
     Args:
         maps: (N, C, h, w) float.
-        coordinates: (N, S, S, 2) float in [-1, 1], (x, y); -1 and 1 are the centres of the outermost tokens.
+        coordinates: (N, S, S, 2) float in [-1, 1], (x, y); -1 and 1 are the centres of the
+            outermost tokens.
 
     Returns:
-        (N, C, S, S). As in the official code the two sample axes are swapped, which no loss depends on.
+        (N, C, S, S). As in the official code the two sample axes are swapped, which no loss depends
+        on.
     """
     grid = coordinates.transpose(1, 2)
     return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=True)
@@ -123,8 +126,10 @@ def correspondence_terms(
     Args:
         plain: Features (N, C, h, w) and code (N, D, h, w) of the images.
         positive: The same of one nearest neighbour of each.
-        coordinates: Two sets of places, (N, S, S, 2) each: of the first and of the second image of a pair.
-        permutations: (R, N) int64: R times for every image the number of another image of the batch.
+        coordinates: Two sets of places, (N, S, S, 2) each: of the first and of the second image of
+            a pair.
+        permutations: (R, N) int64: R times for every image the number of another image of the
+            batch.
         switches: Variant of the loss.
     """
     here, there = coordinates
@@ -133,10 +138,14 @@ def correspondence_terms(
     negative = []
     for order in permutations:
         other_features, other_code = (sample_at(maps[order], there) for maps in plain)
-        losses = correspondence_loss((features, other_features), (code, other_code), switches.shift_random, switches)
+        losses = correspondence_loss(
+            (features, other_features), (code, other_code), switches.shift_random, switches
+        )
         negative.append(losses.mean())
     itself = correspondence_loss((features, features), (code, code), switches.shift_self, switches)
-    neighbour = correspondence_loss((features, positive_features), (code, positive_code), switches.shift_neighbour, switches)
+    neighbour = correspondence_loss(
+        (features, positive_features), (code, positive_code), switches.shift_neighbour, switches
+    )
     return CorrespondenceTerms(itself.mean(), neighbour.mean(), torch.stack(negative).mean())
 
 
@@ -148,7 +157,8 @@ def draw_coordinates(count: int, samples: int, generator: torch.Generator) -> Te
 def draw_permutation(count: int, generator: torch.Generator) -> Tensor:
     """For every image of a batch the number of another one; numbers may repeat.
 
-    A random permutation in which every fixed point is replaced by the next number, as in the official code.
+    A random permutation in which every fixed point is replaced by the next number, as in the
+    official code.
 
     Args:
         count: Size of the batch, 2 or more.
@@ -161,7 +171,9 @@ def draw_permutation(count: int, generator: torch.Generator) -> Tensor:
         ConfigError: If there are fewer than two images.
     """
     if count < 2:
-        raise ConfigError(f"Expected a batch of two or more images to draw negative pairs from, but got {count}.")
+        raise ConfigError(
+            f"Expected a batch of two or more images to draw negative pairs from, but got {count}."
+        )
     order = torch.randperm(count, generator=generator)
     order[order == torch.arange(count)] += 1
     return order % count

@@ -1,8 +1,9 @@
-"""The loop that trains a head: any task that names its modules, its optimisers and its losses per step.
+"""The loop that trains a head: any task that names its modules, its optimisers and its losses per
+step.
 
-All randomness derives from (seed, step) or (seed, epoch), so a training resumes at any step from tensors alone and gives the same
-bytes as an undisturbed one, on the same machine with the same number of threads (on a CPU; sums on a GPU may round differently
-from run to run).
+All randomness derives from (seed, step) or (seed, epoch), so a training resumes at any step from
+tensors alone and gives the same bytes as an undisturbed one, on the same machine with the same
+number of threads (on a CPU; sums on a GPU may round differently from run to run).
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class HeadTask(ABC):
     Attributes:
         modules: Everything that training changes, by name.
         optimisers: By name; each is an Adam or AdamW over parameters of the modules.
-        gradient_limits: Largest norm of a module's gradient, by the module's name; longer ones are scaled down.
+        gradient_limits: Largest norm of a module's gradient, by the module's name; longer ones are
+            scaled down.
     """
 
     modules: nn.ModuleDict
@@ -71,7 +73,8 @@ def train_head(
         seed: Of everything random.
         checkpoint: Where to resume from and to save to; None = neither.
         checkpoint_every: Steps between two checkpoints.
-        progress: Called with the number of steps that are done: once at the start, then after every step.
+        progress: Called with the number of steps that are done: once at the start, then after every
+            step.
 
     Returns:
         Every term of the loss, step by step.
@@ -113,7 +116,9 @@ def generator(seed: int, draw: Draw, number: int) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, draw: Draw, number: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators, which dropout and initial weights draw from; afterwards they are as they were."""
+    """Seed the global generators, which dropout and initial weights draw from; afterwards they are
+    as they were.
+    """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(_entropy(seed, draw, number))
@@ -127,7 +132,8 @@ def batch_of(step: int, count: int, batch_size: int, smallest: int, seed: int) -
         step: Number of the step.
         count: How many there are.
         batch_size: Of a full batch.
-        smallest: The last batch of an epoch is left out if it is smaller than this; if there is no other batch it stays.
+        smallest: The last batch of an epoch is left out if it is smaller than this; if there is no
+            other batch it stays.
         seed: Of the order.
     """
     full, rest = divmod(count, batch_size)
@@ -137,7 +143,9 @@ def batch_of(step: int, count: int, batch_size: int, smallest: int, seed: int) -
 
 
 def _entropy(seed: int, draw: Draw, number: int) -> int:
-    return int(np.random.SeedSequence([seed, draw, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(
+        np.random.SeedSequence([seed, draw, number]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )
 
 
 _ADAM_KEYS: Final = ("step", "exp_avg", "exp_avg_sq")
@@ -146,7 +154,9 @@ _ADAM_KEYS: Final = ("step", "exp_avg", "exp_avg_sq")
 def _moments(task: HeadTask) -> Iterator[tuple[str, torch.optim.Optimizer, Tensor]]:
     """Every optimised parameter with a name for its moments."""
     for name, optimiser in task.optimisers.items():
-        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        parameters = [
+            parameter for group in optimiser.param_groups for parameter in group["params"]
+        ]
         for number, parameter in enumerate(parameters):
             yield f"optimiser.{name}.{number}", optimiser, parameter
 
@@ -155,37 +165,60 @@ def _state(task: HeadTask, step: int, history: Mapping[str, list[float]]) -> dic
     """Flat dictionary of CPU tensors: all that is needed to go on."""
     tensors = {"step": torch.tensor(step)}
     tensors |= {f"module.{name}": value for name, value in task.modules.state_dict().items()}
-    tensors |= {f"losses.{name}": torch.tensor(values, dtype=torch.float64) for name, values in history.items()}
+    tensors |= {
+        f"losses.{name}": torch.tensor(values, dtype=torch.float64)
+        for name, values in history.items()
+    }
     for name, optimiser, parameter in _moments(task):
-        tensors |= {f"{name}.{key}": optimiser.state[parameter][key] for key in _ADAM_KEYS if optimiser.state[parameter]}
+        tensors |= {
+            f"{name}.{key}": optimiser.state[parameter][key]
+            for key in _ADAM_KEYS
+            if optimiser.state[parameter]
+        }
     return {name: value.detach().cpu().clone() for name, value in tensors.items()}
 
 
-def _resume(task: HeadTask, checkpoint: CheckpointStore | None, history: dict[str, list[float]]) -> int:
+def _resume(
+    task: HeadTask, checkpoint: CheckpointStore | None, history: dict[str, list[float]]
+) -> int:
     """Load the last checkpoint if there is one; returns the number of steps that are done."""
     tensors = checkpoint.load() if checkpoint is not None else None
     if tensors is None:
         return 0
-    modules = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
+    modules = {
+        name.removeprefix("module."): value
+        for name, value in tensors.items()
+        if name.startswith("module.")
+    }
     expected = {name: value.shape for name, value in task.modules.state_dict().items()}
     if "step" not in tensors or {name: value.shape for name, value in modules.items()} != expected:
-        raise CheckpointError("Expected the checkpoint to be one of this head, but it holds other tensors. Delete it.")
+        raise CheckpointError(
+            "Expected the checkpoint to be one of this head, but it holds other tensors. Delete it."
+        )
     task.modules.load_state_dict(modules)
     for name, optimiser, parameter in _moments(task):
         if f"{name}.step" in tensors:
             optimiser.state[parameter] = {
                 # Adam counts its steps on the CPU.
-                key: tensors[f"{name}.{key}"].to("cpu" if key == "step" else parameter.device, copy=True)
+                key: (
+                    tensors[f"{name}.{key}"].to(
+                        "cpu" if key == "step" else parameter.device, copy=True
+                    )
+                )
                 for key in _ADAM_KEYS
             }
-    history |= {name.removeprefix("losses."): tensors[name].tolist() for name in tensors if name.startswith("losses.")}
+    history |= {
+        name.removeprefix("losses."): tensors[name].tolist()
+        for name in tensors
+        if name.startswith("losses.")
+    }
     return int(tensors["step"])
 
 
 def _finite(name: str, loss: float, step: int) -> float:
     if not math.isfinite(loss):
         raise DatasetError(
-            f"Expected every loss to be finite, but {name!r} is {loss} at step {step}. The features of an image hold NaN or "
-            "infinity, or the learning rate is too high."
+            f"Expected every loss to be finite, but {name!r} is {loss} at step {step}. The features"
+            " of an image hold NaN or infinity, or the learning rate is too high."
         )
     return loss

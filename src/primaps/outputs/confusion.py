@@ -49,7 +49,9 @@ def confusion_figure(table: NDArray[np.int64], class_names: Sequence[str]) -> Fi
 
     count = len(class_names)
     if table.shape != (count, count):
-        raise OutputError(f"Expected a table of {count} x {count} classes, one per name, but got {table.shape}.")
+        raise OutputError(
+            f"Expected a table of {count} x {count} classes, one per name, but got {table.shape}."
+        )
     shares = row_shares(table)
     side = 2.2 + 0.42 * count
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
@@ -63,6 +65,14 @@ def confusion_figure(table: NDArray[np.int64], class_names: Sequence[str]) -> Fi
         for row, column in np.argwhere(~np.isnan(shares)):
             share = shares[row, column]
             colour = "white" if share > 0.5 else "black"
-            ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=colour)
+            ax.text(
+                column,
+                row,
+                f"{100 * share:.0f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color=colour,
+            )
     figure.colorbar(shown, ax=ax, shrink=0.8, label="% of the true class")
     return figure

@@ -1,4 +1,6 @@
-"""Figure of what changes over a fit: loss, usage of each prototype, agreement of student and teacher."""
+"""Figure of what changes over a fit: loss, usage of each prototype, agreement of student and
+teacher.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,15 @@ def curves_figure(curves: FitCurves) -> Figure:
     plots = 3 if len(curves.steps) else 1
     figure = Figure(figsize=(4.6 * plots, 3.4), layout="constrained")
     axes = figure.subplots(1, plots, squeeze=False)[0]
-    axes[0].plot(np.arange(1, len(curves.losses) + 1), curves.losses, color="#3c6fd1", linewidth=0.8)
+    axes[0].plot(
+        np.arange(1, len(curves.losses) + 1), curves.losses, color="#3c6fd1", linewidth=0.8
+    )
     _label(axes[0], "loss", len(curves.losses))
     if plots == 3:
         _draw_usage(axes[1], curves)
-        axes[2].plot(curves.steps, 100 * curves.agreement, color="#2b8a57", marker="o", markersize=3)
+        axes[2].plot(
+            curves.steps, 100 * curves.agreement, color="#2b8a57", marker="o", markersize=3
+        )
         _label(axes[2], "tokens that student and teacher\nclassify alike, %", len(curves.losses))
     return figure
 
@@ -45,7 +51,12 @@ def _draw_usage(ax: Axes, curves: FitCurves) -> None:
     colours = palette(MAX_COLOURS) / 255
     for cluster in range(num_clusters):
         ax.plot(
-            curves.steps, 100 * curves.usage[:, cluster], color=colours[cluster], marker="o", markersize=2, label=str(cluster)
+            curves.steps,
+            100 * curves.usage[:, cluster],
+            color=colours[cluster],
+            marker="o",
+            markersize=2,
+            label=str(cluster),
         )
     if num_clusters <= LEGEND_CLUSTERS:
         ax.legend(

@@ -1,8 +1,9 @@
 """TensorBoard events of a fit, while it runs and when it is done.
 
-Every file says that it starts anew, so that a TensorBoard which has read an earlier one of the folder drops what it knew from
-it. The earlier one is emptied and stays for a while: a TensorBoard that reads from a file which is gone gets stuck. Files from
-here end in `SUFFIX`; those of other programs are never touched.
+Every file says that it starts anew, so that a TensorBoard which has read an earlier one of the
+folder drops what it knew from it. The earlier one is emptied and stays for a while: a TensorBoard
+that reads from a file which is gone gets stuck. Files from here end in `SUFFIX`; those of other
+programs are never touched.
 """
 
 from __future__ import annotations
@@ -38,16 +39,19 @@ def require_tensorboard() -> None:
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise MissingExtraError(
-            "Expected the package tensorboard, which writes the events, but it is not installed. Install it with: "
-            "pip install 'primaps[tensorboard]'"
+            "Expected the package tensorboard, which writes the events, but it is not installed."
+            " Install it with: pip install 'primaps[tensorboard]'"
         )
 
 
-def write_events(folder: Path, curves: FitCurves | None, pictures: Mapping[str, Image] | None = None) -> None:
-    """Write one file of events: ``loss``, ``usage/000``, ``usage/001``, ..., ``agreement``, and pictures.
+def write_events(
+    folder: Path, curves: FitCurves | None, pictures: Mapping[str, Image] | None = None
+) -> None:
+    """Write one file of events: ``loss``, ``usage/000``, ``usage/001``, ..., ``agreement``, and
+    pictures.
 
-    Steps are steps of the fit that are done; pictures stand at the last one. Earlier events from here in the folder are
-    forgotten.
+    Steps are steps of the fit that are done; pictures stand at the last one. Earlier events from
+    here in the folder are forgotten.
 
     Args:
         folder: Log directory.
@@ -63,13 +67,16 @@ def write_events(folder: Path, curves: FitCurves | None, pictures: Mapping[str, 
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Written aside and moved: a killed process leaves the earlier events, never half of the new ones.
+        # Written aside and moved: a killed process leaves the earlier events, never half of the new
+        # ones.
         with tempfile.TemporaryDirectory(prefix=".events-", dir=folder) as temporary:
             with SummaryWriter(temporary, purge_step=0, filename_suffix=SUFFIX) as writer:
                 if curves is not None:
                     _add_curves(writer, curves)
                 for tag, picture in (pictures or {}).items():
-                    writer.add_image(tag, picture, 0 if curves is None else len(curves.losses), dataformats="HWC")
+                    writer.add_image(
+                        tag, picture, 0 if curves is None else len(curves.losses), dataformats="HWC"
+                    )
             earlier = list(folder.glob(_EVENT_FILES))
             for written in Path(temporary).glob(_EVENT_FILES):
                 written.rename(folder / written.name)
@@ -79,7 +86,8 @@ def write_events(folder: Path, curves: FitCurves | None, pictures: Mapping[str, 
 
 
 class LiveEvents:
-    """Events of a fit that is under way: ``loss`` step by step; ``usage/000``, ... and ``agreement`` where they were measured.
+    """Events of a fit that is under way: ``loss`` step by step; ``usage/000``, ... and
+    ``agreement`` where they were measured.
 
     They reach the file within `FLUSH_SECONDS`. `write_events` replaces them when the fit is done.
 
@@ -100,7 +108,9 @@ class LiveEvents:
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             _forget(list(folder.glob(_EVENT_FILES)))
-            self._writer = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH_SECONDS, filename_suffix=SUFFIX)
+            self._writer = SummaryWriter(
+                str(folder), purge_step=0, flush_secs=FLUSH_SECONDS, filename_suffix=SUFFIX
+            )
             _add_curves(self._writer, curves)
 
     def add_loss(self, step: int, loss: float) -> None:
@@ -142,7 +152,9 @@ def _forget(files: Iterable[Path]) -> None:
 def _add_curves(writer: SummaryWriter, curves: FitCurves) -> None:
     for step, loss in enumerate(curves.losses.tolist(), start=1):
         writer.add_scalar("loss", loss, step)
-    for step, usage, agreement in zip(curves.steps.tolist(), curves.usage.tolist(), curves.agreement.tolist(), strict=True):
+    for step, usage, agreement in zip(
+        curves.steps.tolist(), curves.usage.tolist(), curves.agreement.tolist(), strict=True
+    ):
         for cluster, share in enumerate(usage):
             writer.add_scalar(f"usage/{cluster:03d}", share, step)
         writer.add_scalar("agreement", agreement, step)

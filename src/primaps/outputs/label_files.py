@@ -1,4 +1,6 @@
-"""Label maps and mask proposals as PNG files, with a few words in the header that say what they were made from."""
+"""Label maps and mask proposals as PNG files, with a few words in the header that say what they
+were made from.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,14 @@ _END: Final = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _COMPRESS_LEVEL: Final = 1  # label images are flat: higher levels take much longer and save little
 
 
-def write_label_map(path: Path, label_map: NDArray[np.integer[Any]], info: Mapping[str, str]) -> None:
-    """Write a label map as an 8-bit indexed PNG: the pixel value is the id, the palette only colours it.
+def write_label_map(
+    path: Path, label_map: NDArray[np.integer[Any]], info: Mapping[str, str]
+) -> None:
+    """Write a label map as an 8-bit indexed PNG: the pixel value is the id, the palette only
+    colours it.
 
-    Id i has the colour `primaps.outputs.visualize.palette` gives it; 255 (ignored) is black. Equal input gives equal bytes.
+    Id i has the colour `primaps.outputs.visualize.palette` gives it; 255 (ignored) is black. Equal
+    input gives equal bytes.
 
     Args:
         path: Where to write; parent folders are made, an existing file is replaced in one step.
@@ -37,16 +43,22 @@ def write_label_map(path: Path, label_map: NDArray[np.integer[Any]], info: Mappi
         info: Strings kept in the header, read back by `read_png_info`.
 
     Raises:
-        OutputError: If the ids do not fit 8 bits, ``info`` does not fit a PNG header, or the file cannot be written.
+        OutputError: If the ids do not fit 8 bits, ``info`` does not fit a PNG header, or the file
+            cannot be written.
     """
-    _check_ids(label_map, IGNORE_INDEX, "A label map holds class ids 0..254, and 255 where ignored.")
+    _check_ids(
+        label_map, IGNORE_INDEX, "A label map holds class ids 0..254, and 255 where ignored."
+    )
     picture = PILImage.fromarray(np.ascontiguousarray(label_map, dtype=np.uint8))
     picture.putpalette(palette(MAX_COLOURS).tobytes() + bytes(3))
     _write_png(path, picture, info)
 
 
-def write_proposals(path: Path, label_image: NDArray[np.integer[Any]], info: Mapping[str, str]) -> None:
-    """Write mask proposals as a 16-bit greyscale PNG: the pixel value is the proposal's id, 0 = unassigned.
+def write_proposals(
+    path: Path, label_image: NDArray[np.integer[Any]], info: Mapping[str, str]
+) -> None:
+    """Write mask proposals as a 16-bit greyscale PNG: the pixel value is the proposal's id, 0 =
+    unassigned.
 
     Equal input gives equal bytes.
 
@@ -56,23 +68,29 @@ def write_proposals(path: Path, label_image: NDArray[np.integer[Any]], info: Map
         info: Strings kept in the header, read back by `read_png_info`.
 
     Raises:
-        OutputError: If the ids do not fit 16 bits, ``info`` does not fit a PNG header, or the file cannot be written.
+        OutputError: If the ids do not fit 16 bits, ``info`` does not fit a PNG header, or the file
+            cannot be written.
     """
-    _check_ids(label_image, MAX_PROPOSALS, "Extract fewer proposals: set max_masks or a larger min_area.")
+    _check_ids(
+        label_image, MAX_PROPOSALS, "Extract fewer proposals: set max_masks or a larger min_area."
+    )
     _write_png(path, PILImage.fromarray(np.ascontiguousarray(label_image, dtype=np.uint16)), info)
 
 
 def read_png_info(path: Path) -> dict[str, str]:
-    """The strings in a PNG's header, without decoding its pixels: is the file finished and up to date?
+    """The strings in a PNG's header, without decoding its pixels: is the file finished and up to
+    date?
 
-    Reads the chunks before the pixels (with their checksums) and the last twelve bytes. Pixels are not checked.
+    Reads the chunks before the pixels (with their checksums) and the last twelve bytes. Pixels are
+    not checked.
 
     Args:
         path: The file, which need not exist.
 
     Returns:
-        The strings given to `write_label_map` or `write_proposals`. Empty for whatever cannot vouch for itself and has
-        to be made anew: a missing, truncated or damaged file, one that is no PNG, or one without strings.
+        The strings given to `write_label_map` or `write_proposals`. Empty for whatever cannot vouch
+        for itself and has to be made anew: a missing, truncated or damaged file, one that is no
+        PNG, or one without strings.
 
     Raises:
         OutputError: If the file is there and may not be read.
@@ -83,7 +101,9 @@ def read_png_info(path: Path) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise OutputError(f"Expected {path} to be a readable file, but got: {error}. Check its permissions.") from error
+        raise OutputError(
+            f"Expected {path} to be a readable file, but got: {error}. Check its permissions."
+        ) from error
 
 
 def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.int32]:
@@ -91,7 +111,8 @@ def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray
 
     Args:
         path: A PNG with one channel, indexed or grey, of up to 16 bits.
-        size: (height, width) to sample it at, which takes much less memory for a large one; None = its own.
+        size: (height, width) to sample it at, which takes much less memory for a large one; None =
+            its own.
 
     Returns:
         (H, W) int32 ids; at another size each pixel has the id found at its centre.
@@ -104,23 +125,37 @@ def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray
         with PngImagePlugin.PngImageFile(path) as picture:
             mode = picture.mode
             if mode in {"P", "L", "I;16", "I"}:
-                sampled = picture if size is None else picture.resize(size[::-1], PILImage.Resampling.NEAREST)
+                sampled = (
+                    picture
+                    if size is None
+                    else picture.resize(size[::-1], PILImage.Resampling.NEAREST)
+                )
                 return np.asarray(sampled).astype(np.int32)
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
         raise ImageError(
-            f"Expected {path} to be a label image (PNG), but it cannot be read: {error}. Delete it and run again to make it anew."
+            f"Expected {path} to be a label image (PNG), but it cannot be read: {error}. Delete it"
+            " and run again to make it anew."
         ) from error
-    raise ImageError(f"Expected {path} to be a PNG with one channel of ids, but got colour mode {mode}.")
+    raise ImageError(
+        f"Expected {path} to be a PNG with one channel of ids, but got colour mode {mode}."
+    )
 
 
 def _check_ids(label_image: NDArray[np.integer[Any]], largest: int, advice: str) -> None:
-    if label_image.ndim != 2 or not np.issubdtype(label_image.dtype, np.integer) or label_image.size == 0:
+    if (
+        label_image.ndim != 2
+        or not np.issubdtype(label_image.dtype, np.integer)
+        or label_image.size == 0
+    ):
         raise OutputError(
-            f"Expected ids to be (H, W) whole numbers, but got shape {label_image.shape} and dtype {label_image.dtype}."
+            f"Expected ids to be (H, W) whole numbers, but got shape {label_image.shape} and dtype"
+            f" {label_image.dtype}."
         )
     low, high = int(label_image.min()), int(label_image.max())
     if low < 0 or high > largest:
-        raise OutputError(f"Expected ids to be between 0 and {largest}, but got {low}..{high}. {advice}")
+        raise OutputError(
+            f"Expected ids to be between 0 and {largest}, but got {low}..{high}. {advice}"
+        )
 
 
 def _write_png(path: Path, picture: PILImage.Image, info: Mapping[str, str]) -> None:
@@ -135,11 +170,15 @@ def _write_png(path: Path, picture: PILImage.Image, info: Mapping[str, str]) -> 
 def _text_chunk(key: str, value: str) -> bytes:
     """International text, uncompressed (PNG specification, 11.3.3.4)."""
     if not (key.isascii() and key.isprintable() and key == key.strip() and 1 <= len(key) <= 79):
-        raise OutputError(f"Expected keys of info to be 1 to 79 printable ASCII characters, but got {key!r}.")
+        raise OutputError(
+            f"Expected keys of info to be 1 to 79 printable ASCII characters, but got {key!r}."
+        )
     try:
         return key.encode("ascii") + b"\0\0\0\0\0" + value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise OutputError(f"Expected info[{key!r}] to be text, but got {value!r}: {error}.") from error
+        raise OutputError(
+            f"Expected info[{key!r}] to be text, but got {value!r}: {error}."
+        ) from error
 
 
 def _header_strings(file: BinaryIO) -> dict[str, str]:

@@ -76,7 +76,9 @@ def panels_figure(panels: Sequence[TrainingPanel], class_names: Sequence[str]) -
 
 def _pictures(panel: TrainingPanel) -> tuple[Image, ...]:
     colours = palette(MAX_COLOURS)
-    truth, pseudo_label, prediction = (overlay(panel.image, labels, colours, alpha=_ALPHA) for labels in _labelled(panel))
+    truth, pseudo_label, prediction = (
+        overlay(panel.image, labels, colours, alpha=_ALPHA) for labels in _labelled(panel)
+    )
     # Extraction order starts at 1; colour 0 is for the first proposal.
     proposals = overlay(panel.image, panel.proposals, np.roll(colours, 1, axis=0), ignore=0)
     return panel.image, truth, proposals, pseudo_label, prediction
@@ -86,10 +88,18 @@ def _labelled(panel: TrainingPanel) -> tuple[NDArray[np.integer[Any]], ...]:
     return panel.truth, panel.pseudo_label, panel.prediction
 
 
-def _add_legend(figure: Figure, panels: Sequence[TrainingPanel], class_names: Sequence[str]) -> None:
+def _add_legend(
+    figure: Figure, panels: Sequence[TrainingPanel], class_names: Sequence[str]
+) -> None:
     from matplotlib.patches import Patch
 
-    shown = np.unique(np.concatenate([np.unique(labels) for one in panels for labels in _labelled(one)]))
+    shown = np.unique(
+        np.concatenate([np.unique(labels) for one in panels for labels in _labelled(one)])
+    )
     colours = palette(MAX_COLOURS) / 255
-    patches = [Patch(color=colours[label], label=class_names[label]) for label in shown if label < len(class_names)]
+    patches = [
+        Patch(color=colours[label], label=class_names[label])
+        for label in shown
+        if label < len(class_names)
+    ]
     figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize=7, frameon=False)

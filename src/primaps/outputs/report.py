@@ -1,4 +1,6 @@
-"""The report: one self-contained HTML page that says what a run found, for readers who never heard of the method."""
+"""The report: one self-contained HTML page that says what a run found, for readers who never heard
+of the method.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ from primaps.config import MAX_CLASSES, MIN_CLASSES, Method
 from primaps.errors import OutputError
 from primaps.outputs.curve_figures import curves_figure
 from primaps.outputs.png import figure_png
-from primaps.outputs.visualize import MAX_COLOURS, boundaries, overlay, palette, resize_labels, thumbnail
+from primaps.outputs.visualize import (
+    MAX_COLOURS,
+    boundaries,
+    overlay,
+    palette,
+    resize_labels,
+    thumbnail,
+)
 from primaps.runs.store import atomic_write
 from primaps.types import IGNORE_INDEX, Failure, FitCurves, Image
 
@@ -45,7 +54,8 @@ class ClassSummary:
         name: What the user called it; None = unnamed.
         share: Fraction of the pixels of all label maps, in [0, 1].
         num_images: Number of images it occurs in.
-        examples: Small (h, w, 3) uint8 pictures in which the class is highlighted (`class_example`), best first.
+        examples: Small (h, w, 3) uint8 pictures in which the class is highlighted
+            (`class_example`), best first.
     """
 
     id: int
@@ -71,7 +81,8 @@ class ImagePanel:
         label_picture: Same size, label map painted over it.
         num_proposals: Number of mask proposals; None = none were kept.
         coverage: Fraction of the pixels that a proposal covers, in [0, 1]; None = none were kept.
-        classes: (class id, fraction of the pixels), most frequent first; the id 255 stands for ignored pixels.
+        classes: (class id, fraction of the pixels), most frequent first; the id 255 stands for
+            ignored pixels.
     """
 
     name: str
@@ -96,7 +107,8 @@ class Report:
         warnings: Plain sentences shown near the top.
         settings: Settings and versions; nested mappings are shown folded.
         timings: Seconds per stage.
-        facts: Further figures for the head of the page, label to text (for example mean number of proposals).
+        facts: Further figures for the head of the page, label to text (for example mean number of
+            proposals).
         backbone: Name of the backbone; None leaves it out.
         training: What the backbone was trained with, in words; None leaves it out.
         levels: Levels of the backbone in the form of ``--levels``; None leaves them out.
@@ -126,7 +138,9 @@ class Report:
 
 @dataclass(frozen=True)
 class _Advice:
-    """One suggestion of what to do next: a question the reader may have, the answer, a command line."""
+    """One suggestion of what to do next: a question the reader may have, the answer, a command
+    line.
+    """
 
     question: str
     answer: str
@@ -141,33 +155,46 @@ def write_report(path: Path, report: Report) -> None:
         report: What to show.
 
     Raises:
-        OutputError: If class ids are not distinct ids 0..254, a picture is not (h, w, 3) uint8, or the file cannot be
-            written.
+        OutputError: If class ids are not distinct ids 0..254, a picture is not (h, w, 3) uint8, or
+            the file cannot be written.
     """
     ids = [entry.id for entry in report.classes]
     if len(set(ids)) != len(ids) or any(not 0 <= number < MAX_COLOURS for number in ids):
-        raise OutputError(f"Expected class ids to be distinct numbers 0..{MAX_COLOURS - 1}, but got {ids}.")
+        raise OutputError(
+            f"Expected class ids to be distinct numbers 0..{MAX_COLOURS - 1}, but got {ids}."
+        )
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
             report=report,
-            alive=sorted((entry for entry in report.classes if not entry.dead), key=lambda entry: (-entry.share, entry.id)),
+            alive=sorted(
+                (entry for entry in report.classes if not entry.dead),
+                key=lambda entry: (-entry.share, entry.id),
+            ),
             dead=[entry for entry in report.classes if entry.dead],
             names={entry.id: entry.name for entry in report.classes},
             ignored_share=_ignored_share(report),
             failures_shown=_FAILURES_SHOWN,
             classes_listed=_CLASSES_LISTED,
             advice=list(_advice(report)),
-            curves=None if report.curves is None else _png_uri(figure_png(curves_figure(report.curves))),
+            curves=(
+                None
+                if report.curves is None
+                else _png_uri(figure_png(curves_figure(report.curves)))
+            ),
         )
     )
-    # File names that are not UTF-8 reach Python as lone surrogates: shown escaped, as they cannot be encoded.
+    # File names that are not UTF-8 reach Python as lone surrogates: shown escaped, as they cannot
+    # be encoded.
     atomic_write(path, page.encode("utf-8", errors="backslashreplace"))
 
 
-def class_example(photo: Image, label_map: NDArray[np.integer[Any]], class_id: int, max_side: int = EXAMPLE_SIDE) -> Image:
-    """Small picture of one class in one image: cropped to the class, the class in full colour, the rest grey and pale.
+def class_example(
+    photo: Image, label_map: NDArray[np.integer[Any]], class_id: int, max_side: int = EXAMPLE_SIDE
+) -> Image:
+    """Small picture of one class in one image: cropped to the class, the class in full colour, the
+    rest grey and pale.
 
     Args:
         photo: (H, W, 3) uint8 RGB.
@@ -179,14 +206,19 @@ def class_example(photo: Image, label_map: NDArray[np.integer[Any]], class_id: i
         (h, w, 3) uint8 RGB, about 4:3 where the photograph allows.
 
     Raises:
-        OutputError: If the class does not occur in the label map, or the photograph is not (H, W, 3) uint8.
+        OutputError: If the class does not occur in the label map, or the photograph is not (H, W,
+            3) uint8.
     """
     top, bottom, left, right = _crop_box(label_map == class_id, class_id)
-    height, width = photo.shape[0] / label_map.shape[0], photo.shape[1] / label_map.shape[1]  # photo pixels per label pixel
+    # photo pixels per label pixel
+    height, width = photo.shape[0] / label_map.shape[0], photo.shape[1] / label_map.shape[1]
     rows = slice(int(top * height), max(int(top * height) + 1, round(bottom * height)))
     columns = slice(int(left * width), max(int(left * width) + 1, round(right * width)))
     picture = thumbnail(photo[rows, columns], max_side)
-    inside = resize_labels(label_map[top:bottom, left:right], (picture.shape[0], picture.shape[1])) == class_id
+    inside = (
+        resize_labels(label_map[top:bottom, left:right], (picture.shape[0], picture.shape[1]))
+        == class_id
+    )
 
     grey = picture.mean(axis=-1, keepdims=True)
     pale = (0.35 * grey + 145).astype(np.uint8)
@@ -207,7 +239,8 @@ def image_panel(
     Args:
         name: Name of the image in the run.
         photo: (H, W, 3) uint8 RGB.
-        proposals: (H', W') mask proposals of the same photograph, 0 = unassigned; None = none were kept.
+        proposals: (H', W') mask proposals of the same photograph, 0 = unassigned; None = none were
+            kept.
         label_map: (H'', W'') class ids, 255 = ignored. Neither needs the size of the photograph.
         max_side: Longest side of the pictures in pixels.
 
@@ -223,7 +256,9 @@ def image_panel(
     proposals_picture, num_proposals, coverage = None, None, None
     if proposals is not None:
         # Extraction order starts at 1; colour 0 is for the first proposal.
-        proposals_picture = overlay(small, resize_labels(proposals, size), np.roll(colours, 1, axis=0), ignore=0)
+        proposals_picture = overlay(
+            small, resize_labels(proposals, size), np.roll(colours, 1, axis=0), ignore=0
+        )
         num_proposals = int(proposals.max())
         coverage = float(np.count_nonzero(proposals) / proposals.size)
     counts = _id_counts(label_map)
@@ -240,21 +275,27 @@ def image_panel(
 
 
 def _id_counts(label_map: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """(256,) int64 number of pixels per id; PIL counts bytes without the full-size copies that numpy's counters make."""
+    """(256,) int64 number of pixels per id; PIL counts bytes without the full-size copies that
+    numpy's counters make.
+    """
     if label_map.size and not 0 <= label_map.min() <= label_map.max() <= IGNORE_INDEX:
         raise OutputError(
-            f"Expected a label map to hold ids 0..{IGNORE_INDEX}, but got {label_map.min()}..{label_map.max()}. "
-            "Mask proposals are the other argument."
+            f"Expected a label map to hold ids 0..{IGNORE_INDEX}, but got"
+            f" {label_map.min()}..{label_map.max()}. Mask proposals are the other argument."
         )
     histogram = PILImage.fromarray(np.ascontiguousarray(label_map, dtype=np.uint8)).histogram()
     return np.array(histogram, dtype=np.int64)
 
 
 def _crop_box(inside: NDArray[np.bool_], class_id: int) -> tuple[int, int, int, int]:
-    """Rows top..bottom and columns left..right around the True pixels: with a margin, widened towards 4:3."""
+    """Rows top..bottom and columns left..right around the True pixels: with a margin, widened
+    towards 4:3.
+    """
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     if len(rows) == 0:
-        raise OutputError(f"Expected class {class_id} to occur in the label map, but no pixel has this id.")
+        raise OutputError(
+            f"Expected class {class_id} to occur in the label map, but no pixel has this id."
+        )
     # At least a third of each side, so that a small object is seen in its surroundings.
     height = max(1.25 * (rows[-1] + 1 - rows[0]), inside.shape[0] / 3)
     width = max(1.25 * (columns[-1] + 1 - columns[0]), inside.shape[1] / 3)
@@ -279,7 +320,9 @@ def _interval(centre: float, length: float, limit: int) -> tuple[int, int]:
 
 def _ignored_share(report: Report) -> float:
     """Fraction of all pixels that no class has; 0 without images."""
-    return max(0.0, 1.0 - sum(entry.share for entry in report.classes)) if report.total_images else 0.0
+    return (
+        max(0.0, 1.0 - sum(entry.share for entry in report.classes)) if report.total_images else 0.0
+    )
 
 
 def _advice(report: Report) -> Iterator[_Advice]:
@@ -288,30 +331,37 @@ def _advice(report: Report) -> Iterator[_Advice]:
     if report.backbone in _WEAK_BACKBONES:
         yield _Advice(
             f"Use a stronger backbone than {report.backbone}",
-            "This small one needs no download and is meant for a first look. A backbone trained on many millions of "
-            "photographs tells things apart far better; try this first.",
+            "This small one needs no download and is meant for a first look. A backbone trained on"
+            " many millions of photographs tells things apart far better; try this first.",
             _segment_command(report, count, _STRONGER_BACKBONE),
         )
     more, fewer = min(MAX_CLASSES, 2 * count), max(MIN_CLASSES, min(count - dead, 2 * count // 3))
     if more > count:
         yield _Advice(
-            "Different things share one class", "Ask for more classes, so that they can part.", _segment_command(report, more)
+            "Different things share one class",
+            "Ask for more classes, so that they can part.",
+            _segment_command(report, more),
         )
     if fewer < count:
         yield _Advice(
             "One thing is spread over several classes, or classes stay empty",
-            "Ask for fewer classes." + (f" In this run {dead} of {count} stayed empty." if dead else ""),
+            "Ask for fewer classes."
+            + (f" In this run {dead} of {count} stayed empty." if dead else ""),
             _segment_command(report, fewer),
         )
     yield _Advice(
         "Use the label maps in your own program",
-        "Each photograph has a PNG of the same size under labels/. The value of a pixel is its class id; 255 means ignored.",
-        "python -c \"from PIL import Image; import numpy; print(numpy.unique(Image.open('labels/PHOTO.jpg.png')))\"",
+        "Each photograph has a PNG of the same size under labels/. The value of a pixel is its"
+        " class id; 255 means ignored.",
+        'python -c "from PIL import Image; import numpy;'
+        " print(numpy.unique(Image.open('labels/PHOTO.jpg.png')))\"",
     )
 
 
 def _segment_command(report: Report, classes: int, backbone: str | None = None) -> str:
-    """The run of the report with another number of classes or another backbone, into another folder."""
+    """The run of the report with another number of classes or another backbone, into another
+    folder.
+    """
     words = ["primaps", "segment", *(report.inputs or ["IMAGES"]), "--out", "OTHER_DIR"]
     words += ["--classes", str(min(MAX_CLASSES, max(MIN_CLASSES, classes)))]
     chosen = backbone or report.backbone
@@ -333,17 +383,24 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(picture=_data_uri, percent=_percent, seconds=_seconds, colour=_hex_colour)
+    environment.filters.update(
+        picture=_data_uri, percent=_percent, seconds=_seconds, colour=_hex_colour
+    )
     environment.tests["folded"] = lambda value: isinstance(value, Mapping)
     return environment
 
 
 def _data_uri(picture: Image) -> str:
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise OutputError(f"Expected pictures to be (h, w, 3) uint8, but got shape {picture.shape}, dtype {picture.dtype}.")
+        raise OutputError(
+            f"Expected pictures to be (h, w, 3) uint8, but got shape {picture.shape}, dtype"
+            f" {picture.dtype}."
+        )
     buffer = io.BytesIO()
     # Full colour resolution: the painted regions have sharp coloured edges.
-    PILImage.fromarray(picture).save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0, optimize=True)
+    PILImage.fromarray(picture).save(
+        buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0, optimize=True
+    )
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

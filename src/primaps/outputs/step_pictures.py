@@ -1,4 +1,6 @@
-"""Figure of the iterative extraction of mask proposals, round by round (Hahn et al., TMLR 2024, figure 1)."""
+"""Figure of the iterative extraction of mask proposals, round by round (Hahn et al., TMLR 2024,
+figure 1).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,12 @@ COLUMNS: Final = (
 )
 
 
-def steps_figure(image: Image, steps: Sequence[ExtractionStep], proposals: MaskProposals, max_rounds: int = MAX_ROUNDS) -> Figure:
+def steps_figure(
+    image: Image,
+    steps: Sequence[ExtractionStep],
+    proposals: MaskProposals,
+    max_rounds: int = MAX_ROUNDS,
+) -> Figure:
     """Draw the rounds of one image, one per row, and the proposals they add up to.
 
     Args:
@@ -49,10 +56,16 @@ def steps_figure(image: Image, steps: Sequence[ExtractionStep], proposals: MaskP
     from matplotlib.figure import Figure
 
     if not steps:
-        raise OutputError("Expected at least one round of the extraction to draw, but there was none: the features are zero.")
+        raise OutputError(
+            "Expected at least one round of the extraction to draw, but there was none: the"
+            " features are zero."
+        )
     shown = steps[:max_rounds]
     height = CELL * image.shape[0] / image.shape[1]
-    figure = Figure(figsize=(CELL * len(COLUMNS), (height + 0.25) * (len(shown) + 1) + 0.8), layout="constrained")
+    figure = Figure(
+        figsize=(CELL * len(COLUMNS), (height + 0.25) * (len(shown) + 1) + 0.8),
+        layout="constrained",
+    )
     axes = figure.subplots(len(shown) + 1, len(COLUMNS), squeeze=False)
     for number, step in enumerate(shown):
         _draw_round(axes[number], image, step, number)
@@ -60,7 +73,13 @@ def steps_figure(image: Image, steps: Sequence[ExtractionStep], proposals: MaskP
         ax.set_title(title, fontsize=9)
     _draw_outcome(axes[-1], image, steps, proposals)
     if len(steps) > len(shown):
-        figure.text(0.99, 0.003, f"{len(steps) - len(shown)} more rounds are not drawn", ha="right", fontsize=8)
+        figure.text(
+            0.99,
+            0.003,
+            f"{len(steps) - len(shown)} more rounds are not drawn",
+            ha="right",
+            fontsize=8,
+        )
     return figure
 
 
@@ -72,14 +91,34 @@ def _draw_round(axes: NDArray[Any], image: Image, step: ExtractionStep, number: 
     colour = palette(MAX_COLOURS)[[0, number % MAX_COLOURS]]
     _show(axes[0], _dimmed(image, step.available))
     for ax, values in ((axes[1], step.alignment), (axes[2], step.similarity)):
-        _show(ax, np.ma.masked_array(values, ~step.available), cmap="coolwarm", vmin=-1, vmax=1, extent=extent)
+        _show(
+            ax,
+            np.ma.masked_array(values, ~step.available),
+            cmap="coolwarm",
+            vmin=-1,
+            vmax=1,
+            extent=extent,
+        )
         ax.plot(column, row, marker="x", color="black", markersize=7, markeredgewidth=2)
-    _show(axes[3], overlay(image, resize_labels(step.mask.astype(np.uint8), size), colour, ignore=0))
+    _show(
+        axes[3], overlay(image, resize_labels(step.mask.astype(np.uint8), size), colour, ignore=0)
+    )
     _show(axes[4], _dimmed(image, step.available & ~step.mask))
-    axes[0].text(-0.04, 0.5, f"round {number + 1}", transform=axes[0].transAxes, rotation=90, ha="right", va="center", fontsize=9)
+    axes[0].text(
+        -0.04,
+        0.5,
+        f"round {number + 1}",
+        transform=axes[0].transAxes,
+        rotation=90,
+        ha="right",
+        va="center",
+        fontsize=9,
+    )
 
 
-def _draw_outcome(axes: NDArray[Any], image: Image, steps: Sequence[ExtractionStep], proposals: MaskProposals) -> None:
+def _draw_outcome(
+    axes: NDArray[Any], image: Image, steps: Sequence[ExtractionStep], proposals: MaskProposals
+) -> None:
     """Last row: the photograph, all masks, and what the CRF makes of them."""
     raw = np.zeros(steps[0].mask.shape, dtype=np.int64)
     for number, step in enumerate(steps, start=1):
@@ -87,8 +126,12 @@ def _draw_outcome(axes: NDArray[Any], image: Image, steps: Sequence[ExtractionSt
     colours = np.roll(palette(MAX_COLOURS), 1, axis=0)  # id 1 in the first colour, as above
     pictures = {
         "image": image,
-        f"{len(steps)} masks": overlay(image, resize_labels(raw, (image.shape[0], image.shape[1])), colours, ignore=0),
-        f"{proposals.num_masks} proposals after the CRF": overlay(image, proposals.label_image, colours, ignore=0),
+        f"{len(steps)} masks": overlay(
+            image, resize_labels(raw, (image.shape[0], image.shape[1])), colours, ignore=0
+        ),
+        f"{proposals.num_masks} proposals after the CRF": overlay(
+            image, proposals.label_image, colours, ignore=0
+        ),
     }
     for ax in axes:
         ax.set_axis_off()

@@ -20,14 +20,17 @@ MAX_COLOURS: Final = 255
 GREY: Final = (128, 128, 128)
 """Kept free of classes, like black and white: they would be taken for unlabelled pixels."""
 
-_FIRST_COLOURS: Final = bytes.fromhex("e6194b 3c8cff ffd21f 2eb872 a04ae0 ff8a1f 19d3d8 f45ec8 a5e22e 8a5a2b 1f4fd1 ffb3a7")
+_FIRST_COLOURS: Final = bytes.fromhex(
+    "e6194b 3c8cff ffd21f 2eb872 a04ae0 ff8a1f 19d3d8 f45ec8 a5e22e 8a5a2b 1f4fd1 ffb3a7"
+)
 
 
 def palette(num: int) -> NDArray[np.uint8]:
     """Distinct colours for ids 0..num-1.
 
-    The colour of an id never depends on ``num``: the first twelve are chosen by hand, each further one is the candidate
-    farthest from all earlier ones (and from black, white and grey) in the perceptual space OKLab (Ottosson 2020).
+    The colour of an id never depends on ``num``: the first twelve are chosen by hand, each further
+    one is the candidate farthest from all earlier ones (and from black, white and grey) in the
+    perceptual space OKLab (Ottosson 2020).
 
     Args:
         num: How many colours, 0..255.
@@ -43,18 +46,23 @@ def palette(num: int) -> NDArray[np.uint8]:
         [[230, 25, 75], [60, 140, 255]]
     """
     if not 0 <= num <= MAX_COLOURS:
-        raise OutputError(f"Expected the number of colours to be between 0 and {MAX_COLOURS}, but got {num}.")
+        raise OutputError(
+            f"Expected the number of colours to be between 0 and {MAX_COLOURS}, but got {num}."
+        )
     return _colour_table()[:num].copy()
 
 
 @functools.cache
 def _colour_table() -> NDArray[np.uint8]:
-    """(255, 3) uint8, farthest-point order; distances in whole numbers so that every machine finds the same table."""
+    """(255, 3) uint8, farthest-point order; distances in whole numbers so that every machine finds
+    the same table.
+    """
     levels = np.arange(0, 256, 15)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     lab = _oklab(grid)
     chroma = np.hypot(lab[:, 1], lab[:, 2])
-    usable = (lab[:, 0] > 400) & (lab[:, 0] < 900) & (chroma > 70)  # neither near-black, near-white nor grey
+    # neither near-black, near-white nor grey
+    usable = (lab[:, 0] > 400) & (lab[:, 0] < 900) & (chroma > 70)
     grid, lab = grid[usable], lab[usable]
 
     chosen = list(np.frombuffer(_FIRST_COLOURS, dtype=np.uint8).reshape(-1, 3))
@@ -68,7 +76,9 @@ def _colour_table() -> NDArray[np.uint8]:
 
 
 def _oklab(rgb: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """(n, 3) sRGB values 0..255 to OKLab in thousandths (B. Ottosson, "A perceptual color space for image processing")."""
+    """(n, 3) sRGB values 0..255 to OKLab in thousandths (B. Ottosson, "A perceptual color space for
+    image processing").
+    """
     value = rgb / 255.0
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     to_lms = np.array(
@@ -101,9 +111,11 @@ def overlay(
     Args:
         image: (H, W, 3) uint8 RGB.
         label_image: (H, W) integer ids, 0 or more.
-        colours: (n, 3) uint8 RGB; id i is painted in ``colours[i]``, ids from n on reuse the colours from the start.
+        colours: (n, 3) uint8 RGB; id i is painted in ``colours[i]``, ids from n on reuse the
+            colours from the start.
         alpha: Opacity of the paint in [0, 1].
-        ignore: Pixels with this id show the untouched photograph (255 for label maps, 0 for mask proposals).
+        ignore: Pixels with this id show the untouched photograph (255 for label maps, 0 for mask
+            proposals).
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -115,8 +127,8 @@ def overlay(
     _check_labels(label_image)
     if image.shape[:2] != label_image.shape:
         raise OutputError(
-            f"Expected the label image to have the size of the image, {image.shape[:2]}, but got {label_image.shape}. "
-            "Resize it first (primaps.outputs.visualize.resize_labels)."
+            f"Expected the label image to have the size of the image, {image.shape[:2]}, but got"
+            f" {label_image.shape}. Resize it first (primaps.outputs.visualize.resize_labels)."
         )
     if not 0.0 <= alpha <= 1.0:
         raise OutputError(f"Expected alpha to be an opacity in [0, 1], but got {alpha}.")
@@ -160,11 +172,15 @@ def thumbnail(image: Image, max_side: int) -> Image:
     if scale >= 1:
         return image.copy()
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = PILImage.fromarray(np.ascontiguousarray(image)).resize(size, PILImage.Resampling.LANCZOS, reducing_gap=3.0)
+    small = PILImage.fromarray(np.ascontiguousarray(image)).resize(
+        size, PILImage.Resampling.LANCZOS, reducing_gap=3.0
+    )
     return np.array(small)
 
 
-def resize_labels(label_image: NDArray[np.integer[Any]], size: tuple[int, int]) -> NDArray[np.integer[Any]]:
+def resize_labels(
+    label_image: NDArray[np.integer[Any]], size: tuple[int, int]
+) -> NDArray[np.integer[Any]]:
     """Nearest-neighbour copy of a label image at another size.
 
     Args:
@@ -182,16 +198,21 @@ def resize_labels(label_image: NDArray[np.integer[Any]], size: tuple[int, int]) 
     return resized
 
 
-def show(image: Image, proposals: MaskProposals | NDArray[np.integer[Any]], ax: Axes | None = None) -> Figure | SubFigure:
+def show(
+    image: Image, proposals: MaskProposals | NDArray[np.integer[Any]], ax: Axes | None = None
+) -> Figure | SubFigure:
     """Matplotlib figure of a photograph beside its mask proposals or its label map.
 
-    Never calls ``plt.show()``. A notebook draws the figure at the end of its cell (a trailing semicolon keeps it from
-    appearing twice); in a script call ``plt.show()`` yourself, or save it: ``pm.show(image, proposals).savefig("x.png")``.
+    Never calls ``plt.show()``. A notebook draws the figure at the end of its cell (a trailing
+    semicolon keeps it from appearing twice); in a script call ``plt.show()`` yourself, or save it:
+    ``pm.show(image, proposals).savefig("x.png")``.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        proposals: Mask proposals (id 0 is left unpainted), or a label map (H, W) of integer ids (255 is left unpainted).
-        ax: Draw only the painted photograph, into these axes, for example as one cell of your own grid.
+        proposals: Mask proposals (id 0 is left unpainted), or a label map (H, W) of integer ids
+            (255 is left unpainted).
+        ax: Draw only the painted photograph, into these axes, for example as one cell of your own
+            grid.
 
     Returns:
         The figure drawn into.
@@ -228,7 +249,9 @@ def _draw(ax: Axes, picture: Image, caption: str) -> None:
 
 def _paint(label_image: NDArray[np.integer[Any]], colours: NDArray[np.uint8]) -> Image:
     if len(colours) == 0:
-        raise OutputError("Expected at least one colour to paint with, but got none. Use palette(255).")
+        raise OutputError(
+            "Expected at least one colour to paint with, but got none. Use palette(255)."
+        )
     painted: Image = colours.take(label_image, axis=0, mode="wrap")
     return painted
 
@@ -236,16 +259,23 @@ def _paint(label_image: NDArray[np.integer[Any]], colours: NDArray[np.uint8]) ->
 def _check_image(image: Image) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise OutputError(
-            f"Expected the image to be (H, W, 3) uint8 RGB, but got shape {image.shape} and dtype {image.dtype}. "
-            "Read photographs with primaps.read_image."
+            f"Expected the image to be (H, W, 3) uint8 RGB, but got shape {image.shape} and dtype"
+            f" {image.dtype}. Read photographs with primaps.read_image."
         )
 
 
 def _check_labels(label_image: NDArray[np.integer[Any]]) -> None:
-    if label_image.ndim != 2 or not np.issubdtype(label_image.dtype, np.integer) or label_image.size == 0:
+    if (
+        label_image.ndim != 2
+        or not np.issubdtype(label_image.dtype, np.integer)
+        or label_image.size == 0
+    ):
         raise OutputError(
-            f"Expected the label image to be (H, W) whole numbers, but got shape {label_image.shape} "
-            f"and dtype {label_image.dtype}."
+            "Expected the label image to be (H, W) whole numbers, but got shape"
+            f" {label_image.shape} and dtype {label_image.dtype}."
         )
     if label_image.min() < 0:
-        raise OutputError(f"Expected ids of 0 or more, but got {label_image.min()}. Ignored pixels are {IGNORE_INDEX}.")
+        raise OutputError(
+            f"Expected ids of 0 or more, but got {label_image.min()}. Ignored pixels are"
+            f" {IGNORE_INDEX}."
+        )

@@ -1,10 +1,19 @@
-"""The corridor that joins the stages: one resumable function per stage, and `segment`, which runs them in order.
+"""The corridor that joins the stages: one resumable function per stage, and `segment`, which runs
+them in order.
 
-Whatever a stage has finished for an image lies on disk under a fingerprint of everything that determined it. A stage skips what
-is current and makes the rest; a killed run therefore resumes, and ends with the same bytes as an undisturbed one.
+Whatever a stage has finished for an image lies on disk under a fingerprint of everything that
+determined it. A stage skips what is current and makes the rest; a killed run therefore resumes, and
+ends with the same bytes as an undisturbed one.
 """
 
-from primaps.pipeline.commands import finishing, fit_again, predict_images, proposals, report_again, segment
+from primaps.pipeline.commands import (
+    finishing,
+    fit_again,
+    predict_images,
+    proposals,
+    report_again,
+    segment,
+)
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.fitting import fit
 from primaps.pipeline.opening import ALL_STAGES, PROPOSAL_STAGES, open_run, reopen

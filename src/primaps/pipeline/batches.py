@@ -1,9 +1,11 @@
-"""Images in batches for an accelerator: read ahead by threads, worked on together, written behind by threads.
+"""Images in batches for an accelerator: read ahead by threads, worked on together, written behind
+by threads.
 
-What was read and what is to be written waits in host memory, in bounded amounts whatever the shapes of the images; of images,
-the device holds the batch that is worked on and nothing else. Batches hold images of one input size. Which images share a batch
-depends on the images of the run and their order alone, not on which of them are still to be done: a resumed run does an
-unfinished batch again as it was, and writes what is missing.
+What was read and what is to be written waits in host memory, in bounded amounts whatever the shapes
+of the images; of images, the device holds the batch that is worked on and nothing else. Batches
+hold images of one input size. Which images share a batch depends on the images of the run and their
+order alone, not on which of them are still to be done: a resumed run does an unfinished batch again
+as it was, and writes what is missing.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ MAX_BATCH: Final = 64
 """Images: from there on a large accelerator is busy."""
 
 _BYTES_PER_PIXEL: Final = 4000
-"""Of device memory per pixel of the backbone's input: transformer, tokens in double precision, CRF with 16 labels; estimated."""
+"""Of device memory per pixel of the backbone's input: transformer, tokens in double precision, CRF
+with 16 labels; estimated.
+"""
 
 _WINDOW: Final = 4 * MAX_BATCH
 """Consecutive images that are sorted into batches at a time."""
@@ -46,14 +50,16 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class BatchWork(Generic[Loaded, Made]):
-    """What is done to images in batches. `load` and `keep` are called by several threads, `compute` by one.
+    """What is done to images in batches. `load` and `keep` are called by several threads, `compute`
+    by one.
 
     Attributes:
         load: Reads an image, into host memory.
         alike: Images with equal values can share a batch; they have as many pixels.
         pixels: Of the input to the backbone.
         most: Largest batch of images with so many pixels.
-        compute: Works on a batch, from host memory to host memory; an image that cannot be used gives its error, in its place.
+        compute: Works on a batch, from host memory to host memory; an image that cannot be used
+            gives its error, in its place.
         size: Bytes of what came out.
         keep: Writes what came out.
     """
@@ -68,26 +74,32 @@ class BatchWork(Generic[Loaded, Made]):
 
 
 def works_in_batches(device: torch.device) -> bool:
-    """Whether a backbone on this device is given several images at once; CPUs take one image per core."""
+    """Whether a backbone on this device is given several images at once; CPUs take one image per
+    core.
+    """
     return device.type == "cuda"
 
 
 def images_per_batch(pixels: int, device: torch.device) -> int:
-    """Number of images whose work takes at most half of the device's memory; the same in every run on a machine.
+    """Number of images whose work takes at most half of the device's memory; the same in every run
+    on a machine.
 
     Args:
         pixels: Of one input to the backbone.
         device: Where it runs.
     """
-    memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 1 << 32
+    memory = (
+        torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 1 << 32
+    )
     return max(1, min(MAX_BATCH, memory // 2 // (_BYTES_PER_PIXEL * pixels)))
 
 
 def images_ahead(size: int) -> int:
-    """Number of images that are read ahead: two batches, or as many of the longest inputs as memory is set aside for.
+    """Number of images that are read ahead: two batches, or as many of the longest inputs as memory
+    is set aside for.
 
-    How long an input is shows when it is read, so all are taken to be as long as `primaps.features.preprocess.input_size` makes
-    them.
+    How long an input is shows when it is read, so all are taken to be as long as
+    `primaps.features.preprocess.input_size` makes them.
 
     Args:
         size: Short side of the inputs in pixels.
@@ -95,11 +107,15 @@ def images_ahead(size: int) -> int:
     return max(2, min(2 * MAX_BATCH, _WAITING_PIXELS // (MAX_ASPECT * size**2)))
 
 
-def for_each_batch(run: Run, missing: Sequence[ImageFile], stage: str, work: BatchWork[Loaded, Made], ahead: int) -> None:
-    """Do one thing to the images of a run that miss it, in batches; an image that cannot be used is reported and skipped.
+def for_each_batch(
+    run: Run, missing: Sequence[ImageFile], stage: str, work: BatchWork[Loaded, Made], ahead: int
+) -> None:
+    """Do one thing to the images of a run that miss it, in batches; an image that cannot be used is
+    reported and skipped.
 
     Args:
-        run: Whose images are put into batches, whose failures are noted, in the order of the images, and whose progress advances.
+        run: Whose images are put into batches, whose failures are noted, in the order of the
+            images, and whose progress advances.
         missing: The images to be done.
         stage: Name of the stage in the list of failures.
         work: What is done.
@@ -110,12 +126,16 @@ def for_each_batch(run: Run, missing: Sequence[ImageFile], stage: str, work: Bat
     todo = [part for part in windows if any(image.name in wanted for image in part)]
     workers = usable_cores()
     with (
-        one_thread_each(),  # there are several readers and writers, and beside an accelerator the host computes little else
+        # there are several readers and writers, and beside an accelerator the host computes little
+        # else
+        one_thread_each(),
         ThreadPoolExecutor(workers, "read") as readers,
         ThreadPoolExecutor(workers, "write") as writers,
     ):
         batches = _Batches(run, wanted, stage, work, writers)
-        read = in_order(readers, batches.load, [image for part in todo for image in part], ahead, LARGE_IMAGE)
+        read = in_order(
+            readers, batches.load, [image for part in todo for image in part], ahead, LARGE_IMAGE
+        )
         with closing(read):
             try:
                 for part in todo:
@@ -124,7 +144,11 @@ def for_each_batch(run: Run, missing: Sequence[ImageFile], stage: str, work: Bat
                     batches.flush()
                 batches.finish()
             finally:
-                run.failures.extend(failure for image in run.images for failure in batches.failures.get(image.name, ()))
+                run.failures.extend(
+                    failure
+                    for image in run.images
+                    for failure in batches.failures.get(image.name, ())
+                )
 
 
 @dataclass
@@ -139,7 +163,9 @@ class _Batches(Generic[Loaded, Made]):
     failures: dict[str, list[Failure]] = field(default_factory=dict, init=False)
     _open: dict[Hashable, list[tuple[ImageFile, Loaded]]] = field(default_factory=dict, init=False)
     _open_pixels: int = field(default=0, init=False)
-    _pending: deque[tuple[ImageFile, int, Future[list[Failure]]]] = field(default_factory=deque, init=False)
+    _pending: deque[tuple[ImageFile, int, Future[list[Failure]]]] = field(
+        default_factory=deque, init=False
+    )
     _pending_bytes: int = field(default=0, init=False)
 
     def load(self, image: ImageFile) -> tuple[Loaded | None, list[Failure]]:
@@ -150,7 +176,9 @@ class _Batches(Generic[Loaded, Made]):
         return None, failures
 
     def add(self, image: ImageFile, read: tuple[Loaded | None, list[Failure]]) -> None:
-        """Put an image into its batch, and have the batch done once it is full, or all of them once they hold much."""
+        """Put an image into its batch, and have the batch done once it is full, or all of them once
+        they hold much.
+        """
         loaded, failures = read
         if loaded is None:
             self._done(image, failures)
@@ -178,7 +206,9 @@ class _Batches(Generic[Loaded, Made]):
     def _compute(self, batch: list[tuple[ImageFile, Loaded]]) -> None:
         if not any(image.name in self.wanted for image, _ in batch):
             return
-        for image, made in zip([image for image, _ in batch], self._made([loaded for _, loaded in batch]), strict=True):
+        for image, made in zip(
+            [image for image, _ in batch], self._made([loaded for _, loaded in batch]), strict=True
+        ):
             if image.name in self.wanted:
                 size = 0 if isinstance(made, Exception) else self.work.size(made)
                 self._pending.append((image, size, self.writers.submit(self._keep, image, made)))
@@ -193,8 +223,12 @@ class _Batches(Generic[Loaded, Made]):
             if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
-                return [error.with_traceback(None)]  # whose frames would keep what this image holds while others are done
-        self.run.progress.note(f"{len(batch)} images at a time do not fit the device's memory; these are done one by one.")
+                # whose frames would keep what this image holds while others are done
+                return [error.with_traceback(None)]
+        self.run.progress.note(
+            f"{len(batch)} images at a time do not fit the device's memory; these are done one by"
+            " one."
+        )
         return [self._made([one])[0] for one in batch]
 
     def _keep(self, image: ImageFile, made: Made | Exception) -> list[Failure]:
@@ -207,7 +241,9 @@ class _Batches(Generic[Loaded, Made]):
         return failures
 
     def _wait(self, most: int) -> None:
-        """Until at most so many bytes are to be written; -1: until nothing is. What is written already is noted in any case."""
+        """Until at most so many bytes are to be written; -1: until nothing is. What is written
+        already is noted in any case.
+        """
         while self._pending and (self._pending_bytes > most or self._pending[0][2].done()):
             image, size, future = self._pending.popleft()
             self._done(image, future.result())

@@ -27,7 +27,8 @@ from primaps.types import FeatureExtractor
 
 @contextlib.contextmanager
 def finishing(run: Run, command: str, inputs: Sequence[str]) -> Iterator[None]:
-    """Record a command in the run folder when it is done, and leave the folder to others in any case.
+    """Record a command in the run folder when it is done, and leave the folder to others in any
+    case.
 
     Raises:
         OutputError: If the record cannot be written.
@@ -37,7 +38,9 @@ def finishing(run: Run, command: str, inputs: Sequence[str]) -> Iterator[None]:
         run.folder.finish(command, inputs, run.seconds, run.counts, run.failures)
     except BaseException as error:
         with contextlib.suppress(OutputError):  # the error itself is what to report
-            run.folder.stop(run.seconds, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            run.folder.stop(
+                run.seconds, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            )
         raise
     finally:
         release(run.folder.root)
@@ -59,11 +62,15 @@ def segment(run: Run, *, command: str = "segment", inputs: Sequence[str] = ()) -
 
 
 def _plan(run: Run) -> None:
-    """Tell which stages come, and whether nothing of them is done yet, so that other jobs tell how long they take."""
+    """Tell which stages come, and whether nothing of them is done yet, so that other jobs tell how
+    long they take.
+    """
     anew = not run.folder.store.exists() and not run.folder.model.exists()
     settings = {**run.settings(), "fit": {**run.settings()["fit"], "seed": None}}
     kind = fingerprint([settings, compute_device(run.backbone.device).type])
-    run.progress.plan(("proposals", "fit", "label maps", "curves", "report"), kind, len(run.images) if anew else 0)
+    run.progress.plan(
+        ("proposals", "fit", "label maps", "curves", "report"), kind, len(run.images) if anew else 0
+    )
 
 
 def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:
@@ -78,7 +85,12 @@ def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:
 
 
 def fit_again(
-    run: Run, model_folder: Path | None, *, overwrite: bool = False, events: Path | None = None, processes: int = 1
+    run: Run,
+    model_folder: Path | None,
+    *,
+    overwrite: bool = False,
+    events: Path | None = None,
+    processes: int = 1,
 ) -> Model:
     """Fit prototypes to what a run has stored.
 
@@ -90,9 +102,11 @@ def fit_again(
         processes: As for `fit`.
 
     Raises:
-        ConfigError: If there is a model that was fitted with other settings, or so many processes cannot be had.
+        ConfigError: If there is a model that was fitted with other settings, or so many processes
+            cannot be had.
         OutputError: If the model cannot be written.
-        MissingExtraError: If events are wanted and tensorboard is not installed, or processes and Lightning Fabric is not.
+        MissingExtraError: If events are wanted and tensorboard is not installed, or processes and
+            Lightning Fabric is not.
         ProcessError: If a process was ended from outside.
     """
     check_processes(processes, compute_device(run.backbone.device))
@@ -128,8 +142,8 @@ def _refuse_other_model(run: Run, folder: Path) -> None:
         wanted = json.loads(json.dumps(fit_settings(run, len(run.usable_images()))))
         listed = "\n  ".join(differences(model.settings, wanted))
         raise ConfigError(
-            f"{folder} holds a model that was fitted with other settings or photographs:\n  {listed}\n"
-            "Choose another folder, or add --overwrite to replace it."
+            f"{folder} holds a model that was fitted with other settings or photographs:\n "
+            f" {listed}\nChoose another folder, or add --overwrite to replace it."
         )
 
 
@@ -142,13 +156,16 @@ def report_again(run: Run) -> None:
     """
     if not run.usable_images():
         raise CheckpointError(
-            f"Expected stored features in {run.folder.store}, but found none that fit its settings. Segment again."
+            f"Expected stored features in {run.folder.store}, but found none that fit its settings."
+            " Segment again."
         )
     run.failures += read_failures(run.folder)
     run.counts |= run.folder.record.get("counts", {})
     run.seconds |= run.folder.record.get("seconds", {})
     model = Model.load(run.folder.model)
-    write_run_report(run, model, run.folder.record.get("inputs", ()), fit_curves(run, model, run.folder.model))
+    write_run_report(
+        run, model, run.folder.record.get("inputs", ()), fit_curves(run, model, run.folder.model)
+    )
 
 
 def predict_images(
@@ -169,8 +186,14 @@ def predict_images(
         OutputError: If something cannot be written.
     """
     own = RunFolder(Path(out)).model
-    if (own / "model.json").exists() and Model.load(own).fingerprint != model.fingerprint and not overwrite:
-        raise ConfigError(f"{out} is a run with a model of its own. Choose another --out, or add --overwrite.")
+    if (
+        (own / "model.json").exists()
+        and Model.load(own).fingerprint != model.fingerprint
+        and not overwrite
+    ):
+        raise ConfigError(
+            f"{out} is a run with a model of its own. Choose another --out, or add --overwrite."
+        )
     run = open_run(
         inputs,
         out,

@@ -26,7 +26,12 @@ from primaps.types import ExtractionStep, Failure, FeatureExtractor, ImageFile
 
 
 def draw_steps(
-    inputs: Sequence[str | Path], out: Path, backbone: FeatureExtractor, config: Config, *, progress: Progress | None = None
+    inputs: Sequence[str | Path],
+    out: Path,
+    backbone: FeatureExtractor,
+    config: Config,
+    *,
+    progress: Progress | None = None,
 ) -> tuple[list[Path], list[Failure]]:
     """Draw the iterative extraction of every image as ``OUT/<relative path>.steps.png``.
 
@@ -34,7 +39,8 @@ def draw_steps(
         inputs: Files, folders (recursive) or glob patterns.
         out: Where the pictures go.
         backbone: The frozen feature extractor.
-        config: Settings of features and proposals; without a threshold, it is the backbone's, or calibrated on these images.
+        config: Settings of features and proposals; without a threshold, it is the backbone's, or
+            calibrated on these images.
         progress: Who is told.
 
     Returns:
@@ -65,7 +71,9 @@ def draw_steps(
     return written, failures
 
 
-def picture_of_steps(image: ImageFile, backbone: FeatureExtractor, config: Config, threshold: float) -> bytes:
+def picture_of_steps(
+    image: ImageFile, backbone: FeatureExtractor, config: Config, threshold: float
+) -> bytes:
     """PNG of the rounds of one image.
 
     Raises:
@@ -73,7 +81,8 @@ def picture_of_steps(image: ImageFile, backbone: FeatureExtractor, config: Confi
     """
     photo = read_photo(image.path, config.predict.max_pixels)
     batch = backbone.preprocess(photo.image, config.features.size)
-    features = plain_backbone(backbone).forward(batch)[0].float()  # a head takes no part in the extraction
+    # a head takes no part in the extraction
+    features = plain_backbone(backbone).forward(batch)[0].float()
     done = rounds(
         features,
         threshold,
@@ -83,14 +92,21 @@ def picture_of_steps(image: ImageFile, backbone: FeatureExtractor, config: Confi
     )
     steps = [_step(features, each) for each in done]
     if not steps:
-        raise ImageError(f"Expected features that differ from zero, but those of {image.path} do not. Leave it out.")
+        raise ImageError(
+            f"Expected features that differ from zero, but those of {image.path} do not. Leave it"
+            " out."
+        )
     seen = as_image(batch, backbone)
-    proposals = extract_proposals(seen, features, threshold, config.proposals, config.predict.max_pixels)
+    proposals = extract_proposals(
+        seen, features, threshold, config.proposals, config.predict.max_pixels
+    )
     return figure_png(steps_figure(seen, steps, proposals))
 
 
 def _step(features: torch.Tensor, each: Round) -> ExtractionStep:
-    """One round on the token grid, with the similarity of all tokens to the anchor, not only of those that were taken."""
+    """One round on the token grid, with the similarity of all tokens to the anchor, not only of
+    those that were taken.
+    """
     grid = features.shape[1:]
     tokens = F.normalize(features.flatten(1), dim=0)
     similarity = tokens[:, each.anchor] @ tokens

@@ -15,9 +15,19 @@ import torch
 from primaps.data.reading import Photo
 from primaps.errors import DatasetError, ImageError
 from primaps.outputs.label_files import read_png_info, write_proposals
-from primaps.pipeline.batches import BatchWork, for_each_batch, images_ahead, images_per_batch, works_in_batches
+from primaps.pipeline.batches import (
+    BatchWork,
+    for_each_batch,
+    images_ahead,
+    images_per_batch,
+    works_in_batches,
+)
 from primaps.pipeline.failures import all_failed
-from primaps.pipeline.features_and_proposals import features_and_proposals, features_and_proposals_batch, host_input
+from primaps.pipeline.features_and_proposals import (
+    features_and_proposals,
+    features_and_proposals_batch,
+    host_input,
+)
 from primaps.pipeline.framed import framed_photo
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.extract import enlarge_nearest
@@ -38,22 +48,39 @@ def extract(run: Run) -> None:
     _announce_disk_use(run, len(missing))
     with run.stage("proposals", len(missing)):
         if works_in_batches(run.backbone.device):
-            for_each_batch(run, missing, "proposals", _batch_work(run, store), images_ahead(run.config.features.size))
+            for_each_batch(
+                run,
+                missing,
+                "proposals",
+                _batch_work(run, store),
+                images_ahead(run.config.features.size),
+            )
         else:
-            for_each_image(run, missing, "proposals", lambda image: _keep(run, store, image, _extract_one(run, store, image)))
+            for_each_image(
+                run,
+                missing,
+                "proposals",
+                lambda image: _keep(run, store, image, _extract_one(run, store, image)),
+            )
     usable = run.usable_images()
     if not usable:
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
     infos = [store.info(image.name) for image in usable]
     run.counts |= _proposal_statistics([info for info in infos if info is not None])
-    run.counts |= {"images": len(usable), "proposals_made": len(missing), "proposals_reused": len(run.images) - len(missing)}
+    run.counts |= {
+        "images": len(usable),
+        "proposals_made": len(missing),
+        "proposals_reused": len(run.images) - len(missing),
+    }
     _write_manifest(run, usable, store)
 
 
 def _extracted(run: Run, store: FeatureStore, image: ImageFile) -> bool:
     info = store.info(image.name)
-    if info is None or read_png_info(run.folder.proposals(image.name)) != _stamp(store, info.sha256):
+    if info is None or read_png_info(run.folder.proposals(image.name)) != _stamp(
+        store, info.sha256
+    ):
         return False
     return store.is_current(image.name, image.path)
 
@@ -70,7 +97,8 @@ class _Opened:
     Attributes:
         status: Of the file before it was read.
         photo: The photograph, its pixels left out.
-        values: (1, 3, H', W') float32 input in host memory: what waits for its batch takes nothing from the device.
+        values: (1, 3, H', W') float32 input in host memory: what waits for its batch takes nothing
+            from the device.
     """
 
     status: os.stat_result
@@ -103,13 +131,16 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
         status = image.path.stat()
         photo = framed_photo(image, run.config)
         values = host_input(photo.image, run.backbone, run.config.features.size)
-        without_pixels = dataclasses.replace(photo, image=np.zeros((0, 0, 3), dtype=np.uint8))  # they would only take memory
+        # they would only take memory
+        without_pixels = dataclasses.replace(photo, image=np.zeros((0, 0, 3), dtype=np.uint8))
         return _Opened(status, without_pixels, values)
 
     def compute(batch: Sequence[_Opened]) -> list[_Extracted | ImageError]:
         inputs = torch.cat([opened.values for opened in batch]).to(device)
         checksums = [opened.photo.sha256 for opened in batch]
-        made = features_and_proposals_batch(inputs, checksums, run.backbone, run.config, store.views, run.threshold)
+        made = features_and_proposals_batch(
+            inputs, checksums, run.backbone, run.config, store.views, run.threshold
+        )
         return [
             each if isinstance(each, ImageError) else _Extracted(opened.status, opened.photo, *each)
             for opened, each in zip(batch, made, strict=True)
@@ -129,7 +160,11 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
 def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> _Extracted:
     status = image.path.stat()
     photo = framed_photo(image, run.config)
-    return _Extracted(status, photo, *features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold))
+    return _Extracted(
+        status,
+        photo,
+        *features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold),
+    )
 
 
 def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> None:
@@ -147,10 +182,14 @@ def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> 
         scores=tuple(float(score) for score in proposals.scores),
         guards=proposals.guards,
     )
-    smallest = np.uint8 if proposals.num_masks < 256 else np.int32  # four times less memory for a large photograph
-    at_own_size = enlarge_nearest(torch.from_numpy(proposals.label_image.astype(smallest)), photo.height, photo.width).numpy()
+    # four times less memory for a large photograph
+    smallest = np.uint8 if proposals.num_masks < 256 else np.int32
+    at_own_size = enlarge_nearest(
+        torch.from_numpy(proposals.label_image.astype(smallest)), photo.height, photo.width
+    ).numpy()
     write_proposals(run.folder.proposals(image.name), at_own_size, _stamp(store, photo.sha256))
-    store.write(image.name, made.features, proposals, info)  # last: its presence says that the image is done
+    # last: its presence says that the image is done
+    store.write(image.name, made.features, proposals, info)
 
 
 def _announce_disk_use(run: Run, missing: int) -> None:
@@ -162,7 +201,8 @@ def _announce_disk_use(run: Run, missing: int) -> None:
     free = shutil.disk_usage(run.folder.root).free
     needed = missing * per_image
     run.progress.note(
-        f"{missing} images to do; about {needed / 1e9:.2g} GB in {run.folder.root} ({free / 1e9:.3g} GB free there)."
+        f"{missing} images to do; about {needed / 1e9:.2g} GB in {run.folder.root}"
+        f" ({free / 1e9:.3g} GB free there)."
         + (" That may not be enough." if needed > free else "")
     )
 
@@ -182,7 +222,10 @@ def _proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
             "max": int(numbers.max()),
         },
         "images_without_proposal": int((numbers == 0).sum()),
-        "coverage": {"min": round(float(coverage.min()), 4), "mean": round(float(coverage.mean()), 4)},
+        "coverage": {
+            "min": round(float(coverage.min()), 4),
+            "mean": round(float(coverage.mean()), 4),
+        },
         "images_with_guard": guards,
     }
 
@@ -202,4 +245,7 @@ def _write_manifest(run: Run, usable: Sequence[ImageFile], store: FeatureStore) 
                 "guards": list(info.guards),
             }
     views = [dataclasses.asdict(view) for view in store.views]
-    write_json(run.folder.store / "manifest.json", {"settings": store.settings, "views": views, "images": entries})
+    write_json(
+        run.folder.store / "manifest.json",
+        {"settings": store.settings, "views": views, "images": entries},
+    )

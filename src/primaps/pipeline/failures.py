@@ -13,13 +13,17 @@ from primaps.types import Failure, ImageFile
 
 @contextlib.contextmanager
 def reported(failures: list[Failure], image: ImageFile, stage: str) -> Iterator[None]:
-    """One bad image among many is reported and skipped. What concerns the whole run (a full disk, a bug) still ends it."""
+    """One bad image among many is reported and skipped. What concerns the whole run (a full disk, a
+    bug) still ends it.
+    """
     try:
         yield
     except ImageError as error:
         failures.append(Failure(str(image.path), "read", str(error)))
     except OSError as error:  # gone since it was found
-        reason = f"Expected a file that can be read, but got: {error}. Copy it again or leave it out."
+        reason = (
+            f"Expected a file that can be read, but got: {error}. Copy it again or leave it out."
+        )
         failures.append(Failure(str(image.path), "read", reason))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -31,11 +35,16 @@ def reported(failures: list[Failure], image: ImageFile, stage: str) -> Iterator[
 def is_out_of_memory(error: Exception) -> bool:
     """Whether there was not enough memory, of the host or of a device."""
     # torch reports a failed allocation on the CPU as a plain RuntimeError.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(
+        error
+    )
 
 
 def all_failed(failures: Sequence[Failure]) -> str:
     """The message when nothing is left: the first reasons, and how many more there are."""
     shown = "\n  ".join(f"{failure.path}: {failure.reason}" for failure in failures[:5])
     more = f"\n  ... and {len(failures) - 5} more" if len(failures) > 5 else ""
-    return f"Expected at least one usable image, but all {len(failures)} inputs failed:\n  {shown}{more}"
+    return (
+        f"Expected at least one usable image, but all {len(failures)} inputs failed:\n "
+        f" {shown}{more}"
+    )

@@ -1,4 +1,6 @@
-"""Features of all views and mask proposals: of one photograph, or of several whose inputs to the backbone have one size."""
+"""Features of all views and mask proposals: of one photograph, or of several whose inputs to the
+backbone have one size.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ from primaps.types import FeatureExtractor, Image, MaskProposals, View
 
 
 def features_and_proposals(
-    photo: Photo, backbone: FeatureExtractor, config: Config, views: Sequence[View], threshold: float
+    photo: Photo,
+    backbone: FeatureExtractor,
+    config: Config,
+    views: Sequence[View],
+    threshold: float,
 ) -> tuple[torch.Tensor, MaskProposals]:
-    """Features of all views, (V, C, h, w), and the proposals of the plain one at the backbone's input size.
+    """Features of all views, (V, C, h, w), and the proposals of the plain one at the backbone's
+    input size.
 
-    With a head, features are its codes, while proposals come from the backbone's own features (Hahn et al. 2024). The
-    photometric draws depend on the photograph alone, not on its neighbours, the seed of the fit, or the order.
+    With a head, features are its codes, while proposals come from the backbone's own features (Hahn
+    et al. 2024). The photometric draws depend on the photograph alone, not on its neighbours, the
+    seed of the fit, or the order.
 
     Raises:
         ImageError: If the features cannot be stored.
@@ -32,15 +40,19 @@ def features_and_proposals(
     plain = backbone.preprocess(photo.image, config.features.size)
     features, tokens = _features(plain, [photo.sha256], backbone, config, views)
     check_finite(features)
-    proposals = extract_proposals(as_image(plain, backbone), tokens[0], threshold, config.proposals, config.predict.max_pixels)
+    proposals = extract_proposals(
+        as_image(plain, backbone), tokens[0], threshold, config.proposals, config.predict.max_pixels
+    )
     return features[0], proposals
 
 
 def host_input(image: Image, backbone: FeatureExtractor, size: int) -> torch.Tensor:
-    """The input of one image as ``backbone.preprocess`` makes it, (1, 3, H', W') float32, in host memory.
+    """The input of one image as ``backbone.preprocess`` makes it, (1, 3, H', W') float32, in host
+    memory.
 
-    Backbones of this package make it there, so that no memory of their device is needed. Other extractors, of which
-    `primaps.types.FeatureExtractor` asks for inputs on their device, make it on the device, from where it is fetched.
+    Backbones of this package make it there, so that no memory of their device is needed. Other
+    extractors, of which `primaps.types.FeatureExtractor` asks for inputs on their device, make it
+    on the device, from where it is fetched.
     """
     plain = plain_backbone(backbone)
     if isinstance(plain, FrozenBackbone):
@@ -67,16 +79,23 @@ def features_and_proposals_batch(
         threshold: Cosine similarity to the anchor from which on a token belongs to a proposal.
 
     Returns:
-        For each photograph its features, (V, C, h, w) float16 in host memory, and proposals; or why it has none.
+        For each photograph its features, (V, C, h, w) float16 in host memory, and proposals; or why
+        it has none.
     """
     features, tokens = _features(inputs, checksums, backbone, config, views)
     halves = features.half()
     made: list[tuple[torch.Tensor, MaskProposals] | ImageError] = [_not_finite()] * len(inputs)
-    good = [image for image, finite in enumerate(halves.isfinite().flatten(1).all(dim=1).tolist()) if finite]
+    good = [
+        image
+        for image, finite in enumerate(halves.isfinite().flatten(1).all(dim=1).tolist())
+        if finite
+    ]
     if good:
         index = torch.tensor(good, device=tokens.device)
         pixels = _grey_levels(inputs, backbone, round_down=False).to(tokens.device)
-        proposals = extract_proposals_batch(pixels[index], tokens[index], threshold, config.proposals, config.predict.max_pixels)
+        proposals = extract_proposals_batch(
+            pixels[index], tokens[index], threshold, config.proposals, config.predict.max_pixels
+        )
         fetched = halves.cpu()
         for image, found in zip(good, proposals, strict=True):
             made[image] = fetched[image], found
@@ -84,19 +103,40 @@ def features_and_proposals_batch(
 
 
 def _features(
-    plain: torch.Tensor, checksums: Sequence[str], backbone: FeatureExtractor, config: Config, views: Sequence[View]
+    plain: torch.Tensor,
+    checksums: Sequence[str],
+    backbone: FeatureExtractor,
+    config: Config,
+    views: Sequence[View],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, V, C, h, w) features of all views, and (B, C', h, w) features that the plain view has without the head."""
+    """(B, V, C, h, w) features of all views, and (B, C', h, w) features that the plain view has
+    without the head.
+    """
     tokens_of = plain_backbone(backbone)
-    mirror = getattr(tokens_of, "mirror_equivariant", False)  # other extractors need not have the attribute
+    # other extractors need not have the attribute
+    mirror = getattr(tokens_of, "mirror_equivariant", False)
     seen = [view for view in views if not (mirror and view.flip)]
     clamp = config.features.clamp_jitter
     drawn = [
-        make_views(image[None], seen, _seed(checksum), clamp_jitter=clamp, mean=backbone.mean, std=backbone.std)
+        make_views(
+            image[None],
+            seen,
+            _seed(checksum),
+            clamp_jitter=clamp,
+            mean=backbone.mean,
+            std=backbone.std,
+        )
         for image, checksum in zip(plain, checksums, strict=True)
     ]
-    made = {view: tokens_of.forward(torch.stack([views_of[number] for views_of in drawn])) for number, view in enumerate(seen)}
-    made |= {View(flip=True, photometric=view.photometric): made[view].flip(-1) for view in seen if mirror}
+    made = {
+        view: tokens_of.forward(torch.stack([views_of[number] for views_of in drawn]))
+        for number, view in enumerate(seen)
+    }
+    made |= {
+        View(flip=True, photometric=view.photometric): made[view].flip(-1)
+        for view in seen
+        if mirror
+    }
     return torch.stack([encode(backbone, made[view]) for view in views], dim=1), made[views[0]]
 
 
@@ -120,7 +160,8 @@ def check_finite(features: torch.Tensor) -> None:
 
 def _not_finite() -> ImageError:
     return ImageError(
-        "Expected finite features below 65504, but this image gives others. Leave it out, or take another backbone."
+        "Expected finite features below 65504, but this image gives others. Leave it out, or take"
+        " another backbone."
     )
 
 
@@ -130,7 +171,8 @@ def as_image(batch: torch.Tensor, backbone: FeatureExtractor, *, round_down: boo
     Args:
         batch: (1, 3, H', W') float32, normalised.
         backbone: Whose mean and standard deviation it was normalised with.
-        round_down: Round grey levels down, as the official code does before a CRF; otherwise to the nearest.
+        round_down: Round grey levels down, as the official code does before a CRF; otherwise to the
+            nearest.
 
     Returns:
         (H', W', 3) uint8 RGB.
@@ -139,9 +181,14 @@ def as_image(batch: torch.Tensor, backbone: FeatureExtractor, *, round_down: boo
     return image
 
 
-def _grey_levels(batch: torch.Tensor, backbone: FeatureExtractor, *, round_down: bool) -> torch.Tensor:
+def _grey_levels(
+    batch: torch.Tensor, backbone: FeatureExtractor, *, round_down: bool
+) -> torch.Tensor:
     """`as_image` of (B, 3, H', W') inputs where they are: (B, H', W', 3) uint8."""
-    mean, std = (torch.tensor(numbers, device=batch.device)[:, None, None] for numbers in (backbone.mean, backbone.std))
+    mean, std = (
+        torch.tensor(numbers, device=batch.device)[:, None, None]
+        for numbers in (backbone.mean, backbone.std)
+    )
     levels = (batch * std + mean) * 255
     levels = (levels.floor() if round_down else levels.round()).clamp(0, 255).to(torch.uint8)
     return levels.permute(0, 2, 3, 1).contiguous()

@@ -21,7 +21,9 @@ from primaps.types import FitCurves
 IMAGES: Final = 512
 """Training images on which snapshots are compared at most, evenly spread."""
 LOSS_DIGITS: Final = 6
-"""As in ``model.json``, so that curves of a model that was just fitted equal those of one that was read."""
+"""As in ``model.json``, so that curves of a model that was just fitted equal those of one that was
+read.
+"""
 MAX_POINTS: Final = 50
 """Snapshots that are compared at most, evenly spread."""
 
@@ -33,7 +35,8 @@ def sampled_names(run: Run) -> list[str]:
 
 
 def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
-    """Loss, usage and agreement over a fit; measured once, then read from ``curves.json`` in the folder of the model.
+    """Loss, usage and agreement over a fit; measured once, then read from ``curves.json`` in the
+    folder of the model.
 
     Args:
         run: The run whose features the model was fitted to.
@@ -41,9 +44,9 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
         folder: Its folder.
 
     Returns:
-        The curves; None if the model says nothing about its fit, like an imported one. Usage and agreement have no point if no
-        snapshots were kept, as by earlier versions, and none where a snapshot cannot be read, which is noted; the file is
-        written only if all can.
+        The curves; None if the model says nothing about its fit, like an imported one. Usage and
+        agreement have no point if no snapshots were kept, as by earlier versions, and none where a
+        snapshot cannot be read, which is noted; the file is written only if all can.
 
     Raises:
         CheckpointError: If the file of curves is damaged.
@@ -53,8 +56,13 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
     if not losses:
         return None
     if len(losses) > snapshot_distance(model.settings) and not snapshot_folder(folder).is_dir():
-        run.progress.note(f"No snapshots lie in {folder}: only the loss of the fit is drawn. Fit anew to see more.")
-        return FitCurves(np.array(losses), np.zeros(0, np.int64), np.zeros((0, model.num_clusters)), np.zeros(0))
+        run.progress.note(
+            f"No snapshots lie in {folder}: only the loss of the fit is drawn. Fit anew to see"
+            " more."
+        )
+        return FitCurves(
+            np.array(losses), np.zeros(0, np.int64), np.zeros((0, model.num_clusters)), np.zeros(0)
+        )
     path = folder / "curves.json"
     if path.exists() and (record := read_json(path)).get("fingerprint") == model.fingerprint:
         return _from_record(record, path)
@@ -83,6 +91,10 @@ def _record(curves: FitCurves) -> dict[str, Any]:
 
 def _from_record(record: dict[str, Any], path: Path) -> FitCurves:
     try:
-        return FitCurves(**{field.name: np.array(record[field.name]) for field in dataclasses.fields(FitCurves)})
+        return FitCurves(
+            **{field.name: np.array(record[field.name]) for field in dataclasses.fields(FitCurves)}
+        )
     except KeyError as error:
-        raise CheckpointError(f"Expected {path} to hold the curves of a fit, but {error} is missing. Delete it.") from error
+        raise CheckpointError(
+            f"Expected {path} to hold the curves of a fit, but {error} is missing. Delete it."
+        ) from error

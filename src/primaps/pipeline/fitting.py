@@ -25,31 +25,41 @@ from primaps.runs.store import fingerprint, read_tensors, remove_file, write_ten
 from primaps.types import FeatureSource, FitResult, ImageFile
 
 FIT_ALGORITHM = 3
-"""Raised when a change of the code changes prototypes, so that stored ones, and fits half done, are made anew."""
+"""Raised when a change of the code changes prototypes, so that stored ones, and fits half done, are
+made anew.
+"""
 
 
-def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = None, processes: int = 1) -> Model:
+def fit(
+    run: Run, model_folder: Path | None = None, *, events: Path | None = None, processes: int = 1
+) -> Model:
     """Fit prototypes to the stored features and proposals, or load them if they are current.
 
-    The prototypes of every checkpoint of the main phase are kept beside the model, see `read_snapshots`.
+    The prototypes of every checkpoint of the main phase are kept beside the model, see
+    `read_snapshots`.
 
     Args:
         run: The run; its proposals stage is done.
         model_folder: Where the model goes; None = the run's own.
         events: Where TensorBoard events go while the fit runs; None = nowhere.
-        processes: How many divide the images of every batch between them, on the CPU or on one GPU each.
+        processes: How many divide the images of every batch between them, on the CPU or on one GPU
+            each.
 
     Raises:
         DatasetError: If the store holds no image.
         OutputError: If the model or events cannot be written.
         ConfigError: If so many processes cannot be had.
-        MissingExtraError: If events are wanted and tensorboard is not installed, or processes and Lightning Fabric is not.
+        MissingExtraError: If events are wanted and tensorboard is not installed, or processes and
+            Lightning Fabric is not.
         ProcessError: If one of them was ended from outside.
     """
     folder = run.folder.model if model_folder is None else model_folder
     images = run.usable_images()
     if not images:
-        raise DatasetError(f"Expected stored features in {run.folder.store}, but found none. Run `primaps proposals` first.")
+        raise DatasetError(
+            f"Expected stored features in {run.folder.store}, but found none. Run `primaps"
+            " proposals` first."
+        )
     identity = fit_fingerprint(run, images)
     steps = run.config.fit.main_steps(len(images))
     with run.stage("fit", steps):
@@ -58,11 +68,15 @@ def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = Non
             model = _fit(run, folder, images, identity, events, processes)
         model = model.note_predict(run.config.predict, folder)
     dead = model.fit.dead_clusters
-    run.counts |= {"clusters": model.num_clusters, "dead_clusters": list(dead), "fit_steps": len(model.fit.losses)}
+    run.counts |= {
+        "clusters": model.num_clusters,
+        "dead_clusters": list(dead),
+        "fit_steps": len(model.fit.losses),
+    }
     if dead:
         run.progress.note(
-            f"{len(dead)} of {model.num_clusters} classes own no part of any image (ids {', '.join(map(str, dead))}). "
-            "Fewer --classes may describe these photographs better."
+            f"{len(dead)} of {model.num_clusters} classes own no part of any image (ids"
+            f" {', '.join(map(str, dead))}). Fewer --classes may describe these photographs better."
         )
     return model
 
@@ -70,18 +84,29 @@ def fit(run: Run, model_folder: Path | None = None, *, events: Path | None = Non
 def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
     """Changes when any photograph, setting or algorithm that determines the prototypes changes."""
     store = run.store
-    contents = [[image.name, info.sha256] for image in images if (info := store.info(image.name)) is not None]
+    contents = [
+        [image.name, info.sha256]
+        for image in images
+        if (info := store.info(image.name)) is not None
+    ]
     return fingerprint([FIT_ALGORITHM, store.settings, run.settings()["fit"], contents])
 
 
 def fit_settings(run: Run, num_images: int) -> dict[str, Any]:
     """What is written beside a model about how it was fitted."""
     distance = run.config.fit.snapshot_distance
-    return {**run.settings()["fit"], "preset": run.config.preset, "images": num_images, "snapshot_distance": distance}
+    return {
+        **run.settings()["fit"],
+        "preset": run.config.preset,
+        "images": num_images,
+        "snapshot_distance": distance,
+    }
 
 
 def snapshot_distance(settings: Mapping[str, Any]) -> int:
-    """Steps between two snapshots of a model, from its settings; earlier versions named it as the distance of checkpoints."""
+    """Steps between two snapshots of a model, from its settings; earlier versions named it as the
+    distance of checkpoints.
+    """
     return int(settings.get("snapshot_distance", settings["checkpoint_every"]))
 
 
@@ -107,13 +132,20 @@ def read_snapshots(model: Model, folder: Path) -> list[Snapshot]:
         CheckpointError: If one is missing, damaged, or belongs to another fit.
     """
     identity = encoded(model.fingerprint)
-    found = [_read_snapshot(_snapshot_file(folder, step), step, identity) for step in _kept_steps(model)]
+    found = [
+        _read_snapshot(_snapshot_file(folder, step), step, identity) for step in _kept_steps(model)
+    ]
     return [*found, _last_snapshot(model)]
 
 
 def drawn_snapshots(model: Model, folder: Path, note: Callable[[str], None]) -> list[Snapshot]:
-    """As `read_snapshots`, for pictures only: snapshots that cannot be read are told to ``note`` and left out."""
-    return [*_readable(folder, _kept_steps(model), encoded(model.fingerprint), note), _last_snapshot(model)]
+    """As `read_snapshots`, for pictures only: snapshots that cannot be read are told to ``note``
+    and left out.
+    """
+    return [
+        *_readable(folder, _kept_steps(model), encoded(model.fingerprint), note),
+        _last_snapshot(model),
+    ]
 
 
 def _kept_steps(model: Model) -> range:
@@ -125,7 +157,9 @@ def _last_snapshot(model: Model) -> Snapshot:
     return Snapshot(len(model.fit.losses), model.fit.teacher, model.fit.student)
 
 
-def _readable(folder: Path, steps: range, identity: torch.Tensor, note: Callable[[str], None]) -> list[Snapshot]:
+def _readable(
+    folder: Path, steps: range, identity: torch.Tensor, note: Callable[[str], None]
+) -> list[Snapshot]:
     found, problems = [], []
     for step in steps:
         try:
@@ -133,7 +167,10 @@ def _readable(folder: Path, steps: range, identity: torch.Tensor, note: Callable
         except CheckpointError as error:
             problems.append(error)
     if problems:
-        note(f"{len(problems)} of {len(steps)} snapshots of the fit are not drawn. The first: {problems[0]}")
+        note(
+            f"{len(problems)} of {len(steps)} snapshots of the fit are not drawn. The first:"
+            f" {problems[0]}"
+        )
     return found
 
 
@@ -142,13 +179,16 @@ def _read_snapshot(path: Path, step: int, identity: torch.Tensor) -> Snapshot:
     known = tensors.get("identity")
     if known is None or not torch.equal(known, identity):
         raise CheckpointError(
-            f"Expected {path} to belong to the fit that it lies beside, but it does not. Delete {path.parents[1]} to fit anew."
+            f"Expected {path} to belong to the fit that it lies beside, but it does not. Delete"
+            f" {path.parents[1]} to fit anew."
         )
     return Snapshot(step, tensors["teacher"], tensors["student"])
 
 
 def snapshot_folder(folder: Path) -> Path:
-    """Where the snapshots of a model lie; models of earlier versions and imported ones have none."""
+    """Where the snapshots of a model lie; models of earlier versions and imported ones have
+    none.
+    """
     return folder / "snapshots"
 
 
@@ -165,10 +205,19 @@ def encoded(identity: str) -> torch.Tensor:
     return torch.frombuffer(bytearray(identity.encode("ascii")), dtype=torch.uint8)
 
 
-def _fit(run: Run, folder: Path, images: Sequence[ImageFile], identity: str, events: Path | None, processes: int) -> Model:
+def _fit(
+    run: Run,
+    folder: Path,
+    images: Sequence[ImageFile],
+    identity: str,
+    events: Path | None,
+    processes: int,
+) -> Model:
     used = min(processes, run.config.fit.batch_size, len(images))
     if used < processes:
-        run.progress.note(f"{used} of {processes} processes are used: no more than there are images in a batch.")
+        run.progress.note(
+            f"{used} of {processes} processes are used: no more than there are images in a batch."
+        )
     backbone, config = run.backbone, run.config
     result = in_processes(
         used,
@@ -211,7 +260,10 @@ def _fit_here(
     """What every process does; process 0 keeps the state, tells its progress and shows it live."""
     first = place.group.rank == 0
     shown = live if first else None
-    with compilation_told_to(place.progress.note), contextlib.nullcontext() if shown is None else shown:
+    with (
+        compilation_told_to(place.progress.note),
+        contextlib.nullcontext() if shown is None else shown,
+    ):
         return fit_prototypes(
             source,
             config.num_clusters,
@@ -219,7 +271,11 @@ def _fit_here(
             seed=config.seed,
             initial=initial,
             device=place.device,
-            checkpoint=_SnapshotKeeper(folder, identity, config.fit, place.progress.note, shown) if first else None,
+            checkpoint=(
+                _SnapshotKeeper(folder, identity, config.fit, place.progress.note, shown)
+                if first
+                else None
+            ),
             progress=_phases(place.progress) if first else None,
             watch=None if shown is None else shown.step,
             group=place.group,
@@ -245,19 +301,21 @@ def initial_prototypes(run: Run) -> torch.Tensor | None:
     """(K, D) float32 prototypes that the fit starts from; None = found by the fit itself.
 
     Raises:
-        ConfigError: If they shall come from a head that has none, or not as many as there are classes.
+        ConfigError: If they shall come from a head that has none, or not as many as there are
+            classes.
     """
     if run.config.fit.initialise != "head":
         return None
     centres = head_centres(run.backbone)
     if centres is None:
         raise ConfigError(
-            "Expected a head with cluster centres to start from, but there is none. Give --head DIR, or --init proposals."
+            "Expected a head with cluster centres to start from, but there is none. Give --head"
+            " DIR, or --init proposals."
         )
     if len(centres) != run.config.num_clusters:
         raise ConfigError(
-            f"Expected as many classes as the head has cluster centres, {len(centres)}, but got {run.config.num_clusters}. "
-            f"Give --classes {len(centres)}, or --init proposals."
+            f"Expected as many classes as the head has cluster centres, {len(centres)}, but got"
+            f" {run.config.num_clusters}. Give --classes {len(centres)}, or --init proposals."
         )
     return centres
 
@@ -288,10 +346,17 @@ class DiskCheckpoint:
 
 
 class _SnapshotKeeper(DiskCheckpoint):
-    """Keeps the prototypes of every state that it is given, before the state itself: a resumed fit misses none."""
+    """Keeps the prototypes of every state that it is given, before the state itself: a resumed fit
+    misses none.
+    """
 
     def __init__(
-        self, folder: Path, identity: str, config: FitConfig, note: Callable[[str], None], live: LiveFit | None = None
+        self,
+        folder: Path,
+        identity: str,
+        config: FitConfig,
+        note: Callable[[str], None],
+        live: LiveFit | None = None,
     ) -> None:
         super().__init__(_checkpoint_file(folder), identity, note)
         self.folder = folder
@@ -306,18 +371,26 @@ class _SnapshotKeeper(DiskCheckpoint):
         if self.live is not None:
             present = None if state is None else snapshot(state, self.config)
             known = [] if present is None else self._kept_until(present.step)
-            self.live.begin(known, [] if state is None or present is None else state["losses"].tolist())
+            self.live.begin(
+                known, [] if state is None or present is None else state["losses"].tolist()
+            )
         return state
 
     def _kept_until(self, step: int) -> list[Snapshot]:
-        """The snapshots of the fit that goes on, as far as they can be drawn; a later one than its state is made again."""
+        """The snapshots of the fit that goes on, as far as they can be drawn; a later one than its
+        state is made again.
+        """
         steps = range(self.config.snapshot_distance, step + 1, self.config.snapshot_distance)
         return _readable(self.folder, steps, self.identity, self.note)
 
     def save(self, state: dict[str, torch.Tensor]) -> None:
         kept = snapshot(state, self.config)
         if kept is not None:
-            tensors = {"teacher": kept.teacher.clone(), "student": kept.student.clone(), "identity": self.identity}
+            tensors = {
+                "teacher": kept.teacher.clone(),
+                "student": kept.student.clone(),
+                "identity": self.identity,
+            }
             write_tensors(_snapshot_file(self.folder, kept.step), tensors)
         super().save(state)
         if kept is not None and self.live is not None:

@@ -12,7 +12,8 @@ from primaps.types import ImageFile
 
 
 def framed_photo(image: ImageFile, config: Config) -> Photo:
-    """Read a photograph as `primaps.config.FeatureConfig.framing` says: whole, or its square centre crop.
+    """Read a photograph as `primaps.config.FeatureConfig.framing` says: whole, or its square centre
+    crop.
 
     Raises:
         ImageError: If it cannot be read.

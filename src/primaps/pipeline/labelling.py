@@ -21,7 +21,9 @@ from primaps.runs.store import FeatureStore, fingerprint
 from primaps.types import Image, ImageFile, View
 
 LARGE_LABEL_MAP: Final = 400_000
-"""Pixels from which on label maps are made one after the other: the CRF takes up to 1.4 GB for one of a million pixels."""
+"""Pixels from which on label maps are made one after the other: the CRF takes up to 1.4 GB for one
+of a million pixels.
+"""
 
 
 def predict_stored(run: Run, model: Model) -> None:
@@ -38,9 +40,17 @@ def predict_stored(run: Run, model: Model) -> None:
     def label(image: ImageFile) -> None:
         info = store.info(image.name)
         if info is not None:
-            features = store.features(image.name, View()).float().to(compute_device(run.backbone.device))
-            crf_image = read_photo(image.path, run.config.predict.max_pixels).image if run.config.predict.crf else None
-            labels = label_map(features, model, (info.height, info.width), run.config.predict, crf_image)
+            features = (
+                store.features(image.name, View()).float().to(compute_device(run.backbone.device))
+            )
+            crf_image = (
+                read_photo(image.path, run.config.predict.max_pixels).image
+                if run.config.predict.crf
+                else None
+            )
+            labels = label_map(
+                features, model, (info.height, info.width), run.config.predict, crf_image
+            )
             _write_labels(run, image, labels, {**wanted, "image": info.sha256})
 
     with run.stage("label maps", len(missing)):
@@ -52,7 +62,8 @@ def predict_stored(run: Run, model: Model) -> None:
 
 
 def predict_new(run: Run, model: Model) -> None:
-    """Label maps of images that the prototypes were not fitted to: backbone, prototypes, CRF; nothing is stored besides.
+    """Label maps of images that the prototypes were not fitted to: backbone, prototypes, CRF;
+    nothing is stored besides.
 
     Raises:
         DatasetError: If no image could be used.
@@ -66,7 +77,9 @@ def predict_new(run: Run, model: Model) -> None:
         present = {**wanted, "image": photo.sha256}
         if not _holds(read_png_info(run.folder.labels(image.name)), present):
             features = image_features(run.backbone, photo.image, model.size)
-            labels = label_map(features, model, (photo.height, photo.width), run.config.predict, photo.image)
+            labels = label_map(
+                features, model, (photo.height, photo.width), run.config.predict, photo.image
+            )
             _write_labels(run, image, labels, present)
         done.append(image)
 
@@ -80,7 +93,9 @@ def predict_new(run: Run, model: Model) -> None:
 
 def _labelled(run: Run, store: FeatureStore, image: ImageFile, wanted: Mapping[str, str]) -> bool:
     info = store.info(image.name)
-    return info is not None and _holds(read_png_info(run.folder.labels(image.name)), {**wanted, "image": info.sha256})
+    return info is not None and _holds(
+        read_png_info(run.folder.labels(image.name)), {**wanted, "image": info.sha256}
+    )
 
 
 def _holds(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -88,7 +103,9 @@ def _holds(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 
 def _write_labels(run: Run, image: ImageFile, labels: Image, stamp: Mapping[str, str]) -> None:
-    """The pixel counts travel in the header, so that a resumed run need not decode finished label maps."""
+    """The pixel counts travel in the header, so that a resumed run need not decode finished label
+    maps.
+    """
     counts = np.zeros(256, dtype=np.int64)
     for row in labels:  # bincount makes 8 bytes of each pixel
         counts += np.bincount(row, minlength=256)

@@ -1,4 +1,6 @@
-"""A fit under way, shown in TensorBoard: the loss of every step, and what is measured quickly at every snapshot."""
+"""A fit under way, shown in TensorBoard: the loss of every step, and what is measured quickly at
+every snapshot.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from primaps.runs.run import Run
 from primaps.types import FitCurves, ImageFile
 
 IMAGES: Final = 32
-"""Training images on which usage and agreement are measured while a fit runs; the curves of a finished fit take more."""
+"""Training images on which usage and agreement are measured while a fit runs; the curves of a
+finished fit take more.
+"""
 
 
 class LiveFit:
@@ -32,13 +36,16 @@ class LiveFit:
 
     def __init__(self, folder: Path, run: Run, images: Sequence[ImageFile]) -> None:
         self.folder = folder
-        self._source = run.store.source([images[index].name for index in evenly(len(images), IMAGES)])
+        self._source = run.store.source(
+            [images[index].name for index in evenly(len(images), IMAGES)]
+        )
         self._cosine = run.config.fit.method == "baseline"
         self._device = compute_device(run.backbone.device)
         self._events: LiveEvents | None = None
 
     def begin(self, snapshots: Sequence[Snapshot], losses: Sequence[float]) -> None:
-        """The fit starts, or goes on after steps that it had made before: these are written again, later ones were lost.
+        """The fit starts, or goes on after steps that it had made before: these are written again,
+        later ones were lost.
 
         Args:
             snapshots: Those that were kept so far.
@@ -71,11 +78,18 @@ class LiveFit:
     def _curves(self, snapshots: Sequence[Snapshot], losses: Sequence[float]) -> FitCurves:
         if not snapshots:
             return FitCurves(np.array(losses), np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros(0))
-        return measure_curves(self._source, snapshots, losses, cosine=self._cosine, device=self._device)
+        return measure_curves(
+            self._source, snapshots, losses, cosine=self._cosine, device=self._device
+        )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._events is not None:
             self._events.close()

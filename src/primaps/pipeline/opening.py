@@ -28,7 +28,8 @@ PROPOSAL_STAGES = ("backbone", "features", "proposals")
 ALL_STAGES = (*PROPOSAL_STAGES, "fit", "predict")
 
 LONGEST_NAME = 255 - len(".safetensors")
-"""Bytes of a file name, so that the names of its outputs fit the 255 bytes that file systems allow."""
+"""Bytes of a file name, so that the names of its outputs fit the 255 bytes that file systems allow.
+"""
 
 
 def open_run(
@@ -54,12 +55,14 @@ def open_run(
 
     Raises:
         ConfigError: If no input exists, the folder is an input, or it was made with other settings.
-        DatasetError: If there is no image, or a threshold has to be calibrated and none could be used.
+        DatasetError: If there is no image, or a threshold has to be calibrated and none could be
+            used.
         OutputError: If the folder cannot be written, or another process is at work in it.
     """
     run = find_images(inputs, out, backbone, config, progress=progress)
     if "fit" in stages:
-        initial_prototypes(run)  # a contradiction between head and settings shows before hours of work
+        # a contradiction between head and settings shows before hours of work
+        initial_prototypes(run)
     claim(run, stages, overwrite=overwrite)
     return run
 
@@ -88,17 +91,26 @@ def find_images(
     folder = RunFolder(Path(out))
     for given in inputs:
         if _same_folder(given, folder.root):
-            raise ConfigError(f"Expected --out to be another folder than the images', but both are {str(given)!r}.")
+            raise ConfigError(
+                "Expected --out to be another folder than the images', but both are"
+                f" {str(given)!r}."
+            )
     if not any(_may_exist(given) for given in inputs):
-        raise ConfigError(f"Expected files, folders or patterns that exist, but found nothing at {', '.join(map(str, inputs))}.")
+        raise ConfigError(
+            "Expected files, folders or patterns that exist, but found nothing at"
+            f" {', '.join(map(str, inputs))}."
+        )
     found = scan(inputs, exclude=folder.root)
-    too_long = [image for image in found.images if len(os.fsencode(Path(image.name).name)) > LONGEST_NAME]
+    too_long = [
+        image for image in found.images if len(os.fsencode(Path(image.name).name)) > LONGEST_NAME
+    ]
     failures = [*found.failures, *(_name_too_long(image) for image in too_long)]
     images = tuple(image for image in found.images if image not in too_long)
     run = Run(folder, backbone, config, images, progress or Silent(), failures)
     if found.passed_over:
         listed = ", ".join(
-            f"{count} {extension or 'without extension'}" for extension, count in sorted(found.passed_over.items())
+            f"{count} {extension or 'without extension'}"
+            for extension, count in sorted(found.passed_over.items())
         )
         run.progress.note(f"Passed over, no images by name: {listed}.")
     if not images:
@@ -120,31 +132,44 @@ def claim(
         run: The run.
         stages: Whose settings must agree with what the folder holds.
         overwrite: Redo what other settings made.
-        further: Settings of stages that the run's configuration does not know, which must agree as well.
+        further: Settings of stages that the run's configuration does not know, which must agree as
+            well.
         outdated: See `primaps.runs.run.RunFolder.claim`.
 
     Raises:
-        ConfigError: If the folder was made with other settings, or label maps are wanted of anything but whole photographs.
+        ConfigError: If the folder was made with other settings, or label maps are wanted of
+            anything but whole photographs.
         OutputError: If the folder cannot be written, or another process is at work in it.
     """
     if "predict" in stages and run.config.features.framing != "whole":
         raise ConfigError(
-            f"Expected framing to be 'whole', because label maps are made of whole photographs, but got "
-            f"{run.config.features.framing!r}. `primaps benchmark` works on centre crops."
+            "Expected framing to be 'whole', because label maps are made of whole photographs, but"
+            f" got {run.config.features.framing!r}. `primaps benchmark` works on centre crops."
         )
     if "proposals" in stages:
         settle_threshold(run, anew=overwrite)
     folder, settings = run.folder, run.settings()
     merged = _merged(folder.record.get("config", {}), run.config, stages)
-    folder.record |= {"config": merged, "weights": run.backbone.weights_path, "head": head_path(run.backbone)}
-    folder.claim({**{stage: settings[stage] for stage in stages}, **further}, overwrite=overwrite, outdated=outdated)
+    folder.record |= {
+        "config": merged,
+        "weights": run.backbone.weights_path,
+        "head": head_path(run.backbone),
+    }
+    folder.claim(
+        {**{stage: settings[stage] for stage in stages}, **further},
+        overwrite=overwrite,
+        outdated=outdated,
+    )
 
 
 def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> dict[str, Any]:
     """The configuration on record, with what belongs to the given stages replaced."""
     new = to_dict(config)
     keys = {"preset", *stages} | ({"num_clusters", "seed"} if "fit" in stages else set())
-    return {**known, **{key: value for key, value in new.items() if key in keys or key not in known}}
+    return {
+        **known,
+        **{key: value for key, value in new.items() if key in keys or key not in known},
+    }
 
 
 def reopen(
@@ -156,18 +181,21 @@ def reopen(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Run:
-    """Open a run folder for another fit or report on what it has stored, without scanning the inputs again.
+    """Open a run folder for another fit or report on what it has stored, without scanning the
+    inputs again.
 
     Args:
         root: The run folder.
-        fit_changes: New values for ``num_clusters``, ``seed`` and fields of `FitConfig`; all else is as on record.
+        fit_changes: New values for ``num_clusters``, ``seed`` and fields of `FitConfig`; all else
+            is as on record.
         weights: Weights file of the backbone, if it has moved.
         head: Folder of the head, if it has moved.
         device: Where the fit runs.
         progress: Who is told.
 
     Raises:
-        CheckpointError: If the folder holds no run with stored proposals, or its features were made by another backbone or head.
+        CheckpointError: If the folder holds no run with stored proposals, or its features were made
+            by another backbone or head.
         BackboneError: If the backbone's weights cannot be had.
     """
     folder = RunFolder(root)
@@ -182,7 +210,9 @@ def reopen(
     top = {key: value for key, value in fit_changes.items() if key in {"num_clusters", "seed"}}
     inner = {key: value for key, value in fit_changes.items() if key not in top}
     config = dataclasses.replace(
-        config, **top, fit=_changed_fit(folder, config, top.get("num_clusters", config.num_clusters), inner)
+        config,
+        **top,
+        fit=_changed_fit(folder, config, top.get("num_clusters", config.num_clusters), inner),
     )
     known = folder.record["settings"]["backbone"]
     weights, head = weights or folder.record["weights"], head or folder.record.get("head")
@@ -191,30 +221,50 @@ def reopen(
     if changed:
         listed = "\n  ".join(changed)
         raise CheckpointError(
-            f"The features in {root} were made by another backbone or head (stored -> given):\n  {listed}\n"
-            "Run `primaps proposals` with these into another --out first, or fit with what was stored."
+            f"The features in {root} were made by another backbone or head (stored -> given):\n "
+            f" {listed}\nRun `primaps proposals` with these into another --out first, or fit with"
+            " what was stored."
         )
-    images = tuple(ImageFile(Path(os.fsdecode(entry["path"])), name) for name, entry in manifest["images"].items())
-    run = Run(folder, backbone, config, images, progress or Silent(), chosen_threshold=folder.threshold)
+    images = tuple(
+        ImageFile(Path(os.fsdecode(entry["path"])), name)
+        for name, entry in manifest["images"].items()
+    )
+    run = Run(
+        folder, backbone, config, images, progress or Silent(), chosen_threshold=folder.threshold
+    )
     if folder.generation != GENERATION:
         run.progress.note(
-            f"{root} was made by an earlier version, which had other defaults. The settings on its record are kept."
+            f"{root} was made by an earlier version, which had other defaults. The settings on its"
+            " record are kept."
         )
     return run
 
 
-def _changed_fit(folder: RunFolder, config: Config, clusters: int, changes: Mapping[str, Any]) -> FitConfig:
-    """The fit on record with changes. What does not go with them starts as the preset says, unless they say how.
+def _changed_fit(
+    folder: RunFolder, config: Config, clusters: int, changes: Mapping[str, Any]
+) -> FitConfig:
+    """The fit on record with changes. What does not go with them starts as the preset says, unless
+    they say how.
 
     The centres of a head come in a number of their own, and methods may start in different ways.
     """
     fit = config.fit
     from_head = fit.initialise == "head"
-    unfit = clusters != config.num_clusters if from_head else changes.get("method", fit.method) != fit.method
+    unfit = (
+        clusters != config.num_clusters
+        if from_head
+        else changes.get("method", fit.method) != fit.method
+    )
     if unfit and "initialise" not in changes:
         backbone = str(folder.record["settings"]["backbone"]["name"])
-        start = preset_for(config.preset, backbone).fit.initialise if folder.generation == GENERATION else "pca"
-        fit = dataclasses.replace(fit, initialise=start).with_method(changes.get("method", fit.method))
+        start = (
+            preset_for(config.preset, backbone).fit.initialise
+            if folder.generation == GENERATION
+            else "pca"
+        )
+        fit = dataclasses.replace(fit, initialise=start).with_method(
+            changes.get("method", fit.method)
+        )
     fit = dataclasses.replace(fit, **changes)
     if "initialise" in changes:
         fit.check_start()
@@ -241,6 +291,7 @@ def _same_folder(given: str | Path, root: Path) -> bool:
 def _name_too_long(image: ImageFile) -> Failure:
     length = len(os.fsencode(Path(image.name).name))
     reason = (
-        f"Expected a file name of at most {LONGEST_NAME} bytes, since outputs are named after it, but got {length}. Shorten it."
+        f"Expected a file name of at most {LONGEST_NAME} bytes, since outputs are named after it,"
+        f" but got {length}. Shorten it."
     )
     return Failure(str(image.path), "scan", reason)

@@ -16,7 +16,14 @@ from primaps.errors import ImageError
 from primaps.features.levels import DEFAULT_STRIDES
 from primaps.features.registry import find_spec
 from primaps.outputs.label_files import read_label_image, read_png_info
-from primaps.outputs.report import ClassSummary, ImagePanel, Report, class_example, image_panel, write_report
+from primaps.outputs.report import (
+    ClassSummary,
+    ImagePanel,
+    Report,
+    class_example,
+    image_panel,
+    write_report,
+)
 from primaps.pipeline.threshold import as_record
 from primaps.runs.model import Model
 from primaps.runs.run import Run, versions
@@ -28,7 +35,9 @@ PICTURE_PIXELS = 250_000
 _USUAL_LEVELS = ",".join(map(str, DEFAULT_STRIDES))
 
 
-def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitCurves | None = None) -> None:
+def write_run_report(
+    run: Run, model: Model, inputs: Sequence[str], curves: FitCurves | None = None
+) -> None:
     """Write ``report.html`` for the label maps in the run folder.
 
     Args:
@@ -47,7 +56,13 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitC
     pictures, panels = _pictures(run, images, examples, shown)
     share = pixels.sum(axis=0) / max(1, pixels.sum())
     classes = [
-        ClassSummary(cluster, None, float(share[cluster]), int(np.count_nonzero(pixels[:, cluster])), pictures[cluster])
+        ClassSummary(
+            cluster,
+            None,
+            float(share[cluster]),
+            int(np.count_nonzero(pixels[:, cluster])),
+            pictures[cluster],
+        )
         for cluster in range(model.num_clusters)
     ]
     description = run.backbone.describe()
@@ -61,7 +76,11 @@ def write_run_report(run: Run, model: Model, inputs: Sequence[str], curves: FitC
             total_images=len(images),
             failures=run.failures,
             warnings=_warnings(model, stale),
-            settings={**run.settings(), "threshold": _threshold_record(run), "versions": versions()},
+            settings={
+                **run.settings(),
+                "threshold": _threshold_record(run),
+                "versions": versions(),
+            },
             timings=run.seconds,
             facts={**_facts(run.counts), **_threshold_fact(run.chosen_threshold)},
             backbone=run.backbone.name,
@@ -92,7 +111,9 @@ def pixel_counts(run: Run, images: Sequence[ImageFile], num_clusters: int) -> ND
     """(images, K) pixels of each class, from the headers of the label maps."""
     counts = np.zeros((len(images), num_clusters), dtype=np.int64)
     for row, image in enumerate(images):
-        for cluster, number in json.loads(read_png_info(run.folder.labels(image.name))["pixels"]).items():
+        for cluster, number in json.loads(
+            read_png_info(run.folder.labels(image.name))["pixels"]
+        ).items():
             counts[row, int(cluster)] = number
     return counts
 
@@ -101,12 +122,19 @@ def best_examples(pixels: NDArray[np.int64], limit: int) -> list[list[int]]:
     """Per class the images in which it has the largest share, at most ``limit``, best first."""
     share = pixels / pixels.sum(axis=1, keepdims=True).clip(1)
     ranked = np.argsort(-share, axis=0, kind="stable")
-    return [[int(row) for row in ranked[:limit, cluster] if pixels[row, cluster]] for cluster in range(pixels.shape[1])]
+    return [
+        [int(row) for row in ranked[:limit, cluster] if pixels[row, cluster]]
+        for cluster in range(pixels.shape[1])
+    ]
 
 
 def evenly(total: int, limit: int) -> list[int]:
     """At most ``limit`` indices spread evenly over ``range(total)``."""
-    return sorted({int(position) for position in np.linspace(0, total - 1, min(total, limit))}) if total else []
+    return (
+        sorted({int(position) for position in np.linspace(0, total - 1, min(total, limit))})
+        if total
+        else []
+    )
 
 
 def _pictures(
@@ -137,8 +165,15 @@ def _pictures(
             if row in shown:
                 info = run.store.info(image.name)
                 panel = image_panel(image.name, photo, proposals, labels)
-                panels.append(panel if info is None else dataclasses.replace(panel, num_proposals=info.num_masks))
-    return [[found[key] for key in sorted(found) if key[0] == cluster] for cluster in range(len(examples))], panels
+                panels.append(
+                    panel
+                    if info is None
+                    else dataclasses.replace(panel, num_proposals=info.num_masks)
+                )
+    return [
+        [found[key] for key in sorted(found) if key[0] == cluster]
+        for cluster in range(len(examples))
+    ], panels
 
 
 def _warnings(model: Model, stale: int) -> list[str]:
@@ -148,8 +183,8 @@ def _warnings(model: Model, stale: int) -> list[str]:
         warnings.append(f"{dead} of {model.num_clusters} classes own no part of any photograph.")
     if stale:
         warnings.append(
-            f"Label maps left out because they were not made with the present model of this folder: {stale}. "
-            "Run `primaps segment` again to make them anew."
+            "Label maps left out because they were not made with the present model of this folder:"
+            f" {stale}. Run `primaps segment` again to make them anew."
         )
     return warnings
 
@@ -158,7 +193,9 @@ def _facts(counts: dict[str, Any]) -> dict[str, str]:
     proposals, coverage = counts.get("proposals_per_image"), counts.get("coverage")
     facts: dict[str, str] = {}
     if proposals:
-        facts["proposals per photograph"] = f"{proposals['mean']:.1f} on average, {proposals['min']} to {proposals['max']}"
+        facts["proposals per photograph"] = (
+            f"{proposals['mean']:.1f} on average, {proposals['min']} to {proposals['max']}"
+        )
     if coverage:
         facts["covered by proposals"] = f"{coverage['mean']:.0%} of the pixels"
     return facts
@@ -168,7 +205,11 @@ def _threshold_fact(choice: ThresholdChoice | None) -> dict[str, str]:
     """How similar to its anchor a spot has to be, and who says so."""
     if choice is None:
         return {}
-    origins = {"given": "given", "backbone": "the backbone's", "calibrated": f"calibrated on {len(choice.sample)} photographs"}
+    origins = {
+        "given": "given",
+        "backbone": "the backbone's",
+        "calibrated": f"calibrated on {len(choice.sample)} photographs",
+    }
     return {"similarity threshold": f"{choice.value:g}, {origins[choice.source]}"}
 
 
@@ -179,7 +220,9 @@ def _threshold_record(run: Run) -> dict[str, Any]:
     record = as_record(run.chosen_threshold)
     if "candidates" in record:
         record["candidates"] = {
-            f"{each.threshold:g}": f"{each.proposals:g} proposals per photograph, {each.coverage:.0%} covered"
+            f"{each.threshold:g}": (
+                f"{each.proposals:g} proposals per photograph, {each.coverage:.0%} covered"
+            )
             for each in run.chosen_threshold.candidates
         }
         record["sample"] = ", ".join(record["sample"])

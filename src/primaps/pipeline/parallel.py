@@ -21,20 +21,25 @@ Result = TypeVar("Result")
 
 
 def for_each_image(
-    run: Run, images: Sequence[ImageFile], stage: str, work: Callable[[ImageFile], None], alone_from: int = LARGE_IMAGE
+    run: Run,
+    images: Sequence[ImageFile],
+    stage: str,
+    work: Callable[[ImageFile], None],
+    alone_from: int = LARGE_IMAGE,
 ) -> None:
     """Do one thing to every image; an image that cannot be used is reported and skipped.
 
-    On a CPU every image is worked on by one thread, as many images at a time as there are cores: no thread waits for another
-    one's part, and results do not depend on the number of cores. On other devices images follow one another.
+    On a CPU every image is worked on by one thread, as many images at a time as there are cores: no
+    thread waits for another one's part, and results do not depend on the number of cores. On other
+    devices images follow one another.
 
     Args:
         run: Whose failures are noted, in the order of the images, and whose progress advances.
         images: The images.
         stage: Name of the stage in the list of failures.
         work: Called once per image; thread-safe.
-        alone_from: Pixels of an image from which on no other one is worked on beside it, so that memory does not grow with the
-            number of cores.
+        alone_from: Pixels of an image from which on no other one is worked on beside it, so that
+            memory does not grow with the number of cores.
     """
 
     def attempt(image: ImageFile) -> list[Failure]:
@@ -63,14 +68,16 @@ def in_order(
     ahead: int,
     alone_from: int | None,
 ) -> Generator[Result, None, None]:
-    """Results in the order of the images; what is still to be done when the generator is closed is given up.
+    """Results in the order of the images; what is still to be done when the generator is closed is
+    given up.
 
     Args:
         pool: The threads.
         function: Called once per image; thread-safe.
         images: The images.
         ahead: How many images are worked on, or wait for that, before the first result is taken.
-        alone_from: Pixels of an image from which on no other one is worked on beside it; None = never mind.
+        alone_from: Pixels of an image from which on no other one is worked on beside it; None =
+            never mind.
     """
     pending: deque[Future[Result]] = deque()
     try:

@@ -23,7 +23,9 @@ from primaps.runs.model import Model
 from primaps.types import FeatureExtractor, Image
 
 
-def image_features(backbone: FeatureExtractor, image: Image, size: int, *, flip: bool = False) -> torch.Tensor:
+def image_features(
+    backbone: FeatureExtractor, image: Image, size: int, *, flip: bool = False
+) -> torch.Tensor:
     """(C, h, w) float32 features of one image, rounded to float16 as the store keeps them.
 
     Args:
@@ -40,7 +42,11 @@ def image_features(backbone: FeatureExtractor, image: Image, size: int, *, flip:
 
 
 def label_map(
-    features: torch.Tensor, model: Model, size: tuple[int, int], config: PredictConfig, image: Image | None = None
+    features: torch.Tensor,
+    model: Model,
+    size: tuple[int, int],
+    config: PredictConfig,
+    image: Image | None = None,
 ) -> NDArray[np.uint8]:
     """Cluster id of every pixel.
 
@@ -49,16 +55,20 @@ def label_map(
         model: The fitted prototypes.
         size: (H, W) of the label map, the image's own size.
         config: Limits, and whether the CRF refines the map.
-        image: (H', W', 3) uint8 RGB, shrunk to ``config.max_pixels`` pixels if it has more; needed by the CRF only.
+        image: (H', W', 3) uint8 RGB, shrunk to ``config.max_pixels`` pixels if it has more; needed
+            by the CRF only.
 
     Returns:
-        (H, W) uint8. Computed at up to ``config.max_pixels`` pixels and enlarged by nearest neighbour beyond.
+        (H, W) uint8. Computed at up to ``config.max_pixels`` pixels and enlarged by nearest
+        neighbour beyond.
 
     Raises:
         ConfigError: If the CRF is asked for without an image.
     """
     prototypes = model.prototypes.to(features.device)
-    return labels_from_scores(logits(features, prototypes, cosine=model.fit.cosine), size, config, image)
+    return labels_from_scores(
+        logits(features, prototypes, cosine=model.fit.cosine), size, config, image
+    )
 
 
 def labels_from_scores(
@@ -80,15 +90,23 @@ def labels_from_scores(
     """
     if config.crf:
         if image is None:
-            raise ConfigError("Expected the image, which the CRF needs, but got none. Give it, or set crf=False.")
+            raise ConfigError(
+                "Expected the image, which the CRF needs, but got none. Give it, or set crf=False."
+            )
         limit = min(config.max_pixels, POSTERIOR_LIMIT // len(scores))
         pixels = shrink(torch.tensor(image, device=scores.device), limit)
         working = fraction((pixels.shape[0], pixels.shape[1]), config.crf_scale)
         constants = scaled_constants(CRFConfig(), config.crf_scale)
-        posterior = dense_crf(reduced(pixels[None], working)[0], torch.log_softmax(scores, dim=0), config=constants)
+        posterior = dense_crf(
+            reduced(pixels[None], working)[0], torch.log_softmax(scores, dim=0), config=constants
+        )
         # Of equal size the first one on ties, as argmax, and ten times as fast.
         same = working == pixels.shape[:2]
-        labels = posterior.max(dim=0).indices if same else label_map_from_logits(posterior, (pixels.shape[0], pixels.shape[1]))
+        labels = (
+            posterior.max(dim=0).indices
+            if same
+            else label_map_from_logits(posterior, (pixels.shape[0], pixels.shape[1]))
+        )
     else:
         labels = label_map_from_logits(scores, limited_size(size, config.max_pixels))
     result: NDArray[np.uint8] = enlarge_nearest(labels.to(torch.uint8), *size).cpu().numpy()

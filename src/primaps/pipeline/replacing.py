@@ -16,12 +16,15 @@ from primaps.runs.store import TEMPORARY_SUFFIX, hold, read_json, release, remov
 def replacing(folder: Path, names: Sequence[str], kept: Collection[str] = ()) -> Iterator[Path]:
     """Gives a folder to make files in; at the end they take the place of those in ``folder``.
 
-    If anything fails, or at Ctrl-C, ``folder`` stays as it was. A process that is killed while it makes files changes none; what
-    one had moved that was killed while files were moved, the next one puts back first.
+    If anything fails, or at Ctrl-C, ``folder`` stays as it was. A process that is killed while it
+    makes files changes none; what one had moved that was killed while files were moved, the next
+    one puts back first.
 
     Args:
-        folder: Made if it does not exist. Files are made in a hidden folder in it, so that all are on one file system.
-        names: Of files that may be made, in the order in which they are moved: signs that others are complete come last.
+        folder: Made if it does not exist. Files are made in a hidden folder in it, so that all are
+            on one file system.
+        names: Of files that may be made, in the order in which they are moved: signs that others
+            are complete come last.
         kept: Those of them that stay if none is made in their place; the others go.
 
     Raises:
@@ -39,7 +42,11 @@ def replacing(folder: Path, names: Sequence[str], kept: Collection[str] = ()) ->
             aside.mkdir()
         yield made
         new = [name for name in names if (made / name).exists()]
-        old = [name for name in names if os.path.lexists(folder / name) and (name in new or name not in kept)]
+        old = [
+            name
+            for name in names
+            if os.path.lexists(folder / name) and (name in new or name not in kept)
+        ]
         write_json(journal, {"new": new, "old": old})
         with _writing(folder):
             try:
@@ -51,11 +58,14 @@ def replacing(folder: Path, names: Sequence[str], kept: Collection[str] = ()) ->
                 raise
     finally:
         if not journal.exists():  # else files could not be put back, and these are the only ones
-            shutil.rmtree(root, ignore_errors=True)  # a left-over does no harm: the next one deletes it
+            # a left-over does no harm: the next one deletes it
+            shutil.rmtree(root, ignore_errors=True)
         release(root)
 
 
-def _moves(folder: Path, root: Path, old: Sequence[str], new: Sequence[str]) -> list[tuple[Path, Path]]:
+def _moves(
+    folder: Path, root: Path, old: Sequence[str], new: Sequence[str]
+) -> list[tuple[Path, Path]]:
     """Source and target, in order; signs that files are complete go first and come last."""
     out = [(folder / name, root / "replaced" / name) for name in reversed(old)]
     return out + [(root / "made" / name, folder / name) for name in new]
@@ -79,4 +89,6 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"Expected to replace files in {folder}, but got: {error}. Choose another folder.") from error
+        raise OutputError(
+            f"Expected to replace files in {folder}, but got: {error}. Choose another folder."
+        ) from error

@@ -1,7 +1,8 @@
-"""Which settings and backbone a command works with: those given, those that an earlier version left on record, the defaults.
+"""Which settings and backbone a command works with: those given, those that an earlier version left
+on record, the defaults.
 
-Defaults change between versions. A run folder that an earlier one made goes on with its own wherever the user gives nothing
-else, so that the command that made it resumes it.
+Defaults change between versions. A run folder that an earlier one made goes on with its own
+wherever the user gives nothing else, so that the command that made it resumes it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Any
 
 import torch
 
-from primaps.config import GENERATION, Config, differences, from_record, preset_config, to_dict, with_settings
+from primaps.config import (
+    GENERATION,
+    Config,
+    differences,
+    from_record,
+    preset_config,
+    to_dict,
+    with_settings,
+)
 from primaps.features.registry import start_for
 from primaps.heads.loading import backbone_name, load_backbone, reload_backbone
 from primaps.progress import Progress
@@ -40,7 +49,8 @@ class EarlierRun:
 
 
 def earlier_run(out: Path) -> EarlierRun | None:
-    """What is on record in a folder of an earlier generation of defaults; None for new folders and those of this generation.
+    """What is on record in a folder of an earlier generation of defaults; None for new folders and
+    those of this generation.
 
     Raises:
         ConfigError: If the folder is no usable path, or a setting on record is unknown.
@@ -53,11 +63,14 @@ def earlier_run(out: Path) -> EarlierRun | None:
     backbone = record.get("settings", {}).get("backbone")
     if backbone is None:
         return None
-    return EarlierRun(from_record(record["config"]), backbone, record.get("weights"), record.get("head"))
+    return EarlierRun(
+        from_record(record["config"]), backbone, record.get("weights"), record.get("head")
+    )
 
 
 def preset_for(preset: str, backbone: str) -> Config:
-    """The settings of a preset with features of a backbone: where proposals are a start, some backbones have a better one.
+    """The settings of a preset with features of a backbone: where proposals are a start, some
+    backbones have a better one.
 
     Args:
         preset: See `primaps.config.preset_config`.
@@ -69,11 +82,18 @@ def preset_for(preset: str, backbone: str) -> Config:
     config = preset_config(preset)
     if config.fit.initialise != "proposals":
         return config
-    return dataclasses.replace(config, fit=dataclasses.replace(config.fit, initialise=start_for(backbone)))
+    return dataclasses.replace(
+        config, fit=dataclasses.replace(config.fit, initialise=start_for(backbone))
+    )
 
 
 def settings_for(
-    out: Path, defaults: Config, given: Mapping[str, Any], progress: Progress, *, preset: str | None = None
+    out: Path,
+    defaults: Config,
+    given: Mapping[str, Any],
+    progress: Progress,
+    *,
+    preset: str | None = None,
 ) -> Config:
     """The settings of a command that writes into a run folder.
 
@@ -82,7 +102,8 @@ def settings_for(
         defaults: Settings where neither the user nor an earlier run says anything.
         given: What the user gave, as for `primaps.config.with_settings`.
         progress: Is told where settings are taken from an earlier run.
-        preset: Name of the preset if the user gave one; another one than the folder was made with counts for all it sets.
+        preset: Name of the preset if the user gave one; another one than the folder was made with
+            counts for all it sets.
 
     Raises:
         ConfigError: If a value is out of range, or the folder is no usable path.
@@ -94,9 +115,10 @@ def settings_for(
     kept = with_settings(earlier.config, given)
     changed = "".join(f"\n  {line}" for line in differences(to_dict(config), to_dict(kept)))
     progress.note(
-        f"{out} was made by an earlier version, which had other defaults. It goes on with the settings on its record wherever "
-        f"you gave none{' (default of this version -> kept):' + changed if changed else '.'}\n"
-        "For the defaults of this version choose another --out."
+        f"{out} was made by an earlier version, which had other defaults. It goes on with the"
+        " settings on its record wherever you gave"
+        f" none{' (default of this version -> kept):' + changed if changed else '.'}\nFor the"
+        " defaults of this version choose another --out."
     )
     return kept
 
@@ -135,11 +157,22 @@ def backbone_for(
         progress.note(f"Backbone: {name}, as on record in {out}.")
     wanted = backbone_name(name, head)
     if earlier is None or wanted != earlier.backbone["name"]:
-        return load_backbone(wanted, weights=weights, device=device, head=head, head_dropout=head_dropout, levels=levels)
+        return load_backbone(
+            wanted,
+            weights=weights,
+            device=device,
+            head=head,
+            head_dropout=head_dropout,
+            levels=levels,
+        )
     weights, head = weights or earlier.weights, head or earlier.head
     if head_dropout and "head" not in earlier.backbone:
-        return load_backbone(wanted, weights=weights, device=device, head=head, head_dropout=True, levels=levels)
-    description = dict(earlier.backbone) if levels is None else {**earlier.backbone, "levels": levels}
+        return load_backbone(
+            wanted, weights=weights, device=device, head=head, head_dropout=True, levels=levels
+        )
+    description = (
+        dict(earlier.backbone) if levels is None else {**earlier.backbone, "levels": levels}
+    )
     if head_dropout:
         description["head"] = {**description["head"], "inference_dropout": True}
     return reload_backbone(description, weights=weights, device=device, head=head)

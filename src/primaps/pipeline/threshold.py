@@ -1,4 +1,6 @@
-"""Which similarity threshold a run works with: the user's, the one its folder has, the backbone's, or a calibrated one."""
+"""Which similarity threshold a run works with: the user's, the one its folder has, the backbone's,
+or a calibrated one.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ SAMPLE: Final = 16
 def settle_threshold(run: Run, *, anew: bool = False) -> None:
     """Settle the threshold of a run before its proposals, and put on record how it came about.
 
-    Unless the user gave one, a folder keeps the threshold it was begun with, also when images are added.
+    Unless the user gave one, a folder keeps the threshold it was begun with, also when images are
+    added.
 
     Args:
         run: Its folder is not claimed yet.
@@ -47,11 +50,15 @@ def settle_threshold(run: Run, *, anew: bool = False) -> None:
     run.folder.record["threshold"] = as_record(choice)
 
 
-def own_threshold(images: Sequence[ImageFile], backbone: FeatureExtractor, config: Config, progress: Progress) -> ThresholdChoice:
-    """The threshold of a backbone, or, where none is published, one that is calibrated on a sample of the images.
+def own_threshold(
+    images: Sequence[ImageFile], backbone: FeatureExtractor, config: Config, progress: Progress
+) -> ThresholdChoice:
+    """The threshold of a backbone, or, where none is published, one that is calibrated on a sample
+    of the images.
 
     Args:
-        images: From which the sample is taken. Which ones depends on their names alone, not on their order.
+        images: From which the sample is taken. Which ones depends on their names alone, not on
+            their order.
         backbone: The frozen feature extractor; a head takes no part.
         config: Settings of features and proposals.
         progress: Who is told.
@@ -65,12 +72,14 @@ def own_threshold(images: Sequence[ImageFile], backbone: FeatureExtractor, confi
     try:
         sample, features = _sample(images, backbone, config, progress)
         settings = config.proposals
-        choice = calibrate_threshold(features, stop_fraction=settings.stop_fraction, official_anchor=settings.official_order)
+        choice = calibrate_threshold(
+            features, stop_fraction=settings.stop_fraction, official_anchor=settings.official_order
+        )
     finally:
         progress.finish()
     progress.note(
-        f"No threshold is published for {backbone.name}. {choice.value:g} was calibrated on {len(sample)} of the images; "
-        "--threshold T sets another."
+        f"No threshold is published for {backbone.name}. {choice.value:g} was calibrated on"
+        f" {len(sample)} of the images; --threshold T sets another."
     )
     return dataclasses.replace(choice, sample=tuple(sample))
 
@@ -79,19 +88,26 @@ def as_record(choice: ThresholdChoice) -> dict[str, Any]:
     """JSON values for ``run.json``; `primaps.runs.run.RunFolder.threshold` reads them back."""
     record: dict[str, Any] = {"value": choice.value, "source": choice.source}
     if choice.source == "calibrated":
-        record |= {"candidates": [dataclasses.asdict(each) for each in choice.candidates], "sample": list(choice.sample)}
+        record |= {
+            "candidates": [dataclasses.asdict(each) for each in choice.candidates],
+            "sample": list(choice.sample),
+        }
     return record
 
 
 def _sample(
     images: Sequence[ImageFile], backbone: FeatureExtractor, config: Config, progress: Progress
 ) -> tuple[list[str], list[torch.Tensor]]:
-    """Names and (C, h, w) features of up to `SAMPLE` images; those that cannot be used are reported by the proposals stage."""
+    """Names and (C, h, w) features of up to `SAMPLE` images; those that cannot be used are reported
+    by the proposals stage.
+    """
     names, features, failures = list[str](), list[torch.Tensor](), list[Failure]()
     plain = plain_backbone(backbone)
     for image in sorted(images, key=_draw):
         with reported(failures, image, "threshold"):
-            grid = plain.forward(plain.preprocess(framed_photo(image, config).image, config.features.size))[0]
+            grid = plain.forward(
+                plain.preprocess(framed_photo(image, config).image, config.features.size)
+            )[0]
             check_finite(grid)
             names.append(image.name)
             features.append(grid)

@@ -1,7 +1,8 @@
 """A similarity threshold for features of which none is published, found without labels.
 
-The lower the threshold, the fewer and larger the proposals. Of a row of candidates the one is taken that decomposes a sample of
-images into a typical number of proposals, as the published thresholds do, without losing much of their area to fragments.
+The lower the threshold, the fewer and larger the proposals. Of a row of candidates the one is taken
+that decomposes a sample of images into a typical number of proposals, as the published thresholds
+do, without losing much of their area to fragments.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from primaps.types import ThresholdChoice, ThresholdStatistics
 
 CANDIDATES: Final = tuple(step / 100 for step in range(20, 100, 5))
 TYPICAL: Final = 12.0
-"""Proposals per image that are aimed at: what published thresholds give on photographs, 6 to 17 in the median."""
+"""Proposals per image that are aimed at: what published thresholds give on photographs, 6 to 17 in
+the median.
+"""
 ENOUGH: Final = 0.75
 """Fraction of the tokens that proposals shall cover; what the median filter erases is fragments."""
 
 _TOO_MANY: Final = 2 * TYPICAL
-"""Median number of proposals from which on higher thresholds are not tried: they give more still."""
+"""Median number of proposals from which on higher thresholds are not tried: they give more still.
+"""
 _MOST: Final = round(4 * TYPICAL)
-"""Rounds of the decomposition of an image; where there are more, their exact number does not matter."""
+"""Rounds of the decomposition of an image; where there are more, their exact number does not
+matter.
+"""
 
 
 def calibrate_threshold(
@@ -35,12 +41,14 @@ def calibrate_threshold(
     """Choose a similarity threshold for a sample of images, see `choose_threshold`.
 
     Args:
-        features: (C, h, w) finite float features of each image, sizes may differ; 16 images are enough.
+        features: (C, h, w) finite float features of each image, sizes may differ; 16 images are
+            enough.
         stop_fraction: Of the decomposition, see `primaps.proposals.principal.principal_masks`.
         official_anchor: Likewise.
 
     Returns:
-        The threshold (``value``) and what it was chosen from. The same for the same images in any order.
+        The threshold (``value``) and what it was chosen from. The same for the same images in any
+        order.
 
     Raises:
         ConfigError: If there is no image, or features have another shape.
@@ -53,13 +61,19 @@ def calibrate_threshold(
     for grid in features:
         if grid.ndim != 3 or not grid.is_floating_point() or not grid.numel():
             raise ConfigError(
-                f"Expected features of shape (C, h, w) and a float dtype, but got {tuple(grid.shape)} {grid.dtype}."
+                "Expected features of shape (C, h, w) and a float dtype, but got"
+                f" {tuple(grid.shape)} {grid.dtype}."
             )
     if not features:
-        raise ConfigError("Expected features of at least one image to calibrate the threshold on, but got none.")
+        raise ConfigError(
+            "Expected features of at least one image to calibrate the threshold on, but got none."
+        )
     tried: list[ThresholdStatistics] = []
     for threshold in CANDIDATES:
-        found = [_masks(grid.detach().float(), threshold, stop_fraction, official_anchor=official_anchor) for grid in features]
+        found = [
+            _masks(grid.detach().float(), threshold, stop_fraction, official_anchor=official_anchor)
+            for grid in features
+        ]
         proposals = float(np.median([number for number, _ in found]))
         coverage = math.fsum(share for _, share in found) / len(found)
         tried.append(ThresholdStatistics(threshold, proposals, round(coverage, 4)))
@@ -69,10 +83,11 @@ def calibrate_threshold(
 
 
 def choose_threshold(candidates: Sequence[ThresholdStatistics]) -> float:
-    """The rule: among the candidates that cover `ENOUGH`, the one whose number of proposals is closest to `TYPICAL`.
+    """The rule: among the candidates that cover `ENOUGH`, the one whose number of proposals is
+    closest to `TYPICAL`.
 
-    Close is meant by ratio; of those that are as close the highest is taken, whose proposals are the purest. If none covers
-    enough, the one that covers most.
+    Close is meant by ratio; of those that are as close the highest is taken, whose proposals are
+    the purest. If none covers enough, the one that covers most.
 
     Args:
         candidates: At least one, by increasing threshold.
@@ -80,13 +95,23 @@ def choose_threshold(candidates: Sequence[ThresholdStatistics]) -> float:
     covering = [each for each in reversed(candidates) if each.coverage >= ENOUGH]
     if not covering:
         return max(candidates, key=lambda each: each.coverage).threshold
-    return min(covering, key=lambda each: abs(math.log(max(each.proposals, 0.5) / TYPICAL))).threshold
+    return min(
+        covering, key=lambda each: abs(math.log(max(each.proposals, 0.5) / TYPICAL))
+    ).threshold
 
 
-def _masks(features: torch.Tensor, threshold: float, stop_fraction: float, *, official_anchor: bool) -> tuple[int, float]:
-    """Number of masks of one image that the median filter leaves, and the fraction of its tokens that they hold."""
+def _masks(
+    features: torch.Tensor, threshold: float, stop_fraction: float, *, official_anchor: bool
+) -> tuple[int, float]:
+    """Number of masks of one image that the median filter leaves, and the fraction of its tokens
+    that they hold.
+    """
     masks = principal_masks(
-        features, threshold, stop_fraction=stop_fraction, max_masks=_MOST, official_anchor=official_anchor
+        features,
+        threshold,
+        stop_fraction=stop_fraction,
+        max_masks=_MOST,
+        official_anchor=official_anchor,
     ).similarity
     if not len(masks):
         return 0, 0.0

@@ -17,7 +17,9 @@ from primaps.proposals.principal import MASK_LIMIT, principal_masks, soft_scores
 from primaps.types import Image, MaskProposals, remembered_threshold
 
 POSTERIOR_LIMIT = 32_000_000
-"""Values (labels times pixels) of a CRF posterior at most: with many labels the CRF works at fewer pixels."""
+"""Values (labels times pixels) of a CRF posterior at most: with many labels the CRF works at fewer
+pixels.
+"""
 
 
 def mask_proposals(
@@ -32,9 +34,10 @@ def mask_proposals(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        features: (C, h, w) features of the whole image; the aspect ratio may be rounded differently.
-        threshold: Cosine similarity to the anchor from which on a token belongs to a proposal; None = that of the backbone whose
-            ``extract`` gave these features.
+        features: (C, h, w) features of the whole image; the aspect ratio may be rounded
+            differently.
+        threshold: Cosine similarity to the anchor from which on a token belongs to a proposal; None
+            = that of the backbone whose ``extract`` gave these features.
         preset: "default", "paper" or "fast"; the differences stand in ``docs/fidelity.md``.
         min_area: Proposals with fewer pixels become unassigned.
         max_masks: At most this many proposals; None = 254.
@@ -43,19 +46,26 @@ def mask_proposals(
         Proposals at the size of the image.
 
     Raises:
-        ConfigError: If a shape, dtype or setting is out of range, features are not finite, or no threshold is given or known.
+        ConfigError: If a shape, dtype or setting is out of range, features are not finite, or no
+            threshold is given or known.
     """
     base = preset_config(preset)
     threshold = remembered_threshold(features) if threshold is None else threshold
     if threshold is None:
         raise ConfigError(
-            "Expected a threshold, or features just as backbone.extract gave them, which carry the backbone's, but got neither. "
-            "Give threshold=backbone.threshold; where that is None, as of timm: models, calibrate one on some of your images: "
-            "threshold=primaps.calibrate_threshold([backbone.extract(image) for image in images]).value."
+            "Expected a threshold, or features just as backbone.extract gave them, which carry the"
+            " backbone's, but got neither. Give threshold=backbone.threshold; where that is None,"
+            " as of timm: models, calibrate one on some of your images:"
+            " threshold=primaps.calibrate_threshold([backbone.extract(image) for image in"
+            " images]).value."
         )
-    settings = dataclasses.replace(base.proposals, threshold=threshold, min_area=min_area, max_masks=max_masks)
+    settings = dataclasses.replace(
+        base.proposals, threshold=threshold, min_area=min_area, max_masks=max_masks
+    )
     dataclasses.replace(base, proposals=settings)  # checks the ranges
-    return extract_proposals(image, features, threshold, settings, max_pixels=base.predict.max_pixels)
+    return extract_proposals(
+        image, features, threshold, settings, max_pixels=base.predict.max_pixels
+    )
 
 
 def extract_proposals(
@@ -72,7 +82,8 @@ def extract_proposals(
         features: (C, h, w).
         threshold: Used where ``config.threshold`` is None.
         config: Settings of the extraction.
-        max_pixels: The CRF works at no more than this many pixels; its result is enlarged to the image's size.
+        max_pixels: The CRF works at no more than this many pixels; its result is enlarged to the
+            image's size.
 
     Raises:
         ConfigError: If a shape or dtype does not fit, or features are not finite.
@@ -87,38 +98,64 @@ def extract_proposals(
     )
     scores, guards = soft_scores(masks.similarity)
     labels, erased = refined(
-        pixels[None], scores[None], (len(scores),), config, crf_size(pixels.shape[:2], len(scores), max_pixels)
+        pixels[None],
+        scores[None],
+        (len(scores),),
+        config,
+        crf_size(pixels.shape[:2], len(scores), max_pixels),
     )
     label_images, kept = consecutive(labels, len(masks.scores), config.min_area)
     crf_guards = ("crf_erased_all",) if erased[0] else ()
     mask_scores = masks.scores.cpu().numpy()[kept[0].cpu().numpy()]
-    return MaskProposals(label_images[0].cpu().numpy(), mask_scores, masks.guards + guards + crf_guards)
+    return MaskProposals(
+        label_images[0].cpu().numpy(), mask_scores, masks.guards + guards + crf_guards
+    )
 
 
-def _checked(image: Image | torch.Tensor, features: NDArray[np.floating] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _checked(
+    image: Image | torch.Tensor, features: NDArray[np.floating] | torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     # A copy, because torch warns about arrays that are read-only, as those of Pillow are.
     grid = features if isinstance(features, torch.Tensor) else torch.tensor(features)
     pixels = image if isinstance(image, torch.Tensor) else torch.tensor(image)
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != torch.uint8 or not pixels.numel():
+    if (
+        pixels.ndim != 3
+        or pixels.shape[2] != 3
+        or pixels.dtype != torch.uint8
+        or not pixels.numel()
+    ):
         raise ConfigError(
-            f"Expected an image of shape (H, W, 3) and dtype uint8 (RGB), but got {tuple(pixels.shape)} {pixels.dtype}. "
-            "primaps.read_image reads files in this form."
+            "Expected an image of shape (H, W, 3) and dtype uint8 (RGB), but got"
+            f" {tuple(pixels.shape)} {pixels.dtype}. primaps.read_image reads files in this form."
         )
     if grid.ndim != 3 or not grid.is_floating_point() or not grid.numel():
-        raise ConfigError(f"Expected features of shape (C, h, w) and a float dtype, but got {tuple(grid.shape)} {grid.dtype}.")
+        raise ConfigError(
+            f"Expected features of shape (C, h, w) and a float dtype, but got {tuple(grid.shape)}"
+            f" {grid.dtype}."
+        )
     grid = grid.detach().float()
-    if not torch.isfinite(torch.stack(grid.aminmax())).all():  # twenty times as fast as to look at every value
-        raise ConfigError("Expected finite features, but got NaN or infinity. Check the backbone's weights and precision.")
+    # twenty times as fast as to look at every value
+    if not torch.isfinite(torch.stack(grid.aminmax())).all():
+        raise ConfigError(
+            "Expected finite features, but got NaN or infinity. Check the backbone's weights and"
+            " precision."
+        )
     return pixels.to(grid.device), grid
 
 
 def crf_size(size: Sequence[int], labels: int, max_pixels: int) -> tuple[int, int]:
-    """(height, width) at which an image of this size is refined with so many labels, before `ProposalConfig.crf_scale`."""
+    """(height, width) at which an image of this size is refined with so many labels, before
+    `ProposalConfig.crf_scale`.
+    """
     return limited_size((size[0], size[1]), min(max_pixels, POSTERIOR_LIMIT // labels))
 
 
 def refined(
-    pixels: torch.Tensor, scores: torch.Tensor, labels: Sequence[int], config: ProposalConfig, size: tuple[int, int]
+    pixels: torch.Tensor,
+    scores: torch.Tensor,
+    labels: Sequence[int],
+    config: ProposalConfig,
+    size: tuple[int, int],
 ) -> tuple[torch.Tensor, list[bool]]:
     """Labels after the CRF, of N images of one size.
 
@@ -130,27 +167,37 @@ def refined(
         size: Of `crf_size`.
 
     Returns:
-        (N, H, W) int64 labels, 0 = background, and per image whether the CRF had erased all proposals, so that those before it
-        were taken.
+        (N, H, W) int64 labels, 0 = background, and per image whether the CRF had erased all
+        proposals, so that those before it were taken.
     """
     height, width = pixels.shape[1:3]
     if max(labels) == 1:
-        return torch.zeros(len(pixels), height, width, dtype=torch.int64, device=pixels.device), [False] * len(pixels)
+        return torch.zeros(len(pixels), height, width, dtype=torch.int64, device=pixels.device), [
+            False
+        ] * len(pixels)
     pixels = reduced(pixels, fraction(size, config.crf_scale))
     if config.official_order:
         pixels = official_uint8(pixels)
     maps = _upsampled(scores, (pixels.shape[1], pixels.shape[2]))
     if min(labels) < scores.shape[1]:
         numbers = torch.tensor(labels, device=maps.device)[:, None, None, None]
-        maps = maps.masked_fill(torch.arange(scores.shape[1], device=maps.device)[:, None, None] >= numbers, -torch.inf)
+        maps = maps.masked_fill(
+            torch.arange(scores.shape[1], device=maps.device)[:, None, None] >= numbers, -torch.inf
+        )
     constants = scaled_constants(config.crf, config.crf_scale)
-    posterior = _upsampled(mean_field_batch(pixels, softmax_over_labels(maps), constants, labels=labels), size)
+    posterior = _upsampled(
+        mean_field_batch(pixels, softmax_over_labels(maps), constants, labels=labels), size
+    )
     found = posterior.max(dim=1).indices  # ten times as fast as argmax
     result = enlarge_nearest(found, height, width)
     if config.official_order:
         return result, [False] * len(found)
-    # Where the CRF let the background take everything, the masks before it are better than no proposal at all.
-    erased = [count > 1 and not any_left for count, any_left in zip(labels, found.flatten(1).any(dim=1).tolist(), strict=True)]
+    # Where the CRF let the background take everything, the masks before it are better than no
+    # proposal at all.
+    erased = [
+        count > 1 and not any_left
+        for count, any_left in zip(labels, found.flatten(1).any(dim=1).tolist(), strict=True)
+    ]
     for image in (index for index, lost in enumerate(erased) if lost):
         before = maps[image, 1:].argmax(dim=0) + 1
         before[maps[image, 0] >= maps[image, 1:].amax(dim=0)] = 0
@@ -160,7 +207,11 @@ def refined(
 
 def _upsampled(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """(N, M, h, w) maps at another (height, width), bilinear, pixel centres aligned."""
-    return maps if maps.shape[2:] == size else F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+    return (
+        maps
+        if maps.shape[2:] == size
+        else F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+    )
 
 
 def scaled_constants(config: CRFConfig, scale: float) -> CRFConfig:
@@ -184,12 +235,15 @@ def reduced(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     if size == (pixels.shape[1], pixels.shape[2]):
         return pixels
     planes = pixels.permute(0, 3, 1, 2)
-    small = F.interpolate(planes.float(), size=size, mode="bilinear", antialias=True)  # for integers there is no GPU kernel
+    # for integers there is no GPU kernel
+    small = F.interpolate(planes.float(), size=size, mode="bilinear", antialias=True)
     return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
-    """The largest (height, width) of the same shape with at most ``max_pixels`` pixels; never larger than ``size``."""
+    """The largest (height, width) of the same shape with at most ``max_pixels`` pixels; never
+    larger than ``size``.
+    """
     height, width = size
     if height * width <= max_pixels:
         return size
@@ -200,13 +254,17 @@ def limited_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
 
 
 def enlarge_nearest(labels: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """(..., h, w) ids resampled to (..., height, width): each pixel takes the id of the cell that its centre lies in."""
+    """(..., h, w) ids resampled to (..., height, width): each pixel takes the id of the cell that
+    its centre lies in.
+    """
     rows = (torch.arange(height, device=labels.device) * 2 + 1) * labels.shape[-2] // (2 * height)
     columns = (torch.arange(width, device=labels.device) * 2 + 1) * labels.shape[-1] // (2 * width)
     return labels[..., rows, :][..., columns]
 
 
-def consecutive(labels: torch.Tensor, num_masks: int, min_area: int) -> tuple[torch.Tensor, torch.Tensor]:
+def consecutive(
+    labels: torch.Tensor, num_masks: int, min_area: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Close the gaps of ids that lost all (or too many) pixels.
 
     Args:

@@ -1,8 +1,10 @@
-"""Leading eigenvectors of many matrices by matrix products alone: what keeps an accelerator busy without the host looking on.
+"""Leading eigenvectors of many matrices by matrix products alone: what keeps an accelerator busy
+without the host looking on.
 
-Squaring a matrix s times keeps its eigenvectors and raises its eigenvalues to the power 2^s, so that the first one stands out;
-power steps with the result do the rest. The same matrix gives the error bound (Davis & Kahan 1970): scaled to a trace of 1, its
-second eigenvalue is at most 1 - theta if the Rayleigh quotient of the vector is theta.
+Squaring a matrix s times keeps its eigenvectors and raises its eigenvalues to the power 2^s, so
+that the first one stands out; power steps with the result do the rest. The same matrix gives the
+error bound (Davis & Kahan 1970): scaled to a trace of 1, its second eigenvalue is at most 1 - theta
+if the Rayleigh quotient of the vector is theta.
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ def leading_eigenvectors(matrices: Tensor) -> tuple[Tensor, Tensor]:
         matrices: (B, n, n) float64, symmetric and positive semi-definite, finite.
 
     Returns:
-        (B, n) unit vectors of either sign, and (B,) bool: the angle to the exact one is at most 1e-9, up to rounding. That does
-        not hold where the first eigenvalue is a multiple one or almost (by about 1e-3), or the matrix is zero.
+        (B, n) unit vectors of either sign, and (B,) bool: the angle to the exact one is at most
+        1e-9, up to rounding. That does not hold where the first eigenvalue is a multiple one or
+        almost (by about 1e-3), or the matrix is zero.
     """
     power = _scaled(matrices)
     for _ in range(_SQUARINGS):
         power = _scaled(power @ power)
     largest = power.diagonal(dim1=1, dim2=2).argmax(dim=1)
-    vector = power.gather(2, largest[:, None, None].expand(-1, power.shape[1], 1))  # a column, never orthogonal to the vector
+    # a column, never orthogonal to the vector
+    vector = power.gather(2, largest[:, None, None].expand(-1, power.shape[1], 1))
     for _ in range(_STEPS):
         vector = torch.nn.functional.normalize(power @ vector, dim=1)
     image = power @ vector

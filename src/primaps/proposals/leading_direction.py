@@ -1,9 +1,11 @@
-"""The first principal direction of a set of tokens that only ever shrinks, found again after every removal.
+"""The first principal direction of a set of tokens that only ever shrinks, found again after every
+removal.
 
-The second-moment matrix of the channels is *downdated* by the tokens that were removed, so that all rounds of an extraction
-together cost about one matrix product over the tokens. Its leading eigenvector comes from some steps of block Lanczos (Golub &
-Van Loan, Matrix Computations, 4th ed., section 10.3.6) with an error bound, and from a full decomposition where that bound is
-not reached. Everything is float64.
+The second-moment matrix of the channels is *downdated* by the tokens that were removed, so that all
+rounds of an extraction together cost about one matrix product over the tokens. Its leading
+eigenvector comes from some steps of block Lanczos (Golub & Van Loan, Matrix Computations, 4th ed.,
+section 10.3.6) with an error bound, and from a full decomposition where that bound is not reached.
+Everything is float64.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ _MAX_BASIS = 50
 """Lanczos vectors at most, about: a full decomposition would not be much slower."""
 
 _MIN_ENERGY = 1e-3
-"""A matrix is computed anew once less than this fraction of its trace is left: differences cancel."""
+"""A matrix is computed anew once less than this fraction of its trace is left: differences cancel.
+"""
 
 
 class RemainingTokens:
@@ -46,7 +49,11 @@ class RemainingTokens:
             available: (N,) bool; None = all.
         """
         self._tokens = tokens.detach()
-        self.available = torch.ones_like(tokens[:, 0], dtype=torch.bool) if available is None else available.clone()
+        self.available = (
+            torch.ones_like(tokens[:, 0], dtype=torch.bool)
+            if available is None
+            else available.clone()
+        )
         self.count = int(self.available.sum())
         self._gram: _ChannelGram | _TokenGram | None = None
 
@@ -75,8 +82,9 @@ class RemainingTokens:
         """First principal direction of the remaining tokens about their mean.
 
         Returns:
-            (C,) float64 unit vector of either sign. Where the direction is not unique (equal leading eigenvalues, constant
-            tokens), the one that ``torch.linalg.eigh`` of the second-moment matrix ends with.
+            (C,) float64 unit vector of either sign. Where the direction is not unique (equal
+            leading eigenvalues, constant tokens), the one that ``torch.linalg.eigh`` of the
+            second-moment matrix ends with.
         """
         gram, matrix = self._current_gram()
         vector = leading_eigenvector(matrix)
@@ -88,7 +96,9 @@ class RemainingTokens:
         return exact
 
     def _current_gram(self) -> tuple[_ChannelGram | _TokenGram, Tensor]:
-        """The Gram matrix, also about the mean; computed anew if there is none or if it has lost its precision."""
+        """The Gram matrix, also about the mean; computed anew if there is none or if it has lost
+        its precision.
+        """
         if self._gram is not None:
             matrix = self._gram.centred()
             if float(matrix.trace()) >= _MIN_ENERGY * self._gram.energy:
@@ -104,7 +114,8 @@ class _ChannelGram:
     def __init__(self, tokens: Tensor, available: Tensor) -> None:
         rows = tokens if bool(available.all()) else tokens[available]
         self._tokens = tokens
-        self._origin = rows.mean(dim=0)  # the products are about this point: near the tokens, but it does not stay their mean
+        # the products are about this point: near the tokens, but it does not stay their mean
+        self._origin = rows.mean(dim=0)
         self._count = len(rows)
         self._sum = torch.zeros_like(self._origin)
         rows = rows - self._origin
@@ -127,7 +138,9 @@ class _ChannelGram:
 
 
 class _TokenGram:
-    """Products of tokens with tokens: (n, n), the smaller matrix where there are fewer tokens than channels."""
+    """Products of tokens with tokens: (n, n), the smaller matrix where there are fewer tokens than
+    channels.
+    """
 
     def __init__(self, tokens: Tensor, available: Tensor) -> None:
         self._index = available.nonzero().flatten()
@@ -138,7 +151,11 @@ class _TokenGram:
 
     def remove(self, used: Tensor) -> None:
         kept = ~used[self._index]
-        self._index, self._rows, self._products = self._index[kept], self._rows[kept], self._products[kept][:, kept]
+        self._index, self._rows, self._products = (
+            self._index[kept],
+            self._rows[kept],
+            self._products[kept][:, kept],
+        )
 
     def centred(self) -> Tensor:
         """Products about the mean of the remaining tokens."""
@@ -151,13 +168,15 @@ class _TokenGram:
 
 
 def leading_eigenvector(matrix: Tensor) -> Tensor | None:
-    """Eigenvector of the largest eigenvalue, or None where that eigenvalue is a multiple one or close to it.
+    """Eigenvector of the largest eigenvalue, or None where that eigenvalue is a multiple one or
+    close to it.
 
     Args:
         matrix: (n, n) float64, symmetric and positive semi-definite.
 
     Returns:
-        (n,) unit vector of either sign whose angle to the exact one is at most 1e-9 (up to rounding).
+        (n,) unit vector of either sign whose angle to the exact one is at most 1e-9 (up to
+        rounding).
     """
     found = _lanczos(matrix) if len(matrix) > _SMALL else None
     if found is not None:
@@ -166,12 +185,16 @@ def leading_eigenvector(matrix: Tensor) -> Tensor | None:
     return vectors[:, -1] if bool(_error(values, 0.0) < _MAX_ERROR) else None
 
 
-@torch.inference_mode()  # small matrices, many operations: without its bookkeeping torch is a quarter faster
+# small matrices, many operations: without its bookkeeping torch is a quarter faster
+@torch.inference_mode()
 def _lanczos(matrix: Tensor) -> Tensor | None:
-    """`leading_eigenvector` by block Lanczos with full orthogonalisation from a fixed start; None if it does not converge."""
+    """`leading_eigenvector` by block Lanczos with full orthogonalisation from a fixed start; None
+    if it does not converge.
+    """
     size = len(matrix)
     ramp = torch.arange(1, _BLOCK * size + 1, dtype=matrix.dtype, device=matrix.device)
-    start = ((ramp.square() * 2**0.5).frac() - 0.5).reshape(_BLOCK, size)  # has no structure in common with any features
+    # has no structure in common with any features
+    start = ((ramp.square() * 2**0.5).frac() - 0.5).reshape(_BLOCK, size)
     basis = _orthonormal(start, matrix.new_zeros(0, size))
     images = basis @ matrix
     while len(basis) < _MAX_BASIS:
@@ -194,6 +217,8 @@ def _orthonormal(block: Tensor, basis: Tensor) -> Tensor:
 
 
 def _error(values: Tensor, residual: Tensor | float) -> Tensor:
-    """Bound of the sine of the angle to the first eigenvector: residual over gap (Davis & Kahan 1970); no number without gap."""
+    """Bound of the sine of the angle to the first eigenvector: residual over gap (Davis & Kahan
+    1970); no number without gap.
+    """
     second = values[-2] if len(values) > 1 else 0.0
     return (residual + _ROUNDING * values[-1]) / (values[-1] - second)

@@ -1,9 +1,11 @@
-"""The decomposition of `primaps.proposals.principal` for many images of one token grid at the same time.
+"""The decomposition of `primaps.proposals.principal` for many images of one token grid at the same
+time.
 
-All images advance by one proposal per round, and nothing is fetched from the device but every few rounds, when images that are
-done and tokens that are used are left behind. Sums are made in another order than there, so that numbers differ by rounding.
-Where rounding could change a mask (the direction is not unique, two tokens are equally good anchors, a similarity lies on the
-threshold), the image counts as *doubtful* and is decomposed there, alone: masks are the same by construction.
+All images advance by one proposal per round, and nothing is fetched from the device but every few
+rounds, when images that are done and tokens that are used are left behind. Sums are made in another
+order than there, so that numbers differ by rounding. Where rounding could change a mask (the
+direction is not unique, two tokens are equally good anchors, a similarity lies on the threshold),
+the image counts as *doubtful* and is decomposed there, alone: masks are the same by construction.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ _CHECK_EVERY = 4
 """Rounds between two looks at how much is left; each waits for the device."""
 
 _TIE = 1e-8
-"""Similarities to the direction that differ by less may come in either order: directions are exact to 1e-9."""
+"""Similarities to the direction that differ by less may come in either order: directions are exact
+to 1e-9.
+"""
 
 _SAME = 1e-14
 """Tokens whose cosine is 1 up to this make the same proposal, as far as `_EDGE` can tell."""
@@ -37,12 +41,14 @@ class MaskBatch:
     """The raw decompositions of B images at token resolution, K = most proposals of any of them.
 
     Attributes:
-        similarity: (B, K, h, w) float32, see `primaps.proposals.principal.PrincipalMasks`; 0 beyond an image's own number.
+        similarity: (B, K, h, w) float32, see `primaps.proposals.principal.PrincipalMasks`; 0 beyond
+            an image's own number.
         counts: Number of proposals of each image.
-        scores: (B, K) float32 mean cosine similarity of a proposal's tokens to its anchor; 0 beyond.
+        scores: (B, K) float32 mean cosine similarity of a proposal's tokens to its anchor; 0
+            beyond.
         guards: Degenerate cases that were handled, per image.
-        doubtful: Number of images that were decomposed alone; for tests, which compare with the plain decomposition and would
-            compare it with itself where all images are doubtful.
+        doubtful: Number of images that were decomposed alone; for tests, which compare with the
+            plain decomposition and would compare it with itself where all images are doubtful.
     """
 
     similarity: Tensor
@@ -62,7 +68,8 @@ class _Settings:
 
 @dataclass
 class _State:
-    """What is known of all B images; tensors of `_Part` are gathered from it and written back to it.
+    """What is known of all B images; tensors of `_Part` are gathered from it and written back to
+    it.
 
     Attributes:
         tokens: (B, N, C) float64.
@@ -124,21 +131,29 @@ def principal_masks_batch(
 
     Args:
         features: (B, C, h, w) finite float features, not normalised, B >= 1.
-        threshold: As for `primaps.proposals.principal.principal_masks`, and so are the other arguments.
+        threshold: As for `primaps.proposals.principal.principal_masks`, and so are the other
+            arguments.
         stop_fraction: See there.
         max_masks: See there.
         official_anchor: See there.
 
     Returns:
-        For each image the masks of `primaps.proposals.principal.principal_masks`, token for token; similarities and scores are
-        the same up to rounding. Which other images there are makes no difference to the masks.
+        For each image the masks of `primaps.proposals.principal.principal_masks`, token for token;
+        similarities and scores are the same up to rounding. Which other images there are makes no
+        difference to the masks.
     """
     settings = _Settings(threshold, stop_fraction, max_masks, official_anchor)
     tokens = features.flatten(2).transpose(1, 2).contiguous().double()
     norms = tokens.norm(dim=2)
     available = norms > 0
     doubtful = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-    state = _State(tokens, norms.clamp_min(torch.finfo(torch.float32).tiny), available, available.sum(1), doubtful)
+    state = _State(
+        tokens,
+        norms.clamp_min(torch.finfo(torch.float32).tiny),
+        available,
+        available.sum(1),
+        doubtful,
+    )
     made: list[_Planes] = []
     part: _Part | None = None
     while len(made) < max_masks:
@@ -157,7 +172,9 @@ def _active(state: _State, settings: _Settings) -> Tensor:
 
 
 def _what_is_left(state: _State, settings: _Settings) -> _Part | None:
-    """The active images with their available tokens, None if there is none. This is where the host waits."""
+    """The active images with their available tokens, None if there is none. This is where the host
+    waits.
+    """
     counts = (state.available.sum(1) * _active(state, settings)).tolist()
     left = [image for image, count in enumerate(counts) if count]
     if not left:
@@ -165,7 +182,8 @@ def _what_is_left(state: _State, settings: _Settings) -> _Part | None:
     images = torch.tensor(left, device=state.tokens.device)
     available = state.available[images]
     index = available.int().argsort(dim=1, descending=True, stable=True)[:, : max(counts)]
-    index = index.sort(dim=1).values  # images with fewer tokens are filled up with used ones, which must not come first
+    # images with fewer tokens are filled up with used ones, which must not come first
+    index = index.sort(dim=1).values
     rows = images[:, None]
     return _Part(images, index, state.tokens[rows, index], state.norms[rows, index])
 
@@ -180,7 +198,9 @@ def _round(state: _State, part: _Part, settings: _Settings) -> _Planes:
     choice = _among_available(part, available, alignment.abs(), settings.threshold)
     guards = (torch.zeros_like(active), torch.zeros_like(active))
     if settings.official_anchor:
-        choice, guards = _official_choice(state, part, available, alignment, choice, settings.threshold)
+        choice, guards = _official_choice(
+            state, part, available, alignment, choice, settings.threshold
+        )
     unsure = unsure | choice.unsure
     state.doubtful[part.images] |= active & unsure
     made = active & ~unsure
@@ -192,17 +212,23 @@ def _round(state: _State, part: _Part, settings: _Settings) -> _Planes:
         flags=torch.zeros_like(state.available[:, :1]).repeat(1, 3),
     )
     tiny = torch.finfo(similarity.dtype).tiny
-    planes.similarity[rows, part.index] = (similarity / similarity.amax(dim=1, keepdim=True).clamp_min(tiny)).float()
-    planes.scores[part.images] = (similarity.sum(dim=1) / (similarity > 0).sum(dim=1).clamp_min(1)).float()
+    planes.similarity[rows, part.index] = (
+        similarity / similarity.amax(dim=1, keepdim=True).clamp_min(tiny)
+    ).float()
+    planes.scores[part.images] = (
+        similarity.sum(dim=1) / (similarity > 0).sum(dim=1).clamp_min(1)
+    ).float()
     planes.flags[part.images] = torch.stack([made, *guards], dim=1) & made[:, None]
     return planes
 
 
 def _directions(part: _Part, available: Tensor, official: bool) -> tuple[Tensor, Tensor]:
-    """(b, C) first principal directions of the available tokens, and (b,) bool where they are not certain.
+    """(b, C) first principal directions of the available tokens, and (b,) bool where they are not
+    certain.
 
-    The second moments are computed anew in every round: to downdate them by tokens that differ in number from image to image
-    would be a masked product of the same size, and would lose precision. The sign counts for the official anchor only; see
+    The second moments are computed anew in every round: to downdate them by tokens that differ in
+    number from image to image would be a masked product of the same size, and would lose precision.
+    The sign counts for the official anchor only; see
     `primaps.proposals.principal.principal_direction`.
     """
     weights = available.double()
@@ -214,9 +240,12 @@ def _directions(part: _Part, available: Tensor, official: bool) -> tuple[Tensor,
     direction, certain = leading_eigenvectors(moments)
     certain &= moments.diagonal(dim1=1, dim2=2).sum(dim=1) > _SPREAD * energy
     if not official:
-        return direction, ~certain & (count > 1)  # a lone token is the anchor, whatever the direction
+        # a lone token is the anchor, whatever the direction
+        return direction, ~certain & (count > 1)
     channels = direction.shape[1]
-    first = centred[torch.arange(len(centred), device=centred.device), available.int().argmax(dim=1)]
+    first = centred[
+        torch.arange(len(centred), device=centred.device), available.int().argmax(dim=1)
+    ]
     is_tall = count >= channels
     side = torch.where(is_tall, (first * direction).sum(dim=1), direction[:, 0])
     certain &= side.abs() > _TIE * torch.where(is_tall, first.norm(dim=1), 1.0)
@@ -229,7 +258,8 @@ class _Choice:
     """What belongs to an anchor in each of b images.
 
     Attributes:
-        similarity: (b, n) float64 as of `primaps.proposals.principal.Round`, 0 for tokens that are not available.
+        similarity: (b, n) float64 as of `primaps.proposals.principal.Round`, 0 for tokens that are
+            not available.
         unsure: (b,) bool; rounding could change which tokens those are.
     """
 
@@ -257,9 +287,16 @@ def _among_available(part: _Part, available: Tensor, strength: Tensor, threshold
 
 
 def _official_choice(
-    state: _State, part: _Part, available: Tensor, alignment: Tensor, default: _Choice, threshold: float
+    state: _State,
+    part: _Part,
+    available: Tensor,
+    alignment: Tensor,
+    default: _Choice,
+    threshold: float,
 ) -> tuple[_Choice, tuple[Tensor, Tensor]]:
-    """The official anchors (first signed maximum, used tokens at zero), and where each of the two guards was needed."""
+    """The official anchors (first signed maximum, used tokens at zero), and where each of the two
+    guards was needed.
+    """
     top = alignment.masked_fill(~available, -torch.inf).amax(dim=1)
     used = ~state.available[part.images]
     some_used, first_used = used.any(dim=1), used.int().argmax(dim=1)
@@ -280,18 +317,28 @@ def _cosines(part: _Part, anchor: Tensor, norms: Tensor) -> Tensor:
 
 
 def _thresholded(cosines: Tensor, available: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """Cosines of the available tokens, zero below the threshold (relative to the largest), and (b,) bool where that is unsure."""
-    limit = threshold * cosines.masked_fill(~available, 0.0).amax(dim=1, keepdim=True).clamp_min(0.0)
+    """Cosines of the available tokens, zero below the threshold (relative to the largest), and (b,)
+    bool where that is unsure.
+    """
+    limit = threshold * cosines.masked_fill(~available, 0.0).amax(dim=1, keepdim=True).clamp_min(
+        0.0
+    )
     unsure = (available & ((cosines - limit).abs() < _EDGE)).any(dim=1)
     return cosines.masked_fill(~available | (cosines < limit), 0.0), unsure
 
 
-def _collected(features: Tensor, made: list[_Planes], doubtful: Tensor, settings: _Settings) -> MaskBatch:
+def _collected(
+    features: Tensor, made: list[_Planes], doubtful: Tensor, settings: _Settings
+) -> MaskBatch:
     """All rounds as one result; doubtful images are decomposed alone."""
     images, _, height, width = features.shape
     no_direction = (~features.any(dim=1)).flatten(1).any(dim=1)
     is_doubtful, lacks_direction = torch.stack([doubtful, no_direction]).tolist()
-    flags = torch.stack([planes.flags for planes in made]).permute(1, 2, 0).tolist() if made else [[[], [], []]] * images
+    flags = (
+        torch.stack([planes.flags for planes in made]).permute(1, 2, 0).tolist()
+        if made
+        else [[[], [], []]] * images
+    )
     alone = {
         image: principal_masks(
             features[image],
@@ -303,7 +350,10 @@ def _collected(features: Tensor, made: list[_Planes], doubtful: Tensor, settings
         for image in range(images)
         if is_doubtful[image]
     }
-    counts = [len(alone[image].scores) if image in alone else sum(flags[image][0]) for image in range(images)]
+    counts = [
+        len(alone[image].scores) if image in alone else sum(flags[image][0])
+        for image in range(images)
+    ]
     size = max(counts)
     similarity = features.new_zeros(images, size, height * width, dtype=torch.float32)
     scores = features.new_zeros(images, size, dtype=torch.float32)
@@ -315,14 +365,31 @@ def _collected(features: Tensor, made: list[_Planes], doubtful: Tensor, settings
             target[image].zero_()
             target[image, :count] = given
     guards = [
-        alone[image].guards if image in alone else _guards(lacks_direction[image], *flags[image]) for image in range(images)
+        alone[image].guards if image in alone else _guards(lacks_direction[image], *flags[image])
+        for image in range(images)
     ]
-    return MaskBatch(similarity.view(images, size, height, width), tuple(counts), scores, tuple(guards), len(alone))
+    return MaskBatch(
+        similarity.view(images, size, height, width),
+        tuple(counts),
+        scores,
+        tuple(guards),
+        len(alone),
+    )
 
 
-def _guards(no_direction: bool, made: list[bool], among_used: list[bool], without_tokens: list[bool]) -> tuple[str, ...]:
-    """The guards of one image in the order in which `primaps.proposals.principal.principal_masks` names them."""
+def _guards(
+    no_direction: bool, made: list[bool], among_used: list[bool], without_tokens: list[bool]
+) -> tuple[str, ...]:
+    """The guards of one image in the order in which `primaps.proposals.principal.principal_masks`
+    names them.
+    """
     names = ["zero_tokens"] if no_direction else []
     for each in zip(made, among_used, without_tokens, strict=True):
-        names += [name for name, needed in zip(("anchor_among_used", "anchor_without_tokens"), each[1:], strict=True) if needed]
+        names += [
+            name
+            for name, needed in zip(
+                ("anchor_among_used", "anchor_without_tokens"), each[1:], strict=True
+            )
+            if needed
+        ]
     return tuple(names)

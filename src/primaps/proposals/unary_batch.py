@@ -1,4 +1,6 @@
-"""What the CRF starts from, for many images at once: median filter, background and log-probabilities."""
+"""What the CRF starts from, for many images at once: median filter, background and
+log-probabilities.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,11 @@ from torch import Tensor
 from primaps.proposals.principal import median_filter
 
 
-def soft_scores_batch(similarity: Tensor, counts: tuple[int, ...], gain: float = 10.0) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of background and proposals of B images: `primaps.proposals.principal.soft_scores`.
+def soft_scores_batch(
+    similarity: Tensor, counts: tuple[int, ...], gain: float = 10.0
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of background and proposals of B images:
+    `primaps.proposals.principal.soft_scores`.
 
     Args:
         similarity: (B, K, h, w) masks of `MaskBatch`.
@@ -17,13 +22,17 @@ def soft_scores_batch(similarity: Tensor, counts: tuple[int, ...], gain: float =
         gain: See there.
 
     Returns:
-        (B, K + 1, h, w) float32 log-probabilities, background first, 0 beyond an image's own number; and (B,) bool where the
-        median erased all masks, which were therefore kept as they are.
+        (B, K + 1, h, w) float32 log-probabilities, background first, 0 beyond an image's own
+        number; and (B,) bool where the median erased all masks, which were therefore kept as they
+        are.
     """
     size = similarity.shape[1]
     unfiltered = (similarity * gain).clamp(0.0, 1.0)
     masks = (median_filter(similarity.flatten(0, 1)) * gain).clamp(0.0, 1.0).view_as(similarity)
-    own = torch.arange(size + 1, device=similarity.device) <= torch.tensor(counts, device=similarity.device)[:, None]
+    own = (
+        torch.arange(size + 1, device=similarity.device)
+        <= torch.tensor(counts, device=similarity.device)[:, None]
+    )
     erased = ~masks.flatten(1).any(dim=1) & own[:, 1:].any(dim=1)
     masks = torch.where(erased[:, None, None, None], unfiltered, masks)
     filled = (masks > 0).flatten(1).sum(dim=1)

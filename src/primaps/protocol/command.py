@@ -57,8 +57,8 @@ def choose_row(name: str | None, given: Mapping[str, Any], heads: Sequence[Path]
         heads: Folders of heads, which know their kind and backbone.
 
     Raises:
-        ConfigError: If the row is unknown, an option contradicts its identity, the heads are not those that it asks for, or data
-            set or backbone are missing.
+        ConfigError: If the row is unknown, an option contradicts its identity, the heads are not
+            those that it asks for, or data set or backbone are missing.
         CheckpointError: If there is no head in a folder.
     """
     options = {key: value for key, value in given.items() if value is not None}
@@ -70,8 +70,8 @@ def choose_row(name: str | None, given: Mapping[str, Any], heads: Sequence[Path]
         for key in ("dataset", "backbone", "method"):
             if options.get(key, getattr(known, key)) != getattr(known, key):
                 raise ConfigError(
-                    f"Expected no other --{key} than that of row {name}, {getattr(known, key)}, but got {options[key]}. "
-                    "Leave it out."
+                    f"Expected no other --{key} than that of row {name}, {getattr(known, key)}, but"
+                    f" got {options[key]}. Leave it out."
                 )
         row = Row(**{**vars(known), **options})
     _check_heads(row, name, carried)
@@ -81,7 +81,9 @@ def choose_row(name: str | None, given: Mapping[str, Any], heads: Sequence[Path]
 def _complete(options: Mapping[str, Any]) -> Mapping[str, Any]:
     missing = [f"--{key}" for key in ("dataset", "backbone") if key not in options]
     if missing:
-        raise ConfigError(f"Expected --row, or --dataset and --backbone, but {' and '.join(missing)} is missing.")
+        raise ConfigError(
+            f"Expected --row, or --dataset and --backbone, but {' and '.join(missing)} is missing."
+        )
     return options
 
 
@@ -92,35 +94,44 @@ def _carried(heads: Sequence[Path]) -> dict[str, str]:
         record = head_record(folder)
         found[folder] = {"head": record["kind"], "backbone": record["backbone"]["name"]}
         if found[folder] != found[heads[0]]:
-            one, other = (f"{found[path]['head']} on {found[path]['backbone']}" for path in (heads[0], folder))
+            one, other = (
+                f"{found[path]['head']} on {found[path]['backbone']}" for path in (heads[0], folder)
+            )
             raise ConfigError(
-                f"Expected heads of one kind on one backbone, but {heads[0]} is {one} and {folder} is {other}. "
-                "Measure them apart."
+                f"Expected heads of one kind on one backbone, but {heads[0]} is {one} and {folder}"
+                f" is {other}. Measure them apart."
             )
     return found[heads[0]] if heads else {}
 
 
 def _check_heads(row: Row, name: str | None, carried: Mapping[str, str]) -> None:
     """The heads are those that the row asks for."""
-    title = f"row {name}" if name is not None else f"--backbone {row.backbone}" if carried else "--method head"
+    title = (
+        f"row {name}"
+        if name is not None
+        else f"--backbone {row.backbone}"
+        if carried
+        else "--method head"
+    )
     if not carried:
         if row.head is not None or row.method == "head":
             kind = "stego or hp" if row.head is None else row.head
             on = f" on {row.backbone}" if row.head is not None else ""
             raise ConfigError(
-                f"Expected --head DIR with {title}, the folder of a head of kind {kind}{on}, but got none. Import one with "
-                "`primaps head import`, or train one with `primaps head`."
+                f"Expected --head DIR with {title}, the folder of a head of kind {kind}{on}, but"
+                " got none. Import one with `primaps head import`, or train one with `primaps"
+                " head`."
             )
         return
     if row.head is None:
         raise ConfigError(
-            f"Expected no --head with {title}, which is measured without one. Leave it out, take a row with a head "
-            "(`primaps list`), or give --dataset and --method instead of --row."
+            f"Expected no --head with {title}, which is measured without one. Leave it out, take a"
+            " row with a head (`primaps list`), or give --dataset and --method instead of --row."
         )
     if (row.head, row.backbone) != (carried["head"], carried["backbone"]):
         raise ConfigError(
-            f"Expected a head of kind {row.head} on {row.backbone} with {title}, but got one of kind {carried['head']} on "
-            f"{carried['backbone']}."
+            f"Expected a head of kind {row.head} on {row.backbone} with {title}, but got one of"
+            f" kind {carried['head']} on {carried['backbone']}."
         )
 
 
@@ -131,14 +142,20 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
         The text to print, and the run of the row.
 
     Raises:
-        ConfigError: If there is no root, a setting is out of range, or channels of a head are to be dropped without a head.
+        ConfigError: If there is no root, a setting is out of range, or channels of a head are to be
+            dropped without a head.
         MissingExtraError: If events are wanted and tensorboard is not installed.
         PrimapsError: Whatever else keeps the row from being measured.
     """
     if places.root is None:
-        raise ConfigError(f"Expected --root, the folder of the data set {row.dataset}, but got none.")
+        raise ConfigError(
+            f"Expected --root, the folder of the data set {row.dataset}, but got none."
+        )
     if places.head_dropout and not places.heads:
-        raise ConfigError("Expected --head-dropout with --head DIR only, but got no head. Give one, or leave the option out.")
+        raise ConfigError(
+            "Expected --head-dropout with --head DIR only, but got no head. Give one, or leave the"
+            " option out."
+        )
     if places.events:
         require_tensorboard()
     out = Path(f"benchmark-{_title(row, places)}") if places.out is None else places.out
@@ -146,7 +163,11 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
     parts = open_parts(row, places.root)  # before weights are downloaded in vain
 
     def load(head: Path | None) -> FeatureExtractor:
-        options: dict[str, Any] = {"weights": places.weights, "device": places.device, "head_dropout": places.head_dropout}
+        options: dict[str, Any] = {
+            "weights": places.weights,
+            "device": places.device,
+            "head_dropout": places.head_dropout,
+        }
         options["levels"] = row.levels
         return load_backbone(row.backbone, head=head, **options)
 
@@ -162,8 +183,14 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
 
 def _title(row: Row, places: Places) -> str:
     """What the folder of a row is named after by default."""
-    heads = [f"{len(places.heads)}-heads"] if len(places.heads) > 1 else [folder.name for folder in places.heads]
-    levels = [] if row.levels is None else [f"levels-{row.levels.replace(':', 'x').replace(',', '-')}"]
+    heads = (
+        [f"{len(places.heads)}-heads"]
+        if len(places.heads) > 1
+        else [folder.name for folder in places.heads]
+    )
+    levels = (
+        [] if row.levels is None else [f"levels-{row.levels.replace(':', 'x').replace(',', '-')}"]
+    )
     return "-".join([row.name, *levels, *heads, *(["dropout"] if places.head_dropout else [])])
 
 
@@ -179,13 +206,17 @@ def join(folders: Sequence[Path], out: Path | None, others: Mapping[str, Any]) -
         The text to print: Markdown, then LaTeX.
 
     Raises:
-        ConfigError: If another option is given, there is no folder, or two rows belong into one cell.
+        ConfigError: If another option is given, there is no folder, or two rows belong into one
+            cell.
         CheckpointError: If a folder holds no finished row.
         OutputError: If the table cannot be written.
     """
     unwanted = [f"--{key.replace('_', '-')}" for key, value in others.items() if value is not None]
     if unwanted:
-        raise ConfigError(f"Expected folders and --out after --table, but got {', '.join(unwanted)}. Leave it out.")
+        raise ConfigError(
+            f"Expected folders and --out after --table, but got {', '.join(unwanted)}. Leave it"
+            " out."
+        )
     markdown, latex = joined_tables(read_metrics(folders))
     if out is not None:
         atomic_write(out / "table.md", markdown.encode("utf-8"))

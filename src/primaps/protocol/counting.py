@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 
 class TableSums:
-    """Tables of pixel counts, summed over images. Sums of whole numbers do not depend on the order in which threads add them.
+    """Tables of pixel counts, summed over images. Sums of whole numbers do not depend on the order
+    in which threads add them.
 
     Args:
         shapes: Of the tables.

@@ -1,4 +1,6 @@
-"""In what a row differs from the published protocol: shown wherever its scores are, and never beside the published ones."""
+"""In what a row differs from the published protocol: shown wherever its scores are, and never
+beside the published ones.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ HEAD_DROPOUT: Final = "head dropout"
 """How a row is marked whose head dropped channels in inference."""
 TRAIN_SPLIT: Final = "train"
 SIZES: Final = (320, 322)
-"""Side of the crop in pixels: 320, or 322 for patches of 14 (Hahn et al., TMLR 2024, and its code)."""
+"""Side of the crop in pixels: 320, or 322 for patches of 14 (Hahn et al., TMLR 2024, and its code).
+"""
 
 
 def head_dropout(metrics: Mapping[str, Any]) -> bool:
@@ -23,11 +26,12 @@ def head_dropout(metrics: Mapping[str, Any]) -> bool:
 
 
 def deviations(metrics: Mapping[str, Any]) -> tuple[str, ...]:
-    """What differs from the published protocol, in words; nothing if scores can be compared with published ones.
+    """What differs from the published protocol, in words; nothing if scores can be compared with
+    published ones.
 
     Args:
-        metrics: Of a row, as far as known: ``row``, ``size``, ``num_clusters``, ``num_classes``, ``head``, ``backbone`` and
-            ``settings``.
+        metrics: Of a row, as far as known: ``row``, ``size``, ``num_clusters``, ``num_classes``,
+            ``head``, ``backbone`` and ``settings``.
     """
     row, clusters = metrics["row"], metrics["num_clusters"]
     differences = {
@@ -35,10 +39,13 @@ def deviations(metrics: Mapping[str, Any]) -> tuple[str, ...]:
         f"measured on {row['split'] or 'all images'}": row["split"] != SPLIT,
         f"fitted to {row['train_split'] or 'all images'}": row["train_split"] != TRAIN_SPLIT,
         f"{metrics['size']} pixels": metrics["size"] not in SIZES,
-        # With STEGO the official code leaves it active, so that such a row is the published one (docs/fidelity.md).
+        # With STEGO the official code leaves it active, so that such a row is the published one
+        # (docs/fidelity.md).
         HEAD_DROPOUT: head_dropout(metrics) and metrics["head"] != "stego",
-        # The published rows on heads start from the cluster centres of the head; one without any leaves the principal directions.
-        "start without the head's centres": _em_on_head(metrics) and metrics["settings"]["fit"]["initialise"] != "head",
+        # The published rows on heads start from the cluster centres of the head; one without any
+        # leaves the principal directions.
+        "start without the head's centres": _em_on_head(metrics)
+        and metrics["settings"]["fit"]["initialise"] != "head",
         f"trial of {row['limit']} images": row["limit"] is not None,
     }
     return tuple(text for text, differs in differences.items() if differs)

@@ -1,4 +1,6 @@
-"""Features of the images that are measured: computed once per image, shared by all variants, seeds and methods."""
+"""Features of the images that are measured: computed once per image, shared by all variants, seeds
+and methods.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ PLAIN, MIRRORED = View(), View(flip=True)
 
 
 def measured_store(run: Run, split: str | None) -> FeatureStore:
-    """Where the features of the measured images lie: plain ones and those of the mirrored image; no proposals."""
+    """Where the features of the measured images lie: plain ones and those of the mirrored image; no
+    proposals.
+    """
     identity = {
         "backbone": dict(run.backbone.describe()),
         "size": run.config.features.size,
@@ -37,7 +41,9 @@ def _folder(run: Run, split: str | None) -> Path:
     return run.folder.root / "measured" / (split or "all")
 
 
-def extract_measured(run: Run, images: tuple[ImageFile, ...], store: FeatureStore) -> tuple[ImageFile, ...]:
+def extract_measured(
+    run: Run, images: tuple[ImageFile, ...], store: FeatureStore
+) -> tuple[ImageFile, ...]:
     """Compute the features that are missing.
 
     Args:

@@ -1,4 +1,6 @@
-"""The fits of a row, one per seed, and the prototypes that they pass through; or, without any fit, those of a head."""
+"""The fits of a row, one per seed, and the prototypes that they pass through; or, without any fit,
+those of a head.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +16,23 @@ from primaps.prototypes.fit_state import Snapshot
 from primaps.runs.run import Run
 
 HEAD_FACTOR: Final = 2.0
-"""The evaluation of STEGO and HP takes twice the cosines as scores (Hamilton et al., ICLR 2022, and its code), which only the CRF
-notices."""
+"""The evaluation of STEGO and HP takes twice the cosines as scores (Hamilton et al., ICLR 2022, and
+its code), which only the CRF notices.
+"""
 
 
 def fit_seed(run: Run, seed: int, *, events: Path | None = None) -> tuple[Path, list[Snapshot]]:
     """Fit prototypes, or load them if there are some with the same settings on the same images.
 
     Args:
-        run: Its proposals stage is done. Fits lie beside its features, by fingerprint, so that rows can share them.
+        run: Its proposals stage is done. Fits lie beside its features, by fingerprint, so that rows
+            can share them.
         seed: Of the fit.
         events: Where TensorBoard events go while it runs; None = nowhere.
 
     Returns:
-        Folder of the model, and the candidates for selection in the order of their steps; the last one is the model's.
+        Folder of the model, and the candidates for selection in the order of their steps; the last
+        one is the model's.
 
     Raises:
         CheckpointError: If snapshots of the model are missing or belong to another one.
@@ -41,7 +46,8 @@ def fit_seed(run: Run, seed: int, *, events: Path | None = None) -> tuple[Path, 
 
 
 def head_alone(centres: torch.Tensor) -> Selected:
-    """What is measured of a head by itself: its cluster centres, which classify by cosine similarity.
+    """What is measured of a head by itself: its cluster centres, which classify by cosine
+    similarity.
 
     Args:
         centres: (K, D) float32, of any norm.

@@ -1,4 +1,6 @@
-"""What gives a token its class scores (teacher, student, linear probe), and label maps from features by it."""
+"""What gives a token its class scores (teacher, student, linear probe), and label maps from
+features by it.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ class Head:
 
     @property
     def group(self) -> str:
-        """Folder of its label maps, and key of its scores: "seed-0", ...; "supervised" for the linear probe."""
+        """Folder of its label maps, and key of its scores: "seed-0", ...; "supervised" for the
+        linear probe.
+        """
         return "supervised" if self.seed is None else f"seed-{self.seed}"
 
     def identity(self) -> str:
@@ -90,8 +94,8 @@ def pixel_scores(features: Tensor, head: Head, size: tuple[int, int]) -> Tensor:
         size: (H, W) in pixels.
 
     Returns:
-        (K, h, w) for heads that are linear, because these commute with upsampling; (K, H, W) for cosine similarities, whose
-        norm is that of the upsampled feature.
+        (K, h, w) for heads that are linear, because these commute with upsampling; (K, H, W) for
+        cosine similarities, whose norm is that of the upsampled feature.
     """
     scores = token_scores(features, head)
     if not head.cosine:

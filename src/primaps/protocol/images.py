@@ -49,12 +49,15 @@ def open_parts(row: Row, root: Path) -> tuple[Part, Part]:
         DatasetError: If a split is missing, or the two splits have other classes.
     """
     if not root.is_dir():
-        raise ConfigError(f"Expected --root to be the folder of the data set, but {root} is no folder.")
+        raise ConfigError(
+            f"Expected --root to be the folder of the data set, but {root} is no folder."
+        )
     train, test = (load_dataset(row.dataset, root, split) for split in (row.train_split, row.split))
     if train.class_names != test.class_names:
         raise DatasetError(
-            f"Expected both splits of {row.dataset} to have the same classes, but {row.train_split} has "
-            f"{len(train.class_names)} and {row.split} has {len(test.class_names)}. Name all classes in {root / 'classes.txt'}."
+            f"Expected both splits of {row.dataset} to have the same classes, but {row.train_split}"
+            f" has {len(train.class_names)} and {row.split} has {len(test.class_names)}. Name all"
+            f" classes in {root / 'classes.txt'}."
         )
     return _part(train, row.limit), _part(test, row.limit)
 
@@ -64,7 +67,9 @@ def _part(dataset: LabelledDataset, limit: int | None) -> Part:
     folder = Path(os.path.commonpath([path.parent for path in paths]))
     chosen = evenly(len(paths), len(paths) if limit is None else limit)
     names = {paths[index].relative_to(folder).as_posix(): index for index in chosen}
-    return Part(dataset, names, tuple(ImageFile(paths[index], name) for name, index in names.items()))
+    return Part(
+        dataset, names, tuple(ImageFile(paths[index], name) for name, index in names.items())
+    )
 
 
 def framed_labels(part: Part, name: str, config: Config, *, measured: bool) -> NDArray[np.int64]:
@@ -77,7 +82,8 @@ def framed_labels(part: Part, name: str, config: Config, *, measured: bool) -> N
         measured: Framed as a test image; otherwise as a training image.
 
     Raises:
-        ImageError: If a file cannot be read, sizes differ, or an id is unknown; the message names the file.
+        ImageError: If a file cannot be read, sizes differ, or an id is unknown; the message names
+            the file.
     """
     try:
         labels = part.dataset[part.indices[name]].labels
@@ -85,7 +91,9 @@ def framed_labels(part: Part, name: str, config: Config, *, measured: bool) -> N
         raise
     except DatasetError as error:
         raise ImageError(str(error)) from error  # of one image among many: reported and skipped
-    return crop_labels(labels, config.protocol.interpolation if measured else "pillow", config.features.size)
+    return crop_labels(
+        labels, config.protocol.interpolation if measured else "pillow", config.features.size
+    )
 
 
 def measured_input(photo: Image, backbone: FeatureExtractor, config: Config) -> torch.Tensor:
@@ -102,11 +110,16 @@ def measured_input(photo: Image, backbone: FeatureExtractor, config: Config) -> 
     if config.protocol.interpolation == "pillow":
         return backbone.preprocess(crop_image(photo, config.features.size), config.features.size)
     values = crop_values(photo, "tensor", config.features.size).to(backbone.device)
-    mean, std = (torch.tensor(numbers, device=values.device)[:, None, None] for numbers in (backbone.mean, backbone.std))
+    mean, std = (
+        torch.tensor(numbers, device=values.device)[:, None, None]
+        for numbers in (backbone.mean, backbone.std)
+    )
     return ((values - mean) / std)[None]
 
 
 def measured_picture(image: ImageFile, backbone: FeatureExtractor, config: Config) -> Image:
-    """(side, side, 3) uint8 RGB of a test image, as the CRF sees it: in the way "tensor" grey levels are rounded down."""
+    """(side, side, 3) uint8 RGB of a test image, as the CRF sees it: in the way "tensor" grey
+    levels are rounded down.
+    """
     values = measured_input(read_photo(image.path, sys.maxsize).image, backbone, config)
     return as_image(values, backbone, round_down=config.protocol.interpolation == "tensor")

@@ -1,7 +1,8 @@
-"""The label maps of a row and their scores: teacher, student and linear probe, each without and with the CRF.
+"""The label maps of a row and their scores: teacher, student and linear probe, each without and
+with the CRF.
 
-All variants of one image share its features. Every label map is kept as a PNG file, so that a resumed row goes on where it was
-and anybody can compute the scores again.
+All variants of one image share its features. Every label map is kept as a PNG file, so that a
+resumed row goes on where it was and anybody can compute the scores again.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ from primaps.runs.store import FeatureStore, fingerprint
 from primaps.types import EvaluationResult, ImageFile
 
 
-def write_label_maps(run: Run, root: Path, images: Sequence[ImageFile], store: FeatureStore, found: Sequence[Head]) -> None:
+def write_label_maps(
+    run: Run, root: Path, images: Sequence[ImageFile], store: FeatureStore, found: Sequence[Head]
+) -> None:
     """Make the label maps that are missing.
 
     Args:
-        run: Whose backbone and settings are used; images that become unreadable are added to its failures.
+        run: Whose backbone and settings are used; images that become unreadable are added to its
+            failures.
         root: Folder of the row.
         images: The measured images.
         store: Their features.
@@ -44,7 +48,13 @@ def write_label_maps(run: Run, root: Path, images: Sequence[ImageFile], store: F
         OutputError: If something cannot be written.
     """
     predict = run.config.predict
-    settings = fingerprint([ALGORITHM, store.settings, dataclasses.asdict(scaled_constants(CRFConfig(), predict.crf_scale))])
+    settings = fingerprint(
+        [
+            ALGORITHM,
+            store.settings,
+            dataclasses.asdict(scaled_constants(CRFConfig(), predict.crf_scale)),
+        ]
+    )
     identities = {(head.name, head.seed): head.identity() for head in found}
 
     def missing(image: ImageFile) -> list[tuple[Head, str, dict[str, str]]]:
@@ -53,15 +63,29 @@ def write_label_maps(run: Run, root: Path, images: Sequence[ImageFile], store: F
             return []
         todo: list[tuple[Head, str, dict[str, str]]] = []
         for head in found:
-            stamp = {"head": identities[head.name, head.seed], "settings": settings, "image": info.sha256}
-            files = {variant: label_file(root, head, variant, image.name) for variant in head.variants()}
-            todo += [(head, variant, stamp) for variant, file in files.items() if read_png_info(file) != stamp]
+            stamp = {
+                "head": identities[head.name, head.seed],
+                "settings": settings,
+                "image": info.sha256,
+            }
+            files = {
+                variant: label_file(root, head, variant, image.name) for variant in head.variants()
+            }
+            todo += [
+                (head, variant, stamp)
+                for variant, file in files.items()
+                if read_png_info(file) != stamp
+            ]
         return todo
 
     def label(image: ImageFile) -> None:
         todo = missing(image)
         features = averaged(run, store, image.name)
-        picture = measured_picture(image, run.backbone, run.config) if any(_refined(variant) for _, variant, _ in todo) else None
+        picture = (
+            measured_picture(image, run.backbone, run.config)
+            if any(_refined(variant) for _, variant, _ in todo)
+            else None
+        )
         for head, variant, stamp in todo:
             shown = picture if _refined(variant) else None
             labels = variant_label_map(features, head, shown, run.config.features.size, predict)
@@ -87,8 +111,8 @@ def score_label_maps(
     """Scores of every variant, from the stored label maps and the labels of the data set.
 
     Args:
-        run: Whose settings are used and whose progress advances; images whose labels or label maps cannot be used are added to
-            its failures and left out.
+        run: Whose settings are used and whose progress advances; images whose labels or label maps
+            cannot be used are added to its failures and left out.
         root: Folder of the row.
         part: The measured images with their labels.
         images: Those of them that have label maps.
@@ -106,9 +130,17 @@ def score_label_maps(
 
     def count(image: ImageFile) -> None:
         truth = framed_labels(part, image.name, run.config, measured=True)
-        maps = [read_label_image(label_file(root, head, variant, image.name), (side, side)) for head, variant in pairs]
+        maps = [
+            read_label_image(label_file(root, head, variant, image.name), (side, side))
+            for head, variant in pairs
+        ]
         counted = zip(pairs, maps, strict=True)
-        sums.add([confusion(truth, found, len(names), len(head.weight), unassigned_column=True) for (head, _), found in counted])
+        sums.add(
+            [
+                confusion(truth, found, len(names), len(head.weight), unassigned_column=True)
+                for (head, _), found in counted
+            ]
+        )
 
     with run.stage("scores", len(images)):
         for_each_image(run, images, "scores", count)
@@ -123,8 +155,13 @@ def score_label_maps(
 
 
 def aggregate(results: Mapping[str, EvaluationResult]) -> dict[str, Any]:
-    """Mean and sample standard deviation over seeds (None for one seed) of accuracy and mean IoU, fractions."""
-    return {name: moments([getattr(result, name) for result in results.values()]) for name in ("accuracy", "miou")}
+    """Mean and sample standard deviation over seeds (None for one seed) of accuracy and mean IoU,
+    fractions.
+    """
+    return {
+        name: moments([getattr(result, name) for result in results.values()])
+        for name in ("accuracy", "miou")
+    }
 
 
 def moments(values: Sequence[float]) -> dict[str, float | None]:

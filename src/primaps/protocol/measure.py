@@ -1,4 +1,6 @@
-"""One row from images to scores. Every stage skips what is current, so that a killed row resumes and gives the same."""
+"""One row from images to scores. Every stage skips what is current, so that a killed row resumes
+and gives the same.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """What came out of the fits: by seed the selected prototypes and the folder of the model, if any, and all heads."""
+    """What came out of the fits: by seed the selected prototypes and the folder of the model, if
+    any, and all heads.
+    """
 
     selected: Mapping[int, Selected]
     folders: Mapping[int, Path]
@@ -86,13 +90,15 @@ def measure_row(
         out: Folder of the row.
         backbone: The frozen feature extractor that the row names.
         parts: The images to fit to and to measure on, if `open_parts` has found them already.
-        store: Run folder for features and proposals, which rows of the same data set and backbone can share; None = in ``out``.
+        store: Run folder for features and proposals, which rows of the same data set and backbone
+            can share; None = in ``out``.
         events: Write TensorBoard events into ``out/tensorboard``, too.
         overwrite: Redo what other settings made.
         progress: Who is told.
 
     Returns:
-        What ``metrics.json`` holds, and the run of the row, which knows the inputs that could not be used.
+        What ``metrics.json`` holds, and the run of the row, which knows the inputs that could not
+        be used.
 
     Raises:
         ConfigError: If a setting is out of range, or a folder was made with other settings.
@@ -102,12 +108,15 @@ def measure_row(
     """
     parts = open_parts(row, root) if parts is None else parts
     job = _open(row, parts, (str(root),), out, backbone, store, progress or Silent())
-    job.own.folder.claim({COMMAND: row_settings(row), "backbone": dict(backbone.describe())}, overwrite=overwrite)
+    job.own.folder.claim(
+        {COMMAND: row_settings(row), "backbone": dict(backbone.describe())}, overwrite=overwrite
+    )
     with finishing(job.own, COMMAND, job.inputs):
         if overwrite:
             remove_file(out / "metrics.json")  # until they are measured anew
         claim(job.features, PROPOSAL_STAGES, overwrite=overwrite)
-        with finishing(job.features, COMMAND, job.inputs):  # held to the end, because fits and probe are written there, too
+        # held to the end, because fits and probe are written there, too
+        with finishing(job.features, COMMAND, job.inputs):
             extract(job.features)
             tested = measured_store(job.features, row.split)
             images = extract_measured(job.features, job.measured.files, tested)
@@ -118,15 +127,27 @@ def measure_row(
             write_label_maps(job.own, out, images, tested, fitted.heads)
             usable = _without_failures(job.own, images)
             scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
-            record = write_records(shared, out, job.fitted, fitted.heads, fitted.folders, scores[HEADLINE], events=events)
+            record = write_records(
+                shared,
+                out,
+                job.fitted,
+                fitted.heads,
+                fitted.folders,
+                scores[HEADLINE],
+                events=events,
+            )
     metrics = {**_metrics(job, fitted, scores), "record": record}
     write_row(out, metrics)
     return metrics, job.own
 
 
 def row_settings(row: Row) -> dict[str, Any]:
-    """What the folder of a row must agree on; more seeds may be added, and the backbone's description knows the head."""
-    return {key: value for key, value in dataclasses.asdict(row).items() if key not in {"seeds", "head"}}
+    """What the folder of a row must agree on; more seeds may be added, and the backbone's
+    description knows the head.
+    """
+    return {
+        key: value for key, value in dataclasses.asdict(row).items() if key not in {"seeds", "head"}
+    }
 
 
 def _open(
@@ -144,17 +165,29 @@ def _open(
     if store.resolve() == out.resolve():
         raise ConfigError(f"Expected --store to be another folder than --out, but both are {out}.")
     own = Run(RunFolder(out), backbone, config, fitted.files, progress)
-    # One account of time: what this row spends on features counts for it, what earlier rows spent does not.
+    # One account of time: what this row spends on features counts for it, what earlier rows spent
+    # does not.
     features = Run(RunFolder(store), backbone, config, fitted.files, progress, seconds=own.seconds)
     return _Job(row, fitted, measured, features, own, inputs)
 
 
-def _fit(job: _Job, run: Run, tested: FeatureStore, images: tuple[ImageFile, ...], *, events: bool) -> _Fitted:
-    """Fit all seeds before any label is read, so that a bad one changes no fit; select per seed; fit the linear probe."""
+def _fit(
+    job: _Job, run: Run, tested: FeatureStore, images: tuple[ImageFile, ...], *, events: bool
+) -> _Fitted:
+    """Fit all seeds before any label is read, so that a bad one changes no fit; select per seed;
+    fit the linear probe.
+    """
     centres = head_centres(run.backbone) if job.row.method == "head" else None
     cosine = job.row.method != "em"
-    logs = {seed: events_folder(job.own.folder.root, seed) if events else None for seed in range(job.row.seeds)}
-    fits = {} if centres is not None else {seed: fit_seed(run, seed, events=log) for seed, log in logs.items()}
+    logs = {
+        seed: events_folder(job.own.folder.root, seed) if events else None
+        for seed in range(job.row.seeds)
+    }
+    fits = (
+        {}
+        if centres is not None
+        else {seed: fit_seed(run, seed, events=log) for seed, log in logs.items()}
+    )
     selected = {} if centres is None else {0: head_alone(centres)}
     for seed, (_, candidates) in fits.items():
         if job.row.select == "agreement":
@@ -174,7 +207,9 @@ def _without_failures(run: Run, images: tuple[ImageFile, ...]) -> tuple[ImageFil
     return tuple(image for image in images if str(image.path) not in failed)
 
 
-def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, EvaluationResult]]) -> dict[str, Any]:
+def _metrics(
+    job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, EvaluationResult]]
+) -> dict[str, Any]:
     row, config = job.row, job.own.config
     description = dict(job.own.backbone.describe())
     head = head_kind(job.own.backbone)
@@ -195,7 +230,9 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
         "oracle": row.select == "oracle",
         "threshold": job.features.folder.record["threshold"],
         "train_images": len(job.features.usable_images()),
-        "published": None if known is None else {"accuracy": known[0] / 100, "miou": known[1] / 100, "source": SOURCE},
+        "published": None
+        if known is None
+        else {"accuracy": known[0] / 100, "miou": known[1] / 100, "source": SOURCE},
         "variants": {
             variant: {
                 "uses_labels_to_fit": "supervised" in by_seed,
@@ -214,7 +251,11 @@ def _metrics(job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, Evalu
 
 def _given_weights(path: str | None, description: Mapping[str, Any]) -> str | None:
     """File and hash of weights that the user gave; None = those that are bundled or downloaded."""
-    return None if path is None else f"{Path(path).name} {description.get('weights_sha256', '')[:8]}".strip()
+    return (
+        None
+        if path is None
+        else f"{Path(path).name} {description.get('weights_sha256', '')[:8]}".strip()
+    )
 
 
 def write_row(out: Path, metrics: Mapping[str, Any]) -> None:

@@ -1,6 +1,8 @@
-"""The official choice of a checkpoint: the best mean IoU on the labels that are measured afterwards. Not unsupervised.
+"""The official choice of a checkpoint: the best mean IoU on the labels that are measured
+afterwards. Not unsupervised.
 
-It exists to compare with published numbers, which were chosen like this, and is marked in every output.
+It exists to compare with published numbers, which were chosen like this, and is marked in every
+output.
 """
 
 from __future__ import annotations
@@ -24,11 +26,15 @@ from primaps.runs.store import FeatureStore
 from primaps.types import ImageFile
 
 
-def best_on_labels(run: Run, candidates: Sequence[Snapshot], part: Part, store: FeatureStore) -> Selected:
-    """The candidate whose teacher has the best mean IoU on the measured images, without mirroring and CRF.
+def best_on_labels(
+    run: Run, candidates: Sequence[Snapshot], part: Part, store: FeatureStore
+) -> Selected:
+    """The candidate whose teacher has the best mean IoU on the measured images, without mirroring
+    and CRF.
 
     Args:
-        run: Whose progress advances; images whose labels cannot be used are added to its failures and left out.
+        run: Whose progress advances; images whose labels cannot be used are added to its failures
+            and left out.
         candidates: Prototypes of one fit.
         part: The measured images.
         store: Their features.
@@ -45,7 +51,8 @@ def best_on_labels(run: Run, candidates: Sequence[Snapshot], part: Part, store: 
         features = store.features(image.name, PLAIN).float().to(device)
         found = []
         for candidate in candidates:
-            # The norm of a pixel's feature does not change which class is best, so that cosines need no division.
+            # The norm of a pixel's feature does not change which class is best, so that cosines
+            # need no division.
             scores = logits(features, candidate.teacher.to(device))
             labels = label_map_from_logits(scores, (truth.shape[0], truth.shape[1])).cpu().numpy()
             found.append(confusion(truth, labels, len(names), num_clusters, unassigned_column=True))

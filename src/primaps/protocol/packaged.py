@@ -1,4 +1,6 @@
-"""The rows that come with the package, as files. Imports nothing heavy, because `primaps list` names them."""
+"""The rows that come with the package, as files. Imports nothing heavy, because `primaps list`
+names them.
+"""
 
 from __future__ import annotations
 
@@ -22,5 +24,11 @@ def row_text(name: str) -> str:
     """
     known = row_names()
     if name not in known:
-        raise ConfigError(f"Unknown row {name!r}.{did_you_mean(name, known)} `primaps list` shows all rows.")
-    return resources.files("primaps.protocol").joinpath("published_rows", f"{name}.toml").read_text(encoding="utf-8")
+        raise ConfigError(
+            f"Unknown row {name!r}.{did_you_mean(name, known)} `primaps list` shows all rows."
+        )
+    return (
+        resources.files("primaps.protocol")
+        .joinpath("published_rows", f"{name}.toml")
+        .read_text(encoding="utf-8")
+    )

@@ -1,4 +1,6 @@
-"""The linear probe of a row: supervised, fitted to the labels of the training images, measured beside the unsupervised scores."""
+"""The linear probe of a row: supervised, fitted to the labels of the training images, measured
+beside the unsupervised scores.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,18 @@ from primaps.runs.store import FeatureStore, fingerprint, read_tensors, write_te
 from primaps.types import ImageFile, View
 
 TOKEN_BYTES: Final = 10**9
-"""Tokens to fit to take at most this much memory: beyond it, as many random ones of every image as fit."""
+"""Tokens to fit to take at most this much memory: beyond it, as many random ones of every image as
+fit.
+"""
 
 
 def linear_probe(run: Run, part: Part, steps: int) -> LinearProbe:
-    """Fit the probe to the plain features of the training images, or read it if it was fitted to the same before.
+    """Fit the probe to the plain features of the training images, or read it if it was fitted to
+    the same before.
 
     Args:
-        run: Its proposals stage is done. Probes lie beside its features. Images whose labels cannot be used are added to its
-            failures and left out.
+        run: Its proposals stage is done. Probes lie beside its features. Images whose labels cannot
+            be used are added to its failures and left out.
         part: The training images with their labels.
         steps: Of Adam.
 
@@ -39,12 +44,17 @@ def linear_probe(run: Run, part: Part, steps: int) -> LinearProbe:
         OutputError: If it cannot be written.
     """
     images = run.usable_images()
-    with run.stage("linear probe", len(images)), one_thread_each():  # sums depend on the number of threads
+    # sums depend on the number of threads
+    with run.stage("linear probe", len(images)), one_thread_each():
         labels = _token_labels(run, part, images)
         if not labels:
             raise DatasetError(all_failed(run.failures))
         used = [image.name for image in images if image.name in labels]
-        file = run.folder.root / "fits" / f"linear-probe-{_identity(run, part, steps, used, labels)}.safetensors"
+        file = (
+            run.folder.root
+            / "fits"
+            / f"linear-probe-{_identity(run, part, steps, used, labels)}.safetensors"
+        )
         if file.exists():
             tensors = read_tensors(file)
             return LinearProbe(tensors["weight"], tensors["bias"])
@@ -54,7 +64,9 @@ def linear_probe(run: Run, part: Part, steps: int) -> LinearProbe:
     return probe
 
 
-def _token_labels(run: Run, part: Part, images: Sequence[ImageFile]) -> dict[str, NDArray[np.uint8]]:
+def _token_labels(
+    run: Run, part: Part, images: Sequence[ImageFile]
+) -> dict[str, NDArray[np.uint8]]:
     """By image (h * w,) the labels at the centres of the cells."""
     labels: dict[str, NDArray[np.uint8]] = {}
 
@@ -67,7 +79,9 @@ def _token_labels(run: Run, part: Part, images: Sequence[ImageFile]) -> dict[str
     return labels
 
 
-def _identity(run: Run, part: Part, steps: int, names: Sequence[str], labels: Mapping[str, NDArray[np.uint8]]) -> str:
+def _identity(
+    run: Run, part: Part, steps: int, names: Sequence[str], labels: Mapping[str, NDArray[np.uint8]]
+) -> str:
     """Changes when an image, a label, or a setting that determines the probe changes."""
     contents = [
         [name, info.sha256, hashlib.sha256(labels[name].tobytes()).hexdigest()]
@@ -80,7 +94,9 @@ def _identity(run: Run, part: Part, steps: int, names: Sequence[str], labels: Ma
 def _labelled_tokens(
     store: FeatureStore, names: Sequence[str], labels: Mapping[str, NDArray[np.uint8]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, C) float16 tokens and (N,) uint8 labels at the centres of their cells, always the same ones."""
+    """(N, C) float16 tokens and (N,) uint8 labels at the centres of their cells, always the same
+    ones.
+    """
     channels, height, width = store.features(names[0], View()).shape
     kept = max(1, min(height * width, TOKEN_BYTES // (2 * channels * len(names))))
     generator = torch.Generator().manual_seed(0)

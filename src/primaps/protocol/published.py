@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 SOURCE: Final = (
-    "Hahn, Araslanov, Schaub-Meyer, Roth: Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals, TMLR 2024; "
-    "table in the README of github.com/visinf/primaps"
+    "Hahn, Araslanov, Schaub-Meyer, Roth: Boosting Unsupervised Semantic Segmentation with"
+    " Principal Mask Proposals, TMLR 2024; table in the README of github.com/visinf/primaps"
 )
 
 Scores = tuple[float, float]
@@ -29,9 +29,15 @@ _TABLE: Final[Mapping[tuple[str, str], tuple[Scores, Scores, Scores]]] = {
 }
 
 PUBLISHED: Final[Mapping[tuple[str, str, str], Scores]] = MappingProxyType(
-    {(*row, column): scores for row, cells in _TABLE.items() for column, scores in zip(_COLUMNS, cells, strict=True)}
+    {
+        (*row, column): scores
+        for row, cells in _TABLE.items()
+        for column, scores in zip(_COLUMNS, cells, strict=True)
+    }
 )
-"""By method ("baseline", "em", or "sota+em": EM on top of a STEGO or HP head), backbone and data set."""
+"""By method ("baseline", "em", or "sota+em": EM on top of a STEGO or HP head), backbone and data
+set.
+"""
 
 
 SOTA_HEADS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
@@ -52,7 +58,8 @@ def published(method: str, backbone: str, dataset: str, head: str | None = None)
 
     Args:
         method: "em" or "baseline".
-        backbone: Name of the backbone. The 300-epoch ViT-S/8 that STEGO and HP use stands in the lines of DINO ViT-S/8.
+        backbone: Name of the backbone. The 300-epoch ViT-S/8 that STEGO and HP use stands in the
+            lines of DINO ViT-S/8.
         dataset: Name of the data set.
         head: Kind of the head, "stego" or "hp"; None = none.
 

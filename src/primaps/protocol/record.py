@@ -1,4 +1,5 @@
-"""The visual record of a fit: curves, confusion matrix, and training images with their proposals and pseudo labels.
+"""The visual record of a fit: curves, confusion matrix, and training images with their proposals
+and pseudo labels.
 
 Labels of training images are drawn here; no fit and no selection sees them.
 """
@@ -33,7 +34,14 @@ from primaps.prototypes.steps.plain import pseudo_labels
 from primaps.runs.model import Model
 from primaps.runs.run import Run
 from primaps.runs.store import atomic_write
-from primaps.types import IGNORE_INDEX, ClusterAssignment, EvaluationResult, FitCurves, ImageFile, View
+from primaps.types import (
+    IGNORE_INDEX,
+    ClusterAssignment,
+    EvaluationResult,
+    FitCurves,
+    ImageFile,
+    View,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,14 +60,18 @@ def write_records(
     *,
     events: bool = False,
 ) -> dict[str, dict[str, str]]:
-    """Write ``curves.png``, ``confusion.png`` and ``panels.png`` of every seed, and TensorBoard events if they are wanted.
+    """Write ``curves.png``, ``confusion.png`` and ``panels.png`` of every seed, and TensorBoard
+    events if they are wanted.
 
     Args:
-        run: Whose stored features the models were fitted to; training images that became unreadable are added to its failures.
-        root: Folder of the row; figures lie in ``record/seed-0``, ..., events in ``tensorboard/seed-0``, ...
+        run: Whose stored features the models were fitted to; training images that became unreadable
+            are added to its failures.
+        root: Folder of the row; figures lie in ``record/seed-0``, ..., events in
+            ``tensorboard/seed-0``, ...
         part: The training images with their labels.
         found: The heads of the row; the teachers are drawn.
-        models: Folder of the fitted model by seed; none for prototypes that were not fitted, which have no curves.
+        models: Folder of the fitted model by seed; none for prototypes that were not fitted, which
+            have no curves.
         scores: By seed, of the teacher with the CRF on the measured images.
         events: Write events, too.
 
@@ -77,12 +89,17 @@ def write_records(
         if head.name == "teacher" and head.seed is not None:
             folder, seed = models.get(head.seed), str(head.seed)
             curves = None if folder is None else fit_curves(run, Model.load(folder), folder)
-            pictures = {name: figure_png(figure) for name, figure in _figures(run, part, head, curves, scores[seed]).items()}
+            pictures = {
+                name: figure_png(figure)
+                for name, figure in _figures(run, part, head, curves, scores[seed]).items()
+            }
             written[seed] = {name: f"record/{head.group}/{name}.png" for name in pictures}
             for name, data in pictures.items():
                 atomic_write(root / written[seed][name], data)
             if events:
-                shown = {name: png_picture(data) for name, data in pictures.items() if name != "curves"}
+                shown = {
+                    name: png_picture(data) for name, data in pictures.items() if name != "curves"
+                }
                 write_events(events_folder(root, head.seed), curves, shown)
     return written
 
@@ -92,7 +109,9 @@ def events_folder(root: Path, seed: int) -> Path:
     return root / "tensorboard" / f"seed-{seed}"
 
 
-def _figures(run: Run, part: Part, teacher: Head, curves: FitCurves | None, result: EvaluationResult) -> dict[str, Figure]:
+def _figures(
+    run: Run, part: Part, teacher: Head, curves: FitCurves | None, result: EvaluationResult
+) -> dict[str, Figure]:
     names = result.assignment.class_names
     table = class_table(result.confusion, result.assignment.cluster_to_class)[:, : len(names)]
     panels = training_panels(run, part, teacher, result.assignment)
@@ -103,11 +122,15 @@ def _figures(run: Run, part: Part, teacher: Head, curves: FitCurves | None, resu
     }
 
 
-def training_panels(run: Run, part: Part, teacher: Head, assignment: ClusterAssignment) -> list[TrainingPanel]:
-    """Some training images with truth, proposals, the teacher's vote over the proposals, and its label map after the CRF.
+def training_panels(
+    run: Run, part: Part, teacher: Head, assignment: ClusterAssignment
+) -> list[TrainingPanel]:
+    """Some training images with truth, proposals, the teacher's vote over the proposals, and its
+    label map after the CRF.
 
     Args:
-        run: Its proposals stage is done; images that became unreadable are added to its failures and left out.
+        run: Its proposals stage is done; images that became unreadable are added to its failures
+            and left out.
         part: The training images with their labels.
         teacher: Prototypes.
         assignment: The class that each cluster stands for.
@@ -121,11 +144,21 @@ def training_panels(run: Run, part: Part, teacher: Head, assignment: ClusterAssi
     for index in evenly(len(images), PANELS):
         with reported(run.failures, images[index], "record"):
             picture = crop_image(read_photo(images[index].path, sys.maxsize).image, side)
-            found.append((images[index], picture, framed_labels(part, images[index].name, run.config, measured=False)))
+            found.append(
+                (
+                    images[index],
+                    picture,
+                    framed_labels(part, images[index].name, run.config, measured=False),
+                )
+            )
     training = [_training_image(run, image) for image, _, _ in found]
     panels = []
-    for (image, picture, truth), one, pseudo in zip(found, training, _voted(run, teacher, training), strict=True):
-        predicted = variant_label_map(one.teacher_features, teacher, picture, side, run.config.predict)
+    for (image, picture, truth), one, pseudo in zip(
+        found, training, _voted(run, teacher, training), strict=True
+    ):
+        predicted = variant_label_map(
+            one.teacher_features, teacher, picture, side, run.config.predict
+        )
         panels.append(
             TrainingPanel(
                 name=image.name,
@@ -157,11 +190,14 @@ def _voted(run: Run, teacher: Head, images: Sequence[TrainingImage]) -> list[NDA
         weight = torch.nn.functional.normalize(weight, dim=1)
     votes = expectation(weight, images, settings.vote_stride, least)
     return [
-        pseudo_labels(one.proposals[None].long(), vote[None])[0].cpu().numpy() for one, vote in zip(images, votes, strict=True)
+        pseudo_labels(one.proposals[None].long(), vote[None])[0].cpu().numpy()
+        for one, vote in zip(images, votes, strict=True)
     ]
 
 
-def as_classes(clusters: NDArray[np.integer[Any]], assignment: ClusterAssignment) -> NDArray[np.int64]:
+def as_classes(
+    clusters: NDArray[np.integer[Any]], assignment: ClusterAssignment
+) -> NDArray[np.int64]:
     """The class that each cluster stands for, pixel by pixel.
 
     Args:

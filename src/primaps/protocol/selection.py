@@ -1,9 +1,12 @@
-"""Which prototypes of a fit are measured, chosen without any label: the last ones, or the most stable ones.
+"""Which prototypes of a fit are measured, chosen without any label: the last ones, or the most
+stable ones.
 
-Stability: the teacher classifies the tokens of training images twice, as they are and in another cached view (mirrored, or with
-photometric augmentation). The agreement of the two is corrected for chance (Cohen's kappa, Educational and Psychological
-Measurement 1960), so that prototypes that put everything into one class are not taken for stable ones. To choose clusterings
-by their stability is an idea of Ben-Hur, Elisseeff & Guyon (PSB 2002) and Lange, Roth, Braun & Buhmann (Neural Computation 2004).
+Stability: the teacher classifies the tokens of training images twice, as they are and in another
+cached view (mirrored, or with photometric augmentation). The agreement of the two is corrected for
+chance (Cohen's kappa, Educational and Psychological Measurement 1960), so that prototypes that put
+everything into one class are not taken for stable ones. To choose clusterings by their stability is
+an idea of Ben-Hur, Elisseeff & Guyon (PSB 2002) and Lange, Roth, Braun & Buhmann (Neural
+Computation 2004).
 """
 
 from __future__ import annotations
@@ -55,7 +58,9 @@ class Selected:
 def best(candidates: Sequence[Snapshot], criterion: Sequence[float], select: Select) -> Selected:
     """The candidate with the largest criterion; of equal ones that with the most steps."""
     chosen = max(range(len(candidates)), key=lambda index: (criterion[index], index))
-    return Selected(candidates[chosen], select, tuple(one.step for one in candidates), tuple(criterion))
+    return Selected(
+        candidates[chosen], select, tuple(one.step for one in candidates), tuple(criterion)
+    )
 
 
 def last(candidates: Sequence[Snapshot]) -> Selected:
@@ -78,11 +83,19 @@ def most_stable(run: Run, candidates: Sequence[Snapshot], *, cosine: bool) -> Se
     device = compute_device(run.backbone.device)
     teachers = torch.stack([candidate.teacher for candidate in candidates]).to(device)
     with run.stage("select: agreement", len(chosen)):
-        tables = view_tables(run.store.source(chosen), teachers, cosine=cosine, advance=run.progress.advance)
+        tables = view_tables(
+            run.store.source(chosen), teachers, cosine=cosine, advance=run.progress.advance
+        )
     return best(candidates, [cohens_kappa(table) for table in tables], "agreement")
 
 
-def view_tables(source: FeatureSource, teachers: Tensor, *, cosine: bool, advance: Callable[[], None] | None = None) -> Tensor:
+def view_tables(
+    source: FeatureSource,
+    teachers: Tensor,
+    *,
+    cosine: bool,
+    advance: Callable[[], None] | None = None,
+) -> Tensor:
     """Count the tokens by their class in the plain view and in every other view.
 
     Args:
@@ -100,11 +113,13 @@ def view_tables(source: FeatureSource, teachers: Tensor, *, cosine: bool, advanc
     others = [view for view in source.views if view != View()]
     if not others:
         raise ConfigError(
-            "Expected cached views that the classes can be compared in, but this preset keeps the plain one only. "
-            "Select by last, or take the preset paper."
+            "Expected cached views that the classes can be compared in, but this preset keeps the"
+            " plain one only. Select by last, or take the preset paper."
         )
     count, num_clusters, _ = teachers.shape
-    tables = torch.zeros(count, num_clusters * num_clusters, dtype=torch.int64, device=teachers.device)
+    tables = torch.zeros(
+        count, num_clusters * num_clusters, dtype=torch.int64, device=teachers.device
+    )
     for index in range(len(source)):
         plain = _classes(source, index, View(), teachers, cosine=cosine)
         for view in others:
@@ -115,9 +130,13 @@ def view_tables(source: FeatureSource, teachers: Tensor, *, cosine: bool, advanc
     return tables.view(count, num_clusters, num_clusters).cpu()
 
 
-def _classes(source: FeatureSource, index: int, view: View, teachers: Tensor, *, cosine: bool) -> Tensor:
+def _classes(
+    source: FeatureSource, index: int, view: View, teachers: Tensor, *, cosine: bool
+) -> Tensor:
     """(n, h * w) class of every token, mirrored back."""
-    classes = token_classes(source.features(index, view).to(teachers.device), teachers, cosine=cosine)
+    classes = token_classes(
+        source.features(index, view).to(teachers.device), teachers, cosine=cosine
+    )
     return (classes.flip(-1) if view.flip else classes).flatten(1)
 
 
@@ -128,7 +147,8 @@ def cohens_kappa(table: Tensor) -> float:
         table: (K, K) counts.
 
     Returns:
-        ``(p - c) / (1 - c)`` with p the share on the diagonal and c the share expected by chance; 0 if all lies in one class.
+        ``(p - c) / (1 - c)`` with p the share on the diagonal and c the share expected by chance; 0
+        if all lies in one class.
 
     Example:
         >>> cohens_kappa(torch.tensor([[20, 5], [10, 15]]))

@@ -1,4 +1,6 @@
-"""One row over several heads, one fit on each: what varies is the training of the heads, which no seed of a fit touches."""
+"""One row over several heads, one fit on each: what varies is the training of the heads, which no
+seed of a fit touches.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +40,20 @@ def measure_heads(
     Args:
         row: What is measured; one seed.
         root: Folder of the data set.
-        out: Folder of the row. The row of each head lies in it, in a folder named after the head's checksum.
+        out: Folder of the row. The row of each head lies in it, in a folder named after the head's
+            checksum.
         heads: Folders of heads.
         load: Gives the backbone with a head.
         parts: The images to fit to and to measure on.
-        store: Folder for features, those of each head in a folder named after its checksum; None = beside the head's row.
+        store: Folder for features, those of each head in a folder named after its checksum; None =
+            beside the head's row.
         events: Write TensorBoard events, too.
         overwrite: Redo what other settings made.
         progress: Who is told.
 
     Returns:
-        What ``metrics.json`` holds, in which heads, in the order given, take the place of seeds, and the run of the row.
+        What ``metrics.json`` holds, in which heads, in the order given, take the place of seeds,
+        and the run of the row.
 
     Raises:
         ConfigError: If there is more than one seed, or a head is given twice.
@@ -59,7 +64,10 @@ def measure_heads(
     first = load(heads[0])
     config = row.config(first, len(parts[0].dataset.class_names), len(parts[0].files))
     own = Run(RunFolder(out), first, config, parts[0].files, progress)
-    own.folder.claim({COMMAND: row_settings(row), "backbone": _without_checksum(first.describe())}, overwrite=overwrite)
+    own.folder.claim(
+        {COMMAND: row_settings(row), "backbone": _without_checksum(first.describe())},
+        overwrite=overwrite,
+    )
     found: dict[str, dict[str, Any]] = {}
     with finishing(own, COMMAND, (str(root),)):
         remove_file(out / "metrics.json")  # until all heads are measured
@@ -68,7 +76,15 @@ def measure_heads(
             progress.note(f"Head {len(found) + 1} of {len(names)}: {folder}")
             place = None if store is None else store / name
             found[name], run = measure_row(
-                row, root, out / name, backbone, parts=parts, store=place, events=events, overwrite=overwrite, progress=progress
+                row,
+                root,
+                out / name,
+                backbone,
+                parts=parts,
+                store=place,
+                events=events,
+                overwrite=overwrite,
+                progress=progress,
             )
             own.failures += [failure for failure in run.failures if failure not in own.failures]
     metrics = {**_joined(found), "failures": len(own.failures)}
@@ -79,12 +95,24 @@ def measure_heads(
 def _names(row: Row, heads: Sequence[Path]) -> dict[str, Path]:
     """Folder of each head by the name of its part of the row."""
     if row.seeds != 1:
-        raise ConfigError(f"Expected one seed with several heads, on each of which one fit is made, but got --seeds {row.seeds}.")
+        raise ConfigError(
+            "Expected one seed with several heads, on each of which one fit is made, but got"
+            f" --seeds {row.seeds}."
+        )
     checksums = [head_record(folder)["sha256"] for folder in heads]
-    twice = [str(folder) for folder, checksum in zip(heads, checksums, strict=True) if Counter(checksums)[checksum] > 1]
+    twice = [
+        str(folder)
+        for folder, checksum in zip(heads, checksums, strict=True)
+        if Counter(checksums)[checksum] > 1
+    ]
     if twice:
-        raise ConfigError(f"Expected different heads, but {' and '.join(twice)} are the same. Leave one of them out.")
-    return {f"head-{checksum[:8]}": folder for folder, checksum in zip(heads, checksums, strict=True)}
+        raise ConfigError(
+            f"Expected different heads, but {' and '.join(twice)} are the same. Leave one of them"
+            " out."
+        )
+    return {
+        f"head-{checksum[:8]}": folder for folder, checksum in zip(heads, checksums, strict=True)
+    }
 
 
 def _without_checksum(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,9 +131,18 @@ def _joined(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "backbone": _without_checksum(rows[0]["backbone"]),
         "heads": {name: metrics["backbone"]["head"] for name, metrics in found.items()},
         "train_images": min(metrics["train_images"] for metrics in rows),
-        "variants": {variant: _variant([metrics["variants"][variant] for metrics in rows]) for variant in rows[0]["variants"]},
-        "selection": {str(number): metrics["selection"]["0"] for number, metrics in enumerate(rows)},
-        "models": {str(number): metrics["models"]["0"] for number, metrics in enumerate(rows) if metrics["models"]},
+        "variants": {
+            variant: _variant([metrics["variants"][variant] for metrics in rows])
+            for variant in rows[0]["variants"]
+        },
+        "selection": {
+            str(number): metrics["selection"]["0"] for number, metrics in enumerate(rows)
+        },
+        "models": {
+            str(number): metrics["models"]["0"]
+            for number, metrics in enumerate(rows)
+            if metrics["models"]
+        },
         "record": {
             str(number): {kind: f"{name}/{path}" for kind, path in metrics["record"]["0"].items()}
             for number, (name, metrics) in enumerate(found.items())

@@ -1,4 +1,6 @@
-"""Rows as Markdown and LaTeX, and rows joined into the paper's table, published scores beside measured ones."""
+"""Rows as Markdown and LaTeX, and rows joined into the paper's table, published scores beside
+measured ones.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,25 @@ from primaps.protocol.deviations import HEAD_DROPOUT, deviations, head_dropout
 from primaps.runs.store import read_json
 
 HEADLINE: Final = "teacher+crf"
-"""The variant that stands in rows and tables. Which one the published table shows is not stated; this is the likeliest."""
+"""The variant that stands in rows and tables. Which one the published table shows is not stated;
+this is the likeliest.
+"""
 ORACLE_MARK: Final = "oracle"
-ORACLE_NOTE: Final = "oracle: the checkpoint was chosen by its score on the labels that are measured; not unsupervised."
+ORACLE_NOTE: Final = (
+    "oracle: the checkpoint was chosen by its score on the labels that are measured; not"
+    " unsupervised."
+)
 TRIAL_NOTE: Final = "trial: measured on a part of the images only; not comparable."
 
 _VARIANTS: Final = ("teacher", "teacher+crf", "student", "student+crf", "linear", "linear+crf")
 _DATASETS: Final = ("cityscapes", "cocostuff", "potsdam")
 _METHODS: Final = {"baseline": "Baseline", "clusters": "Clusters of proposals", "em": "PriMaPs-EM"}
-_TITLES: Final = {"cityscapes": "Cityscapes", "cocostuff": "COCO-Stuff", "potsdam": "Potsdam-3", "camvid": "CamVid"}
+_TITLES: Final = {
+    "cityscapes": "Cityscapes",
+    "cocostuff": "COCO-Stuff",
+    "potsdam": "Potsdam-3",
+    "camvid": "CamVid",
+}
 _BACKBONES: Final = {
     "dino_vits8": "DINO ViT-S/8",
     "dino_vits8_300ep": "DINO ViT-S/8 (300 epochs)",
@@ -50,7 +62,14 @@ class _Line:
         row = metrics["row"]
         names = (row["method"], row["backbone"], metrics["head"], row["preset"], row["select"])
         heads = len(metrics.get("heads", ()))  # 0 where deviations are over seeds
-        return cls(*names, head_dropout(metrics), deviations(metrics), metrics["weights"], heads, row["limit"] is not None)
+        return cls(
+            *names,
+            head_dropout(metrics),
+            deviations(metrics),
+            metrics["weights"],
+            heads,
+            row["limit"] is not None,
+        )
 
     @property
     def titles(self) -> tuple[str, str, str]:
@@ -59,16 +78,28 @@ class _Line:
         selected = "" if self.method == "head" else selected  # of one there is no choice
         marks = [HEAD_DROPOUT] if self.dropout and HEAD_DROPOUT not in self.differences else []
         marks += [f"{self.heads} heads"] if self.heads else []
-        settings = [self.preset, selected, *marks, *self.differences, f"weights {self.weights}" if self.weights else ""]
+        settings = [
+            self.preset,
+            selected,
+            *marks,
+            *self.differences,
+            f"weights {self.weights}" if self.weights else "",
+        ]
         head = self.head.upper() if self.head else ""
-        method = f"{head} alone" if self.method == "head" else _METHODS[self.method] + (f" on {head}" if head else "")
+        method = (
+            f"{head} alone"
+            if self.method == "head"
+            else _METHODS[self.method] + (f" on {head}" if head else "")
+        )
         # With a head, the published table calls this backbone by the name of the usual one.
         backbone = self.backbone.removesuffix("_300ep") if self.head else self.backbone
         return method, _BACKBONES.get(backbone, backbone), ", ".join(filter(None, settings))
 
 
 def markdown_row(metrics: Mapping[str, Any]) -> str:
-    """All variants of one row as a Markdown table, in per cent, with the published scores and what a reader must know."""
+    """All variants of one row as a Markdown table, in per cent, with the published scores and what
+    a reader must know.
+    """
     line, published = _Line.of(metrics), metrics["published"]
     method, backbone, settings = line.titles
     dataset = metrics["row"]["dataset"]
@@ -82,26 +113,46 @@ def markdown_row(metrics: Mapping[str, Any]) -> str:
     for variant in _VARIANTS:
         if variant in metrics["variants"]:
             beside = _published(published) if variant == HEADLINE else ""
-            title = f"{variant} (supervised)" if metrics["variants"][variant]["uses_labels_to_fit"] else variant
+            title = (
+                f"{variant} (supervised)"
+                if metrics["variants"][variant]["uses_labels_to_fit"]
+                else variant
+            )
             lines.append(f"| {title} | {_cell(metrics['variants'][variant], '±')} | {beside} |")
     return "\n".join([*lines, *_notes([line]), *_figures(metrics)]) + "\n"
 
 
 def _figures(metrics: Mapping[str, Any]) -> list[str]:
-    """Images of the record, as paths below the folder of the row; of several heads, numbers in the record are theirs."""
-    record, heads = metrics.get("record", {}), {str(number): name for number, name in enumerate(metrics.get("heads", ()))}
+    """Images of the record, as paths below the folder of the row; of several heads, numbers in the
+    record are theirs.
+    """
+    record, heads = (
+        metrics.get("record", {}),
+        {str(number): name for number, name in enumerate(metrics.get("heads", ()))},
+    )
     titles = {number: heads[number] if heads else f"seed {number}" for number in record}
-    lines = [f"![{name}, {titles[number]}]({path})" for number, figures in record.items() for name, path in figures.items()]
+    lines = [
+        f"![{name}, {titles[number]}]({path})"
+        for number, figures in record.items()
+        for name, path in figures.items()
+    ]
     return ["", *lines] if lines else []
 
 
 def latex_row(metrics: Mapping[str, Any]) -> str:
-    """The headline variant of one row as a line of a LaTeX table: method, backbone, data set, settings, measured, published."""
+    """The headline variant of one row as a line of a LaTeX table: method, backbone, data set,
+    settings, measured, published.
+    """
     line, dataset = _Line.of(metrics), metrics["row"]["dataset"]
     cells = (*line.titles[:2], _TITLES.get(dataset, dataset), line.titles[2])
     measured = _cell(metrics["variants"][HEADLINE], r"$\pm$")
     columns = [*map(_escaped, cells), measured, _published(metrics["published"]) or "--"]
-    return "% method & backbone & data set & settings & accuracy / mIoU & published\n" + " & ".join(columns) + r" \\" + "\n"
+    return (
+        "% method & backbone & data set & settings & accuracy / mIoU & published\n"
+        + " & ".join(columns)
+        + r" \\"
+        + "\n"
+    )
 
 
 def read_metrics(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -115,12 +166,14 @@ def read_metrics(folders: Sequence[Path]) -> list[dict[str, Any]]:
         file = folder / "metrics.json"
         if not file.exists():
             raise CheckpointError(
-                f"Expected {folder} to hold a finished row (metrics.json), but it does not. Run `primaps benchmark` with this "
-                "folder as --out first."
+                f"Expected {folder} to hold a finished row (metrics.json), but it does not. Run"
+                " `primaps benchmark` with this folder as --out first."
             )
         metrics = read_json(file)
         if metrics.get("format") != 1 or "variants" not in metrics:
-            raise CheckpointError(f"Expected {file} to be written by `primaps benchmark`, but it is something else.")
+            raise CheckpointError(
+                f"Expected {file} to be written by `primaps benchmark`, but it is something else."
+            )
         _check(metrics, file)
         found.append(metrics)
     return found
@@ -133,13 +186,15 @@ def _check(metrics: Mapping[str, Any], file: Path) -> None:
         latex_row(metrics)
     except (KeyError, TypeError, AttributeError, AssertionError) as error:
         raise CheckpointError(
-            f"Expected {file} to be complete, but something is missing or of another kind ({type(error).__name__}: {error}). "
-            "Run `primaps benchmark` with this folder as --out again."
+            f"Expected {file} to be complete, but something is missing or of another kind"
+            f" ({type(error).__name__}: {error}). Run `primaps benchmark` with this folder as --out"
+            " again."
         ) from error
 
 
 def joined_tables(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Rows joined into one table: a line per method, backbone and settings, two columns per data set.
+    """Rows joined into one table: a line per method, backbone and settings, two columns per data
+    set.
 
     Args:
         rows: From `read_metrics`.
@@ -151,14 +206,16 @@ def joined_tables(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
         ConfigError: If there is no row, or two rows belong into one cell.
     """
     if not rows:
-        raise ConfigError("Expected folders of finished rows, but got none. Give them after --table.")
+        raise ConfigError(
+            "Expected folders of finished rows, but got none. Give them after --table."
+        )
     cells: dict[_Line, dict[str, Mapping[str, Any]]] = {}
     for metrics in rows:
         cell, dataset = cells.setdefault(_Line.of(metrics), {}), metrics["row"]["dataset"]
         if dataset in cell:
             raise ConfigError(
-                f"Expected one row per cell, but two are {', '.join(_Line.of(metrics).titles)} on {dataset}. "
-                "Leave one of them out."
+                f"Expected one row per cell, but two are {', '.join(_Line.of(metrics).titles)} on"
+                f" {dataset}. Leave one of them out."
             )
         cell[dataset] = metrics
     present = {metrics["row"]["dataset"] for metrics in rows}
@@ -166,25 +223,63 @@ def joined_tables(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     return _markdown(cells, datasets), _latex(cells, datasets)
 
 
-def _markdown(cells: Mapping[_Line, Mapping[str, Mapping[str, Any]]], datasets: Sequence[str]) -> str:
+def _markdown(
+    cells: Mapping[_Line, Mapping[str, Mapping[str, Any]]], datasets: Sequence[str]
+) -> str:
     titles = [_TITLES.get(name, name) for name in datasets]
-    head = ["method", "backbone", "settings", *(text for title in titles for text in (title, "published"))]
-    lines = [f"Accuracy / mIoU in %, {HEADLINE}.", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    lines += [f"| {' | '.join(_columns(line, by_dataset, datasets, '±'))} |" for line, by_dataset in cells.items()]
+    head = [
+        "method",
+        "backbone",
+        "settings",
+        *(text for title in titles for text in (title, "published")),
+    ]
+    lines = [
+        f"Accuracy / mIoU in %, {HEADLINE}.",
+        "",
+        f"| {' | '.join(head)} |",
+        "|" + "---|" * len(head),
+    ]
+    lines += [
+        f"| {' | '.join(_columns(line, by_dataset, datasets, '±'))} |"
+        for line, by_dataset in cells.items()
+    ]
     return "\n".join([*lines, *_notes(list(cells))]) + "\n"
 
 
 def _latex(cells: Mapping[_Line, Mapping[str, Mapping[str, Any]]], datasets: Sequence[str]) -> str:
-    head = ["Method", "Backbone", "Settings", *(text for name in datasets for text in (_TITLES.get(name, name), "published"))]
-    lines = [rf"\begin{{tabular}}{{lll{'cc' * len(datasets)}}}", r"\hline", " & ".join(map(_escaped, head)) + r" \\", r"\hline"]
+    head = [
+        "Method",
+        "Backbone",
+        "Settings",
+        *(text for name in datasets for text in (_TITLES.get(name, name), "published")),
+    ]
+    lines = [
+        rf"\begin{{tabular}}{{lll{'cc' * len(datasets)}}}",
+        r"\hline",
+        " & ".join(map(_escaped, head)) + r" \\",
+        r"\hline",
+    ]
     for line, by_dataset in cells.items():
         columns = _columns(line, by_dataset, datasets, r"$\pm$")
         lines.append(" & ".join([*map(_escaped, columns[:3]), *columns[3:]]) + r" \\")
     notes = [f"% {note}" for note in _notes(list(cells)) if note]
-    return "\n".join([f"% Accuracy / mIoU in per cent, {HEADLINE}.", *notes, *lines, r"\hline", r"\end{tabular}"]) + "\n"
+    return (
+        "\n".join(
+            [
+                f"% Accuracy / mIoU in per cent, {HEADLINE}.",
+                *notes,
+                *lines,
+                r"\hline",
+                r"\end{tabular}",
+            ]
+        )
+        + "\n"
+    )
 
 
-def _columns(line: _Line, by_dataset: Mapping[str, Mapping[str, Any]], datasets: Sequence[str], sign: str) -> list[str]:
+def _columns(
+    line: _Line, by_dataset: Mapping[str, Mapping[str, Any]], datasets: Sequence[str], sign: str
+) -> list[str]:
     columns = list(line.titles)
     for name in datasets:
         metrics = by_dataset.get(name)
@@ -200,7 +295,11 @@ def _cell(variant: Mapping[str, Any], sign: str) -> str:
 def _number(value: Mapping[str, float | None], sign: str) -> str:
     mean, deviation = value["mean"], value["std"]
     assert mean is not None
-    return f"{mean * 100:.1f}" if deviation is None else f"{mean * 100:.1f} {sign} {deviation * 100:.1f}"
+    return (
+        f"{mean * 100:.1f}"
+        if deviation is None
+        else f"{mean * 100:.1f} {sign} {deviation * 100:.1f}"
+    )
 
 
 def _published(scores: Mapping[str, Any] | None) -> str:

@@ -1,8 +1,10 @@
-"""Class prototypes: the linear classifier, its label maps, and its initialisation by principal components.
+"""Class prototypes: the linear classifier, its label maps, and its initialisation by principal
+components.
 
-Prototypes are a bias-free linear head on frozen features (Hahn et al., TMLR 2024, section 3.2), weight-normalised as in
-Salimans & Kingma (2016). Because the head is linear and has no bias it commutes with bilinear upsampling, so K-channel
-logits at token resolution are all that ever needs to be upsampled.
+Prototypes are a bias-free linear head on frozen features (Hahn et al., TMLR 2024, section 3.2),
+weight-normalised as in Salimans & Kingma (2016). Because the head is linear and has no bias it
+commutes with bilinear upsampling, so K-channel logits at token resolution are all that ever needs
+to be upsampled.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ def logits(features: Tensor, prototypes: Tensor, *, cosine: bool = False) -> Ten
     Args:
         features: (N, C, h, w) or (C, h, w) floating point.
         prototypes: (K, C) float32.
-        cosine: Cosine similarities (the k-means baseline) instead of inner products with raw features (EM).
+        cosine: Cosine similarities (the k-means baseline) instead of inner products with raw
+            features (EM).
 
     Returns:
         (N, K, h, w) or (K, h, w) float32.
@@ -56,7 +59,8 @@ def logits(features: Tensor, prototypes: Tensor, *, cosine: bool = False) -> Ten
     check_channels(features, prototypes)
     tokens = features.float().flatten(-2)
     if cosine:
-        # Dividing K logits by the feature norm is cheaper than normalising C channels, and gradients reach the prototypes alike.
+        # Dividing K logits by the feature norm is cheaper than normalising C channels, and
+        # gradients reach the prototypes alike.
         products = F.normalize(prototypes, dim=1) @ tokens
         products = products / tokens.norm(dim=-2, keepdim=True).clamp_min(1e-12)
     else:
@@ -72,16 +76,19 @@ def check_channels(features: Tensor, prototypes: Tensor) -> None:
     """
     if features.ndim not in {3, 4} or features.shape[-3] != prototypes.shape[-1]:
         raise ConfigError(
-            f"Expected features to be (N, C, h, w) or (C, h, w) with C = {prototypes.shape[-1]} channels as the prototypes "
-            f"have, but got {tuple(features.shape)}. Use the backbone that the prototypes were fitted on."
+            f"Expected features to be (N, C, h, w) or (C, h, w) with C = {prototypes.shape[-1]}"
+            f" channels as the prototypes have, but got {tuple(features.shape)}. Use the backbone"
+            " that the prototypes were fitted on."
         )
 
 
 @torch.no_grad()
 def label_map_from_logits(token_logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Upsample logits bilinearly and take the best class per pixel, holding only a strip of full-size logits at a time.
+    """Upsample logits bilinearly and take the best class per pixel, holding only a strip of
+    full-size logits at a time.
 
-    Equal to ``F.interpolate(token_logits[None], size, mode="bilinear")[0].argmax(0)``; the smallest class id wins ties.
+    Equal to ``F.interpolate(token_logits[None], size, mode="bilinear")[0].argmax(0)``; the smallest
+    class id wins ties.
 
     Args:
         token_logits: (K, h, w) float32 logits at token resolution.
@@ -97,13 +104,18 @@ def label_map_from_logits(token_logits: Tensor, size: tuple[int, int]) -> Tensor
     for start in range(0, rows, step):
         part = slice(start, start + step)
         first, last = int(lower[part][0]), int(upper[part][-1])
-        # Columns first, rows second: the order of operations of F.interpolate, so that the strips round as one piece does.
+        # Columns first, rows second: the order of operations of F.interpolate, so that the strips
+        # round as one piece does.
         wide = F.interpolate(
-            token_logits[None, :, first : last + 1], size=(last + 1 - first, columns), mode="bilinear", align_corners=False
+            token_logits[None, :, first : last + 1],
+            size=(last + 1 - first, columns),
+            mode="bilinear",
+            align_corners=False,
         )[0]
         strip = wide[:, lower[part] - first] * (1.0 - weight[part, None])
         strip += wide[:, upper[part] - first] * weight[part, None]
-        labels[part] = strip.max(0).indices  # the first one on ties, as argmax, and several times faster
+        # the first one on ties, as argmax, and several times faster
+        labels[part] = strip.max(0).indices
     return labels
 
 
@@ -113,7 +125,8 @@ class FeatureMoments:
     Attributes:
         count: Number of tokens seen.
         mean: (C,) float64.
-        scatter: (C, C) float64, sum over tokens of the outer product of the centred token with itself.
+        scatter: (C, C) float64, sum over tokens of the outer product of the centred token with
+            itself.
     """
 
     def __init__(self, channels: int) -> None:
@@ -140,12 +153,18 @@ class FeatureMoments:
             DatasetError: If the number of channels differs, or a value is not finite.
         """
         if features.ndim != 3 or features.shape[0] != len(self.mean):
-            raise DatasetError(f"Expected features to be ({len(self.mean)}, h, w), but got {tuple(features.shape)}.")
+            raise DatasetError(
+                f"Expected features to be ({len(self.mean)}, h, w), but got"
+                f" {tuple(features.shape)}."
+            )
         tokens = features.flatten(1).double()
         found = FeatureMoments(len(self.mean))
         found.count, found.mean = tokens.shape[1], tokens.mean(1)
         if not bool(torch.isfinite(found.mean).all()):
-            raise DatasetError("Expected features to be finite, but got NaN or infinity. Extract the features again.")
+            raise DatasetError(
+                "Expected features to be finite, but got NaN or infinity. Extract the features"
+                " again."
+            )
         centred = tokens.sub_(found.mean[:, None])
         found.scatter = centred @ centred.T
         return found
@@ -154,7 +173,9 @@ class FeatureMoments:
         """Add the tokens that other moments were taken of."""
         shift = other.mean - self.mean
         total = self.count + other.count
-        self.scatter += other.scatter + torch.outer(shift, shift) * (self.count * other.count / total)
+        self.scatter += other.scatter + torch.outer(shift, shift) * (
+            self.count * other.count / total
+        )
         self.mean += shift * (other.count / total)
         self.count = total
 
@@ -171,14 +192,19 @@ class FeatureMoments:
 
     def rms_norm(self) -> float:
         """Root mean square Euclidean norm of the tokens; 0 without tokens."""
-        return math.sqrt(float(self.scatter.trace()) / max(1, self.count) + float(self.mean.square().sum()))
+        return math.sqrt(
+            float(self.scatter.trace()) / max(1, self.count) + float(self.mean.square().sum())
+        )
 
 
-def principal_directions(moments: FeatureMoments, num_directions: int, generator: torch.Generator) -> Tensor:
+def principal_directions(
+    moments: FeatureMoments, num_directions: int, generator: torch.Generator
+) -> Tensor:
     """First principal directions of the tokens: the initial prototypes.
 
-    The sign of a principal direction is arbitrary; here its component of largest magnitude is positive (the first such
-    component). With more prototypes than channels the negated directions follow, then random ones.
+    The sign of a principal direction is arbitrary; here its component of largest magnitude is
+    positive (the first such component). With more prototypes than channels the negated directions
+    follow, then random ones.
 
     Args:
         moments: Streamed moments of the tokens.

@@ -1,8 +1,9 @@
-"""Classes from whole mask proposals: spherical k-means of their mean features, in which every proposal has one vote.
+"""Classes from whole mask proposals: spherical k-means of their mean features, in which every
+proposal has one vote.
 
-Large, frequent surfaces own most pixels, so an objective over pixels spends several prototypes on them. A proposal is one thing
-already, whatever its area. Spherical k-means: Dhillon & Modha (Machine Learning 2001); start: greedy k-means++, Arthur &
-Vassilvitskii (SODA 2007).
+Large, frequent surfaces own most pixels, so an objective over pixels spends several prototypes on
+them. A proposal is one thing already, whatever its area. Spherical k-means: Dhillon & Modha
+(Machine Learning 2001); start: greedy k-means++, Arthur & Vassilvitskii (SODA 2007).
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from torch.nn import functional as F
 
 from primaps.errors import DatasetError
 
-Each = Callable[[Callable[[torch.Generator], "Clusters"], Iterable[torch.Generator]], Iterable["Clusters"]]
+Each = Callable[
+    [Callable[[torch.Generator], "Clusters"], Iterable[torch.Generator]], Iterable["Clusters"]
+]
 
 CANDIDATES: Final = 8
-"""Proposals drawn for every further centre of a start, of which the one that improves the objective most is taken."""
+"""Proposals drawn for every further centre of a start, of which the one that improves the objective
+most is taken.
+"""
 
 SEARCHED: Final = 8000
 """Vectors on which starts are compared at most."""
@@ -37,10 +42,13 @@ class ProposalMeans:
     """What the proposals of one or more images look like.
 
     Attributes:
-        features: (M, C) float32, mean over a proposal's tokens of their L2-normalised features; of norm 1 or less.
+        features: (M, C) float32, mean over a proposal's tokens of their L2-normalised features; of
+            norm 1 or less.
         areas: (M,) float32 area of every proposal in tokens.
-        square_norm: () float64 mean over all tokens of the squared norm of their features as the backbone gives them.
-        tokens: (M, T, C) float32 L2-normalised features of T random tokens of every proposal, repetitions included.
+        square_norm: () float64 mean over all tokens of the squared norm of their features as the
+            backbone gives them.
+        tokens: (M, T, C) float32 L2-normalised features of T random tokens of every proposal,
+            repetitions included.
     """
 
     features: Tensor
@@ -49,19 +57,22 @@ class ProposalMeans:
     tokens: Tensor
 
 
-def proposal_means(features: Tensor, proposals: Tensor, samples: int, generator: torch.Generator) -> ProposalMeans:
+def proposal_means(
+    features: Tensor, proposals: Tensor, samples: int, generator: torch.Generator
+) -> ProposalMeans:
     """Mean features of the mask proposals of one image.
 
     Args:
         features: (C, h, w) floating point, on the CPU.
-        proposals: (H, W) integer proposal ids of the same image, 0 = unassigned. A pixel belongs to the token whose cell its
-            centre lies in.
+        proposals: (H, W) integer proposal ids of the same image, 0 = unassigned. A pixel belongs to
+            the token whose cell its centre lies in.
         samples: T, 0 or more.
-        generator: Source of the random tokens, which are drawn in proportion to the area that they share with the proposal.
+        generator: Source of the random tokens, which are drawn in proportion to the area that they
+            share with the proposal.
 
     Returns:
-        The means of the proposals that cover `SMALLEST_AREA` tokens or more, in the order of their ids; those whose mean is zero
-        have no direction and are left out.
+        The means of the proposals that cover `SMALLEST_AREA` tokens or more, in the order of their
+        ids; those whose mean is zero have no direction and are left out.
 
     Raises:
         DatasetError: If a feature is not finite.
@@ -71,10 +82,14 @@ def proposal_means(features: Tensor, proposals: Tensor, samples: int, generator:
     norms = tokens.norm(dim=0)
     square_norm = norms.double().square().mean()
     if not bool(square_norm.isfinite()):
-        raise DatasetError("Expected features to be finite, but got NaN or infinity. Extract the features again.")
+        raise DatasetError(
+            "Expected features to be finite, but got NaN or infinity. Extract the features again."
+        )
     cells = _cells(height, proposals.shape[0])[:, None] * width + _cells(width, proposals.shape[1])
     ids, count = proposals.long(), height * width
-    pixels = torch.bincount((ids * count + cells).flatten(), minlength=(int(ids.max()) + 1) * count).view(-1, count)[1:]
+    pixels = torch.bincount(
+        (ids * count + cells).flatten(), minlength=(int(ids.max()) + 1) * count
+    ).view(-1, count)[1:]
     shares = pixels.float() * (count / ids.numel())
     areas, unit = shares.sum(1), (tokens / norms.clamp_min(1e-12)).T
     means = shares @ unit / areas.clamp_min(SMALLEST_AREA)[:, None]
@@ -114,13 +129,16 @@ def spherical_kmeans(
     weights: Tensor | None = None,
     each: Each = map,
 ) -> Clusters:
-    """Unit centres to which vectors have a large cosine; of several starts the best by the objective.
+    """Unit centres to which vectors have a large cosine; of several starts the best by the
+    objective.
 
-    With more than `SEARCHED` vectors starts are compared on the first ones, and the best goes on with all.
+    With more than `SEARCHED` vectors starts are compared on the first ones, and the best goes on
+    with all.
 
     Args:
         vectors: (N, C) float32, any norm but zero; in random order.
-        num_clusters: K; if there are fewer vectors than that, the centres behind the first N repeat them.
+        num_clusters: K; if there are fewer vectors than that, the centres behind the first N repeat
+            them.
         generators: One per start, on the CPU.
         weights: (N,) float32 weight of every vector; None = one vote each.
         each: As the built-in ``map``; may work on several starts at once.
@@ -128,7 +146,10 @@ def spherical_kmeans(
     Returns:
         The best clustering; the first one on ties.
     """
-    unit, votes = F.normalize(vectors, dim=1), torch.ones(len(vectors)) if weights is None else weights
+    unit, votes = (
+        F.normalize(vectors, dim=1),
+        torch.ones(len(vectors)) if weights is None else weights,
+    )
     searched, its_votes, present = unit[:SEARCHED], votes[:SEARCHED], min(num_clusters, len(unit))
 
     def run(generator: torch.Generator) -> Clusters:
@@ -142,12 +163,16 @@ def spherical_kmeans(
 
 
 def _start(unit: Tensor, num_clusters: int, votes: Tensor, generator: torch.Generator) -> Tensor:
-    """Greedy k-means++: vectors drawn in proportion to their distance (1 - cosine) to the nearest centre so far."""
+    """Greedy k-means++: vectors drawn in proportion to their distance (1 - cosine) to the nearest
+    centre so far.
+    """
     chosen = [int(torch.multinomial(votes, 1, generator=generator))]
     distance = (1.0 - unit @ unit[chosen[0]]).clamp_min(0.0)
     for _ in range(num_clusters - 1):
         # Not exactly 0, so that a draw is possible even if all vectors are equal.
-        drawn = torch.multinomial((distance * votes).clamp_min(1e-12), CANDIDATES, replacement=True, generator=generator)
+        drawn = torch.multinomial(
+            (distance * votes).clamp_min(1e-12), CANDIDATES, replacement=True, generator=generator
+        )
         after = torch.minimum(distance, (1.0 - unit[drawn] @ unit.T).clamp_min(0.0))
         winner = int((after @ votes).argmin())
         chosen.append(int(drawn[winner]))
@@ -156,7 +181,8 @@ def _start(unit: Tensor, num_clusters: int, votes: Tensor, generator: torch.Gene
 
 
 def lloyd(unit: Tensor, centres: Tensor, votes: Tensor, rounds: int = ROUNDS) -> Clusters:
-    """Assign and average by turns until no vector changes its cluster; a cluster without vectors keeps its centre.
+    """Assign and average by turns until no vector changes its cluster; a cluster without vectors
+    keeps its centre.
 
     Args:
         unit: (N, C) float32 unit vectors.

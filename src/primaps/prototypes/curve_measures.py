@@ -1,4 +1,6 @@
-"""What changes over a fit: how often each cluster is used, and how far student and teacher agree, snapshot by snapshot."""
+"""What changes over a fit: how often each cluster is used, and how far student and teacher agree,
+snapshot by snapshot.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def measure_curves(
     device: torch.device | str = "cpu",
     advance: Callable[[], None] | None = None,
 ) -> FitCurves:
-    """Classify the tokens of the plain view with the student and the teacher of every snapshot. No label is needed.
+    """Classify the tokens of the plain view with the student and the teacher of every snapshot. No
+    label is needed.
 
     Args:
         source: Cached features.
@@ -37,9 +40,13 @@ def measure_curves(
         DatasetError: If there is no image or no snapshot.
     """
     if not len(source) or not snapshots:
-        raise DatasetError(f"Expected images and snapshots to draw curves from, but got {len(source)} and {len(snapshots)}.")
+        raise DatasetError(
+            f"Expected images and snapshots to draw curves from, but got {len(source)} and"
+            f" {len(snapshots)}."
+        )
     teachers, students = (
-        torch.stack([getattr(one, role) for one in snapshots]).to(device, torch.float32) for role in ("teacher", "student")
+        torch.stack([getattr(one, role) for one in snapshots]).to(device, torch.float32)
+        for role in ("teacher", "student")
     )
     count, num_clusters, _ = teachers.shape
     usage = torch.zeros(count, num_clusters, dtype=torch.int64, device=device)

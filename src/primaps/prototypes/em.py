@@ -1,21 +1,27 @@
 """PriMaPs-EM: class prototypes fitted to mask proposals by stochastic expectation maximisation.
 
-Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals" (TMLR 2024), section 3.2. One step:
+Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals" (TMLR
+2024), section 3.2. One step:
 
-1. E-step: the momentum teacher classifies every pixel; each mask proposal takes the class of most of its pixels (`vote`).
-   Its pixels get that class as pseudo label; pixels without a proposal are ignored.
-2. M-step: the student, which may see an augmented view, minimises the focal cross-entropy to the pseudo labels
-   (`student_loss`). A class is weighted by (1 - mean probability)^gamma, so that rare classes are not swallowed
-   (`focal_class_weights`).
-3. Now and then the teacher follows the student with a momentum that grows from 0 to its cap (`teacher_momentum`).
+1. E-step: the momentum teacher classifies every pixel; each mask proposal takes the class of most
+   of its pixels (`vote`). Its pixels get that class as pseudo label; pixels without a proposal are
+   ignored.
+2. M-step: the student, which may see an augmented view, minimises the focal cross-entropy to the
+   pseudo labels (`student_loss`). A class is weighted by (1 - mean probability)^gamma, so that rare
+   classes are not swallowed (`focal_class_weights`).
+3. Now and then the teacher follows the student with a momentum that grows from 0 to its cap
+   (`teacher_momentum`).
 
-With `pixels_per_image` the loss is a sum over random pixels; votes and class weights still come from all pixels, so that its
-expectation is the loss of all pixels. `vote_stride` thins the pixel grid on which classes are counted; with `min_agreement`
-proposals that the teacher finds mixed give no pseudo label, so that frequent classes do not swallow rare ones; with
-`proposal_weight` a proposal counts by a power of its area, so that large ones do not drown small ones. None is used by the
-publication; without them every pixel counts alike. Images of one batch may differ in size: means are over all its pixels.
+With `pixels_per_image` the loss is a sum over random pixels; votes and class weights still come
+from all pixels, so that its expectation is the loss of all pixels. `vote_stride` thins the pixel
+grid on which classes are counted; with `min_agreement` proposals that the teacher finds mixed give
+no pseudo label, so that frequent classes do not swallow rare ones; with `proposal_weight` a
+proposal counts by a power of its area, so that large ones do not drown small ones. None is used by
+the publication; without them every pixel counts alike. Images of one batch may differ in size:
+means are over all its pixels.
 
-Sums over pixels are in `primaps.prototypes.steps.plain`, and on a CPU in loops that do the same (`compiled_steps`).
+Sums over pixels are in `primaps.prototypes.steps.plain`, and on a CPU in loops that do the same
+(`compiled_steps`).
 """
 
 from __future__ import annotations
@@ -42,7 +48,8 @@ class TrainingImage:
 
     Attributes:
         teacher_features: (C, h, w) floating point, of the view that the teacher sees.
-        student_features: (C, h, w) floating point, of the same geometry, with the student's photometric augmentation.
+        student_features: (C, h, w) floating point, of the same geometry, with the student's
+            photometric augmentation.
         proposals: (H, W) integer mask proposal ids in the same geometry, 0 = unassigned.
     """
 
@@ -62,12 +69,13 @@ def vote(ballots: Sequence[Tensor], min_agreement: float = 0.0) -> list[Tensor]:
 
     Args:
         ballots: Per image of a batch (M + 1, K) int64 number of pixels by proposal id and class.
-        min_agreement: Share of its pixels that the winning class of a proposal needs, in [0, 1], unless the proposal is in the
-            purer half of those of the batch that its class wins: no class falls silent.
+        min_agreement: Share of its pixels that the winning class of a proposal needs, in [0, 1],
+            unless the proposal is in the purer half of those of the batch that its class wins: no
+            class falls silent.
 
     Returns:
-        Per image (M + 1,) int64 class of each proposal id; the smallest class id wins ties; IGNORE_INDEX for id 0, for ids
-        without a pixel, and for ids that do not agree enough.
+        Per image (M + 1,) int64 class of each proposal id; the smallest class id wins ties;
+        IGNORE_INDEX for id 0, for ids without a pixel, and for ids that do not agree enough.
     """
     counts = torch.cat([each[1:] for each in ballots])
     most, winner = counts.max(1)  # the first class on ties
@@ -100,12 +108,17 @@ def expectation(
         workers: Threads for images on the CPU, and processes; None = the calling one.
 
     Returns:
-        Per image of ``images`` (M + 1,) int64 as from `vote`; M is at least the number of its proposals.
+        Per image of ``images`` (M + 1,) int64 as from `vote`; M is at least the number of its
+        proposals.
     """
     steps, workers = _steps(teacher.device), workers or Workers()
-    tokens = steps.token_logits(teacher.detach(), [image.teacher_features for image in images], workers)
+    tokens = steps.token_logits(
+        teacher.detach(), [image.teacher_features for image in images], workers
+    )
     ballots = steps.ballots(tokens, [image.proposals for image in images], stride, workers)
-    votes = vote([counts for (counts,) in workers.gather([(counts,) for counts in ballots])], min_agreement)
+    votes = vote(
+        [counts for (counts,) in workers.gather([(counts,) for counts in ballots])], min_agreement
+    )
     return [each.to(teacher.device) for each in workers.own(votes)]
 
 
@@ -113,7 +126,8 @@ def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
     """Focal weight of every class, (1 - p)^gamma.
 
     Args:
-        mean_probabilities: (K,) float32 mean of the student's probabilities over all pixels of the batch.
+        mean_probabilities: (K,) float32 mean of the student's probabilities over all pixels of the
+            batch.
         gamma: Focal exponent.
 
     Returns:
@@ -123,24 +137,32 @@ def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
 
 
 def pixel_weights(
-    class_weights: Tensor, proposals: Sequence[Tensor], votes: Sequence[Tensor], exponent: float, workers: Workers | None = None
+    class_weights: Tensor,
+    proposals: Sequence[Tensor],
+    votes: Sequence[Tensor],
+    exponent: float,
+    workers: Workers | None = None,
 ) -> list[Tensor]:
-    """Weight of a pixel of each proposal: that of its class, times what makes proposals count by a power of their area.
+    """Weight of a pixel of each proposal: that of its class, times what makes proposals count by a
+    power of their area.
 
-    A proposal of A pixels counts by ``A ** exponent``, in a unit in which the labelled pixels of the batch together count by
-    their number.
+    A proposal of A pixels counts by ``A ** exponent``, in a unit in which the labelled pixels of
+    the batch together count by their number.
 
     Args:
         class_weights: (K,) float32.
-        proposals: Per image (H, W) integer proposal ids 0..M; with several processes, of this one's part of the batch.
+        proposals: Per image (H, W) integer proposal ids 0..M; with several processes, of this one's
+            part of the batch.
         votes: Per image (M + 1,) int64 as from `vote`.
-        exponent: In [0, 1]; 1 = every pixel counts by its class alone, 0 = all proposals of a class count alike.
+        exponent: In [0, 1]; 1 = every pixel counts by its class alone, 0 = all proposals of a class
+            count alike.
         workers: Threads for images on the CPU, and processes; None = the calling one.
 
     Returns:
         Per image (M + 1,) float32, 0 where there is no vote.
     """
-    by_vote = F.pad(class_weights, (0, IGNORE_INDEX + 1 - len(class_weights)))  # IGNORE_INDEX has weight 0
+    # IGNORE_INDEX has weight 0
+    by_vote = F.pad(class_weights, (0, IGNORE_INDEX + 1 - len(class_weights)))
     weights = [by_vote[classes] for classes in votes]
     if exponent == 1.0:
         return weights
@@ -148,12 +170,18 @@ def pixel_weights(
 
     def labelled_areas(pair: tuple[Tensor, Tensor]) -> Tensor:
         ids, classes = pair
-        return torch.bincount(ids.flatten(), minlength=len(classes)).double() * (classes != IGNORE_INDEX)
+        return torch.bincount(ids.flatten(), minlength=len(classes)).double() * (
+            classes != IGNORE_INDEX
+        )
 
     areas = list(workers.each(labelled_areas, zip(proposals, votes, strict=True)))
     counts = [torch.where(area > 0, area**exponent, 0.0) for area in areas]
-    parts = workers.gather([(area.sum(), count.sum()) for area, count in zip(areas, counts, strict=True)])
-    all_pixels, all_counts = (sum(float(value) for value in values) for values in zip(*parts, strict=True))
+    parts = workers.gather(
+        [(area.sum(), count.sum()) for area, count in zip(areas, counts, strict=True)]
+    )
+    all_pixels, all_counts = (
+        sum(float(value) for value in values) for values in zip(*parts, strict=True)
+    )
     unit = all_pixels / max(1.0, all_counts)  # a labelled proposal counts by 1 or more
     return [
         (weight * (unit * count / area.clamp_min(1.0))).float()
@@ -175,17 +203,21 @@ def student_loss(
 ) -> Tensor:
     """M-step loss of a batch: focal cross-entropy to the pseudo labels (paper, section 3.2).
 
-    The sum over labelled pixels of ``w * CE`` divided by the number of all pixels, ignored ones included; w is the weight of the
-    pixel's class, unless proposals count by less than their area, see `pixel_weights`.
+    The sum over labelled pixels of ``w * CE`` divided by the number of all pixels, ignored ones
+    included; w is the weight of the pixel's class, unless proposals count by less than their area,
+    see `pixel_weights`.
 
     Args:
-        student: (K, C) float32 effective prototypes of the student; the loss is differentiable in them.
+        student: (K, C) float32 effective prototypes of the student; the loss is differentiable in
+            them.
         images: The batch; with several processes, this one's part of it.
         votes: From `expectation`.
         gamma: Focal exponent.
-        proposal_weight: Exponent of the area by which a proposal counts, in [0, 1]; 1 = the publication's.
+        proposal_weight: Exponent of the area by which a proposal counts, in [0, 1]; 1 = the
+            publication's.
         vote_stride: Pixel stride of the grid for the mean probabilities.
-        pixels_per_image: Random pixels per image (with replacement); None, or at least the image's pixels, = all pixels.
+        pixels_per_image: Random pixels per image (with replacement); None, or at least the image's
+            pixels, = all pixels.
         generator: Source of the random pixels, on the CPU; not used with all pixels.
         workers: Threads for images on the CPU, and processes; None = the calling one.
 
@@ -195,7 +227,9 @@ def student_loss(
     steps, workers = _steps(student.device), workers or Workers()
     tokens = steps.token_logits(student, [image.student_features for image in images], workers)
     sizes, proposals = [image.size for image in images], [image.proposals for image in images]
-    class_weights = focal_class_weights(steps.mean_probabilities(tokens, sizes, vote_stride, workers), gamma)
+    class_weights = focal_class_weights(
+        steps.mean_probabilities(tokens, sizes, vote_stride, workers), gamma
+    )
     weights = pixel_weights(class_weights, proposals, votes, proposal_weight, workers)
     counts = _of_all([height * width for height, width in sizes], workers)
     # Drawn for all images, so that they do not depend on the number of processes.
@@ -204,24 +238,34 @@ def student_loss(
     return total / sum(counts)
 
 
-def _draw_pixels(count: int, pixels_per_image: int | None, generator: torch.Generator | None) -> Tensor | None:
+def _draw_pixels(
+    count: int, pixels_per_image: int | None, generator: torch.Generator | None
+) -> Tensor | None:
     if pixels_per_image is None or pixels_per_image >= count:
         return None
     return torch.randint(count, (pixels_per_image,), generator=generator)
 
 
-def kmeans_loss(prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None = None) -> Tensor:
-    """Loss of cosine k-means, which initialises EM and is the baseline: minus the mean cosine to the closest prototype.
+def kmeans_loss(
+    prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None = None
+) -> Tensor:
+    """Loss of cosine k-means, which initialises EM and is the baseline: minus the mean cosine to
+    the closest prototype.
 
     Args:
         prototypes: (K, C) float32, any norm; the loss is differentiable in them.
-        features: Per image of the batch (C, h, w) floating point; with several processes, of this one's part of it.
+        features: Per image of the batch (C, h, w) floating point; with several processes, of this
+            one's part of it.
         workers: Threads for images on the CPU, and processes; None = the calling one.
 
     Returns:
         () float32 in [-1, 1], of the whole batch.
     """
-    steps, workers, directions = _steps(prototypes.device), workers or Workers(), F.normalize(prototypes, dim=1)
+    steps, workers, directions = (
+        _steps(prototypes.device),
+        workers or Workers(),
+        F.normalize(prototypes, dim=1),
+    )
     total: Tensor = steps.closest_cosines(directions, features, workers)
     return -total / sum(_of_all([values[0].numel() for values in features], workers))
 
@@ -232,7 +276,9 @@ def _of_all(counts: list[int], workers: Workers) -> list[int]:
 
 
 def _steps(device: torch.device) -> ModuleType:
-    """Where the sums over pixels are: compiled loops on the CPU if they can be had, plain torch otherwise."""
+    """Where the sums over pixels are: compiled loops on the CPU if they can be had, plain torch
+    otherwise.
+    """
     compiled = _compiled_steps() if device.type == "cpu" else None
     return plain_steps if compiled is None else compiled
 
@@ -243,7 +289,8 @@ def _compiled_steps() -> ModuleType | None:
 
 
 def teacher_momentum(call: int, cap: float) -> float:
-    """Momentum of a teacher update: two hard copies, then a running mean of the students until the cap is reached.
+    """Momentum of a teacher update: two hard copies, then a running mean of the students until the
+    cap is reached.
 
     Args:
         call: Number of the update, 1, 2, ...

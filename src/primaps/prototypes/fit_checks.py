@@ -1,4 +1,6 @@
-"""What a fit refuses: settings out of range, initial prototypes that do not fit, losses that are no numbers."""
+"""What a fit refuses: settings out of range, initial prototypes that do not fit, losses that are no
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ def check_settings(num_images: int, num_clusters: int, config: FitConfig, seed: 
     if num_images < 1:
         raise DatasetError("Expected at least one image to fit prototypes to, but got none.")
     if num_clusters > MAX_CLASSES:
-        raise ConfigError(f"Expected num_clusters to be at most {MAX_CLASSES}, but got {num_clusters}: 255 means ignored.")
+        raise ConfigError(
+            f"Expected num_clusters to be at most {MAX_CLASSES}, but got {num_clusters}: 255 means"
+            " ignored."
+        )
     minima = {
         "num_clusters": (num_clusters, 1),
         "seed": (seed, 0),
@@ -41,31 +46,46 @@ def check_settings(num_images: int, num_clusters: int, config: FitConfig, seed: 
         if value is not None and value < minimum:
             raise ConfigError(f"Expected {name} to be {minimum} or more, but got {value}.")
     if not 0.0 <= config.proposal_weight <= 1.0:
-        raise ConfigError(f"Expected proposal_weight to be an exponent between 0 and 1, but got {config.proposal_weight}.")
+        raise ConfigError(
+            "Expected proposal_weight to be an exponent between 0 and 1, but got"
+            f" {config.proposal_weight}."
+        )
     if not 0.0 <= config.min_agreement <= 1.0:
-        raise ConfigError(f"Expected min_agreement to be a share between 0 and 1, but got {config.min_agreement}.")
+        raise ConfigError(
+            f"Expected min_agreement to be a share between 0 and 1, but got {config.min_agreement}."
+        )
     if config.feature_norm is not None and not 0.0 < config.feature_norm < math.inf:
-        raise ConfigError(f"Expected feature_norm to be positive, or None to keep the features, but got {config.feature_norm}.")
+        raise ConfigError(
+            "Expected feature_norm to be positive, or None to keep the features, but got"
+            f" {config.feature_norm}."
+        )
     for name, chosen, known in (
         ("method", config.method, get_args(Method)),
         ("initialise", config.initialise, get_args(Initialise)),
         ("em_on", config.em_on, get_args(FitOn)),
     ):
         if chosen not in known:
-            raise ConfigError(f"Expected {name} to be one of {', '.join(known)}, but got {chosen!r}.")
+            raise ConfigError(
+                f"Expected {name} to be one of {', '.join(known)}, but got {chosen!r}."
+            )
 
 
 def checked_initial(initial: Tensor, shape: tuple[int, int]) -> Tensor:
     """Initial prototypes as float32.
 
     Raises:
-        ConfigError: If they are not of the (K, C) that is expected, not finite, or one of them is zero.
+        ConfigError: If they are not of the (K, C) that is expected, not finite, or one of them is
+            zero.
     """
-    if tuple(initial.shape) != shape or not bool(initial.isfinite().all()) or not bool(initial.any(1).all()):
+    if (
+        tuple(initial.shape) != shape
+        or not bool(initial.isfinite().all())
+        or not bool(initial.any(1).all())
+    ):
         raise ConfigError(
-            f"Expected the initial prototypes to be {shape[0]} finite directions of {shape[1]} channels, none of them zero, but "
-            f"got {tuple(initial.shape)}. Ask for as many classes as there are initial prototypes, on the features that they "
-            "belong to."
+            f"Expected the initial prototypes to be {shape[0]} finite directions of {shape[1]}"
+            f" channels, none of them zero, but got {tuple(initial.shape)}. Ask for as many classes"
+            " as there are initial prototypes, on the features that they belong to."
         )
     return initial.detach().float()
 
@@ -83,6 +103,7 @@ def finite_loss(loss: float, images: Sequence[int]) -> float:
     if not math.isfinite(loss):
         which = f"one of the images {sorted(images)}" if images else "an image"
         raise DatasetError(
-            f"Expected the loss to be finite, but got {loss}. The features of {which} hold NaN or infinity: extract them again."
+            f"Expected the loss to be finite, but got {loss}. The features of {which} hold NaN or"
+            " infinity: extract them again."
         )
     return loss

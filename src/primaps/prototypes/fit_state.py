@@ -36,7 +36,8 @@ class State:
         phase: What the steps belong to.
         step: Steps of the phase that are done.
         feature_scale: Factor of the features as the backbone gives them.
-        adam: Moments of the optimiser by name of parameter and moment; empty at the beginning of a phase.
+        adam: Moments of the optimiser by name of parameter and moment; empty at the beginning of a
+            phase.
         losses: Loss of every step of the phase.
     """
 
@@ -64,7 +65,9 @@ class State:
         return {name: value.detach().cpu().clone() for name, value in tensors.items()}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int], device: torch.device) -> State:
+    def from_tensors(
+        cls, tensors: dict[str, Tensor], shape: tuple[int, int], device: torch.device
+    ) -> State:
         """The inverse of `to_tensors`.
 
         Args:
@@ -83,14 +86,21 @@ class State:
             *(f"{who}.{what}" for who in _ROLES for what in _PARAMETERS),
         } - tensors.keys()
         if missing:
-            raise CheckpointError(f"Expected the checkpoint to hold {sorted(missing)}, but it does not. Delete it and fit anew.")
+            raise CheckpointError(
+                f"Expected the checkpoint to hold {sorted(missing)}, but it does not. Delete it and"
+                " fit anew."
+            )
         if tuple(tensors["student.direction"].shape) != shape:
             raise CheckpointError(
-                f"Expected the checkpoint to hold prototypes of shape {shape}, but got "
-                f"{tuple(tensors['student.direction'].shape)}. It belongs to another fit: delete it, or use another folder."
+                f"Expected the checkpoint to hold prototypes of shape {shape}, but got"
+                f" {tuple(tensors['student.direction'].shape)}. It belongs to another fit: delete"
+                " it, or use another folder."
             )
         student, teacher = (
-            Prototypes(**{what: tensors[f"{who}.{what}"].to(device, copy=True) for what in _PARAMETERS}) for who in _ROLES
+            Prototypes(
+                **{what: tensors[f"{who}.{what}"].to(device, copy=True) for what in _PARAMETERS}
+            )
+            for who in _ROLES
         )
         return cls(
             student,
@@ -98,7 +108,11 @@ class State:
             phase=Phase(int(tensors["phase"])),
             step=int(tensors["step"]),
             feature_scale=float(tensors["feature_scale"]),
-            adam={name.removeprefix("adam."): value for name, value in tensors.items() if name.startswith("adam.")},
+            adam={
+                name.removeprefix("adam."): value
+                for name, value in tensors.items()
+                if name.startswith("adam.")
+            },
             losses=tensors["losses"].tolist(),
         )
 
@@ -119,10 +133,15 @@ class Snapshot:
 
 
 def snapshot(state: dict[str, Tensor], config: FitConfig) -> Snapshot | None:
-    """The prototypes in a state that a `CheckpointStore` was given; None if its main phase has made no step or is over."""
+    """The prototypes in a state that a `CheckpointStore` was given; None if its main phase has made
+    no step or is over.
+    """
     baseline = config.method == "baseline"
     if int(state["phase"]) != (Phase.KMEANS if baseline else Phase.EM) or int(state["step"]) == 0:
         return None
     scale = 1.0 if baseline else float(state["feature_scale"])
-    student, teacher = (Prototypes(*(state[f"{who}.{what}"] for what in _PARAMETERS)).effective() * scale for who in _ROLES)
+    student, teacher = (
+        Prototypes(*(state[f"{who}.{what}"] for what in _PARAMETERS)).effective() * scale
+        for who in _ROLES
+    )
     return Snapshot(int(state["step"]), student if baseline else teacher, student)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from primaps.config import IMPLIED, PredictConfig, comparable, differences, part_from_record, preset_config
+from primaps.config import (
+    IMPLIED,
+    PredictConfig,
+    comparable,
+    differences,
+    part_from_record,
+    preset_config,
+)
 from primaps.errors import CheckpointError, OutputError
 from primaps.runs.store import read_json, read_tensors, write_json, write_tensors
 from primaps.types import FitResult
@@ -54,7 +61,8 @@ class Model:
         return self.fit.teacher
 
     def save(self, folder: Path, metadata: Mapping[str, str] | None = None) -> None:
-        """Write ``prototypes.safetensors`` and ``model.json``; the JSON last, as the sign that both are complete.
+        """Write ``prototypes.safetensors`` and ``model.json``; the JSON last, as the sign that both
+        are complete.
 
         Args:
             folder: Made if it does not exist; a model in it is replaced.
@@ -63,12 +71,17 @@ class Model:
         Raises:
             OutputError: If the folder cannot be written.
         """
-        tensors = {"teacher": self.fit.teacher, "student": self.fit.student, "usage": self.fit.usage}
+        tensors = {
+            "teacher": self.fit.teacher,
+            "student": self.fit.student,
+            "usage": self.fit.usage,
+        }
         try:
             (folder / "model.json").unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
-                f"Expected {folder} to be a folder that can be written, but got: {error}. Choose another folder."
+                f"Expected {folder} to be a folder that can be written, but got: {error}. Choose"
+                " another folder."
             ) from error
         write_tensors(folder / "prototypes.safetensors", tensors, metadata)
         write_json(
@@ -100,29 +113,40 @@ class Model:
             folder /= "model"
         if not (folder / "model.json").exists():
             raise CheckpointError(
-                f"Expected a fitted model (model.json and prototypes.safetensors) in {folder} or {folder / 'model'}, but found "
-                "none. Run `primaps segment` or `primaps fit` first."
+                f"Expected a fitted model (model.json and prototypes.safetensors) in {folder} or"
+                f" {folder / 'model'}, but found none. Run `primaps segment` or `primaps fit`"
+                " first."
             )
         record = read_json(folder / "model.json")
         if record.get("format") != _FORMAT:
             raise CheckpointError(
-                f"Expected {folder / 'model.json'} to describe a model of format {_FORMAT}, but got {record.get('format')!r}. "
-                "Fit again, or use the version of primaps that wrote it."
+                f"Expected {folder / 'model.json'} to describe a model of format {_FORMAT}, but got"
+                f" {record.get('format')!r}. Fit again, or use the version of primaps that"
+                " wrote it."
             )
         tensors = read_tensors(folder / "prototypes.safetensors")
         try:
             fit = FitResult(
-                tensors["teacher"], tensors["student"], bool(record["cosine"]), tensors["usage"], tuple(record["losses"])
+                tensors["teacher"],
+                tensors["student"],
+                bool(record["cosine"]),
+                tensors["usage"],
+                tuple(record["losses"]),
             )
             weights, head = _found(record["weights"], folder), _found(record.get("head"), folder)
             settings, identity = record["settings"], record["fingerprint"]
             predict = _predict_settings(record, folder)
-            return cls(fit, record["backbone"], weights, record["size"], settings, identity, head, predict)
+            return cls(
+                fit, record["backbone"], weights, record["size"], settings, identity, head, predict
+            )
         except KeyError as error:
-            raise CheckpointError(f"Expected {folder} to hold a complete model, but {error} is missing.") from error
+            raise CheckpointError(
+                f"Expected {folder} to hold a complete model, but {error} is missing."
+            ) from error
 
     def note_predict(self, predict: PredictConfig, folder: Path) -> Model:
-        """Record other settings of label maps with a model on disk, whose prototypes are left alone.
+        """Record other settings of label maps with a model on disk, whose prototypes are left
+        alone.
 
         Raises:
             CheckpointError: If ``model.json`` cannot be read.
@@ -143,7 +167,8 @@ class Model:
         if changed:
             listed = "\n  ".join(changed)
             raise CheckpointError(
-                f"The model was fitted to another backbone (fitted -> given):\n  {listed}\nGive the original weights."
+                f"The model was fitted to another backbone (fitted -> given):\n  {listed}\nGive the"
+                " original weights."
             )
 
 
@@ -152,21 +177,31 @@ def _recorded(predict: PredictConfig | None) -> dict[str, Any] | None:
 
 
 def _predict_settings(record: Mapping[str, Any], folder: Path) -> PredictConfig | None:
-    """On record with the model. Those of earlier versions: in the record of the run that they lie in, else their preset's."""
+    """On record with the model. Those of earlier versions: in the record of the run that they lie
+    in, else their preset's.
+    """
     known, run = record.get("predict"), folder.parent / "run.json"
     if "predict" not in record:
         if folder.name == "model" and run.exists():
             known = read_json(run).get("config", {}).get("predict")
         if known is None:
             preset = preset_config(str(record.get("settings", {}).get("preset", "default"))).predict
-            known = {key: value for key, value in vars(preset).items() if f"predict.{key}" not in IMPLIED}
+            known = {
+                key: value for key, value in vars(preset).items() if f"predict.{key}" not in IMPLIED
+            }
     predict: PredictConfig | None = None if known is None else part_from_record("predict", known)
     return predict
 
 
 def relative_to(path: str | None, folder: Path) -> str | None:
-    """What lies in the model's folder is recorded relative to it, so that the folder can be moved as a whole."""
-    if path is None or not Path(path).is_absolute() or not Path(path).is_relative_to(folder.absolute()):
+    """What lies in the model's folder is recorded relative to it, so that the folder can be moved
+    as a whole.
+    """
+    if (
+        path is None
+        or not Path(path).is_absolute()
+        or not Path(path).is_relative_to(folder.absolute())
+    ):
         return path
     return str(Path(path).relative_to(folder.absolute()))
 

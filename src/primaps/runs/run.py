@@ -1,4 +1,6 @@
-"""One run: its folder (where files lie, which settings made them, what happened) and its state while at work."""
+"""One run: its folder (where files lie, which settings made them, what happened) and its state
+while at work.
+"""
 
 from __future__ import annotations
 
@@ -27,23 +29,44 @@ from primaps.runs.store import (
     remove_temporaries,
     write_json,
 )
-from primaps.types import Failure, FeatureExtractor, ImageFile, ThresholdChoice, ThresholdStatistics, View
+from primaps.types import (
+    Failure,
+    FeatureExtractor,
+    ImageFile,
+    ThresholdChoice,
+    ThresholdStatistics,
+    View,
+)
 
 ALGORITHM = 2
-"""Raised when a change of the code changes features or proposals, so that stored ones are made anew."""
+"""Raised when a change of the code changes features or proposals, so that stored ones are made
+anew.
+"""
 
 _FORMAT = 1
-_REPORTED_VERSIONS = ("primaps", "torch", "torchvision", "timm", "numpy", "numba", "scipy", "pillow", "safetensors")
+_REPORTED_VERSIONS = (
+    "primaps",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "numba",
+    "scipy",
+    "pillow",
+    "safetensors",
+)
 
 
 class RunFolder:
-    """Paths and records of a run. Settings are kept per stage, so that one stage can be redone without the others.
+    """Paths and records of a run. Settings are kept per stage, so that one stage can be redone
+    without the others.
 
     Args:
         root: The folder given as ``--out``; need not exist yet.
 
     Raises:
-        ConfigError: If the path exists and is not a folder, or is no usable path (too long, not UTF-8).
+        ConfigError: If the path exists and is not a folder, or is no usable path (too long, not
+            UTF-8).
         CheckpointError: If it holds a ``run.json`` that this package did not write.
     """
 
@@ -52,9 +75,14 @@ class RunFolder:
             str(root).encode("utf-8")
             is_file = root.exists() and not root.is_dir()
         except (OSError, UnicodeEncodeError) as error:
-            raise ConfigError(f"Expected --out to be a usable path in UTF-8, but got: {error}. Choose another --out.") from error
+            raise ConfigError(
+                f"Expected --out to be a usable path in UTF-8, but got: {error}. Choose another"
+                " --out."
+            ) from error
         if is_file:
-            raise ConfigError(f"Expected --out to be a folder, but {root} is a file. Choose another --out.")
+            raise ConfigError(
+                f"Expected --out to be a folder, but {root} is a file. Choose another --out."
+            )
         self.root = root
         self.record: dict[str, Any] = {}
         self._stopped_before = False
@@ -63,12 +91,13 @@ class RunFolder:
                 self.record = read_json(self.run_json)
             except CheckpointError as error:
                 raise CheckpointError(
-                    f"{error} If it is the damaged record of a run, delete it to resume; otherwise choose another --out."
+                    f"{error} If it is the damaged record of a run, delete it to resume; otherwise"
+                    " choose another --out."
                 ) from error
             if self.record.get("format") != _FORMAT:
                 raise CheckpointError(
-                    f"Expected {self.run_json} to be the record of a run (format {_FORMAT}), but it is something else. "
-                    "Choose another --out."
+                    f"Expected {self.run_json} to be the record of a run (format {_FORMAT}), but it"
+                    " is something else. Choose another --out."
                 )
 
     @property
@@ -111,7 +140,9 @@ class RunFolder:
 
     @property
     def threshold(self) -> ThresholdChoice | None:
-        """The similarity threshold on record; None if there is none. Earlier versions recorded its value only."""
+        """The similarity threshold on record; None if there is none. Earlier versions recorded its
+        value only.
+        """
         value = self.record.get("settings", {}).get("proposals", {}).get("threshold")
         if value is None:
             return None
@@ -122,23 +153,33 @@ class RunFolder:
         candidates = tuple(ThresholdStatistics(**each) for each in known.get("candidates", ()))
         return ThresholdChoice(value, known["source"], candidates, tuple(known.get("sample", ())))
 
-    def claim(self, settings: Mapping[str, Mapping[str, Any]], *, overwrite: bool, outdated: Sequence[str] = ()) -> None:
+    def claim(
+        self,
+        settings: Mapping[str, Mapping[str, Any]],
+        *,
+        overwrite: bool,
+        outdated: Sequence[str] = (),
+    ) -> None:
         """Take the folder for these settings, or refuse if it was made with others.
 
         Args:
             settings: Per stage; only the stages named here are compared.
             overwrite: Accept a difference; what depends on it is made anew, the rest is kept.
-            outdated: Files in the folder that other settings than these are removed with, before the new ones are on record, so
-                that a killed run cannot leave them as its own.
+            outdated: Files in the folder that other settings than these are removed with, before
+                the new ones are on record, so that a killed run cannot leave them as its own.
 
         Raises:
-            ConfigError: If a setting differs and ``overwrite`` is not set; every difference is named.
+            ConfigError: If a setting differs and ``overwrite`` is not set; every difference is
+                named.
             OutputError: If the folder cannot be written, or another process is at work in it.
         """
         known: dict[str, Any] = self.record.get("settings", {})
         settings = json.loads(json.dumps(settings))  # as it will be read back
         changed = [
-            line for stage in settings if stage in known for line in differences(known[stage], settings[stage], f"{stage}.")
+            line
+            for stage in settings
+            if stage in known
+            for line in differences(known[stage], settings[stage], f"{stage}.")
         ]
         if changed and not overwrite:
             listed = "\n  ".join(changed)
@@ -154,7 +195,11 @@ class RunFolder:
                 remove_file(self.root / name)
         if not known:
             self.record["defaults"] = GENERATION
-        self.record |= {"format": _FORMAT, "settings": {**known, **settings}, "versions": versions()}
+        self.record |= {
+            "format": _FORMAT,
+            "settings": {**known, **settings},
+            "versions": versions(),
+        }
         self._stopped_before = self.record.get("status") in {"interrupted", "failed"}
         self.record["status"] = "running"
         write_json(self.run_json, self.record)
@@ -196,7 +241,12 @@ class RunFolder:
         """Seconds per stage; what a stopped command had spent is added."""
         old = self.record.get("seconds", {})
         earlier = old if self._stopped_before else {}
-        return {**old, **{stage: round(earlier.get(stage, 0.0) + value, 3) for stage, value in seconds.items()}}
+        return {
+            **old,
+            **{
+                stage: round(earlier.get(stage, 0.0) + value, 3) for stage, value in seconds.items()
+            },
+        }
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
         """Replace the list of inputs that could not be used.
@@ -224,7 +274,8 @@ class Run:
         failures: Inputs that could not be used, so far.
         seconds: Per stage.
         counts: Figures for ``run.json``.
-        chosen_threshold: The similarity threshold, once it is settled (`primaps.pipeline.threshold`).
+        chosen_threshold: The similarity threshold, once it is settled
+            (`primaps.pipeline.threshold`).
     """
 
     folder: RunFolder
@@ -247,7 +298,11 @@ class Run:
             "backbone": dict(self.backbone.describe()),
             "features": comparable(config.features, "features"),
             "proposals": proposals,
-            "fit": {"num_clusters": config.num_clusters, "seed": config.seed, **comparable(config.fit, "fit")},
+            "fit": {
+                "num_clusters": config.num_clusters,
+                "seed": config.seed,
+                **comparable(config.fit, "fit"),
+            },
             "predict": comparable(config.predict, "predict"),
         }
 
@@ -261,27 +316,38 @@ class Run:
         known = self._known_threshold()
         if known is None:
             raise ConfigError(
-                f"Expected a threshold for {self.backbone.name!r}, for which none is published, but got none. Give --threshold T."
+                f"Expected a threshold for {self.backbone.name!r}, for which none is published, but"
+                " got none. Give --threshold T."
             )
         return known
 
     def _known_threshold(self) -> float | None:
         if self.config.proposals.threshold is not None:
             return self.config.proposals.threshold
-        return self.backbone.threshold if self.chosen_threshold is None else self.chosen_threshold.value
+        return (
+            self.backbone.threshold
+            if self.chosen_threshold is None
+            else self.chosen_threshold.value
+        )
 
     @property
     def store(self) -> FeatureStore:
         """The run's features and proposals under the present settings."""
         settings = self.settings()
         determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
-        return FeatureStore(self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config))
+        return FeatureStore(
+            self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config)
+        )
 
     def usable_images(self) -> list[ImageFile]:
         """The images whose features and proposals are in the store, in the order of their names."""
         store = self.store
         failed = {failure.path for failure in self.failures}
-        return [image for image in self.images if str(image.path) not in failed and store.info(image.name) is not None]
+        return [
+            image
+            for image in self.images
+            if str(image.path) not in failed and store.info(image.name) is not None
+        ]
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int) -> Iterator[None]:
@@ -316,7 +382,9 @@ def read_failures(folder: RunFolder) -> list[Failure]:
     try:
         return [Failure(**json.loads(line)) for line in path.read_text("ascii").splitlines()]
     except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"Expected {path} to hold one failure per line, but got: {error}. Delete it.") from error
+        raise CheckpointError(
+            f"Expected {path} to hold one failure per line, but got: {error}. Delete it."
+        ) from error
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""On-disk store of features and proposals: one safetensors shard per image, atomic writes, a readable manifest.
+"""On-disk store of features and proposals: one safetensors shard per image, atomic writes, a
+readable manifest.
 
-One shard per image (not per batch of images) makes the image the unit of resuming: a killed run redoes at most the image
-it was working on, and a changed photograph replaces exactly one file.
+One shard per image (not per batch of images) makes the image the unit of resuming: a killed run
+redoes at most the image it was working on, and a changed photograph replaces exactly one file.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _HELD: dict[str, int] = {}  # file descriptors of this process's locks by folder
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Write a file so that it is either complete or absent: temporary name in the same folder, then rename.
+    """Write a file so that it is either complete or absent: temporary name in the same folder, then
+    rename.
 
     Args:
         path: Target; missing parent folders are made.
@@ -51,18 +53,26 @@ def atomic_write(path: Path, data: bytes) -> None:
     except OSError as error:
         raise OutputError(_write_problem(path, error)) from error
     finally:
-        with contextlib.suppress(OSError):  # renamed by now, or what an error or an interruption left
+        # renamed by now, or what an error or an interruption left
+        with contextlib.suppress(OSError):
             temporary.unlink()
 
 
 def _write_problem(path: Path, error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"The disk is full: {path} could not be written. Free some space and run the same command again; it resumes."
+        return (
+            f"The disk is full: {path} could not be written. Free some space and run the same"
+            " command again; it resumes."
+        )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return f"Expected to be allowed to write {path}, but the folder is read-only. Choose another --out folder."
+        return (
+            f"Expected to be allowed to write {path}, but the folder is read-only. Choose another"
+            " --out folder."
+        )
     if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
         return (
-            f"Expected {path} to be a writable file in a folder, but a part of this path is something else. Choose another --out."
+            f"Expected {path} to be a writable file in a folder, but a part of this path is"
+            " something else. Choose another --out."
         )
     return f"Could not write {path}: {error.strerror or error}."
 
@@ -80,7 +90,8 @@ def remove_file(path: Path) -> None:
 
 
 def remove_temporaries(root: Path) -> None:
-    """Delete what killed writers left behind below ``root``, but not in folders below it that have a lock of their own.
+    """Delete what killed writers left behind below ``root``, but not in folders below it that have
+    a lock of their own.
 
     Another process may be writing there; whoever holds such a folder tidies it up.
     """
@@ -88,15 +99,17 @@ def remove_temporaries(root: Path) -> None:
         below[:] = [name for name in below if not (Path(folder) / name / LOCK_NAME).exists()]
         for name in files:
             if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
-                with contextlib.suppress(OSError):  # a left-over that cannot be deleted does no harm
+                # a left-over that cannot be deleted does no harm
+                with contextlib.suppress(OSError):
                     (Path(folder) / name).unlink()
 
 
 def hold(root: Path) -> None:
-    """Keep other processes from working in a folder until `release`, or until this process ends in whatever way.
+    """Keep other processes from working in a folder until `release`, or until this process ends in
+    whatever way.
 
-    The lock is one of the operating system on a hidden file, so a killed process leaves none. Not enforced on Windows, and on
-    network file systems without locks.
+    The lock is one of the operating system on a hidden file, so a killed process leaves none. Not
+    enforced on Windows, and on network file systems without locks.
 
     Raises:
         OutputError: If another process holds the folder, or it cannot be written.
@@ -119,7 +132,8 @@ def hold(root: Path) -> None:
         if error.errno not in {errno.EACCES, errno.EAGAIN}:
             return
         raise OutputError(
-            f"Expected to be the only command at work in {root}, but another one is. Wait for it to end, or choose another --out."
+            f"Expected to be the only command at work in {root}, but another one is. Wait for it to"
+            " end, or choose another --out."
         ) from error
     _HELD[os.path.realpath(root)] = descriptor
 
@@ -154,11 +168,15 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"Expected {path} to be readable JSON, but got: {error}.") from error
     if not isinstance(value, dict):
-        raise CheckpointError(f"Expected {path} to hold a JSON object, but got {type(value).__name__}.")
+        raise CheckpointError(
+            f"Expected {path} to hold a JSON object, but got {type(value).__name__}."
+        )
     return value
 
 
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write named tensors as safetensors, atomically.
 
     Raises:
@@ -184,12 +202,16 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     except FileNotFoundError as error:
         raise CheckpointError(f"Expected a file {path}, but there is none.") from error
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"Expected {path} to be a safetensors file, but got: {error}.") from error
+        raise CheckpointError(
+            f"Expected {path} to be a safetensors file, but got: {error}."
+        ) from error
     return tensors
 
 
 def fingerprint(value: Any) -> str:
-    """Short stable hash of a JSON value: equal settings give equal fingerprints on every machine."""
+    """Short stable hash of a JSON value: equal settings give equal fingerprints on every
+    machine.
+    """
     canonical = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
 
@@ -253,7 +275,9 @@ class FeatureStore:
         if metadata.get("format") != _FORMAT:
             return None
         fields = json.loads(metadata["info"])
-        info = ShardInfo(**{**fields, "scores": tuple(fields["scores"]), "guards": tuple(fields["guards"])})
+        info = ShardInfo(
+            **{**fields, "scores": tuple(fields["scores"]), "guards": tuple(fields["guards"])}
+        )
         return info if info.settings == self.settings else None
 
     def is_current(self, name: str, image_path: Path) -> bool:
@@ -268,11 +292,16 @@ class FeatureStore:
             status = image_path.stat()
             if (status.st_size, status.st_mtime_ns) == (info.file_size, info.mtime_ns):
                 return True
-            return status.st_size == info.file_size and hashlib.sha256(image_path.read_bytes()).hexdigest() == info.sha256
+            return (
+                status.st_size == info.file_size
+                and hashlib.sha256(image_path.read_bytes()).hexdigest() == info.sha256
+            )
         except OSError:
             return False  # unreadable now: reading it again will say why
 
-    def write(self, name: str, features: torch.Tensor, proposals: MaskProposals, info: ShardInfo) -> None:
+    def write(
+        self, name: str, features: torch.Tensor, proposals: MaskProposals, info: ShardInfo
+    ) -> None:
         """Store one image.
 
         Args:
@@ -288,10 +317,17 @@ class FeatureStore:
 
         half = features.to(device="cpu", dtype=torch.float16)
         if not torch.isfinite(half).all():
-            raise OutputError(f"Expected finite features below 65504 for {name}, but some do not fit float16.")
+            raise OutputError(
+                f"Expected finite features below 65504 for {name}, but some do not fit float16."
+            )
         smallest = torch.uint8 if proposals.num_masks < 256 else torch.int32
-        tensors = {"features": half, "proposals": torch.from_numpy(proposals.label_image).to(smallest)}
-        write_tensors(self.path(name), tensors, {"format": _FORMAT, "info": json.dumps(asdict(info))})
+        tensors = {
+            "features": half,
+            "proposals": torch.from_numpy(proposals.label_image).to(smallest),
+        }
+        write_tensors(
+            self.path(name), tensors, {"format": _FORMAT, "info": json.dumps(asdict(info))}
+        )
 
     def features(self, name: str, view: View) -> torch.Tensor:
         """(C, h, w) float16 features of one view, read from disk.
@@ -331,7 +367,8 @@ class FeatureStore:
                 yield shard
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
-                f"Expected stored features of {name} in {self.path(name)}, but got: {error}. Run the proposals stage again."
+                f"Expected stored features of {name} in {self.path(name)}, but got: {error}. Run"
+                " the proposals stage again."
             ) from error
 
     def source(self, names: Sequence[str]) -> StoredImages:

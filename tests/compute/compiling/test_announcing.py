@@ -1,7 +1,12 @@
 import pytest
 
 from primaps.compute.compiling import announcing
-from primaps.compute.compiling.announcing import MESSAGE, compilation_begins, compilation_told_to, compilation_was_told
+from primaps.compute.compiling.announcing import (
+    MESSAGE,
+    compilation_begins,
+    compilation_told_to,
+    compilation_was_told,
+)
 
 
 @pytest.fixture(autouse=True)

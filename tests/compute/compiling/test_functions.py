@@ -23,13 +23,20 @@ def total(values, lanes):
 
 if __name__ == "__main__":
     print(total(np.arange(5.0), (0, 0)), total(np.arange(5.0), (0, 0, 0)))
-    print(sum(sum(variant.stats.cache_hits.values()) for variant in total._variants.values()), total.folder)
+    hits = [sum(variant.stats.cache_hits.values()) for variant in total._variants.values()]
+    print(sum(hits), total.folder)
 """
 
 
 def run(path, **environment):
-    environment = {**os.environ, "NUMBA_CACHE_DIR": "", **{name: str(value) for name, value in environment.items()}}
-    result = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, env=environment, check=True)
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": "",
+        **{name: str(value) for name, value in environment.items()},
+    }
+    result = subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, env=environment, check=True
+    )
     values, state = result.stdout.splitlines()
     assert values == "20.0 30.0"
     hits, folder = state.split(" ", 1)
@@ -71,7 +78,10 @@ def test_nothing_can_be_written(module, tmp_path):
     nowhere = tmp_path / "file"
     nowhere.touch()
     for _ in range(2):
-        assert run(module, HOME=nowhere, XDG_CACHE_HOME=nowhere, LOCALAPPDATA=nowhere) == (0, "None")
+        assert run(module, HOME=nowhere, XDG_CACHE_HOME=nowhere, LOCALAPPDATA=nowhere) == (
+            0,
+            "None",
+        )
 
 
 def test_a_full_disk_is_no_obstacle(monkeypatch):
@@ -105,7 +115,10 @@ def test_threads_may_come_first_together():
         return values.sum() + len(lanes)
 
     results = []
-    threads = [threading.Thread(target=lambda: results.append(count(np.ones(4), (0,) * 3))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: results.append(count(np.ones(4), (0,) * 3)))
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -125,7 +138,9 @@ def test_documentation_stays():
 def test_numba_told_not_to_compile_is_an_import_error():
     code = "import primaps.compute.compiling.functions"
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
     assert result.returncode == 1
     assert "ImportError: numba was told not to compile" in result.stderr
 
@@ -138,6 +153,12 @@ def test_compilation_is_told_before_it_happens_and_only_if_it_does(module):
     )
     command = [sys.executable, str(module)]
     environment = {**os.environ, "NUMBA_CACHE_DIR": ""}
-    first, second = (subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout for _ in "ab")
-    assert first.splitlines() == ["Compiling loops for this machine, once: about 15 s over the whole job.", "20.0"]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+        for _ in "ab"
+    )
+    assert first.splitlines() == [
+        "Compiling loops for this machine, once: about 15 s over the whole job.",
+        "20.0",
+    ]
     assert second == "20.0\n"

@@ -14,7 +14,10 @@ def test_the_module_and_what_compiles_it():
 
 def test_without_numba_torch_takes_over_aloud(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.warns(UserWarning, match="Something runs in torch, which is several times slower on CPUs: numba does not work"):
+    with pytest.warns(
+        UserWarning,
+        match="Something runs in torch, which is several times slower on CPUs: numba does not work",
+    ):
         module, words = compiled_module("primaps.prototypes.steps.pixel_kernel", "Something runs")
     assert module is None
     assert words.startswith("torch, several times slower")

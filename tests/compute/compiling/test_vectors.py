@@ -138,7 +138,10 @@ def test_power_of_two_is_as_good_as_float32(width):
 
 
 def test_power_of_two_of_special_values():
-    values, output = np.array([0, -0.0, -126.6, -1e30, -np.inf, 3, -2, np.nan], np.float32), np.empty(8, np.float32)
+    values, output = (
+        np.array([0, -0.0, -126.6, -1e30, -np.inf, 3, -2, np.nan], np.float32),
+        np.empty(8, np.float32),
+    )
     raise_two(values, output, (0,) * 8)
     np.testing.assert_array_equal(output, np.array([1, 1, 0, 0, 0, 8, 0.25, np.nan], np.float32))
 
@@ -153,7 +156,9 @@ def test_larger(width):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_lane_of(width):
     values = np.arange(width, dtype=np.float32)
-    assert [find(values, np.float32(lane), (0,) * width) for lane in range(width)] == list(range(width))
+    assert [find(values, np.float32(lane), (0,) * width) for lane in range(width)] == list(
+        range(width)
+    )
     assert find(values, np.float32(-1), (0,) * width) == width
     assert find(np.ones(width, np.float32), np.float32(1), (0,) * width) == 0
 

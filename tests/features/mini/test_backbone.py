@@ -21,7 +21,9 @@ def picture(height=80, width=96, seed=0):
     """Smooth blobs of colour: something between noise and a photograph."""
     coarse = torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(seed))
     fine = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed + 1))
-    return (0.85 * F.interpolate(coarse, (height, width), mode="bicubic") + 0.15 * fine).clamp(0.0, 1.0)
+    return (0.85 * F.interpolate(coarse, (height, width), mode="bicubic") + 0.15 * fine).clamp(
+        0.0, 1.0
+    )
 
 
 def as_uint8(rgb):
@@ -52,10 +54,14 @@ def test_small_and_constant_images_have_finite_features(backbone, size, value):
 
 
 def test_a_batch_equals_its_images(backbone):
-    batch = torch.cat([backbone.preprocess(as_uint8(picture(seed=seed)), size=80) for seed in (0, 5)])
+    batch = torch.cat(
+        [backbone.preprocess(as_uint8(picture(seed=seed)), size=80) for seed in (0, 5)]
+    )
     together = backbone.forward(batch)
     for index in range(2):
-        torch.testing.assert_close(together[index], backbone.forward(batch[index : index + 1])[0], rtol=1e-3, atol=1e-2)
+        torch.testing.assert_close(
+            together[index], backbone.forward(batch[index : index + 1])[0], rtol=1e-3, atol=1e-2
+        )
 
 
 def test_activations_equal_a_plain_loop(backbone):
@@ -70,12 +76,15 @@ def test_activations_equal_a_plain_loop(backbone):
             top, left = 2 * (2 * row + y), 2 * (2 * column + x)
             patch = level[:, top : top + 6, left : left + 6]
             distances = []
-            for seen in (patch, patch.flip(-1)):  # a mirrored centre is as far from a patch as the centre from its mirror image
+            # a mirrored centre is as far from a patch as the centre from its mirror image
+            for seen in (patch, patch.flip(-1)):
                 point = (projection * seen).sum(dim=(1, 2, 3)) + offset
                 distances.append((point - centres).square().sum(dim=1).sqrt())
             mean = torch.cat(distances).mean()
             expected += sum((mean - distance).clamp_min(0.0) for distance in distances) / 4
-    torch.testing.assert_close(found[128:256, row, column].double(), expected.sqrt(), rtol=2e-3, atol=5e-3)
+    torch.testing.assert_close(
+        found[128:256, row, column].double(), expected.sqrt(), rtol=2e-3, atol=5e-3
+    )
 
 
 def test_features_without_compiled_loops_are_the_same(backbone, monkeypatch):
@@ -124,6 +133,10 @@ def test_own_weights_can_be_given(tmp_path):
     state = load_file(mini.BUNDLED_WEIGHTS)
     state["metric_mean"] = state["metric_mean"] + 0.1
     save_file(state, path)
-    own, bundled = (load_backbone("mini", weights=weights, device="cpu") for weights in (path, None))
+    own, bundled = (
+        load_backbone("mini", weights=weights, device="cpu") for weights in (path, None)
+    )
     assert own.describe()["weights_sha256"] != bundled.describe()["weights_sha256"]
-    assert not torch.equal(own.extract(as_uint8(picture()), size=80), bundled.extract(as_uint8(picture()), size=80))
+    assert not torch.equal(
+        own.extract(as_uint8(picture()), size=80), bundled.extract(as_uint8(picture()), size=80)
+    )

@@ -19,14 +19,18 @@ def test_mean_shift_equals_the_plain_one_however_it_is_cut(monkeypatch, cut, siz
     cells = normal(2, 6, *size)
     before = cells.clone()
     expected = mini_plain.mean_shift(cells.double(), 3, 0.2)
-    torch.testing.assert_close(mini_kernel.mean_shift(cells, 3, 0.2).double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        mini_kernel.mean_shift(cells, 3, 0.2).double(), expected, rtol=1e-5, atol=1e-5
+    )
     assert torch.equal(cells, before)
 
 
 def test_mean_shift_of_part_of_the_channels():
     cells = normal(2, 9, 4, 5)[:, :6]  # not contiguous
     expected = mini_plain.mean_shift(cells.double(), 2, 0.07)
-    torch.testing.assert_close(mini_kernel.mean_shift(cells, 2, 0.07).double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        mini_kernel.mean_shift(cells, 2, 0.07).double(), expected, rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("at_once", [256, 1, 10])
@@ -49,14 +53,24 @@ def test_triangles_of_parts_of_vectors_or_cells_are_refused(size, number):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 20), st.integers(1, 20), st.lists(st.sampled_from([1, 3, 7, 15]), min_size=1, max_size=3))
+@given(
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.lists(st.sampled_from([1, 3, 7, 15]), min_size=1, max_size=3),
+)
 def test_window_means_equal_the_plain_ones(height, width, sides):
     cells = normal(2, 3, height, width)
     expected = mini_plain.window_means(cells, tuple(sides))
-    torch.testing.assert_close(mini_kernel.window_means(cells, tuple(sides)), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        mini_kernel.window_means(cells, tuple(sides)), expected, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_colours_equal_the_plain_ones():
     levels = torch.arange(256) / 255  # grey, and everything else
-    rgb = torch.stack([levels.expand(3, 256), torch.rand(3, 256, generator=torch.Generator().manual_seed(0))])[:, :, None]
-    torch.testing.assert_close(mini_kernel.rgb_to_lab(rgb), mini_plain.rgb_to_lab(rgb), rtol=0.0, atol=3e-6)
+    rgb = torch.stack(
+        [levels.expand(3, 256), torch.rand(3, 256, generator=torch.Generator().manual_seed(0))]
+    )[:, :, None]
+    torch.testing.assert_close(
+        mini_kernel.rgb_to_lab(rgb), mini_plain.rgb_to_lab(rgb), rtol=0.0, atol=3e-6
+    )

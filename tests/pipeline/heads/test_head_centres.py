@@ -17,7 +17,9 @@ class Crops:
         draws = torch.Generator().manual_seed(0)
         self.owners = torch.randint(4, (7, 4, 5), generator=draws)
         directions = F.one_hot(torch.arange(4), 8).float()
-        self.all = (directions[self.owners] + 0.05 * torch.randn(7, 4, 5, 8, generator=draws)).permute(0, 3, 1, 2)
+        self.all = (
+            directions[self.owners] + 0.05 * torch.randn(7, 4, 5, 8, generator=draws)
+        ).permute(0, 3, 1, 2)
 
     def __len__(self):
         return len(self.all)
@@ -45,8 +47,18 @@ def test_centres_found_anew_are_those_of_the_codes(head):
     refit_centres(head, found, crops, seed=0)
     assert float(found.loss(head(crops.all)).detach()) < before - 0.1
     winners = found(head(crops.all)).argmax(1)
-    assert len({(int(owner), int(winner)) for owner, winner in zip(crops.owners.flatten(), winners.flatten(), strict=True)}) == 4
-    assert sorted(cluster_usage(head, found, crops).tolist()) == sorted(torch.bincount(crops.owners.flatten()).tolist())
+    assert (
+        len(
+            {
+                (int(owner), int(winner))
+                for owner, winner in zip(crops.owners.flatten(), winners.flatten(), strict=True)
+            }
+        )
+        == 4
+    )
+    assert sorted(cluster_usage(head, found, crops).tolist()) == sorted(
+        torch.bincount(crops.owners.flatten()).tolist()
+    )
 
 
 def test_the_seed_alone_decides(head):

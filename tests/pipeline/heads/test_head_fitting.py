@@ -22,10 +22,24 @@ from primaps.segmenter import Segmenter
 SMALL = CropConfig(resolution=32, resample="bilinear")
 CONFIGS = {
     "stego": dataclasses.replace(
-        stego_preset("default"), dim=5, samples=4, batch_size=6, steps=9, crops=SMALL, checkpoint_every=2
+        stego_preset("default"),
+        dim=5,
+        samples=4,
+        batch_size=6,
+        steps=9,
+        crops=SMALL,
+        checkpoint_every=2,
     ),
     "hp": dataclasses.replace(
-        hp_preset("default"), dim=5, pool_size=12, batch_size=6, steps=9, warmup=2, renew_every=4, crops=SMALL, checkpoint_every=2
+        hp_preset("default"),
+        dim=5,
+        pool_size=12,
+        batch_size=6,
+        steps=9,
+        warmup=2,
+        renew_every=4,
+        crops=SMALL,
+        checkpoint_every=2,
     ),
 }
 kinds = pytest.mark.parametrize("kind", CONFIGS)
@@ -34,7 +48,13 @@ kinds = pytest.mark.parametrize("kind", CONFIGS)
 @pytest.fixture
 def job(photographs, texture, tmp_path):
     def make(kind, out="head", **changes):
-        options = {"num_clusters": 3, "config": CONFIGS[kind], "inputs": [str(photographs)], "backbone": texture, **changes}
+        options = {
+            "num_clusters": 3,
+            "config": CONFIGS[kind],
+            "inputs": [str(photographs)],
+            "backbone": texture,
+            **changes,
+        }
         return HeadJob(out=tmp_path / out, **options)
 
     return make
@@ -50,7 +70,8 @@ class Notes(Silent):
 
 def contents(out):
     return {
-        name: (out / name).read_bytes() for name in ("head.safetensors", "head.json", "losses.json", "prototypes.safetensors")
+        name: (out / name).read_bytes()
+        for name in ("head.safetensors", "head.json", "losses.json", "prototypes.safetensors")
     }
 
 
@@ -71,7 +92,9 @@ def test_a_head_is_trained_and_can_be_used(job, kind, tmp_path, photograph, text
     losses = json.loads((tmp_path / "head" / "losses.json").read_text())
     assert all(len(values) == 9 for values in losses.values())
     assert not (tmp_path / "head" / "checkpoint.safetensors").exists()
-    codes = load_backbone("texture", device="cpu", head=tmp_path / "head").extract(photograph, size=64)
+    codes = load_backbone("texture", device="cpu", head=tmp_path / "head").extract(
+        photograph, size=64
+    )
     assert codes.shape[0] == 5
     assert torch.isfinite(codes).all()
 
@@ -91,10 +114,14 @@ def test_its_own_clusters_are_a_model(job, kind, tmp_path, photograph):
 
 @kinds
 @pytest.mark.parametrize("steps", [0, 5])
-def test_interrupted_and_started_again_it_ends_with_the_same_bytes(job, kind, tmp_path, steps, cutting):
+def test_interrupted_and_started_again_it_ends_with_the_same_bytes(
+    job, kind, tmp_path, steps, cutting
+):
     fit_head(job(kind))
     with pytest.raises(KeyboardInterrupt):
-        fit_head(job(kind, "again"), progress=cutting.at(f"{kind} head", steps + 1, KeyboardInterrupt))
+        fit_head(
+            job(kind, "again"), progress=cutting.at(f"{kind} head", steps + 1, KeyboardInterrupt)
+        )
     assert (tmp_path / "again" / "checkpoint.safetensors").exists() == (steps > 0)
     assert json.loads((tmp_path / "again" / "run.json").read_text())["status"] == "interrupted"
     fit_head(job(kind, "again"))
@@ -114,20 +141,29 @@ def test_centres_are_found_anew_if_the_settings_say_so(job, kind, tmp_path):
     assert CONFIGS[kind].refit_centres
     fit_head(job(kind))
     fit_head(job(kind, "trained", config=dataclasses.replace(CONFIGS[kind], refit_centres=False)))
-    anew, trained = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "trained"))
+    anew, trained = (
+        load_file(tmp_path / name / "head.safetensors") for name in ("head", "trained")
+    )
     torch.testing.assert_close(anew["centres"].norm(dim=1), torch.ones(3))
     assert trained["centres"].norm(dim=1).max() > 1.1  # as drawn, but for nine steps
     assert all(torch.equal(anew[name], trained[name]) for name in anew if name != "centres")
 
 
-def test_a_head_of_scaled_features_does_not_depend_on_their_scale(job, tmp_path, texture, monkeypatch):
+def test_a_head_of_scaled_features_does_not_depend_on_their_scale(
+    job, tmp_path, texture, monkeypatch
+):
     fit_head(job("hp"))
     forward = texture.forward
-    monkeypatch.setattr(texture, "forward", lambda batch: forward(batch) / 16)  # exact, also in half precision
+    # exact, also in half precision
+    monkeypatch.setattr(texture, "forward", lambda batch: forward(batch) / 16)
     fit_head(job("hp", "small"))
     plain, small = (load_file(tmp_path / name / "head.safetensors") for name in ("head", "small"))
-    torch.testing.assert_close(small["network.linear.weight"], 16 * plain["network.linear.weight"], rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(small["network.output.weight"], plain["network.output.weight"], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        small["network.linear.weight"], 16 * plain["network.linear.weight"], rtol=1e-3, atol=1e-3
+    )
+    torch.testing.assert_close(
+        small["network.output.weight"], plain["network.output.weight"], rtol=1e-3, atol=1e-3
+    )
 
 
 def test_a_trained_head_is_left_alone(job, tmp_path):
@@ -182,7 +218,9 @@ def test_a_damaged_model_is_written_again_without_training(job, tmp_path, damage
     out = tmp_path / "head"
     before = {**contents(out), "model.json": (out / "model.json").read_bytes()}
     if damage == "prototypes":
-        (out / "prototypes.safetensors").write_bytes(before["prototypes.safetensors"][:-30] + bytes(30))
+        (out / "prototypes.safetensors").write_bytes(
+            before["prototypes.safetensors"][:-30] + bytes(30)
+        )
     elif damage == "model":
         (out / "model.json").write_text("{}")
     else:
@@ -193,9 +231,13 @@ def test_a_damaged_model_is_written_again_without_training(job, tmp_path, damage
 
 
 @pytest.mark.parametrize(("stage", "step"), [("crops", 1), ("stego head", 1)])
-def test_a_killed_retraining_does_not_leave_the_old_head_in_use(stage, step, job, tmp_path, cutting):
+def test_a_killed_retraining_does_not_leave_the_old_head_in_use(
+    stage, step, job, tmp_path, cutting
+):
     fit_head(job("stego"))
-    larger = dataclasses.replace(CONFIGS["stego"], crops=dataclasses.replace(SMALL, resolution=40), steps=11)
+    larger = dataclasses.replace(
+        CONFIGS["stego"], crops=dataclasses.replace(SMALL, resolution=40), steps=11
+    )
     with cutting.short():
         fit_head(job("stego", config=larger), overwrite=True, progress=cutting.at(stage, step))
     for load in (load_head, Model.load):
@@ -208,7 +250,11 @@ def test_a_killed_retraining_does_not_leave_the_old_head_in_use(stage, step, job
 def test_another_backbone_discards_the_head_at_once(job, tmp_path, cutting):
     fit_head(job("stego"))
     with cutting.short():
-        fit_head(job("stego", backbone=load_backbone("mini", device="cpu")), overwrite=True, progress=cutting.at("crops", 1))
+        fit_head(
+            job("stego", backbone=load_backbone("mini", device="cpu")),
+            overwrite=True,
+            progress=cutting.at("crops", 1),
+        )
     with pytest.raises(CheckpointError, match="found none"):
         load_head(tmp_path / "head")
 
@@ -278,7 +324,9 @@ def test_unused_centres_are_noted(job):
     assert any("of 200 cluster centres own no part" in note for note in told.notes)
 
 
-@pytest.mark.parametrize(("calls", "heard"), [((0, 1, 3), [1, 2]), ((20, 21), [("hp head", 40, 20), 1])])
+@pytest.mark.parametrize(
+    ("calls", "heard"), [((0, 1, 3), [1, 2]), ((20, 21), [("hp head", 40, 20), 1])]
+)
 def test_what_an_earlier_run_did_is_no_progress_of_this_one(calls, heard):
     class Told(Silent):
         def __init__(self):

@@ -41,7 +41,9 @@ def test_a_head_becomes_a_head_folder_and_a_model(kind, on_texture, texture, tmp
 
     text = import_checkpoint(file, out, backbone="texture")
 
-    assert f"Head of kind {kind} for texture: {texture.dim} -> 7 channels, 4 cluster centres" in text
+    assert (
+        f"Head of kind {kind} for texture: {texture.dim} -> 7 channels, 4 cluster centres" in text
+    )
     head = load_head(out)
     assert (head.kind, head.weights, head.size) == (kind, None, 224)
     assert head.training["checkpoint"] == "official.ckpt"
@@ -49,8 +51,14 @@ def test_a_head_becomes_a_head_folder_and_a_model(kind, on_texture, texture, tmp
     segmenter = Segmenter.load(out, device="cpu")
     labels = segmenter.predict(photograph, crf=False)
     codes = load_backbone("texture", device="cpu", head=out).extract(photograph, 320)
-    cosines = torch.cosine_similarity(codes[None].half().float(), head.centres[:, :, None, None], dim=1)
-    expected = torch.nn.functional.interpolate(cosines[None], (60, 80), mode="bilinear")[0].argmax(0).numpy()
+    cosines = torch.cosine_similarity(
+        codes[None].half().float(), head.centres[:, :, None, None], dim=1
+    )
+    expected = (
+        torch.nn.functional.interpolate(cosines[None], (60, 80), mode="bilinear")[0]
+        .argmax(0)
+        .numpy()
+    )
     assert (labels == expected).mean() > 0.999
     assert len(np.unique(labels)) > 1
     assert segmenter.model.fit.dead_clusters == ()
@@ -79,12 +87,19 @@ def test_primaps_becomes_a_model_with_its_backbone(official, vit, tmp_path, phot
     assert "Model of PriMaPs (em) for dino_vits8: 4 classes, 384 channels" in text
     model = Model.load(tmp_path / "out")
     assert (model.size, model.fit.cosine, model.backbone["name"]) == (96, False, "dino_vits8")
-    assert json.loads((tmp_path / "out" / "model.json").read_text())["weights"] == "backbone.safetensors"
+    assert (
+        json.loads((tmp_path / "out" / "model.json").read_text())["weights"]
+        == "backbone.safetensors"
+    )
     segmenter = Segmenter.load(tmp_path / "out", device="cpu")
     labels = segmenter.predict(photograph, crf=False)
     features = segmenter.backbone.extract(photograph, 96).half().float()
     scores = torch.einsum("kc,chw->khw", model.prototypes, features)
-    expected = torch.nn.functional.interpolate(scores[None], photograph.shape[:2], mode="bilinear")[0].argmax(0).numpy()
+    expected = (
+        torch.nn.functional.interpolate(scores[None], photograph.shape[:2], mode="bilinear")[0]
+        .argmax(0)
+        .numpy()
+    )
     assert (labels == expected).mean() > 0.999
 
 
@@ -117,10 +132,17 @@ def test_primaps_baseline_compares_cosines(on_texture, tmp_path):
 
 def test_contradicting_options(on_texture, official, vit, tmp_path, texture_head):
     stego = on_texture.write(on_texture.stego_content())
-    full = on_texture.write(on_texture.primaps_content({"cls_token": torch.zeros(1, 1, 2)}), "full.ckpt")
+    full = on_texture.write(
+        on_texture.primaps_content({"cls_token": torch.zeros(1, 1, 2)}), "full.ckpt"
+    )
     primaps = on_texture.write(on_texture.primaps_content(), "primaps.ckpt")
     cases = [
-        (stego, {"kind": "steg"}, ConfigError, "auto or one of stego, hp, primaps, but got 'steg'. Did you mean 'stego'"),
+        (
+            stego,
+            {"kind": "steg"},
+            ConfigError,
+            "auto or one of stego, hp, primaps, but got 'steg'. Did you mean 'stego'",
+        ),
         (stego, {}, ConfigError, "Expected to be told the backbone, .* Give --backbone NAME"),
         (primaps, {}, ConfigError, "Give --head DIR with the head it was fitted on"),
         (stego, {"head": texture_head}, ConfigError, "is a head itself"),
@@ -129,7 +151,12 @@ def test_contradicting_options(on_texture, official, vit, tmp_path, texture_head
         (stego, {"backbone": "mini"}, CheckpointError, "dim: .* -> 387"),
         (stego, {"backbone": "textur"}, BackboneError, "Unknown backbone 'textur'"),
         (primaps, {"head": texture_head}, CheckpointError, "Expected prototypes of 6 channels"),
-        (stego, {"kind": "primaps"}, CheckpointError, "of kind primaps, but its keys are those of stego"),
+        (
+            stego,
+            {"kind": "primaps"},
+            CheckpointError,
+            "of kind primaps, but its keys are those of stego",
+        ),
     ]
     for file, options, error, reason in cases:
         with pytest.raises(error, match=reason):
@@ -140,7 +167,9 @@ def test_contradicting_options(on_texture, official, vit, tmp_path, texture_head
 def test_weights_of_another_backbone_leave_nothing_behind(official, vit, tmp_path):
     official.channels = 384
     file = official.write(official.stego_content({**vit, "norm.weight": torch.zeros(5)}))
-    with pytest.raises(BackboneError, match=r"other shapes \(norm\.weight \(5,\) instead of \(384,\)"):
+    with pytest.raises(
+        BackboneError, match=r"other shapes \(norm\.weight \(5,\) instead of \(384,\)"
+    ):
         import_checkpoint(file, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
 
@@ -150,10 +179,18 @@ def test_weights_of_another_backbone_leave_nothing_behind(official, vit, tmp_pat
     [
         (
             "dinov2_vits14_reg",
-            {"register_tokens": torch.zeros(1, 4, 384), "cls_token": torch.zeros(1, 1, 5), "pos_embed": torch.zeros(1, 3, 7)},
+            {
+                "register_tokens": torch.zeros(1, 4, 384),
+                "cls_token": torch.zeros(1, 1, 5),
+                "pos_embed": torch.zeros(1, 3, 7),
+            },
             "cls_token and pos_embed",
         ),
-        ("dinov3_vits16", {"storage_tokens": torch.zeros(1, 4, 384), "blocks.0.attn.qkv.bias": torch.tensor(1.0)}, r"qkv\.bias"),
+        (
+            "dinov3_vits16",
+            {"storage_tokens": torch.zeros(1, 4, 384), "blocks.0.attn.qkv.bias": torch.tensor(1.0)},
+            r"qkv\.bias",
+        ),
     ],
 )
 def test_impossible_weights_leave_nothing_behind(name, weights, reason, official, tmp_path):
@@ -178,8 +215,12 @@ def content(folder):
 
 @pytest.fixture
 def taken(on_texture, tmp_path):
-    """An imported head with weights and notes of the user's beside it, as --overwrite may find it."""
-    import_checkpoint(on_texture.write(on_texture.stego_content()), tmp_path / "out", backbone="texture")
+    """An imported head with weights and notes of the user's beside it, as --overwrite may find
+    it.
+    """
+    import_checkpoint(
+        on_texture.write(on_texture.stego_content()), tmp_path / "out", backbone="texture"
+    )
     for name in ("backbone.safetensors", "notes.txt"):
         (tmp_path / "out" / name).write_bytes(b"the user's")
     return tmp_path / "out"
@@ -190,7 +231,9 @@ def interrupted(*_, **__):
 
 
 @pytest.mark.parametrize("kind", ["stego", "hp", "primaps"])
-def test_an_import_that_fails_replaces_nothing(kind, taken, on_texture, tmp_path, texture_head, monkeypatch):
+def test_an_import_that_fails_replaces_nothing(
+    kind, taken, on_texture, tmp_path, texture_head, monkeypatch
+):
     file = on_texture.write(getattr(on_texture, f"{kind}_content")())
     cases = [
         ({"backbone": "mini"}, CheckpointError, "another backbone|Expected prototypes"),
@@ -230,7 +273,9 @@ def test_tensors_of_the_user_are_not_replaced_unasked(name, own, on_texture, tmp
     file, out = on_texture.write(on_texture.stego_content()), tmp_path / "out"
     out.mkdir()
     (out / name).write_bytes(own)
-    with pytest.raises(ConfigError, match=rf"holds {name}\. Choose another --out, or add --overwrite"):
+    with pytest.raises(
+        ConfigError, match=rf"holds {name}\. Choose another --out, or add --overwrite"
+    ):
         import_checkpoint(file, out, backbone="texture")
     assert content(out) == {name: own}
     import_checkpoint(file, out, backbone="texture", overwrite=True)
@@ -243,7 +288,9 @@ def test_weights_of_the_user_in_the_new_folder_move_with_it(official, vit, tmp_p
     own = tmp_path / "out" / "own.safetensors"
     own.parent.mkdir()
     save_file(vit, own)
-    import_checkpoint(official.write(official.stego_content()), own.parent, backbone="dino_vits8", weights=own)
+    import_checkpoint(
+        official.write(official.stego_content()), own.parent, backbone="dino_vits8", weights=own
+    )
     record = json.loads((own.parent / "model.json").read_text())
     assert (record["weights"], record["head"]) == ("own.safetensors", ".")
 
@@ -278,14 +325,19 @@ def test_weights_that_a_killed_import_left_are_written_again(official, vit, tmp_
     assert weights.read_bytes() == before
 
 
-@pytest.mark.parametrize("own", [b"x", save({"weight": torch.ones(2)}), save({"weight": torch.ones(2)}, {"format": "pt"})])
+@pytest.mark.parametrize(
+    "own",
+    [b"x", save({"weight": torch.ones(2)}), save({"weight": torch.ones(2)}, {"format": "pt"})],
+)
 def test_weights_of_the_user_are_not_replaced_unasked(own, official, vit, tmp_path):
     official.channels = 384
     file = official.write(official.stego_content(vit))
     weights = tmp_path / "out" / "backbone.safetensors"
     weights.parent.mkdir()
     weights.write_bytes(own)
-    with pytest.raises(ConfigError, match=r"backbone\.safetensors is not from an import.*--overwrite"):
+    with pytest.raises(
+        ConfigError, match=r"backbone\.safetensors is not from an import.*--overwrite"
+    ):
         import_checkpoint(file, tmp_path / "out")
     assert [path.name for path in weights.parent.iterdir()] == [weights.name]
     assert weights.read_bytes() == own
@@ -330,7 +382,9 @@ def test_numbers_of_clusters_that_label_maps_cannot_hold(kind, clusters, on_text
 def test_a_folder_in_use(on_texture, tmp_path):
     file = on_texture.write(on_texture.stego_content())
     import_checkpoint(file, tmp_path / "out", backbone="texture")
-    with pytest.raises(ConfigError, match=r"holds head\.json, .*model\.json.* Choose another --out"):
+    with pytest.raises(
+        ConfigError, match=r"holds head\.json, .*model\.json.* Choose another --out"
+    ):
         import_checkpoint(file, tmp_path / "out", backbone="texture")
     assert load_head(tmp_path / "out").kind == "stego"
     (tmp_path / "out" / "run.json").write_text("{}")

@@ -27,7 +27,9 @@ def picture(height, width, seed=0):
 
 def probabilities(labels, height, width, seed=0):
     coarse = torch.randn(1, labels, 5, 6, generator=torch.Generator().manual_seed(seed)) * 2
-    return torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")[0].softmax(0)
+    return torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")[
+        0
+    ].softmax(0)
 
 
 def both(image, probability, config=CONFIG, steps=10):
@@ -74,10 +76,17 @@ def test_equals_plain_torch_after_any_number_of_iterations(steps):
 
 
 @settings(max_examples=30, deadline=None)
-@given(labels=st.integers(1, 20), height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 9999))
+@given(
+    labels=st.integers(1, 20),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    seed=st.integers(0, 9999),
+)
 def test_equals_plain_torch_at_any_size(labels, height, width, seed):
     # One iteration: later ones amplify rounding where labels are torn.
-    image = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    image = torch.from_numpy(
+        np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    )
     compiled, plain = both(image, probabilities(labels, height, width, seed), steps=1)
     torch.testing.assert_close(compiled, plain, atol=1e-4, rtol=1e-3)
 
@@ -90,7 +99,10 @@ def test_short_rows_on_a_large_lattice_equal_long_ones(monkeypatch):
     assert_alike(both(image, probability)[0], long)
 
 
-@pytest.mark.parametrize(("labels", "width"), [(1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (16, 16), (24, 8), (27, 16), (300, 16)])
+@pytest.mark.parametrize(
+    ("labels", "width"),
+    [(1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (16, 16), (24, 8), (27, 16), (300, 16)],
+)
 def test_rows_are_as_long_as_pays(labels, width):
     assert crf_kernel._choose_width(labels, 100_000) == width
 
@@ -117,7 +129,10 @@ def test_layout_of_the_probabilities_does_not_matter():
 @pytest.mark.parametrize(("labels", "width"), [(1, 4), (2, 4), (4, 4), (7, 8), (16, 16)])
 def test_rows_of_labels_and_back(labels, width, points):
     rng = np.random.default_rng(points)
-    given, factor = rng.random((labels, points), dtype=np.float32), rng.random(points, dtype=np.float32)
+    given, factor = (
+        rng.random((labels, points), dtype=np.float32),
+        rng.random(points, dtype=np.float32),
+    )
     rows, back = np.full(points * width + 3, 9, np.float32), np.empty_like(given)
     crf_kernel._pack(given, factor, np.float32(-1), rows, (0,) * width)
     expected = np.full((points, width), -1, np.float32)
@@ -147,13 +162,18 @@ def test_threads_give_the_same_bytes():
 
 def test_processes_give_the_same_bytes():
     code = (
-        "import hashlib, numpy as np, torch; from primaps import dense_crf; rng = np.random.default_rng(0);"
-        "posterior = dense_crf(rng.integers(0, 99, (40, 50, 3), dtype=np.uint8), rng.normal(size=(9, 10, 10)));"
-        "print(hashlib.sha256(posterior.tobytes()).hexdigest())"
+        "import hashlib, numpy as np, torch; from primaps import dense_crf; rng ="
+        " np.random.default_rng(0);posterior = dense_crf(rng.integers(0, 99, (40, 50, 3),"
+        " dtype=np.uint8), rng.normal(size=(9, 10,"
+        " 10)));print(hashlib.sha256(posterior.tobytes()).hexdigest())"
     )
     digests = {
         subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": count}
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "OMP_NUM_THREADS": count},
         ).stdout
         for count in ("1", "2")
     }

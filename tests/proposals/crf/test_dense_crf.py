@@ -13,7 +13,16 @@ from primaps.proposals.crf import dense_crf as crf
 from primaps.proposals.crf.dense_crf import dense_crf, mean_field, mean_field_batch, official_uint8
 
 GOLDEN = Path(__file__).parents[3].parent / "shared" / "golden"
-GOLDEN_NAMES = ["0001TP_006990", "0006R0_f01620", "0006R0_f03870", "0016E5_04470", "0016E5_06720", "106020", "183087", "28096"]
+GOLDEN_NAMES = [
+    "0001TP_006990",
+    "0006R0_f01620",
+    "0006R0_f03870",
+    "0016E5_04470",
+    "0016E5_06720",
+    "106020",
+    "183087",
+    "28096",
+]
 
 
 @pytest.fixture(params=["compiled", "plain"], autouse=True)
@@ -43,11 +52,15 @@ def probabilities(labels: int, height: int, width: int, seed: int = 0) -> torch.
 
 
 def upsampled(scores: np.ndarray, height: int, width: int) -> torch.Tensor:
-    return torch.nn.functional.interpolate(torch.from_numpy(scores)[None], size=(height, width), mode="bilinear")[0]
+    return torch.nn.functional.interpolate(
+        torch.from_numpy(scores)[None], size=(height, width), mode="bilinear"
+    )[0]
 
 
 def exact_mean_field(image: np.ndarray, probability: np.ndarray, config: CRFConfig) -> np.ndarray:
-    """Mean field with dense kernel matrices in float64 (Krähenbühl & Koltun 2011, equations 1 to 3 and algorithm 1)."""
+    """Mean field with dense kernel matrices in float64 (Krähenbühl & Koltun 2011, equations 1 to 3
+    and algorithm 1).
+    """
     labels, height, width = probability.shape
     y, x = np.mgrid[:height, :width]
     position = np.stack([x.ravel(), y.ravel()], 1).astype(np.float64)
@@ -85,14 +98,22 @@ def test_reproduces_published_label_maps(name):
     assert agreement >= 0.995
 
 
-@pytest.mark.parametrize(("labels", "height", "width"), [(2, 120, 90), (5, 90, 131), (8, 64, 64), (27, 90, 100)])
+@pytest.mark.parametrize(
+    ("labels", "height", "width"), [(2, 120, 90), (5, 90, 131), (8, 64, 64), (27, 90, 100)]
+)
 def test_argmax_equals_pydensecrf(labels, height, width):
-    densecrf = pytest.importorskip("pydensecrf.densecrf", reason="needs the extra crf-oracle (pydensecrf2)")
+    densecrf = pytest.importorskip(
+        "pydensecrf.densecrf", reason="needs the extra crf-oracle (pydensecrf2)"
+    )
     image, probability = blobs(height, width), probabilities(labels, height, width)
     model = densecrf.DenseCRF2D(width, height, labels)
-    model.setUnaryEnergy(np.ascontiguousarray(-probability.clamp(1e-5, 1).log().numpy().reshape(labels, -1)))
+    model.setUnaryEnergy(
+        np.ascontiguousarray(-probability.clamp(1e-5, 1).log().numpy().reshape(labels, -1))
+    )
     model.addPairwiseGaussian(sxy=1, compat=3)
-    model.addPairwiseBilateral(sxy=67, srgb=3, rgbim=np.ascontiguousarray(image[..., ::-1]), compat=4)
+    model.addPairwiseBilateral(
+        sxy=67, srgb=3, rgbim=np.ascontiguousarray(image[..., ::-1]), compat=4
+    )
     expected = np.array(model.inference(10)).reshape(labels, height, width)
     actual = mean_field(torch.from_numpy(image), probability).numpy()
     assert (actual.argmax(0) == expected.argmax(0)).mean() >= 0.999
@@ -103,7 +124,8 @@ def test_argmax_equals_pydensecrf(labels, height, width):
 @pytest.mark.parametrize("srgb", [3.0, 20.0, 40.0])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_one_iteration_is_close_to_exact_mean_field(labels, srgb, seed):
-    # The lattice approximates a Gaussian: after one iteration the posterior is off by 0.001 to 0.007 on average, 0.09 at most.
+    # The lattice approximates a Gaussian: after one iteration the posterior is off by 0.001 to
+    # 0.007 on average, 0.09 at most.
     config = CRFConfig(bilateral_srgb=srgb, iterations=1)
     image, probability = blobs(12, 10), upsampled(2 * logits(labels, 3, 3, seed), 12, 10).softmax(0)
     expected = exact_mean_field(image, probability.double().numpy(), config)
@@ -115,7 +137,8 @@ def test_one_iteration_is_close_to_exact_mean_field(labels, srgb, seed):
 
 @pytest.mark.parametrize("labels", [2, 4])
 def test_all_iterations_are_close_to_exact_mean_field(labels):
-    # Clear scores only: where two fixed points compete, ten iterations amplify any approximation of the kernel.
+    # Clear scores only: where two fixed points compete, ten iterations amplify any approximation of
+    # the kernel.
     image, probability = blobs(12, 10), upsampled(2 * logits(labels, 3, 3), 12, 10).softmax(0)
     expected = exact_mean_field(image, probability.double().numpy(), CRFConfig())
     actual = mean_field(torch.from_numpy(image), probability).numpy()
@@ -143,7 +166,9 @@ def test_zero_iterations_return_the_clipped_softmax_of_the_upsampled_scores():
 def test_zero_weights_keep_the_unary():
     probability = probabilities(3, 16, 16)
     config = CRFConfig(gaussian_compat=0.0, bilateral_compat=0.0)
-    torch.testing.assert_close(mean_field(torch.from_numpy(blobs(16, 16)), probability, config), probability)
+    torch.testing.assert_close(
+        mean_field(torch.from_numpy(blobs(16, 16)), probability, config), probability
+    )
 
 
 def test_iterations_argument_goes_before_the_configuration():
@@ -177,7 +202,9 @@ def test_posterior_is_a_distribution(labels, height, width, scale, seed):
 def test_labels_permute_with_the_scores(seed):
     image, scores = blobs(24, 18, seed), logits(5, 24, 18, seed)
     order = np.random.default_rng(seed).permutation(5)
-    np.testing.assert_allclose(dense_crf(image, scores[order], 5), dense_crf(image, scores, 5)[order], atol=1e-3)
+    np.testing.assert_allclose(
+        dense_crf(image, scores[order], 5), dense_crf(image, scores, 5)[order], atol=1e-3
+    )
 
 
 def test_constant_image_and_scores_stay_constant():
@@ -185,7 +212,9 @@ def test_constant_image_and_scores_stay_constant():
     posterior = dense_crf(image, np.array([0.0, 1.0, 0.5], np.float32).reshape(3, 1, 1))
     assert (posterior.argmax(0) == 1).all()
     assert (posterior[1] > np.exp(1) / (1 + np.exp(1) + np.exp(0.5))).all()
-    assert np.array_equal(dense_crf(image, np.zeros((4, 1, 1))), np.full((4, 15, 11), 0.25, np.float32))
+    assert np.array_equal(
+        dense_crf(image, np.zeros((4, 1, 1))), np.full((4, 15, 11), 0.25, np.float32)
+    )
 
 
 def test_single_label_is_certain():
@@ -212,19 +241,24 @@ def test_batch_equals_loop_bit_for_bit():
 
 def test_images_with_different_numbers_of_labels_equal_a_loop_bit_for_bit():
     images = torch.from_numpy(np.stack([blobs(30, 21, seed) for seed in range(3)]))
-    probability, labels = torch.rand(3, 8, 30, 21), (5, 8, 1)  # what lies beyond an image's own labels does not count
+    # what lies beyond an image's own labels does not count
+    probability, labels = torch.rand(3, 8, 30, 21), (5, 8, 1)
     for index, count in enumerate(labels):
         probability[index, :count] = probabilities(count, 30, 21, index)
     batch = mean_field_batch(images, probability, labels=labels)
     for index, count in enumerate(labels):
-        assert torch.equal(batch[index, :count], mean_field(images[index], probability[index, :count]))
+        assert torch.equal(
+            batch[index, :count], mean_field(images[index], probability[index, :count])
+        )
         assert not batch[index, count:].any()
 
 
 @pytest.mark.parametrize("labels", [(1,), (0, 1), (3, 1)])
 def test_wrong_numbers_of_labels_are_refused(labels):
     images, probability = torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.full((2, 2, 4, 4), 0.5)
-    with pytest.raises(ConfigError, match="Expected a number of labels from 1 to 2 for each of 2 image"):
+    with pytest.raises(
+        ConfigError, match="Expected a number of labels from 1 to 2 for each of 2 image"
+    ):
         mean_field_batch(images, probability, labels=labels)
 
 
@@ -262,7 +296,9 @@ def test_smoothness_kernel_is_cached_for_small_images_only(monkeypatch):
     assert torch.equal(first, uncached)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.uint8, np.uint16, np.int64, np.bool_, ">f4"])
+@pytest.mark.parametrize(
+    "dtype", [np.float64, np.float16, np.uint8, np.uint16, np.int64, np.bool_, ">f4"]
+)
 def test_dtype_of_scores_does_not_matter(dtype):
     image, scores = blobs(20, 16), np.random.default_rng(0).integers(0, 2, (3, 10, 8))
     expected = dense_crf(image, scores.astype(np.float32))
@@ -271,7 +307,9 @@ def test_dtype_of_scores_does_not_matter(dtype):
     assert np.array_equal(posterior, expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.uint8])
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.uint8]
+)
 def test_kind_of_the_result_is_that_of_the_scores(dtype):
     image, scores = blobs(20, 16), np.random.default_rng(0).integers(0, 2, (3, 10, 8))
     expected = dense_crf(image, scores)
@@ -290,7 +328,9 @@ def test_layout_of_the_arrays_does_not_matter():
     frozen.flags.writeable = False
     assert np.array_equal(dense_crf(frozen, scores), expected)
     assert np.array_equal(dense_crf(np.asfortranarray(image), np.asfortranarray(scores)), expected)
-    assert np.array_equal(dense_crf(image[::-1, ::-1], scores[:, ::-1, ::-1]), dense_crf(*flipped(image, scores)))
+    assert np.array_equal(
+        dense_crf(image[::-1, ::-1], scores[:, ::-1, ::-1]), dense_crf(*flipped(image, scores))
+    )
 
 
 def flipped(image: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -298,7 +338,10 @@ def flipped(image: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def test_arguments_are_left_alone_and_carry_no_gradient():
-    image, scores = torch.from_numpy(blobs(12, 12)), torch.from_numpy(logits(3, 12, 12)).requires_grad_()
+    image, scores = (
+        torch.from_numpy(blobs(12, 12)),
+        torch.from_numpy(logits(3, 12, 12)).requires_grad_(),
+    )
     before = scores.detach().clone()
     posterior = dense_crf(image, scores)
     assert not posterior.requires_grad
@@ -335,7 +378,11 @@ GOOD_IMAGE, GOOD_SCORES = np.zeros((6, 5, 3), np.uint8), np.zeros((2, 3, 3), np.
         (GOOD_IMAGE[..., :2], GOOD_SCORES, r"image of shape \(H, W, 3\), RGB, but got \(6, 5, 2\)"),
         (GOOD_IMAGE[0], GOOD_SCORES, r"image of shape \(H, W, 3\), RGB, but got \(5, 3\)"),
         (GOOD_IMAGE[:0], GOOD_SCORES, r"image of shape \(H, W, 3\), RGB, but got \(0, 5, 3\)"),
-        (GOOD_IMAGE.astype(np.float32), GOOD_SCORES, r"image of dtype uint8, values 0\.\.255, but got torch\.float32"),
+        (
+            GOOD_IMAGE.astype(np.float32),
+            GOOD_SCORES,
+            r"image of dtype uint8, values 0\.\.255, but got torch\.float32",
+        ),
         ([[0]], GOOD_SCORES, "image to be a numpy array or a torch tensor, but got list"),
         (GOOD_IMAGE, "scores", "scores to be a numpy array or a torch tensor, but got str"),
         (GOOD_IMAGE, GOOD_SCORES[0], r"scores to be of shape \(M, h, w\).* but got \(3, 3\)"),
@@ -343,9 +390,21 @@ GOOD_IMAGE, GOOD_SCORES = np.zeros((6, 5, 3), np.uint8), np.zeros((2, 3, 3), np.
         (GOOD_IMAGE, GOOD_SCORES + np.nan, "scores to be finite"),
         (GOOD_IMAGE, GOOD_SCORES - np.inf, "Clip log-probabilities"),
         (GOOD_IMAGE, np.full((2, 3, 3), 1e300), "scores to be finite in float32"),
-        (GOOD_IMAGE, GOOD_SCORES.astype(np.complex64), "scores to hold real numbers, but got dtype complex64"),
-        (GOOD_IMAGE, torch.zeros(2, 3, 3, dtype=torch.complex64), r"scores to be real numbers, but got torch\.complex64"),
-        (GOOD_IMAGE, GOOD_SCORES.astype(object), "scores to hold real numbers, but got dtype object"),
+        (
+            GOOD_IMAGE,
+            GOOD_SCORES.astype(np.complex64),
+            "scores to hold real numbers, but got dtype complex64",
+        ),
+        (
+            GOOD_IMAGE,
+            torch.zeros(2, 3, 3, dtype=torch.complex64),
+            r"scores to be real numbers, but got torch\.complex64",
+        ),
+        (
+            GOOD_IMAGE,
+            GOOD_SCORES.astype(object),
+            "scores to hold real numbers, but got dtype object",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(image, scores, message):
@@ -358,9 +417,18 @@ def test_wrong_arguments_are_named(image, scores, message):
     [
         (CRFConfig(iterations=-1), "Expected iterations to be 0 or more, but got -1"),
         (CRFConfig(gaussian_sxy=0.0), "Expected gaussian_sxy to be a positive number, but got 0.0"),
-        (CRFConfig(bilateral_sxy=float("nan")), "Expected bilateral_sxy to be a positive number, but got nan"),
-        (CRFConfig(bilateral_srgb=float("inf")), "Expected bilateral_srgb to be a positive number, but got inf"),
-        (CRFConfig(gaussian_compat=float("inf")), "Expected gaussian_compat to be a finite number, but got inf"),
+        (
+            CRFConfig(bilateral_sxy=float("nan")),
+            "Expected bilateral_sxy to be a positive number, but got nan",
+        ),
+        (
+            CRFConfig(bilateral_srgb=float("inf")),
+            "Expected bilateral_srgb to be a positive number, but got inf",
+        ),
+        (
+            CRFConfig(gaussian_compat=float("inf")),
+            "Expected gaussian_compat to be a finite number, but got inf",
+        ),
         (CRFConfig(gaussian_sxy=1e-20), "Choose larger standard deviations"),
     ],
 )
@@ -374,7 +442,10 @@ def test_wrong_settings_are_named(config, message):
     [
         (torch.zeros(2, 5, 6), r"shape \(M, 6, 5\) per image with M > 0, but got \(2, 5, 6\)"),
         (torch.zeros(0, 6, 5), r"but got \(0, 6, 5\)"),
-        (torch.zeros(2, 6, 5, dtype=torch.int64), r"floating-point probabilities on cpu, but got torch\.int64 on cpu"),
+        (
+            torch.zeros(2, 6, 5, dtype=torch.int64),
+            r"floating-point probabilities on cpu, but got torch\.int64 on cpu",
+        ),
         (torch.full((2, 6, 5), torch.nan), "between 0 and 1, but got NaN"),
     ],
 )
@@ -392,11 +463,17 @@ def test_official_uint8_lowers_some_grey_levels_by_one():
 
 
 def test_official_uint8_equals_the_torchvision_round_trip():
-    transforms = pytest.importorskip("torchvision.transforms.v2.functional", reason="needs torchvision")
+    transforms = pytest.importorskip(
+        "torchvision.transforms.v2.functional", reason="needs torchvision"
+    )
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
-    normalized = transforms.normalize(torch.from_numpy(image).permute(2, 0, 1) / 255, mean.tolist(), std.tolist())
-    restored = np.array(transforms.to_pil_image(normalized * std[:, None, None] + mean[:, None, None]))
+    normalized = transforms.normalize(
+        torch.from_numpy(image).permute(2, 0, 1) / 255, mean.tolist(), std.tolist()
+    )
+    restored = np.array(
+        transforms.to_pil_image(normalized * std[:, None, None] + mean[:, None, None])
+    )
     assert np.array_equal(official_uint8(image), restored)
     as_tensor = official_uint8(torch.from_numpy(image))
     assert isinstance(as_tensor, torch.Tensor)
@@ -419,7 +496,13 @@ def test_a_single_nan_among_probabilities_is_refused(dtype, place):
 
 @pytest.mark.parametrize("labels", [None, [5, 1, 3]])
 def test_log_probabilities_are_made_on_the_device(labels):
-    """On a device that is only pretended: operands on two devices, or a look at a value, are errors there."""
+    """On a device that is only pretended: operands on two devices, or a look at a value, are errors
+    there.
+    """
     with FakeTensorMode():
         logits = crf._log_unary(torch.empty(3, 5, 6, 7, device="cuda"), labels)
-    assert (logits.device.type, logits.dtype, logits.shape) == ("cuda", torch.float32, (3 * 6 * 7, crf.LABEL_MULTIPLE))
+    assert (logits.device.type, logits.dtype, logits.shape) == (
+        "cuda",
+        torch.float32,
+        (3 * 6 * 7, crf.LABEL_MULTIPLE),
+    )

@@ -17,7 +17,13 @@ def filtered(kernel, values, start=0):
     points, width = values.shape
     rows = np.concatenate([np.full(start, np.nan, np.float32), values.reshape(-1)])
     output = np.ones_like(rows)
-    kernel.add(output, rows, start, np.full(kernel.vertices.count * width + 5, np.nan, np.float32), (0,) * width)
+    kernel.add(
+        output,
+        rows,
+        start,
+        np.full(kernel.vertices.count * width + 5, np.nan, np.float32),
+        (0,) * width,
+    )
     assert (output[:start] == 1).all()
     return output[start:].reshape(points, width) - 1
 
@@ -25,8 +31,13 @@ def filtered(kernel, values, start=0):
 @pytest.mark.parametrize("width", [4, 8, 16])
 @pytest.mark.parametrize("dim", [1, 2, 5])
 def test_equals_the_plain_filter(dim, width):
-    features, values = random_features(300, dim, 2.0), np.random.default_rng(1).random((300, width), dtype=np.float32)
-    expected = build_lattice(features[None]).normalized(1.7).filter(torch.from_numpy(values)).numpy()
+    features, values = (
+        random_features(300, dim, 2.0),
+        np.random.default_rng(1).random((300, width), dtype=np.float32),
+    )
+    expected = (
+        build_lattice(features[None]).normalized(1.7).filter(torch.from_numpy(values)).numpy()
+    )
     actual = filtered(build_filter(features, 1.7), values, start=3 * width)
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
@@ -42,8 +53,12 @@ def test_equals_the_plain_filter(dim, width):
 def test_equals_the_plain_filter_on_any_points(points, dim, spread, scale, seed):
     features = random_features(points, dim, spread, seed)
     values = np.random.default_rng(seed).random((points, 4), dtype=np.float32)
-    expected = build_lattice(features[None]).normalized(scale).filter(torch.from_numpy(values)).numpy()
-    np.testing.assert_allclose(filtered(build_filter(features, scale), values), expected, rtol=1e-4, atol=1e-5)
+    expected = (
+        build_lattice(features[None]).normalized(scale).filter(torch.from_numpy(values)).numpy()
+    )
+    np.testing.assert_allclose(
+        filtered(build_filter(features, scale), values), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_zeros_stay_exactly_zero():

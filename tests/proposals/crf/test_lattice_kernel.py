@@ -20,7 +20,9 @@ def assert_same_lattice(features):
     assert len(found.around) == size
     assert found.count == plain.num_vertices
     gain = 1 / (1 + 2.0 ** (1 - size))
-    np.testing.assert_allclose(found.weights * gain, plain.slice.weights.numpy(), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        found.weights * gain, plain.slice.weights.numpy(), rtol=1e-6, atol=1e-7
+    )
     number = np.full(found.count, -1)
     number[found.corners] = plain.slice.columns.numpy()
     assert np.array_equal(number[found.corners], plain.slice.columns.numpy())
@@ -43,7 +45,11 @@ def neighbours(found, axis, number):
 def plain_neighbours(blur):
     ends = np.append(blur.starts.numpy()[1:], len(blur.columns))
     rows = np.repeat(np.arange(len(blur.starts)), ends - blur.starts.numpy())
-    return {(row, column) for row, column in zip(rows, blur.columns.numpy(), strict=True) if row != column}
+    return {
+        (row, column)
+        for row, column in zip(rows, blur.columns.numpy(), strict=True)
+        if row != column
+    }
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 5])
@@ -53,7 +59,12 @@ def test_equals_the_plain_lattice(dim, spread):
 
 
 @settings(max_examples=30, deadline=None)
-@given(points=st.integers(1, 150), dim=st.integers(1, 5), spread=st.sampled_from([0.3, 2.0, 50.0]), seed=st.integers(0, 10_000))
+@given(
+    points=st.integers(1, 150),
+    dim=st.integers(1, 5),
+    spread=st.sampled_from([0.3, 2.0, 50.0]),
+    seed=st.integers(0, 10_000),
+)
 def test_equals_the_plain_lattice_on_any_points(points, dim, spread, seed):
     assert_same_lattice(random_features(points, dim, spread, seed))
 

@@ -17,7 +17,9 @@ def random_features(points: int, dim: int, spread: float = 2.0, seed: int = 0) -
 
 
 def plain_filter(features: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Splat, blur and slice with a dictionary, point by point, in float64 (Adams, Baek & Davis 2010, section 3)."""
+    """Splat, blur and slice with a dictionary, point by point, in float64 (Adams, Baek & Davis
+    2010, section 3).
+    """
     dim = features.shape[1]
     size = dim + 1
     basis = np.zeros((size, dim))
@@ -27,7 +29,8 @@ def plain_filter(features: np.ndarray, values: np.ndarray) -> np.ndarray:
         basis[:, axis] *= math.sqrt(2.0 / 3.0) * size / math.sqrt((axis + 1) * (axis + 2))
     simplices = []
     for point in features @ basis.T:
-        # The enclosing simplex is the one with non-negative barycentric weights: walk from the nearest remainder-0 point.
+        # The enclosing simplex is the one with non-negative barycentric weights: walk from the
+        # nearest remainder-0 point.
         corner = np.round(point / size) * size
         excess = int(corner.sum()) // size
         order = np.argsort(-(point - corner), kind="stable")
@@ -42,7 +45,11 @@ def plain_filter(features: np.ndarray, values: np.ndarray) -> np.ndarray:
             vertex = corner + remainder
             vertex[order[size - remainder :]] -= size
             upper = sorted_residual[dim - remainder]
-            weight = upper + 1 - sorted_residual[0] if remainder == 0 else upper - sorted_residual[size - remainder]
+            weight = (
+                upper + 1 - sorted_residual[0]
+                if remainder == 0
+                else upper - sorted_residual[size - remainder]
+            )
             assert weight > -1e-9
             corners.append((tuple(int(x) for x in vertex), weight))
         simplices.append(corners)
@@ -56,11 +63,20 @@ def plain_filter(features: np.ndarray, values: np.ndarray) -> np.ndarray:
         missing = np.zeros(values.shape[1])
         lattice = {
             vertex: value
-            + (lattice.get(tuple(np.add(vertex, step)), missing) + lattice.get(tuple(np.subtract(vertex, step)), missing)) / 2
+            + (
+                lattice.get(tuple(np.add(vertex, step)), missing)
+                + lattice.get(tuple(np.subtract(vertex, step)), missing)
+            )
+            / 2
             for vertex, value in lattice.items()
         }
     gain = 1 / (1 + 2.0**-dim)
-    return np.stack([gain * sum(weight * lattice[vertex] for vertex, weight in corners) for corners in simplices])
+    return np.stack(
+        [
+            gain * sum(weight * lattice[vertex] for vertex, weight in corners)
+            for corners in simplices
+        ]
+    )
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 5])
@@ -74,20 +90,25 @@ def test_equals_plain_dictionary_filter(dim):
 
 @settings(max_examples=30, deadline=None)
 @given(
-    points=st.integers(1, 40), dim=st.integers(1, 5), spread=st.sampled_from([0.0, 0.3, 2.0, 50.0]), seed=st.integers(0, 10_000)
+    points=st.integers(1, 40),
+    dim=st.integers(1, 5),
+    spread=st.sampled_from([0.0, 0.3, 2.0, 50.0]),
+    seed=st.integers(0, 10_000),
 )
 def test_equals_plain_dictionary_filter_on_any_spread(points, dim, spread, seed):
     features = random_features(points, dim, spread, seed)
     values = torch.rand(points, 2, generator=torch.Generator().manual_seed(seed))
     expected = plain_filter(features.double().numpy(), values.double().numpy())
     actual = build_lattice(features[None]).filter(values)
-    # Barycentric weights are differences of float32 coordinates, whose rounding error grows with the spread.
+    # Barycentric weights are differences of float32 coordinates, whose rounding error grows with
+    # the spread.
     np.testing.assert_allclose(actual.numpy(), expected, rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("dim", [2, 5])
 def test_approximates_dense_gaussian(dim):
-    # The lattice is an approximation: in five dimensions weighted means are off by 0.02 on average, in two by less.
+    # The lattice is an approximation: in five dimensions weighted means are off by 0.02 on average,
+    # in two by less.
     features = random_features(600, dim, spread=1.0)
     values = (features[:, :1] > 0).float()
     kernel = torch.exp(-torch.cdist(features, features).square() / 2)
@@ -135,11 +156,15 @@ def test_far_points_only_see_themselves():
 
 
 def test_groups_equal_separate_lattices_bit_for_bit():
-    features = torch.stack([random_features(80, 5, spread, seed) for spread, seed in [(1.0, 0), (4.0, 1), (1.0, 0)]])
+    features = torch.stack(
+        [random_features(80, 5, spread, seed) for spread, seed in [(1.0, 0), (4.0, 1), (1.0, 0)]]
+    )
     values = torch.rand(3, 80, 4, generator=torch.Generator().manual_seed(1))
     together = build_lattice(features).filter(values.flatten(0, 1)).view(3, 80, 4)
     for group in range(3):
-        assert torch.equal(together[group], build_lattice(features[group : group + 1]).filter(values[group]))
+        assert torch.equal(
+            together[group], build_lattice(features[group : group + 1]).filter(values[group])
+        )
 
 
 def test_normalized_is_symmetric_scaling():
@@ -147,11 +172,15 @@ def test_normalized_is_symmetric_scaling():
     lattice = build_lattice(features)
     values = torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
     norm = 1 / (lattice.filter(torch.ones(200, 1)) + 1e-20).sqrt()
-    torch.testing.assert_close(lattice.normalized(3.0).filter(values), 3 * norm * lattice.filter(norm * values))
+    torch.testing.assert_close(
+        lattice.normalized(3.0).filter(values), 3 * norm * lattice.filter(norm * values)
+    )
 
 
 def test_sparse_rows_multiply_like_the_dense_matrix():
-    rows = SparseRows(torch.tensor([2, 0, 1, 1]), torch.tensor([0, 2, 2]), torch.tensor([1.0, -2.0, 0.5, 3.0]))
+    rows = SparseRows(
+        torch.tensor([2, 0, 1, 1]), torch.tensor([0, 2, 2]), torch.tensor([1.0, -2.0, 0.5, 3.0])
+    )
     dense = torch.tensor([[-2.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 3.5, 0.0]])
     values = torch.arange(6.0).view(3, 2)
     torch.testing.assert_close(rows @ values, dense @ values)
@@ -193,7 +222,11 @@ def test_repeated_lattice_is_that_of_equal_groups(count, dim):
     features = random_features(50, dim, spread=3.0)
     found = build_lattice(features[None]).normalized(0.7).repeated(count)
     expected = build_lattice(features.expand(count, -1, -1)).normalized(0.7)
-    pairs = zip((found.splat, *found.blur, found.slice), (expected.splat, *expected.blur, expected.slice), strict=True)
+    pairs = zip(
+        (found.splat, *found.blur, found.slice),
+        (expected.splat, *expected.blur, expected.slice),
+        strict=True,
+    )
     for rows, same in pairs:
         assert torch.equal(rows.columns, same.columns)
         assert torch.equal(rows.starts, same.starts)
@@ -202,7 +235,9 @@ def test_repeated_lattice_is_that_of_equal_groups(count, dim):
 
 @pytest.mark.parametrize(("columns", "dtype"), [(9, torch.int32), (2**30, torch.int64)])
 def test_copies_of_rows_are_made_on_the_device(columns, dtype):
-    """On a device that is only pretended: operands on two devices, or a look at a value, are errors there."""
+    """On a device that is only pretended: operands on two devices, or a look at a value, are errors
+    there.
+    """
     with FakeTensorMode():
         entries, starts = (torch.empty(size, dtype=torch.int32, device="cuda") for size in (12, 4))
         found = SparseRows(entries, starts, torch.empty(12, device="cuda")).repeated(3, columns)

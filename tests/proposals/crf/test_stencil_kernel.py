@@ -21,7 +21,10 @@ def applied(stencil, values, unary):
 
 
 def by_lattice(height, columns, scale, values):
-    kernel, output = build_filter(pixel_positions(height, columns), scale), np.zeros(values.size, np.float32)
+    kernel, output = (
+        build_filter(pixel_positions(height, columns), scale),
+        np.zeros(values.size, np.float32),
+    )
     lattice = np.empty(kernel.vertices.count * values.shape[1], np.float32)
     kernel.add(output, values.reshape(-1), 0, lattice, (0,) * values.shape[1])
     return output.reshape(values.shape)
@@ -58,7 +61,10 @@ def test_weights_are_kept_for_images_of_one_width():
     first, second = build_stencil(100, 30, 3.0), build_stencil(200, 30, 3.0)
     assert first.taps is second.taps
     assert build_stencil(100, 31, 3.0).taps is not first.taps
-    assert (stencil_kernel._compose.cache_info().hits, stencil_kernel._compose.cache_info().misses) == (1, 2)
+    assert (
+        stencil_kernel._compose.cache_info().hits,
+        stencil_kernel._compose.cache_info().misses,
+    ) == (1, 2)
 
 
 def test_only_the_usual_kernel_has_a_stencil():

@@ -32,7 +32,9 @@ def plain_cross_entropy(tokens, proposals, votes, weights, pixels=None):
     labels, weights = (each[proposals.long().flatten()] for each in (votes, weights.double()))
     if pixels is not None:
         wide, labels, weights = wide[:, pixels], labels[pixels], weights[pixels]
-    loss = (weights * F.cross_entropy(wide.T, labels, ignore_index=IGNORE_INDEX, reduction="none")).sum()
+    loss = (
+        weights * F.cross_entropy(wide.T, labels, ignore_index=IGNORE_INDEX, reduction="none")
+    ).sum()
     loss.backward()
     return loss.item(), values.grad
 
@@ -62,7 +64,9 @@ def test_ballots_count_the_best_class_of_every_pixel(classes, grid, size, stride
     tied = int((best[0] - best[1] < 1e-5).sum())
     ids = proposals[pixel_grid(size[0], stride), pixel_grid(size[1], stride)]
     expected = torch.zeros_like(counts)
-    expected.view(-1).scatter_add_(0, (ids * classes + wide.argmax(0)).flatten(), torch.ones(ids.numel(), dtype=torch.int64))
+    expected.view(-1).scatter_add_(
+        0, (ids * classes + wide.argmax(0)).flatten(), torch.ones(ids.numel(), dtype=torch.int64)
+    )
     assert counts.shape == (int(proposals.max()) + 1, classes)
     assert (counts - expected).abs().sum() <= 2 * tied
     assert counts.sum() == ids.numel()
@@ -71,7 +75,10 @@ def test_ballots_count_the_best_class_of_every_pixel(classes, grid, size, stride
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
 def test_ids_of_any_integer_type(dtype):
     tokens, proposals = random(4, 3, 3), regions((12, 12), 5)
-    votes, weights = torch.tensor([IGNORE_INDEX, 0, 3, IGNORE_INDEX, 1]), torch.tensor([0.0, 0.5, 2.0, 0.0, 0.1])
+    votes, weights = (
+        torch.tensor([IGNORE_INDEX, 0, 3, IGNORE_INDEX, 1]),
+        torch.tensor([0.0, 0.5, 2.0, 0.0, 0.1]),
+    )
     kept = proposals.to(dtype)
     assert torch.equal(pixel_kernel.ballots(tokens, kept), pixel_kernel.ballots(tokens, proposals))
     loss, gradient = pixel_kernel.cross_entropy(tokens, kept, votes, weights)
@@ -96,18 +103,26 @@ def test_probabilities_equal_plain_torch(classes, grid, size, stride):
     total, pixels = pixel_kernel.probability_sum(tokens, size, stride)
     assert total.dtype == torch.float64
     torch.testing.assert_close(
-        (total / pixels).float(), plain_steps.mean_probabilities([tokens], [size], stride), rtol=2e-6, atol=1e-8
+        (total / pixels).float(),
+        plain_steps.mean_probabilities([tokens], [size], stride),
+        rtol=2e-6,
+        atol=1e-8,
     )
     assert float(total.sum() / pixels) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("scale", [0.1, 3.0, 20.0, 60.0, 300.0])
-@pytest.mark.parametrize(("grid", "size"), [((5, 7), (40, 56)), ((4, 5), (56, 70)), ((6, 6), (20, 100)), ((3, 4), (24, 1000))])
+@pytest.mark.parametrize(
+    ("grid", "size"),
+    [((5, 7), (40, 56)), ((4, 5), (56, 70)), ((6, 6), (20, 100)), ((3, 4), (24, 1000))],
+)
 def test_probabilities_of_flat_and_steep_logits(scale, grid, size):
     tokens = scale * random(11, *grid)
     total, _ = pixel_kernel.probability_sum(tokens, size)
     expected = upsample(tokens.double().float(), size).double().softmax(0).sum((1, 2))
-    torch.testing.assert_close(total / expected.sum(), expected / expected.sum(), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        total / expected.sum(), expected / expected.sum(), rtol=1e-5, atol=1e-7
+    )
 
 
 def test_flat_logits_are_done_together_and_steep_ones_one_by_one(monkeypatch):
@@ -115,7 +130,11 @@ def test_flat_logits_are_done_together_and_steep_ones_one_by_one(monkeypatch):
         return pixel_kernel.probability_sum(scale * random(3, 5, 7), (40, 56))[0]
 
     together = found(1.0), found(300.0)
-    monkeypatch.setattr(pixel_kernel, "_runs", lambda *_: (np.arange(56), np.ones(56, np.int64), np.zeros(56, np.float32)))
+    monkeypatch.setattr(
+        pixel_kernel,
+        "_runs",
+        lambda *_: (np.arange(56), np.ones(56, np.int64), np.zeros(56, np.float32)),
+    )
     single = found(1.0), found(300.0)
     assert not torch.equal(together[0], single[0])
     torch.testing.assert_close(together[0], single[0], rtol=1e-6, atol=1e-6)
@@ -127,14 +146,18 @@ def test_flat_logits_are_done_together_and_steep_ones_one_by_one(monkeypatch):
 def test_runs_cover_an_axis_once_and_evenly(tokens, pixels, stride):
     starts, counts, steps = pixel_kernel._runs(tokens, pixels, stride)
     lower, upper, weight = pixel_kernel._taps(tokens, pixels, stride)
-    covered = [(run, start + index) for run, start in enumerate(starts) for index in range(counts[run])]
+    covered = [
+        (run, start + index) for run, start in enumerate(starts) for index in range(counts[run])
+    ]
     assert [pixel for _, pixel in covered] == list(range(len(weight)))
     assert counts.max() <= 8
     for run, pixel in covered:
         first = starts[run]
         assert (lower[pixel], upper[pixel]) == (lower[first], upper[first])
         if lower[pixel] != upper[pixel]:
-            assert weight[pixel] == pytest.approx(weight[first] + (pixel - first) * steps[run], abs=3e-5)
+            assert weight[pixel] == pytest.approx(
+                weight[first] + (pixel - first) * steps[run], abs=3e-5
+            )
 
 
 @shapes
@@ -159,10 +182,14 @@ def test_the_bytes_are_those_of_classes_where_proposals_of_a_class_weigh_the_sam
     tokens, proposals = random(6, 5, 7), regions((40, 56), 9)
     votes = torch.tensor([IGNORE_INDEX, 0, 1, 0, 2, IGNORE_INDEX, 1, 0, 5])
     by_class = torch.tensor([0.3, 0.7, 0.2, 0.0, 0.0, 0.9])
-    loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, F.pad(by_class, (0, 250))[votes], pixels)
+    loss, gradient = pixel_kernel.cross_entropy(
+        tokens, proposals, votes, F.pad(by_class, (0, 250))[votes], pixels
+    )
     merged = torch.where(votes == IGNORE_INDEX, 0, votes + 1)[proposals]
     votes = torch.tensor([IGNORE_INDEX, *range(6)])
-    expected, expected_gradient = pixel_kernel.cross_entropy(tokens, merged, votes, F.pad(by_class, (1, 0)), pixels)
+    expected, expected_gradient = pixel_kernel.cross_entropy(
+        tokens, merged, votes, F.pad(by_class, (1, 0)), pixels
+    )
     assert loss == expected
     assert torch.equal(gradient, expected_gradient)
 
@@ -182,7 +209,9 @@ def test_every_pixel_once_as_a_sample_is_all_pixels(classes, grid, size, seed):
     order = torch.randperm(proposals.numel(), generator=torch.Generator().manual_seed(seed))
     again, gradient_again = pixel_kernel.cross_entropy(tokens, proposals, votes, weights, order)
     assert again == pytest.approx(loss, rel=1e-5, abs=1e-5)
-    torch.testing.assert_close(gradient_again, gradient, rtol=1e-4, atol=1e-5 * max(1.0, float(gradient.abs().max())))
+    torch.testing.assert_close(
+        gradient_again, gradient, rtol=1e-4, atol=1e-5 * max(1.0, float(gradient.abs().max()))
+    )
 
 
 def test_certain_tokens_of_different_classes_meet():
@@ -190,7 +219,9 @@ def test_certain_tokens_of_different_classes_meet():
     tokens[0, 0, 0] = tokens[1, 0, 1] = 400.0
     size = (1, 16)
     total, pixels = pixel_kernel.probability_sum(tokens, size)
-    torch.testing.assert_close((total / pixels).float(), torch.tensor([0.5, 0.5, 0.0]), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        (total / pixels).float(), torch.tensor([0.5, 0.5, 0.0]), rtol=1e-4, atol=1e-6
+    )
     votes, proposals = torch.tensor([IGNORE_INDEX, 2]), torch.ones(size, dtype=torch.int64)
     loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, torch.ones(2))
     expected, expected_gradient = plain_cross_entropy(tokens, proposals, votes, torch.ones(2))
@@ -203,7 +234,9 @@ def test_not_a_number_comes_through():
     tokens[2, 1, 1] = torch.nan
     assert pixel_kernel.ballots(tokens, proposals).sum() == 144
     assert torch.isnan(pixel_kernel.probability_sum(tokens, (12, 12))[0]).all()
-    loss, _ = pixel_kernel.cross_entropy(tokens, proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(2))
+    loss, _ = pixel_kernel.cross_entropy(
+        tokens, proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(2)
+    )
     assert np.isnan(loss)
 
 
@@ -211,7 +244,9 @@ def test_not_a_number_comes_through():
 def test_ids_without_a_vote_are_refused(pixels):
     proposals = torch.full((8, 8), 2)
     with pytest.raises(ValueError, match="a proposal has no vote"):
-        pixel_kernel.cross_entropy(random(3, 2, 2), proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(2), pixels)
+        pixel_kernel.cross_entropy(
+            random(3, 2, 2), proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(2), pixels
+        )
     proposals[0, 0] = -1
     with pytest.raises(ValueError, match="a proposal id is negative"):
         pixel_kernel.ballots(random(3, 2, 2), proposals)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from primaps.prototypes.steps import pixels as pixels_module
-from primaps.prototypes.steps.pixels import bilinear_taps, equal_shapes, pixel_grid, sample, upsample
+from primaps.prototypes.steps.pixels import (
+    bilinear_taps,
+    equal_shapes,
+    pixel_grid,
+    sample,
+    upsample,
+)
 
 
 def random(*shape, seed=0):
@@ -20,12 +26,18 @@ def random(*shape, seed=0):
 def test_taps_give_pixel_centre_interpolation(tokens, length):
     values = random(tokens)
     lower, upper, weight = bilinear_taps(tokens, length)
-    expected = F.interpolate(values[None, None, None], size=(1, length), mode="bilinear", align_corners=False)[0, 0, 0]
-    torch.testing.assert_close(values[lower] * (1 - weight) + values[upper] * weight, expected, rtol=1e-5, atol=1e-5)
+    expected = F.interpolate(
+        values[None, None, None], size=(1, length), mode="bilinear", align_corners=False
+    )[0, 0, 0]
+    torch.testing.assert_close(
+        values[lower] * (1 - weight) + values[upper] * weight, expected, rtol=1e-5, atol=1e-5
+    )
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 30), st.integers(1, 30), st.integers(1, 5))
+@given(
+    st.integers(1, 6), st.integers(1, 6), st.integers(1, 30), st.integers(1, 30), st.integers(1, 5)
+)
 def test_upsample_and_sample_equal_interpolate(h, w, height, width, stride):
     values = random(2, 3, h, w)
     full = F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
@@ -36,12 +48,17 @@ def test_upsample_and_sample_equal_interpolate(h, w, height, width, stride):
     pixels = torch.arange(height * width).flip(0)
     images = pixels % 2
     expected = full.flatten(2)[images, :, pixels]
-    torch.testing.assert_close(sample(values, (height, width), images, pixels), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        sample(values, (height, width), images, pixels), expected, rtol=0, atol=1e-5
+    )
 
 
 def test_gradient_of_sample_equals_that_of_interpolate():
     generator = torch.Generator().manual_seed(0)
-    images, pixels = torch.randint(2, (50,), generator=generator), torch.randint(12 * 15, (50,), generator=generator)
+    images, pixels = (
+        torch.randint(2, (50,), generator=generator),
+        torch.randint(12 * 15, (50,), generator=generator),
+    )
     cotangent = random(50, 3)
     ours, plain = random(2, 3, 4, 5).requires_grad_(), random(2, 3, 4, 5).requires_grad_()
     (sample(ours, (12, 15), images, pixels) * cotangent).sum().backward()

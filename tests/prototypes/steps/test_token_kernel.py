@@ -8,16 +8,23 @@ import pytest
 from primaps.prototypes.steps.token_kernel import keep_closest
 
 
-@pytest.mark.parametrize(("classes", "channels", "tokens"), [(1, 1, 1), (3, 5, 64), (7, 4, 65), (27, 30, 200)])
+@pytest.mark.parametrize(
+    ("classes", "channels", "tokens"), [(1, 1, 1), (3, 5, 64), (7, 4, 65), (27, 30, 200)]
+)
 def test_sum_and_derivative(classes, channels, tokens):
     rng = np.random.default_rng(tokens)
-    prototypes, features = rng.normal(size=(classes, channels)), rng.normal(size=(channels, tokens)) * 5
+    prototypes, features = (
+        rng.normal(size=(classes, channels)),
+        rng.normal(size=(channels, tokens)) * 5,
+    )
     products = (prototypes @ features).astype(np.float32)
     norms = np.linalg.norm(features, axis=0)
     expected = np.zeros_like(products)
     expected[products.argmax(0), np.arange(tokens)] = 1 / norms
     total = (products.max(0) / norms).sum()
-    assert keep_closest(products, features.astype(np.float32)) == pytest.approx(total, rel=1e-5, abs=1e-5)
+    assert keep_closest(products, features.astype(np.float32)) == pytest.approx(
+        total, rel=1e-5, abs=1e-5
+    )
     np.testing.assert_allclose(products, expected, rtol=1e-5)
 
 
@@ -29,4 +36,6 @@ def test_ties_and_tokens_without_length():
 
 
 def test_not_a_number_comes_through():
-    assert np.isnan(keep_closest(np.full((2, 1), np.nan, np.float32), np.full((3, 1), np.nan, np.float32)))
+    assert np.isnan(
+        keep_closest(np.full((2, 1), np.nan, np.float32), np.full((3, 1), np.nan, np.float32))
+    )

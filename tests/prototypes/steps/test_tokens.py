@@ -1,4 +1,6 @@
-"""Products of prototypes with tokens: against plain autograd, and the same bytes on any number of threads."""
+"""Products of prototypes with tokens: against plain autograd, and the same bytes on any number of
+threads.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,1 +1,3 @@
-"""What loops over arrays need to become machine code: compilation with a cache, and vector instructions."""
+"""What loops over arrays need to become machine code: compilation with a cache, and vector
+instructions.
+"""

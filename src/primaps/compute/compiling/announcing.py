@@ -1,4 +1,6 @@
-"""Says that loops are being compiled, which takes a while: once in a process, and only if it really happens."""
+"""Says that loops are being compiled, which takes a while: once in a process, and only if it really
+happens.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ _told = False
 
 @contextlib.contextmanager
 def compilation_told_to(note: Callable[[str], None]) -> Iterator[None]:
-    """While this lasts, the first function that is compiled rather than read from the cache is told in advance.
+    """While this lasts, the first function that is compiled rather than read from the cache is told
+    in advance.
 
     Args:
         note: Given `MESSAGE`; called from any thread.
@@ -40,5 +43,7 @@ def compilation_begins() -> None:
 
 
 def compilation_was_told() -> bool:
-    """Whether loops were compiled in this process, so that the time of its work says little about that of others."""
+    """Whether loops were compiled in this process, so that the time of its work says little about
+    that of others.
+    """
     return _told

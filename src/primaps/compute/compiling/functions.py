@@ -1,4 +1,6 @@
-"""Compilation of loops over numpy arrays to machine code when they are first called, kept on disk where that is possible."""
+"""Compilation of loops over numpy arrays to machine code when they are first called, kept on disk
+where that is possible.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,13 @@ if numba.config.DISABLE_JIT:
 
 
 class Compiled(Generic[Arguments, Result]):
-    """A function that is compiled when it is first called and then runs without the global interpreter lock.
+    """A function that is compiled when it is first called and then runs without the global
+    interpreter lock.
 
-    Arguments that are tuples stand for sizes that are known when compiling; each combination of their lengths is compiled
-    for itself. The machine code is kept beside the source or, where that folder cannot be written, in the user's cache
-    folder of numba. Where neither can be written, each process compiles anew.
+    Arguments that are tuples stand for sizes that are known when compiling; each combination of
+    their lengths is compiled for itself. The machine code is kept beside the source or, where that
+    folder cannot be written, in the user's cache folder of numba. Where neither can be written,
+    each process compiles anew.
 
     Args:
         function: Function in the subset of Python that numba compiles.
@@ -40,7 +44,9 @@ class Compiled(Generic[Arguments, Result]):
         self._lock = threading.Lock()
 
     def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        """Run the machine code, after compiling or loading it if this is the first call with such tuples."""
+        """Run the machine code, after compiling or loading it if this is the first call with such
+        tuples.
+        """
         sizes = tuple(len(argument) for argument in args if isinstance(argument, tuple))
         variant = self._variants.get(sizes)
         if variant is not None:
@@ -51,7 +57,8 @@ class Compiled(Generic[Arguments, Result]):
                 compilation_begins()
             try:
                 result = variant(*args, **kwargs)
-            except OSError:  # compiled, but not stored: the disk is full, say; the loops themselves touch no files
+            # compiled, but not stored: the disk is full, say; the loops themselves touch no files
+            except OSError:
                 result = variant(*args, **kwargs)
             self._variants[sizes] = variant
         return cast("Result", result)
@@ -64,11 +71,18 @@ class Compiled(Generic[Arguments, Result]):
     def _make(self, sizes: tuple[int, ...]) -> Any:
         """Variant of the function that is not compiled yet, with a cache file of its own.
 
-        numba keeps all variants of a function in files with one index, which processes that compile at the same time can
-        mix up, and it takes no notice of changes in other modules. A name of its own avoids both.
+        numba keeps all variants of a function in files with one index, which processes that compile
+        at the same time can mix up, and it takes no notice of changes in other modules. A name of
+        its own avoids both.
         """
         source = self._function
-        copy = FunctionType(source.__code__, source.__globals__, source.__name__, source.__defaults__, source.__closure__)
+        copy = FunctionType(
+            source.__code__,
+            source.__globals__,
+            source.__name__,
+            source.__defaults__,
+            source.__closure__,
+        )
         copy.__qualname__ = "-".join([source.__qualname__, *map(str, sizes), _surroundings()])
         dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(copy)
         try:
@@ -84,13 +98,19 @@ def compiled(function: Callable[Arguments, Result]) -> Compiled[Arguments, Resul
 
 
 def inlined(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Make a function callable by compiled functions of the same module; it becomes part of their machine code."""
-    dispatcher = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    """Make a function callable by compiled functions of the same module; it becomes part of their
+    machine code.
+    """
+    dispatcher = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
+        function
+    )
     return cast("Callable[Arguments, Result]", dispatcher)
 
 
 def _is_kept(variant: Any) -> bool:
-    """Whether machine code for some arguments lies in the cache; each variant is called with arguments of one kind."""
+    """Whether machine code for some arguments lies in the cache; each variant is called with
+    arguments of one kind.
+    """
     if variant.stats.cache_path is None:
         return False
     index = variant._cache._cache_file
@@ -99,7 +119,9 @@ def _is_kept(variant: Any) -> bool:
 
 @cache
 def _surroundings() -> str:
-    """Digest of what machine code depends on besides its own module: the processor and the modules of this package."""
+    """Digest of what machine code depends on besides its own module: the processor and the modules
+    of this package.
+    """
     digest = hashlib.sha256(repr(cpu_target.target_context.codegen().magic_tuple()).encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

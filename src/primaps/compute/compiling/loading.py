@@ -23,6 +23,8 @@ def compiled_module(name: str, task: str) -> tuple[ModuleType | None, str]:
         module = importlib.import_module(name)
     except (ImportError, OSError) as error:  # OSError: the compiler's library cannot be loaded
         reason = f"numba does not work here ({error})"
-        warnings.warn(f"{task} in torch, which is several times slower on CPUs: {reason}.", stacklevel=2)
+        warnings.warn(
+            f"{task} in torch, which is several times slower on CPUs: {reason}.", stacklevel=2
+        )
         return None, f"torch, several times slower than compiled loops: {reason}"
     return module, f"compiled by numba {numba.__version__}"

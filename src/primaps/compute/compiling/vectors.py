@@ -1,8 +1,10 @@
-"""Fixed-width float32 vectors for compiled loops: a short row of values fills vector registers whatever the optimiser sees.
+"""Fixed-width float32 vectors for compiled loops: a short row of values fills vector registers
+whatever the optimiser sees.
 
-numba compiles scalar loops and leaves it to the optimiser to find vectors in them, which fails for short rows that may
-overlap in memory. The functions here emit vector instructions themselves and work in compiled functions only. The number of
-values in a vector is the length of a tuple, ``lanes``, a power of two that is known when compiling.
+numba compiles scalar loops and leaves it to the optimiser to find vectors in them, which fails for
+short rows that may overlap in memory. The functions here emit vector instructions themselves and
+work in compiled functions only. The number of values in a vector is the length of a tuple,
+``lanes``, a power of two that is known when compiling.
 """
 
 from __future__ import annotations
@@ -28,13 +30,26 @@ _ZERO_EXPONENT = -127.0
 """Here 2^x counts as 0."""
 
 _ROUNDER = 12582912.0
-"""1.5 * 2^23: adding it rounds a float32 below 2^22 to an integer, which then stands in the lowest bits."""
+"""1.5 * 2^23: adding it rounds a float32 below 2^22 to an integer, which then stands in the lowest
+bits.
+"""
 
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
-"""ln(2) in two parts, the first of which has few digits, so that its product with a small integer is exact."""
+"""ln(2) in two parts, the first of which has few digits, so that its product with a small integer
+is exact.
+"""
 
-_EXP_COEFFICIENTS = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-"""Polynomial (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, highest power first (Moshier, Cephes mathematical library, expf)."""
+_EXP_COEFFICIENTS = (
+    1.9875691500e-4,
+    1.3981999507e-3,
+    8.3334519073e-3,
+    4.1665795894e-2,
+    1.6666665459e-1,
+    5.0000001201e-1,
+)
+"""Polynomial (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, highest power first (Moshier, Cephes
+mathematical library, expf).
+"""
 
 
 class Vector(types.Type):
@@ -55,8 +70,16 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(_FLOAT, kind.lanes))
 
 
-_POWER_COEFFICIENTS = (1.3264727065e-3, 9.6715126489e-3, 5.5507337437e-2, 2.4022242085e-1, 6.931469776e-1)
-"""Polynomial (2^r - 1) / r for |r| <= 1 / 2, highest power first: relative error of the power at most 9.2e-8 (Remez)."""
+_POWER_COEFFICIENTS = (
+    1.3264727065e-3,
+    9.6715126489e-3,
+    5.5507337437e-2,
+    2.4022242085e-1,
+    6.931469776e-1,
+)
+"""Polynomial (2^r - 1) / r for |r| <= 1 / 2, highest power first: relative error of the power at
+most 9.2e-8 (Remez).
+"""
 
 Signature = tuple[Any, Callable[[Any, Any, Any, Any], Any]]
 """What an intrinsic hands to numba: its signature and the function that emits instructions."""
@@ -64,11 +87,15 @@ Signature = tuple[Any, Callable[[Any, Any, Any, Any], Any]]
 
 @intrinsic
 def load(_: Any, array: Any, start: Any, lanes: Any) -> Signature:
-    """Read ``len(lanes)`` values of a contiguous one-dimensional float32 array from position ``start`` on."""
+    """Read ``len(lanes)`` values of a contiguous one-dimensional float32 array from position
+    ``start`` on.
+    """
     del start
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_address(context, builder, signature.args[0], arguments, lanes.count), align=_ALIGNMENT)
+        return builder.load(
+            _address(context, builder, signature.args[0], arguments, lanes.count), align=_ALIGNMENT
+        )
 
     return Vector(lanes.count)(array, types.intp, lanes), emit
 
@@ -88,7 +115,9 @@ def store(_: Any, array: Any, start: Any, vector: Any) -> Signature:
 
 @intrinsic
 def item(_: Any, array: Any, index: Any) -> Signature:
-    """One value of a contiguous one-dimensional array; unlike ``array[index]`` it need not look out for negative indices."""
+    """One value of a contiguous one-dimensional array; unlike ``array[index]`` it need not look out
+    for negative indices.
+    """
     del index
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -100,7 +129,9 @@ def item(_: Any, array: Any, index: Any) -> Signature:
 
 @intrinsic
 def prefetch(_: Any, array: Any, index: Any) -> Signature:
-    """Have the processor fetch one cache line of a contiguous one-dimensional array that is about to be changed."""
+    """Have the processor fetch one cache line of a contiguous one-dimensional array that is about
+    to be changed.
+    """
     del index
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -150,11 +181,15 @@ def scaled(_: Any, vector: Any, factor: Any) -> Signature:
 
 @intrinsic
 def add_scaled(_: Any, summand: Any, vector: Any, factor: Any) -> Signature:
-    """``summand + factor * vector`` with a number as factor, rounded once where the processor can do so."""
+    """``summand + factor * vector`` with a number as factor, rounded once where the processor can
+    do so.
+    """
     del factor
 
     def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return _multiply_add(builder, arguments[1], _repeat(builder, arguments[2], vector.lanes), arguments[0])
+        return _multiply_add(
+            builder, arguments[1], _repeat(builder, arguments[2], vector.lanes), arguments[0]
+        )
 
     return summand(summand, vector, types.float32), emit
 
@@ -204,11 +239,15 @@ def largest(_: Any, vector: Any) -> Signature:
 
 @intrinsic
 def lane_of(_: Any, vector: Any, value: Any) -> Signature:
-    """Position of the first value of a vector that equals ``value``; the number of lanes if none does."""
+    """Position of the first value of a vector that equals ``value``; the number of lanes if none
+    does.
+    """
     del value
 
     def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        is_equal = builder.fcmp_ordered("==", arguments[0], _repeat(builder, arguments[1], vector.lanes))
+        is_equal = builder.fcmp_ordered(
+            "==", arguments[0], _repeat(builder, arguments[1], vector.lanes)
+        )
         # Widened, so that a bit stands behind the last lane in any case.
         bits = builder.zext(builder.bitcast(is_equal, ir.IntType(vector.lanes)), ir.IntType(64))
         bits = builder.or_(bits, ir.Constant(ir.IntType(64), 1 << vector.lanes))
@@ -233,7 +272,9 @@ def root(_: Any, vector: Any) -> Signature:
 
     def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(arguments[0].type, [arguments[0].type])
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{vector.lanes}f32")
+        function = cgutils.get_or_insert_function(
+            builder.module, kind, f"llvm.sqrt.v{vector.lanes}f32"
+        )
         return builder.call(function, arguments)
 
     return vector(vector), emit
@@ -245,7 +286,9 @@ def without_small(_: Any, vector: Any, limit: Any) -> Signature:
     del limit
 
     def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        is_large = builder.fcmp_ordered(">", arguments[0], _repeat(builder, arguments[1], vector.lanes))
+        is_large = builder.fcmp_ordered(
+            ">", arguments[0], _repeat(builder, arguments[1], vector.lanes)
+        )
         return builder.select(is_large, arguments[0], _constant(0.0, vector.lanes))
 
     return vector(vector, types.float32), emit
@@ -253,7 +296,9 @@ def without_small(_: Any, vector: Any, limit: Any) -> Signature:
 
 @intrinsic
 def exponential(_: Any, vector: Any) -> Signature:
-    """Exponential of values of at most 88, within 2 units in the last place; 0 below -87, minus infinity included."""
+    """Exponential of values of at most 88, within 2 units in the last place; 0 below -87, minus
+    infinity included.
+    """
 
     def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return _exponential(builder, arguments[0], vector.lanes)
@@ -263,9 +308,11 @@ def exponential(_: Any, vector: Any) -> Signature:
 
 @intrinsic
 def power_of_two(_: Any, vector: Any) -> Signature:
-    """2 to the power of values of at most 127, within 2e-7 of it; 0 below -126.5, minus infinity included.
+    """2 to the power of values of at most 127, within 2e-7 of it; 0 below -126.5, minus infinity
+    included.
 
-    Two thirds of the work of `exponential`, and the same once the factor 1 / ln(2) is in the values.
+    Two thirds of the work of `exponential`, and the same once the factor 1 / ln(2) is in the
+    values.
     """
 
     def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
@@ -291,7 +338,9 @@ def _power_of_two(builder: Any, values: Any, lanes: int) -> Any:
 
 def _exponential(builder: Any, values: Any, lanes: int) -> Any:
     """2^n * exp(r) with n the integer nearest to values / ln(2)."""
-    shifted = _multiply_add(builder, values, _constant(1 / math.log(2), lanes), _constant(_ROUNDER, lanes))
+    shifted = _multiply_add(
+        builder, values, _constant(1 / math.log(2), lanes), _constant(_ROUNDER, lanes)
+    )
     power = builder.fsub(shifted, _constant(_ROUNDER, lanes))
     rest = _multiply_add(builder, power, _constant(-_LN2_HIGH, lanes), values)
     rest = _multiply_add(builder, power, _constant(-_LN2_LOW, lanes), rest)
@@ -311,13 +360,17 @@ def _exponential(builder: Any, values: Any, lanes: int) -> Any:
 def _address(context: Any, builder: Any, array_type: Any, arguments: Any, lanes: int) -> Any:
     """Pointer to a vector in the array ``arguments[0]`` at position ``arguments[1]``."""
     data = context.make_array(array_type)(context, builder, arguments[0]).data
-    return builder.bitcast(builder.gep(data, [arguments[1]]), ir.VectorType(_FLOAT, lanes).as_pointer())
+    return builder.bitcast(
+        builder.gep(data, [arguments[1]]), ir.VectorType(_FLOAT, lanes).as_pointer()
+    )
 
 
 def _repeat(builder: Any, scalar: Any, lanes: int) -> Any:
     undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
     first = builder.insert_element(undefined, scalar, _INT(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT, lanes), [0] * lanes))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(_INT, lanes), [0] * lanes)
+    )
 
 
 def _constant(value: float, lanes: int) -> Any:
@@ -327,7 +380,9 @@ def _constant(value: float, lanes: int) -> Any:
 
 def _multiply_add(builder: Any, left: Any, right: Any, summand: Any) -> Any:
     kind = ir.FunctionType(left.type, [left.type] * 3)
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{left.type.count}f32")
+    function = cgutils.get_or_insert_function(
+        builder.module, kind, f"llvm.fmuladd.v{left.type.count}f32"
+    )
     return builder.call(function, [left, right, summand])
 
 
@@ -340,6 +395,8 @@ def _fold(builder: Any, vector: Any, lanes: int, combine: Callable[[Any, Any], A
         lanes //= 2
         undefined, kind = ir.Constant(vector.type, ir.Undefined), ir.VectorType(_INT, lanes)
         lower = builder.shuffle_vector(vector, undefined, ir.Constant(kind, list(range(lanes))))
-        upper = builder.shuffle_vector(vector, undefined, ir.Constant(kind, list(range(lanes, 2 * lanes))))
+        upper = builder.shuffle_vector(
+            vector, undefined, ir.Constant(kind, list(range(lanes, 2 * lanes)))
+        )
         vector = combine(lower, upper)
     return builder.extract_element(vector, _INT(0))

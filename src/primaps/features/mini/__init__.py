@@ -1,1 +1,3 @@
-"""The bundled backbone `mini`: `backbone` loads it; `plain` and `compiled` are its forward pass, in torch and in loops."""
+"""The bundled backbone `mini`: `backbone` loads it; `plain` and `compiled` are its forward pass, in
+torch and in loops.
+"""

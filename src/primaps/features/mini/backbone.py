@@ -1,15 +1,19 @@
-"""`mini`: a small network learned from unlabelled photographs by k-means, principal components and mean shift.
+"""`mini`: a small network learned from unlabelled photographs by k-means, principal components and
+mean shift.
 
 1. Exposure: lightness is brought to a common level (`equalise_exposure`).
-2. Dictionary: at five scales every Lab patch is compared with 128 k-means centres of whitened patches and with their mirror
-   images; the activations are the "triangle" ones of Coates, Lee & Ng (2011), max(0, mean distance - distance), added up over the
-   two and averaged over 8 x 8 pixels. So mirroring an image only mirrors its features.
-3. Context: 192 whitened principal components of their square roots, and means of these over 3, 7 and 15 cells.
-4. Grouping: 64 components drift towards the cells of the same image that resemble them (mean shift, Comaniciu & Meer 2002), so
-   that a region shares one vector. 320 whitened components and the position of the cell follow at a lower weight.
+2. Dictionary: at five scales every Lab patch is compared with 128 k-means centres of whitened
+   patches and with their mirror images; the activations are the "triangle" ones of Coates, Lee & Ng
+   (2011), max(0, mean distance - distance), added up over the two and averaged over 8 x 8 pixels.
+   So mirroring an image only mirrors its features.
+3. Context: 192 whitened principal components of their square roots, and means of these over 3, 7
+   and 15 cells.
+4. Grouping: 64 components drift towards the cells of the same image that resemble them (mean shift,
+   Comaniciu & Meer 2002), so that a region shares one vector. 320 whitened components and the
+   position of the cell follow at a lower weight.
 
-What takes long is in `primaps.features.mini.plain`, and on a CPU in loops that do the same (`mini_kernel`).
-``tools/train_mini.py`` learns the weights; ``docs/mini.md`` is the model card.
+What takes long is in `primaps.features.mini.plain`, and on a CPU in loops that do the same
+(`mini_kernel`). ``tools/train_mini.py`` learns the weights; ``docs/mini.md`` is the model card.
 """
 
 from __future__ import annotations
@@ -47,7 +51,8 @@ CONTEXT_WINDOWS: Final = (3, 7, 15)
 
 _DETAIL_WEIGHT: Final = 0.25
 _POSITION_WEIGHT: Final = 2.0  # of the three position channels among the details
-_GAIN: Final = 6.0  # gives features the norm at which prototypes and linear probes with usual learning rates do well
+# gives features the norm at which prototypes and linear probes with usual learning rates do well
+_GAIN: Final = 6.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,9 @@ class Dictionary(NamedTuple):
 
     @property
     def mirror(self) -> torch.Tensor:
-        """(D,) float32 signs: whitened patches times these are their mirror images, for every component is even or odd."""
+        """(D,) float32 signs: whitened patches times these are their mirror images, for every
+        component is even or odd.
+        """
         return (self.projection * self.projection.flip(-1)).sum(dim=(1, 2, 3)).sign()
 
 
@@ -119,8 +126,9 @@ class MiniBackbone(FrozenBackbone):
         shapes = weight_shapes()
         if {name: tuple(value.shape) for name, value in state.items()} != shapes:
             raise BackboneError(
-                f"Expected {weights} to hold the weights of 'mini' ({', '.join(shapes)}), but got {', '.join(state) or 'nothing'}"
-                ", or other shapes. Train it with tools/train_mini.py, or leave --weights away for the bundled file."
+                f"Expected {weights} to hold the weights of 'mini' ({', '.join(shapes)}), but got"
+                f" {', '.join(state) or 'nothing'}, or other shapes. Train it with"
+                " tools/train_mini.py, or leave --weights away for the bundled file."
             )
         for name, value in state.items():
             self.register_buffer(name, value.float(), persistent=False)
@@ -132,7 +140,10 @@ class MiniBackbone(FrozenBackbone):
     @property
     def dictionaries(self) -> list[Dictionary]:
         """One per scale."""
-        return [Dictionary(*(getattr(self, f"{field}_{index}") for field in Dictionary._fields)) for index in range(len(SCALES))]
+        return [
+            Dictionary(*(getattr(self, f"{field}_{index}") for field in Dictionary._fields))
+            for index in range(len(SCALES))
+        ]
 
     def _features(self, batch: torch.Tensor) -> torch.Tensor:
         rgb = (batch * self._std[:, None, None] + self._mean[:, None, None]).clamp(0.0, 1.0)
@@ -140,7 +151,9 @@ class MiniBackbone(FrozenBackbone):
         return group(project(with_context(local), self.metric, self.metric_mean))
 
 
-def weight_shapes(patch_components: int = 64, centres: int = 128, components: int = 192) -> dict[str, tuple[int, ...]]:
+def weight_shapes(
+    patch_components: int = 64, centres: int = 128, components: int = 192
+) -> dict[str, tuple[int, ...]]:
     """Names and shapes of all tensors of a weights file."""
     shapes: dict[str, tuple[int, ...]] = {}
     for index, scale in enumerate(SCALES):
@@ -173,7 +186,8 @@ def pyramid(rgb: torch.Tensor) -> list[torch.Tensor]:
 
 
 def activations(rgb: torch.Tensor, dictionaries: Sequence[Dictionary]) -> torch.Tensor:
-    """Square roots of the triangle activations of all scales (Coates, Lee & Ng 2011, section 3.2.2), averaged per cell.
+    """Square roots of the triangle activations of all scales (Coates, Lee & Ng 2011, section
+    3.2.2), averaged per cell.
 
     Args:
         rgb: (N, 3, H, W) float32 in [0, 1]; H and W are multiples of 8.
@@ -196,10 +210,14 @@ def activations(rgb: torch.Tensor, dictionaries: Sequence[Dictionary]) -> torch.
 
 
 def project(cells: torch.Tensor, rows: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """Product rows @ (cells - mean) in every cell: (N, C, h, w), (D, C), (C,) -> (N, D, h, w), all float32."""
+    """Product rows @ (cells - mean) in every cell: (N, C, h, w), (D, C), (C,) -> (N, D, h, w), all
+    float32.
+    """
     images, _, height, width = cells.shape
     offset = (rows @ mean)[:, None].expand(images, -1, height * width)
-    return torch.baddbmm(offset, rows.expand(images, -1, -1), cells.flatten(2), beta=-1.0).view(images, -1, height, width)
+    return torch.baddbmm(offset, rows.expand(images, -1, -1), cells.flatten(2), beta=-1.0).view(
+        images, -1, height, width
+    )
 
 
 def with_context(local: torch.Tensor) -> torch.Tensor:
@@ -223,14 +241,18 @@ def group(components: torch.Tensor) -> torch.Tensor:
     position = cell_position(height, width, components.device)[:, [0, 2, 3]]
     result = components.new_empty(images, channels + position.shape[1], height, width)
     # Unit length first: where tokens drift far, their norm means nothing.
-    torch.mul(F.normalize(grouped, dim=1), _GAIN * (GROUPED + DETAIL) ** 0.5, out=result[:, :GROUPED])
+    torch.mul(
+        F.normalize(grouped, dim=1), _GAIN * (GROUPED + DETAIL) ** 0.5, out=result[:, :GROUPED]
+    )
     torch.mul(components[:, GROUPED:], _GAIN * _DETAIL_WEIGHT, out=result[:, GROUPED:channels])
     result[:, channels:] = _GAIN * _DETAIL_WEIGHT * _POSITION_WEIGHT * position
     return result
 
 
 def _steps(device: torch.device) -> ModuleType:
-    """Where the costly parts are: compiled loops on the CPU if they can be had, plain torch otherwise."""
+    """Where the costly parts are: compiled loops on the CPU if they can be had, plain torch
+    otherwise.
+    """
     compiled = _compiled_steps() if device.type == "cpu" else None
     return mini_plain if compiled is None else compiled
 

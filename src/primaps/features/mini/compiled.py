@@ -1,4 +1,5 @@
-"""The costly parts of `mini` on the CPU: matrix products of parts that fit the cache, and compiled loops between them.
+"""The costly parts of `mini` on the CPU: matrix products of parts that fit the cache, and compiled
+loops between them.
 
 Equal to `primaps.features.mini.plain` up to rounding.
 """
@@ -14,7 +15,18 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from primaps.compute.compiling.functions import compiled, inlined
-from primaps.compute.compiling.vectors import add, add_scaled, fill, larger, load, power_of_two, root, scaled, store, total
+from primaps.compute.compiling.vectors import (
+    add,
+    add_scaled,
+    fill,
+    larger,
+    load,
+    power_of_two,
+    root,
+    scaled,
+    store,
+    total,
+)
 from primaps.features.colour import RGB_TO_XYZ
 
 Floats = NDArray[np.float32]
@@ -40,7 +52,8 @@ _NOTHING: Final = np.float32(-1e30)
 
 
 def mean_shift(cells: torch.Tensor, rounds: int, temperature: float) -> torch.Tensor:
-    """As `primaps.features.mini.plain.mean_shift`; every affinity is computed once for both of its cells.
+    """As `primaps.features.mini.plain.mean_shift`; every affinity is computed once for both of its
+    cells.
 
     Args:
         cells: (N, C, h, w) float32 on the CPU.
@@ -64,13 +77,26 @@ def _shift_image(tokens: torch.Tensor, rounds: int, temperature: float) -> torch
         shifted, sums = torch.zeros_like(tokens), np.zeros(_whole_vectors(count), np.float32)
         for first in range(0, count, _ROWS):
             rows = slice(first, min(first + _ROWS, count))
-            later = [slice(start, min(start + _COLUMNS, count)) for start in range(rows.stop, count, _COLUMNS)]
+            later = [
+                slice(start, min(start + _COLUMNS, count))
+                for start in range(rows.stop, count, _COLUMNS)
+            ]
             for columns in (rows, *later):
                 height, width = rows.stop - rows.start, columns.stop - columns.start
                 affinity = memory[: height * _whole_vectors(width)].view(height, -1)[:, :width]
                 torch.mm(queries[rows], unit[:, columns], out=affinity)
                 mirrored = columns is not rows
-                _exponentiate(memory.numpy(), height, width, np.float32(-factor), sums, first, columns.start, mirrored, _LANES)
+                _exponentiate(
+                    memory.numpy(),
+                    height,
+                    width,
+                    np.float32(-factor),
+                    sums,
+                    first,
+                    columns.start,
+                    mirrored,
+                    _LANES,
+                )
                 shifted[:, rows].addmm_(tokens[:, columns], affinity.T)
                 if mirrored:
                     shifted[:, columns].addmm_(tokens[:, rows], affinity)
@@ -84,9 +110,19 @@ def _whole_vectors(count: int) -> int:
 
 @compiled
 def _exponentiate(
-    block: Floats, height: int, width: int, shift: np.float32, sums: Floats, first: int, start: int, mirrored: bool, lanes: Lanes
+    block: Floats,
+    height: int,
+    width: int,
+    shift: np.float32,
+    sums: Floats,
+    first: int,
+    start: int,
+    mirrored: bool,
+    lanes: Lanes,
 ) -> None:
-    """Replace a block by powers of two and add its rows, and if it is mirrored its columns, to the sums of their cells."""
+    """Replace a block by powers of two and add its rows, and if it is mirrored its columns, to the
+    sums of their cells.
+    """
     length = -(-width // len(lanes)) * len(lanes)
     for row in range(height):
         for column in range(width, length):
@@ -102,11 +138,13 @@ def _exponentiate(
 
 
 def triangle(patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> torch.Tensor:
-    """Triangle activations as `primaps.features.mini.plain.triangle` gives them, averaged over the patches of a cell.
+    """Triangle activations as `primaps.features.mini.plain.triangle` gives them, averaged over the
+    patches of a cell.
 
     Args:
         patches: (N, D, H, W) float32 whitened patches on the CPU.
-        centres: (K, D) float32; the second half are the mirror images of the first. K is a multiple of 16.
+        centres: (K, D) float32; the second half are the mirror images of the first. K is a multiple
+            of 16.
         per_cell: Side of a cell in patches; both sides are multiples of it.
 
     Returns:
@@ -117,7 +155,10 @@ def triangle(patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> tor
     """
     (images, _, rows, columns), number = patches.shape, len(centres)
     if number % (2 * len(_LANES)) or rows % per_cell or columns % per_cell:
-        raise ValueError(f"expected a multiple of {2 * len(_LANES)} centres and whole cells, not {number}, {rows} x {columns}")
+        raise ValueError(
+            f"expected a multiple of {2 * len(_LANES)} centres and whole cells, not {number},"
+            f" {rows} x {columns}"
+        )
     height, width = rows // per_cell, columns // per_cell
     result = torch.empty(images, height * width, number // 2)
     weights, lengths = -2.0 * centres.T, centres.square().sum(dim=1).numpy()
@@ -129,15 +170,31 @@ def triangle(patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> tor
             part = slice(first, min(first + step, rows * columns))
             products = torch.mm(image[:, part].T, weights, out=memory[: part.stop - first])
             found = cells[first // per_cell**2 : part.stop // per_cell**2]
-            _add_triangles(found.view(-1).numpy(), products.view(-1).numpy(), squares[part], lengths, width, per_cell, _LANES)
+            _add_triangles(
+                found.view(-1).numpy(),
+                products.view(-1).numpy(),
+                squares[part],
+                lengths,
+                width,
+                per_cell,
+                _LANES,
+            )
     return result.view(images, height, width, -1).permute(0, 3, 1, 2)
 
 
 @compiled
 def _add_triangles(
-    cells: Floats, products: Floats, squares: Floats, lengths: Floats, width: int, per_cell: int, lanes: Lanes
+    cells: Floats,
+    products: Floats,
+    squares: Floats,
+    lengths: Floats,
+    width: int,
+    per_cell: int,
+    lanes: Lanes,
 ) -> None:
-    """Activations of some rows of cells from inner products times -2, (patches, centres), and squared lengths of both."""
+    """Activations of some rows of cells from inner products times -2, (patches, centres), and
+    squared lengths of both.
+    """
     centres, zero = len(lengths), fill(np.float32(0.0), lanes)
     half, share = centres // 2, np.float32(1.0) / np.float32(per_cell * per_cell)
     for cell in range(len(cells) // half):
@@ -147,18 +204,37 @@ def _add_triangles(
         for index in range(per_cell * per_cell):
             patch = (row + index // per_cell) * width * per_cell + column + index % per_cell
             start = patch * centres
-            level = fill(_distances(products, start, squares[patch], lengths, lanes) / np.float32(centres), lanes)
+            level = fill(
+                _distances(products, start, squares[patch], lengths, lanes) / np.float32(centres),
+                lanes,
+            )
             for label in range(start, start + half, len(lanes)):
-                near = larger(add_scaled(level, load(products, label, lanes), np.float32(-1.0)), zero)
-                near = add(near, larger(add_scaled(level, load(products, label + half, lanes), np.float32(-1.0)), zero))
+                near = larger(
+                    add_scaled(level, load(products, label, lanes), np.float32(-1.0)), zero
+                )
+                near = add(
+                    near,
+                    larger(
+                        add_scaled(level, load(products, label + half, lanes), np.float32(-1.0)),
+                        zero,
+                    ),
+                )
                 place = cell * half + label - start
                 store(cells, place, add_scaled(load(cells, place, lanes), near, share))
 
 
 @inlined
-def _distances(products: Floats, start: int, square: np.float32, lengths: Floats, lanes: Lanes) -> Any:
-    """Replace the inner products of one patch by its distances from the centres; returns their sum."""
-    sums, zero, own = fill(np.float32(0.0), lanes), fill(np.float32(0.0), lanes), fill(square, lanes)
+def _distances(
+    products: Floats, start: int, square: np.float32, lengths: Floats, lanes: Lanes
+) -> Any:
+    """Replace the inner products of one patch by its distances from the centres; returns their
+    sum.
+    """
+    sums, zero, own = (
+        fill(np.float32(0.0), lanes),
+        fill(np.float32(0.0), lanes),
+        fill(square, lanes),
+    )
     for label in range(0, len(lengths), len(lanes)):
         squared = add(add(load(products, start + label, lanes), load(lengths, label, lanes)), own)
         distances = root(larger(squared, zero))
@@ -177,21 +253,36 @@ def window_means(cells: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
     Returns:
         (N, S, C, h, w) float32.
     """
-    (images, channels, height, width), reaches = cells.shape, np.array([side // 2 for side in sides])
+    (images, channels, height, width), reaches = (
+        cells.shape,
+        np.array([side // 2 for side in sides]),
+    )
     result = torch.empty(images, len(sides), channels, height, width)
     for image, means in zip(cells.contiguous(), result, strict=True):
-        _average(means.view(-1).numpy(), image.view(-1).numpy(), channels, height, width, reaches, _LANES)
+        _average(
+            means.view(-1).numpy(), image.view(-1).numpy(), channels, height, width, reaches, _LANES
+        )
     return result
 
 
 @compiled
 def _average(
-    means: Floats, cells: Floats, channels: int, height: int, width: int, reaches: NDArray[np.int64], lanes: Lanes
+    means: Floats,
+    cells: Floats,
+    channels: int,
+    height: int,
+    width: int,
+    reaches: NDArray[np.int64],
+    lanes: Lanes,
 ) -> None:
     """Sums along columns, then along rows, of one channel at a time, with zeros around it."""
     border, area = reaches.max(), height * width
     length = border + -(-width // len(lanes)) * len(lanes) + border
-    plane, row, sums = np.zeros(height * length, np.float32), np.zeros(length, np.float32), np.zeros(length, np.float32)
+    plane, row, sums = (
+        np.zeros(height * length, np.float32),
+        np.zeros(length, np.float32),
+        np.zeros(length, np.float32),
+    )
     shares = _shares(width, reaches)
     for channel in range(channels):
         for y in range(height):
@@ -202,7 +293,9 @@ def _average(
             for y in range(height):
                 first, last = max(0, y - reach), min(height - 1, y + reach)
                 for x in range(border, length - border, len(lanes)):
-                    store(row, x, _sum_of(plane, first * length + x, length, last - first + 1, lanes))
+                    store(
+                        row, x, _sum_of(plane, first * length + x, length, last - first + 1, lanes)
+                    )
                 share = np.float32(1.0) / np.float32(last - first + 1)
                 for x in range(border, length - border, len(lanes)):
                     store(sums, x, scaled(_sum_of(row, x - reach, 1, 2 * reach + 1, lanes), share))
@@ -231,7 +324,9 @@ def _shares(width: int, reaches: NDArray[np.int64]) -> Floats:
 
 
 def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
-    """CIELAB colour as `primaps.features.colour.rgb_to_lab` gives it: (N, 3, H, W) float32 in [0, 1] on the CPU, and back."""
+    """CIELAB colour as `primaps.features.colour.rgb_to_lab` gives it: (N, 3, H, W) float32 in [0,
+    1] on the CPU, and back.
+    """
     result = torch.empty(rgb.shape)
     for image, lab in zip(rgb.contiguous(), result, strict=True):
         _convert(lab.view(3, -1).numpy(), image.view(3, -1).numpy(), _XYZ)
@@ -250,7 +345,9 @@ def _convert(lab: Floats, rgb: Floats, matrix: Floats) -> None:
         for axis in range(3):
             red, green, blue = matrix[axis]
             for pixel in range(count):
-                roots[axis, pixel] = _lightness(red * linear[0, pixel] + green * linear[1, pixel] + blue * linear[2, pixel])
+                roots[axis, pixel] = _lightness(
+                    red * linear[0, pixel] + green * linear[1, pixel] + blue * linear[2, pixel]
+                )
         for pixel in range(count):
             x, y, z = roots[0, pixel], roots[1, pixel], roots[2, pixel]
             lab[0, first + pixel] = np.float32(1.16) * y - np.float32(0.16)
@@ -260,7 +357,9 @@ def _convert(lab: Floats, rgb: Floats, matrix: Floats) -> None:
 
 @inlined
 def _linear(value: np.float32) -> np.float32:
-    """From sRGB to linear light; the fifth root by Newton's method from a polynomial that is within 1 % of it."""
+    """From sRGB to linear light; the fifth root by Newton's method from a polynomial that is within
+    1 % of it.
+    """
     base = max((value + np.float32(0.055)) / np.float32(1.055), np.float32(0.09))
     guess = np.float32(0.66836448) * base - np.float32(1.45288776)
     guess = (guess * base + np.float32(1.27272495)) * base + np.float32(0.51897988)
@@ -273,10 +372,14 @@ def _linear(value: np.float32) -> np.float32:
 
 @inlined
 def _lightness(value: np.float32) -> np.float32:
-    """Cube root, by Newton's method from a polynomial that is within 9 % of it, and a straight line for small values."""
+    """Cube root, by Newton's method from a polynomial that is within 9 % of it, and a straight line
+    for small values.
+    """
     base = max(value, np.float32(0.008856))
     guess = np.float32(3.1679009) * base - np.float32(5.36566884)
     guess = (guess * base + np.float32(3.08621657)) * base + np.float32(0.19750495)
     for _ in range(3):
         guess = np.float32(2 / 3) * guess + np.float32(1 / 3) * base / (guess * guess)
-    return guess if value > np.float32(0.008856) else np.float32(7.787) * value + np.float32(16 / 116)
+    return (
+        guess if value > np.float32(0.008856) else np.float32(7.787) * value + np.float32(16 / 116)
+    )

@@ -1,4 +1,6 @@
-"""The costly parts of `mini` in torch, for every device; `primaps.features.mini.compiled` does the same on the CPU."""
+"""The costly parts of `mini` in torch, for every device; `primaps.features.mini.compiled` does the
+same on the CPU.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ _AFFINITY_ENTRIES: Final = 2**19  # at a time: 2 MiB
 
 
 def triangle(patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> torch.Tensor:
-    """Triangle activations (Coates, Lee & Ng 2011, section 3.2.2), averaged over the patches of a cell.
+    """Triangle activations (Coates, Lee & Ng 2011, section 3.2.2), averaged over the patches of a
+    cell.
 
     Args:
         patches: (N, D, H, W) float32 whitened patches.
@@ -24,7 +27,8 @@ def triangle(patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> tor
         per_cell: Side of a cell in patches; both sides are multiples of it.
 
     Returns:
-        (N, K / 2, H / per_cell, W / per_cell) float32, of every centre and its mirror image together.
+        (N, K / 2, H / per_cell, W / per_cell) float32, of every centre and its mirror image
+        together.
     """
     distance = F.conv2d(patches, -2.0 * centres[:, :, None, None], centres.square().sum(dim=1))
     distance = distance.add_(patches.square().sum(dim=1, keepdim=True)).clamp_min_(0.0).sqrt_()
@@ -35,12 +39,15 @@ def triangle(patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> tor
 
 
 def window_means(cells: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
-    """Means over square windows of several sides, see `window_mean`: (N, C, h, w) -> (N, S, C, h, w) float32."""
+    """Means over square windows of several sides, see `window_mean`: (N, C, h, w) -> (N, S, C, h,
+    w) float32.
+    """
     return torch.stack([window_mean(cells, side) for side in sides], dim=1)
 
 
 def mean_shift(cells: torch.Tensor, rounds: int, temperature: float) -> torch.Tensor:
-    """Replace every cell by a mean over its image, weighted by exp((cosine - 1) / temperature), several times.
+    """Replace every cell by a mean over its image, weighted by exp((cosine - 1) / temperature),
+    several times.
 
     The blurring mean shift of Cheng (1995) with a von Mises-Fisher kernel.
 
@@ -59,7 +66,9 @@ def mean_shift(cells: torch.Tensor, rounds: int, temperature: float) -> torch.Te
         shifted = []
         for part in torch.split(unit, columns, dim=2):
             # exp((cosine - 1) / temperature) lies in (0, 1]: no maximum has to be subtracted.
-            affinity = torch.baddbmm(part.new_tensor([-1.0 / temperature]), unit.mT, part, alpha=1.0 / temperature).exp_()
+            affinity = torch.baddbmm(
+                part.new_tensor([-1.0 / temperature]), unit.mT, part, alpha=1.0 / temperature
+            ).exp_()
             shifted.append(torch.bmm(tokens, affinity).div_(affinity.sum(dim=1, keepdim=True)))
         tokens = torch.cat(shifted, dim=2)
     return tokens.view_as(cells)

@@ -1,1 +1,3 @@
-"""Heads in the corridor: crops to train on, training, cluster centres, import of official checkpoints."""
+"""Heads in the corridor: crops to train on, training, cluster centres, import of official
+checkpoints.
+"""

@@ -45,8 +45,11 @@ def cluster_usage(head: ProjectionHead, clusters: ClusterCentres, crops: Trainin
 
 
 @torch.no_grad()
-def refit_centres(head: ProjectionHead, clusters: ClusterCentres, crops: TrainingCrops, seed: int) -> None:
-    """Replace cluster centres by those of spherical k-means on about `REFIT_TOKENS` codes of up to `REFIT_CROPS` crops.
+def refit_centres(
+    head: ProjectionHead, clusters: ClusterCentres, crops: TrainingCrops, seed: int
+) -> None:
+    """Replace cluster centres by those of spherical k-means on about `REFIT_TOKENS` codes of up to
+    `REFIT_CROPS` crops.
 
     Args:
         head: Trained, in evaluation mode.
@@ -67,10 +70,12 @@ def refit_centres(head: ProjectionHead, clusters: ClusterCentres, crops: Trainin
     count = sum(map(len, tokens))
     if count < len(clusters.centres):
         raise DatasetError(
-            f"Expected at least as many tokens as clusters, but got {count} and {len(clusters.centres)}. Add photographs, or "
-            "lower --classes."
+            f"Expected at least as many tokens as clusters, but got {count} and"
+            f" {len(clusters.centres)}. Add photographs, or lower --classes."
         )
-    centres, _ = spherical_kmeans(torch.cat(tokens), len(clusters.centres), draws, restarts=REFIT_STARTS)
+    centres, _ = spherical_kmeans(
+        torch.cat(tokens), len(clusters.centres), draws, restarts=REFIT_STARTS
+    )
     clusters.centres.copy_(centres)
 
 

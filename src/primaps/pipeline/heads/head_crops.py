@@ -1,4 +1,6 @@
-"""Photographs to training crops of a head: cut, through the frozen backbone, and kept on disk, one shard per photograph."""
+"""Photographs to training crops of a head: cut, through the frozen backbone, and kept on disk, one
+shard per photograph.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ class CropNeeds:
     Attributes:
         crops: Which crops.
         local: Weights of local hidden positives too.
-        views: Augmented versions that are drawn once, from the photograph's content; None = new ones whenever asked for.
+        views: Augmented versions that are drawn once, from the photograph's content; None = new
+            ones whenever asked for.
         clamp_jitter: See `primaps.heads.augmentation.augment`.
         cache: Features are kept on disk; otherwise they are computed whenever asked for.
     """
@@ -92,15 +95,34 @@ class PreparedCrops:
         return len(self.images) * self.needs.crops.per_image
 
     def features(self, indices: Sequence[int]) -> Tensor:
-        """(n, C, h, w) float32 features of some crops, rounded to float16, on the training device."""
-        return torch.stack([tensors["features"][0] for tensors in self._read(indices, "features")]).to(self.device).float()
+        """(n, C, h, w) float32 features of some crops, rounded to float16, on the training
+        device.
+        """
+        return (
+            torch.stack([tensors["features"][0] for tensors in self._read(indices, "features")])
+            .to(self.device)
+            .float()
+        )
 
     def augmented(self, indices: Sequence[int], generator: torch.Generator) -> Tensor:
-        """(n, C, h, w) float32 features of augmented versions: one of the stored ones of each, or new ones."""
+        """(n, C, h, w) float32 features of augmented versions: one of the stored ones of each, or
+        new ones.
+        """
         needs, backbone = self.needs, self.run.backbone
         if needs.views is None:
-            crops = torch.cat([backbone.preprocess(one["pixels"].numpy(), self._side) for one in self._read(indices, "pixels")])
-            changed = augment(crops, generator, clamp_jitter=needs.clamp_jitter, mean=backbone.mean, std=backbone.std)
+            crops = torch.cat(
+                [
+                    backbone.preprocess(one["pixels"].numpy(), self._side)
+                    for one in self._read(indices, "pixels")
+                ]
+            )
+            changed = augment(
+                crops,
+                generator,
+                clamp_jitter=needs.clamp_jitter,
+                mean=backbone.mean,
+                std=backbone.std,
+            )
             return backbone.forward(changed)
         views = (1 + torch.randint(needs.views, (len(indices),), generator=generator)).tolist()
         read = self._read(indices, "features")
@@ -109,7 +131,9 @@ class PreparedCrops:
 
     def local_weights(self, indices: Sequence[int]) -> Tensor:
         """(n, 9, h, w) float32 weights of local hidden positives."""
-        return torch.stack([tensors["local"] for tensors in self._read(indices, "local")]).to(self.device)
+        return torch.stack([tensors["local"] for tensors in self._read(indices, "local")]).to(
+            self.device
+        )
 
     def descriptors(self) -> Tensor:
         """(N, C) float32 pooled features of all crops, on the CPU."""
@@ -127,7 +151,9 @@ class PreparedCrops:
         return fingerprint([self.settings, status.st_size, status.st_mtime_ns])
 
     def _stored(self, image: ImageFile) -> str | None:
-        """SHA-256 of the photograph that a shard was made from; None if there is no shard of its present content."""
+        """SHA-256 of the photograph that a shard was made from; None if there is no shard of its
+        present content.
+        """
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -140,19 +166,26 @@ class PreparedCrops:
     def _write(self, image: ImageFile) -> None:
         key = self._key(image)
         photo = read_photo(image.path, MAX_PIXELS)
-        tensors = crop_tensors(photo.image, self.run.backbone, self.needs, seed=int(photo.sha256[:12], 16))
+        tensors = crop_tensors(
+            photo.image, self.run.backbone, self.needs, seed=int(photo.sha256[:12], 16)
+        )
         if not self.needs.cache:
             tensors = {"pooled": tensors["pooled"]}
         write_tensors(self._path(image), tensors, {"key": key, "sha256": photo.sha256})
 
     def _read(self, indices: Sequence[int], name: str) -> list[dict[str, Tensor]]:
-        """One tensor of every crop, from disk, or computed and kept until other crops are asked for."""
+        """One tensor of every crop, from disk, or computed and kept until other crops are asked
+        for.
+        """
         per_image = self.needs.crops.per_image
         places = [(self.images[index // per_image], index % per_image) for index in indices]
         if self.needs.cache:
             return [{name: self._tensors(image, name, number)} for image, number in places]
         if self._recent[0] != tuple(indices):
-            self._recent = (tuple(indices), [self._compute(image, number) for image, number in places])
+            self._recent = (
+                tuple(indices),
+                [self._compute(image, number) for image, number in places],
+            )
         return self._recent[1]
 
     def _tensors(self, image: ImageFile, name: str, number: int | None = None) -> Tensor:
@@ -161,27 +194,37 @@ class PreparedCrops:
 
         try:
             with safe_open(self._path(image), framework="pt") as shard:
-                tensor: Tensor = shard.get_tensor(name) if number is None else shard.get_slice(name)[number]
+                tensor: Tensor = (
+                    shard.get_tensor(name) if number is None else shard.get_slice(name)[number]
+                )
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
-                f"Expected stored crops of {image.name} in {self._path(image)}, but got: {error}. Run the same command again."
+                f"Expected stored crops of {image.name} in {self._path(image)}, but got: {error}."
+                " Run the same command again."
             ) from error
         return tensor
 
     def _compute(self, image: ImageFile, number: int) -> dict[str, Tensor]:
         photo = read_photo(image.path, MAX_PIXELS)
-        made = crop_tensors(photo.image, self.run.backbone, self.needs, seed=int(photo.sha256[:12], 16), only=number)
+        made = crop_tensors(
+            photo.image, self.run.backbone, self.needs, seed=int(photo.sha256[:12], 16), only=number
+        )
         return {name: tensor[0] for name, tensor in made.items()}
 
     def _announce(self, missing: int) -> None:
-        """Say before the long part starts how much disk it takes, or what it costs not to take it."""
+        """Say before the long part starts how much disk it takes, or what it costs not to take
+        it.
+        """
         if not missing:
             return
         needs, side = self.needs, self._side
         tokens = (side // self.run.backbone.patch_size) ** 2
         per_crop = 4 * self.dim
         if needs.cache:
-            per_crop += 2 * self.dim * tokens * (1 + (needs.views or 0)) + 4 * len(NEIGHBOURHOOD) * tokens * needs.local
+            per_crop += (
+                2 * self.dim * tokens * (1 + (needs.views or 0))
+                + 4 * len(NEIGHBOURHOOD) * tokens * needs.local
+            )
             per_crop += 3 * side * side * (needs.views is None)
         needed = missing * needs.crops.per_image * per_crop
         free = shutil.disk_usage(self.run.folder.root).free
@@ -189,12 +232,23 @@ class PreparedCrops:
             f"{missing} photographs to cut; about {needed / 1e9:.2g} GB in {self.run.folder.root} "
             f"({free / 1e9:.3g} GB free there)."
             + (" That may not be enough; --no-cache needs almost none." if needed > free else "")
-            + ("" if needs.cache else " Without a cache every step reads its photographs and runs the backbone again.")
+            + (
+                ""
+                if needs.cache
+                else (
+                    " Without a cache every step reads its photographs and runs the backbone again."
+                )
+            )
         )
 
 
 def crop_tensors(
-    image: Image, backbone: FeatureExtractor, needs: CropNeeds, *, seed: int, only: int | None = None
+    image: Image,
+    backbone: FeatureExtractor,
+    needs: CropNeeds,
+    *,
+    seed: int,
+    only: int | None = None,
 ) -> dict[str, Tensor]:
     """What is kept of the crops of one photograph.
 
@@ -206,9 +260,9 @@ def crop_tensors(
         only: Number of the one crop that is wanted; None = all.
 
     Returns:
-        On the CPU, for n crops: ``pooled`` (n, C) float32; ``features`` (n, 1 + V, C, h, w) float16, the plain ones and those
-        of the augmented versions; if wanted ``local`` (n, 9, h, w) float32; with new augmentations in every step ``pixels``
-        (n, side, side, 3) uint8.
+        On the CPU, for n crops: ``pooled`` (n, C) float32; ``features`` (n, 1 + V, C, h, w)
+        float16, the plain ones and those of the augmented versions; if wanted ``local`` (n, 9, h,
+        w) float32; with new augmentations in every step ``pixels`` (n, side, side, 3) uint8.
 
     Raises:
         ImageError: If the features do not fit float16.
@@ -227,7 +281,10 @@ def crop_tensors(
         plain = backbone.forward(batch)
     views = [plain]
     for view in range(needs.views or 0):
-        changed = [_augmented(one, backbone, needs, seed, number, view) for one, number in zip(batch, numbers, strict=True)]
+        changed = [
+            _augmented(one, backbone, needs, seed, number, view)
+            for one, number in zip(batch, numbers, strict=True)
+        ]
         views.append(backbone.forward(torch.stack(changed)))
     made["features"] = torch.stack(views, dim=1).half()
     made["pooled"] = pooled(plain)
@@ -235,13 +292,20 @@ def crop_tensors(
         made["pixels"] = torch.from_numpy(np.stack(pixels))
     if not bool(torch.isfinite(made["features"]).all()):
         raise ImageError(
-            "Expected finite features below 65504, but this image gives others. Leave it out, or take another backbone."
+            "Expected finite features below 65504, but this image gives others. Leave it out, or"
+            " take another backbone."
         )
     return {name: tensor.cpu() for name, tensor in made.items()}
 
 
-def _augmented(crop: Tensor, backbone: FeatureExtractor, needs: CropNeeds, seed: int, number: int, view: int) -> Tensor:
+def _augmented(
+    crop: Tensor, backbone: FeatureExtractor, needs: CropNeeds, seed: int, number: int, view: int
+) -> Tensor:
     """One augmented version of a crop: the same whichever other crops and versions are made."""
-    entropy = np.random.SeedSequence([seed, number, view]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    entropy = np.random.SeedSequence([seed, number, view]).generate_state(1, np.uint64)[
+        0
+    ] >> np.uint64(1)
     generator = torch.Generator().manual_seed(int(entropy))
-    return augment(crop[None], generator, clamp_jitter=needs.clamp_jitter, mean=backbone.mean, std=backbone.std)[0]
+    return augment(
+        crop[None], generator, clamp_jitter=needs.clamp_jitter, mean=backbone.mean, std=backbone.std
+    )[0]

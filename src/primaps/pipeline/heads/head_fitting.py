@@ -1,4 +1,6 @@
-"""Train a head on photographs: crops and their features, neighbours, the training itself, and the head's folder."""
+"""Train a head on photographs: crops and their features, neighbours, the training itself, and the
+head's folder.
+"""
 
 from __future__ import annotations
 
@@ -72,13 +74,25 @@ class HeadJob:
         if isinstance(config, StegoConfig):
             return CropNeeds(config.crops, cache=self.cache)
         views = config.photometric_views if config.consistency_weight else 0
-        return CropNeeds(config.crops, local=True, views=views, clamp_jitter=config.clamp_jitter, cache=self.cache)
+        return CropNeeds(
+            config.crops,
+            local=True,
+            views=views,
+            clamp_jitter=config.clamp_jitter,
+            cache=self.cache,
+        )
 
     def settings(self) -> dict[str, Any]:
         """What identifies the training, for the record."""
         settings = dataclasses.asdict(self.config)
         del settings["checkpoint_every"]  # changes nothing
-        return {"kind": self.kind, "num_clusters": self.num_clusters, "seed": self.seed, "cache": self.cache, **settings}
+        return {
+            "kind": self.kind,
+            "num_clusters": self.num_clusters,
+            "seed": self.seed,
+            "cache": self.cache,
+            **settings,
+        }
 
 
 def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None = None) -> Run:
@@ -93,7 +107,8 @@ def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None
         The run, with the inputs that could not be used.
 
     Raises:
-        ConfigError: If no input exists, or ``out`` was made with other settings or holds a foreign head.
+        ConfigError: If no input exists, or ``out`` was made with other settings or holds a foreign
+            head.
         DatasetError: If no image could be used, or there are too few.
         OutputError: If something cannot be written.
     """
@@ -102,7 +117,9 @@ def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None
     config = Config(num_clusters=job.num_clusters, seed=job.seed)
     config = dataclasses.replace(config, features=dataclasses.replace(config.features, size=side))
     run = find_images(job.inputs, job.out, job.backbone, config, progress=progress)
-    claim(run, ("backbone",), overwrite=overwrite, further={"head": job.settings()}, outdated=_MARKS)
+    claim(
+        run, ("backbone",), overwrite=overwrite, further={"head": job.settings()}, outdated=_MARKS
+    )
     with finishing(run, f"head {job.kind} fit", [str(given) for given in job.inputs]):
         crops = PreparedCrops(run, job.needs())
         contents = crops.prepare()
@@ -120,7 +137,10 @@ def fit_head(job: HeadJob, *, overwrite: bool = False, progress: Progress | None
 def _refuse_foreign(out: Path, *, overwrite: bool) -> None:
     trained_there = "head" in RunFolder(out).record.get("settings", {})
     if (out / "head.json").exists() and not trained_there and not overwrite:
-        raise ConfigError(f"{out} holds a head that was not trained there. Choose another --out, or add --overwrite.")
+        raise ConfigError(
+            f"{out} holds a head that was not trained there. Choose another --out, or add"
+            " --overwrite."
+        )
 
 
 def _trained(out: Path, identity: str) -> Head | None:
@@ -130,12 +150,16 @@ def _trained(out: Path, identity: str) -> Head | None:
     except CheckpointError:
         return None  # absent or damaged: it is trained again
     usage = head.training.get("usage")
-    complete = head.centres is not None and isinstance(usage, list) and len(usage) == len(head.centres)
+    complete = (
+        head.centres is not None and isinstance(usage, list) and len(usage) == len(head.centres)
+    )
     return head if complete and head.training.get("fingerprint") == identity else None
 
 
 def _discard(out: Path) -> None:
-    """What other settings or photographs gave must not be taken for the result of these, should the training be killed."""
+    """What other settings or photographs gave must not be taken for the result of these, should the
+    training be killed.
+    """
     for name in _MARKS:
         remove_file(out / name)
 
@@ -148,8 +172,14 @@ def _complete(job: HeadJob, head: Head, identity: str) -> None:
     except CheckpointError:
         _save_model(job, head, usage, identity)
         return
-    same = zip((model.fit.teacher, model.fit.student, model.fit.usage), (head.centres, head.centres, usage), strict=True)
-    if model.fingerprint != identity or not all(torch.equal(found, wanted) for found, wanted in same if wanted is not None):
+    same = zip(
+        (model.fit.teacher, model.fit.student, model.fit.usage),
+        (head.centres, head.centres, usage),
+        strict=True,
+    )
+    if model.fingerprint != identity or not all(
+        torch.equal(found, wanted) for found, wanted in same if wanted is not None
+    ):
         _save_model(job, head, usage, identity)
 
 
@@ -162,7 +192,8 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
     else:
         if not has_attention(job.backbone):
             run.progress.note(
-                f"{job.backbone.name} has no attention to read: local hidden positives go by the similarity of its features."
+                f"{job.backbone.name} has no attention to read: local hidden positives go by the"
+                " similarity of its features."
             )
         scale = unit_scale(crops) if config.unit_scale else scale
         task = HPTask(ScaledCrops(crops, scale), job.num_clusters, config, job.seed, crops.device)
@@ -188,12 +219,21 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
         "crops": len(crops),
         "steps": steps,
         "usage": usage.tolist(),
-        "mixing": None if job.kind == "stego" else ("attention" if has_attention(job.backbone) else "self-similarity"),
+        "mixing": (
+            None
+            if job.kind == "stego"
+            else ("attention" if has_attention(job.backbone) else "self-similarity")
+        ),
         "fingerprint": identity,
     }
     side = config.crops.side(job.backbone.input_multiple)
     head = Head(
-        job.kind, task.head.cpu(), dict(job.backbone.describe()), side, task.clusters.centres.detach().cpu(), training=training
+        job.kind,
+        task.head.cpu(),
+        dict(job.backbone.describe()),
+        side,
+        task.clusters.centres.detach().cpu(),
+        training=training,
     )
     losses = {name: [round(value, 6) for value in history[name]] for name in sorted(history)}
     write_json(job.out / "losses.json", losses)
@@ -203,18 +243,30 @@ def _train(run: Run, job: HeadJob, crops: PreparedCrops, identity: str) -> None:
 
 
 def _save_model(job: HeadJob, head: Head, usage: Tensor, identity: str) -> None:
-    """The head's own cluster centres as a model, so that the head by itself can predict and be measured."""
+    """The head's own cluster centres as a model, so that the head by itself can predict and be
+    measured.
+    """
     if head.centres is None:
         raise CheckpointError("Expected a trained head to have cluster centres, but it has none.")
     extractor = BackboneWithHead(job.backbone, job.out)
     size = CropConfig(resolution=FeatureConfig().size).side(job.backbone.input_multiple)
     fit = FitResult(head.centres, head.centres.clone(), cosine=True, usage=usage)
     settings = {"preset": "default", "method": "baseline", **job.settings()}
-    Model(fit, extractor.describe(), extractor.weights_path, size, settings, identity, extractor.head_path).save(job.out)
+    Model(
+        fit,
+        extractor.describe(),
+        extractor.weights_path,
+        size,
+        settings,
+        identity,
+        extractor.head_path,
+    ).save(job.out)
 
 
 def _advance(progress: Progress, stage: str, total: int) -> Callable[[int], None]:
-    """Turns numbers of steps that are done into progress; the first one is what an earlier run did."""
+    """Turns numbers of steps that are done into progress; the first one is what an earlier run
+    did.
+    """
     before: int | None = None
 
     def report(done: int) -> None:
@@ -251,4 +303,6 @@ def _note_dead(run: Run, usage: Tensor) -> None:
     run.counts |= {"clusters": len(usage), "dead_clusters": dead}
     if dead:
         listed = ", ".join(map(str, dead))
-        run.progress.note(f"{len(dead)} of {len(usage)} cluster centres own no part of the crops (ids {listed}).")
+        run.progress.note(
+            f"{len(dead)} of {len(usage)} cluster centres own no part of the crops (ids {listed})."
+        )

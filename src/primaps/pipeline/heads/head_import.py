@@ -23,9 +23,12 @@ from primaps.types import FeatureExtractor, FitResult
 WEIGHTS_NAME: Final = "backbone.safetensors"
 TRAINED_AT: Final = 224
 """Short side of the crops that STEGO and HP are trained on."""
-_MADE_BY: Final = {"made_by": "primaps head import"}  # in the header of all tensors that are written here
-_OURS: Final = ("head.safetensors", "head.json", "prototypes.safetensors", "model.json")  # in this order, signs after tensors
-_TRAINED_ON: Final = {"dino_vits8": "dino_vits8_300ep"}  # STEGO and HP take the ViT-S/8 of 300 epochs, of the same shapes
+# in the header of all tensors that are written here
+_MADE_BY: Final = {"made_by": "primaps head import"}
+# in this order, signs after tensors
+_OURS: Final = ("head.safetensors", "head.json", "prototypes.safetensors", "model.json")
+# STEGO and HP take the ViT-S/8 of 300 epochs, of the same shapes
+_TRAINED_ON: Final = {"dino_vits8": "dino_vits8_300ep"}
 
 
 def import_checkpoint(
@@ -40,13 +43,15 @@ def import_checkpoint(
 ) -> str:
     """Convert an official checkpoint of STEGO, HP or PriMaPs; no code in it is run.
 
-    A head becomes a head folder, and with its cluster centres as prototypes a model folder too, so that it can be measured by
-    itself. A PriMaPs checkpoint becomes a model folder. Weights of the backbone in the checkpoint are written beside.
+    A head becomes a head folder, and with its cluster centres as prototypes a model folder too, so
+    that it can be measured by itself. A PriMaPs checkpoint becomes a model folder. Weights of the
+    backbone in the checkpoint are written beside.
 
     Args:
         file: The checkpoint.
-        out: New folder, or one that an import which was killed has left; never that of a run. All is made in a folder in it
-            and moved into place at the end: an import that fails leaves what is there as it is.
+        out: New folder, or one that an import which was killed has left; never that of a run. All
+            is made in a folder in it and moved into place at the end: an import that fails leaves
+            what is there as it is.
         kind: "auto", "stego", "hp" or "primaps".
         backbone: Name of the backbone; None = told by the shapes of the weights in the checkpoint.
         weights: Weights of the backbone, if the checkpoint holds none.
@@ -57,22 +62,31 @@ def import_checkpoint(
         What was found and written, in words.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be read safely, is incomplete, belongs to another backbone, or has more clusters
-            than label maps can hold.
+        CheckpointError: If the checkpoint cannot be read safely, is incomplete, belongs to another
+            backbone, or has more clusters than label maps can hold.
         BackboneError: If its backbone is unknown or cannot be loaded.
-        ConfigError: If an option contradicts the checkpoint, or ``out`` holds a head, a model or foreign weights already.
+        ConfigError: If an option contradicts the checkpoint, or ``out`` holds a head, a model or
+            foreign weights already.
         OutputError: If ``out`` cannot be written.
     """
     if kind not in {"auto", *CHECKPOINT_KINDS}:
         hint = did_you_mean(kind, CHECKPOINT_KINDS)
-        raise ConfigError(f"Expected --kind to be auto or one of {', '.join(CHECKPOINT_KINDS)}, but got {kind!r}.{hint}")
+        raise ConfigError(
+            f"Expected --kind to be auto or one of {', '.join(CHECKPOINT_KINDS)}, but got"
+            f" {kind!r}.{hint}"
+        )
     _refuse_taken(out, head, overwrite=overwrite)
     official = read_official(file, kind)  # type: ignore[arg-type]  # checked above
     _check_clusters(official, file)
     if official.vit and (weights is not None or head is not None):
-        raise ConfigError(f"Expected neither --weights nor --head, since {file} holds its backbone. Leave them away.")
+        raise ConfigError(
+            f"Expected neither --weights nor --head, since {file} holds its backbone. Leave them"
+            " away."
+        )
     if isinstance(official, OfficialHead) and head is not None:
-        raise ConfigError(f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints.")
+        raise ConfigError(
+            f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints."
+        )
     name = _name(official, file, backbone, head)
     if official.vit:
         _refuse_weights(out, overwrite=overwrite)
@@ -81,16 +95,25 @@ def import_checkpoint(
             weights = made / WEIGHTS_NAME
             write_tensors(weights, official.vit, _MADE_BY)
         extractor = load_backbone(name, weights=weights, device="cpu", head=head)
-        facts = {"checkpoint": file.name, "checkpoint_sha256": file_sha256(file), "official": dict(official.settings)}
+        facts = {
+            "checkpoint": file.name,
+            "checkpoint_sha256": file_sha256(file),
+            "official": dict(official.settings),
+        }
         if isinstance(official, OfficialModel):
             return _import_model(official, extractor, made, out, facts)
         return _import_head(official, extractor, made, out, facts)
 
 
 def _refuse_taken(out: Path, head: Path | None, *, overwrite: bool) -> None:
-    """A folder is taken if it holds a head or model that is complete, or not from here; what a killed import left is not."""
+    """A folder is taken if it holds a head or model that is complete, or not from here; what a
+    killed import left is not.
+    """
     if head is not None and head.resolve() == out.resolve():
-        raise ConfigError(f"Expected --out to be another folder than the head's, but both are {out}. Choose another --out.")
+        raise ConfigError(
+            f"Expected --out to be another folder than the head's, but both are {out}. Choose"
+            " another --out."
+        )
     taken = [name for name in sorted((*_OURS, "run.json")) if (out / name).exists()]
     of_a_run = "run.json" in taken
     tensors = [out / name for name in taken if name.endswith(".safetensors")]
@@ -98,7 +121,9 @@ def _refuse_taken(out: Path, head: Path | None, *, overwrite: bool) -> None:
     if not of_a_run and (overwrite or not ("model.json" in taken or foreign)):
         return
     remedy = "Choose another --out." if of_a_run else "Choose another --out, or add --overwrite."
-    raise ConfigError(f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. {remedy}")
+    raise ConfigError(
+        f"Expected --out to be a new folder, but {out} holds {', '.join(taken)}. {remedy}"
+    )
 
 
 def _refuse_weights(out: Path, *, overwrite: bool) -> None:
@@ -106,7 +131,8 @@ def _refuse_weights(out: Path, *, overwrite: bool) -> None:
     path = out / WEIGHTS_NAME
     if path.exists() and not (overwrite or _is_imported(path)):
         raise ConfigError(
-            f"Expected --out to be a new folder, but {path} is not from an import. Choose another --out, or add --overwrite."
+            f"Expected --out to be a new folder, but {path} is not from an import. Choose another"
+            " --out, or add --overwrite."
         )
 
 
@@ -134,26 +160,38 @@ def _check_clusters(official: OfficialHead | OfficialModel, file: Path) -> None:
     clusters = len(official.centres if isinstance(official, OfficialHead) else official.teacher)
     if not MIN_CLASSES <= clusters <= MAX_CLASSES:
         raise CheckpointError(
-            f"Expected {file} to have {MIN_CLASSES} to {MAX_CLASSES} clusters, which label maps can hold, but it has {clusters}."
+            f"Expected {file} to have {MIN_CLASSES} to {MAX_CLASSES} clusters, which label maps can"
+            f" hold, but it has {clusters}."
         )
 
 
-def _name(official: OfficialHead | OfficialModel, file: Path, given: str | None, head: Path | None) -> str:
+def _name(
+    official: OfficialHead | OfficialModel, file: Path, given: str | None, head: Path | None
+) -> str:
     """The backbone's name: given, the head's, or told by shapes."""
     if given is not None or head is not None:
         return backbone_name(given, head)
     if not official.vit:
-        needed = "--backbone NAME" if isinstance(official, OfficialHead) else "--head DIR with the head it was fitted on"
-        raise ConfigError(f"Expected to be told the backbone, since {file} holds no weights of it. Give {needed}.")
+        needed = (
+            "--backbone NAME"
+            if isinstance(official, OfficialHead)
+            else "--head DIR with the head it was fitted on"
+        )
+        raise ConfigError(
+            f"Expected to be told the backbone, since {file} holds no weights of it. Give {needed}."
+        )
     names = matching_backbones(official.vit)
     if not names:
         raise BackboneError(
-            f"Expected {file} to hold a known backbone. {guess_model(official.vit)} If you know it, give --backbone NAME."
+            f"Expected {file} to hold a known backbone. {guess_model(official.vit)} If you know it,"
+            " give --backbone NAME."
         )
     return _TRAINED_ON.get(names[0], names[0]) if isinstance(official, OfficialHead) else names[0]
 
 
-def _import_head(official: OfficialHead, plain: FeatureExtractor, made: Path, out: Path, facts: dict[str, Any]) -> str:
+def _import_head(
+    official: OfficialHead, plain: FeatureExtractor, made: Path, out: Path, facts: dict[str, Any]
+) -> str:
     head = Head(
         kind=official.kind,
         network=official.network,
@@ -166,7 +204,9 @@ def _import_head(official: OfficialHead, plain: FeatureExtractor, made: Path, ou
     )
     head.check_backbone(plain.describe())
     save_head(made, head, _MADE_BY)
-    extractor = load_backbone(str(plain.describe()["name"]), weights=plain.weights_path, device="cpu", head=made)
+    extractor = load_backbone(
+        str(plain.describe()["name"]), weights=plain.weights_path, device="cpu", head=made
+    )
     centres = F.normalize(official.centres, dim=1)
     fit = FitResult(centres, centres.clone(), cosine=True, usage=_unknown(centres))
     _save_model(fit, extractor, made, out, facts, method="baseline")
@@ -177,29 +217,50 @@ def _import_head(official: OfficialHead, plain: FeatureExtractor, made: Path, ou
     )
 
 
-def _import_model(official: OfficialModel, extractor: FeatureExtractor, made: Path, out: Path, facts: dict[str, Any]) -> str:
+def _import_model(
+    official: OfficialModel,
+    extractor: FeatureExtractor,
+    made: Path,
+    out: Path,
+    facts: dict[str, Any],
+) -> str:
     clusters, channels = official.teacher.shape
     if channels != extractor.dim:
         raise CheckpointError(
-            f"Expected prototypes of {extractor.dim} channels for {extractor.name}, but got {channels}. Give the backbone "
-            "or head that they were fitted on."
+            f"Expected prototypes of {extractor.dim} channels for {extractor.name}, but got"
+            f" {channels}. Give the backbone or head that they were fitted on."
         )
     baseline = official.method == "baseline"
-    fit = FitResult(official.teacher, official.student, cosine=baseline, usage=_unknown(official.teacher))
+    fit = FitResult(
+        official.teacher, official.student, cosine=baseline, usage=_unknown(official.teacher)
+    )
     _save_model(fit, extractor, made, out, facts, method=official.method)
-    return f"Model of PriMaPs ({official.method}) for {extractor.name}: {clusters} classes, {channels} channels.\nModel: {out}"
+    return (
+        f"Model of PriMaPs ({official.method}) for {extractor.name}: {clusters} classes, {channels}"
+        f" channels.\nModel: {out}"
+    )
 
 
 def _save_model(
-    fit: FitResult, extractor: FeatureExtractor, made: Path, out: Path, facts: dict[str, Any], *, method: str
+    fit: FitResult,
+    extractor: FeatureExtractor,
+    made: Path,
+    out: Path,
+    facts: dict[str, Any],
+    *,
+    method: str,
 ) -> None:
     size = facts["official"].get("validation_resize")
     if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 4096:
-        size = round(320 / extractor.input_multiple) * extractor.input_multiple  # 322 for patches of 14
+        # 322 for patches of 14
+        size = round(320 / extractor.input_multiple) * extractor.input_multiple
     settings = {"preset": "paper", "method": method, "num_clusters": len(fit.teacher), **facts}
     identity = fingerprint([facts["checkpoint_sha256"], dict(extractor.describe())])
     # What was made lies in ``out`` afterwards, where weights of the user may lie, too.
-    weights, head = (relative_to(relative_to(path, made), out) for path in (extractor.weights_path, head_path(extractor)))
+    weights, head = (
+        relative_to(relative_to(path, made), out)
+        for path in (extractor.weights_path, head_path(extractor))
+    )
     Model(fit, extractor.describe(), weights, size, settings, identity, head).save(made, _MADE_BY)
 
 

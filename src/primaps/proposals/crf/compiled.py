@@ -1,7 +1,9 @@
-"""Mean-field inference of the dense CRF on one image by compiled loops: what `primaps.proposals.crf.dense_crf` does on CPUs.
+"""Mean-field inference of the dense CRF on one image by compiled loops: what
+`primaps.proposals.crf.dense_crf` does on CPUs.
 
-Up to 16 labels of a pixel form a row, padded to 4, 8 or 16; more labels are spread over several planes of rows, which are
-filtered one after another and meet in the softmax. The result does not depend on the number of threads.
+Up to 16 labels of a pixel form a row, padded to 4, 8 or 16; more labels are spread over several
+planes of rows, which are filtered one after another and meet in the softmax. The result does not
+depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -29,8 +31,21 @@ from primaps.compute.compiling.vectors import (
     without_small,
 )
 from primaps.config import CRFConfig
-from primaps.proposals.crf.filter_kernel import AHEAD, LARGE, Floats, Lanes, LatticeFilter, aligned, build_filter
-from primaps.proposals.crf.stencil_kernel import Stencil, build_stencil, has_stencil, pixel_positions
+from primaps.proposals.crf.filter_kernel import (
+    AHEAD,
+    LARGE,
+    Floats,
+    Lanes,
+    LatticeFilter,
+    aligned,
+    build_filter,
+)
+from primaps.proposals.crf.stencil_kernel import (
+    Stencil,
+    build_stencil,
+    has_stencil,
+    pixel_positions,
+)
 
 _COST = {16: 9.9, 8: 5.7, 4: 4.8}
 """Measured cost of a plane of rows of so many labels, in relation to the others."""
@@ -76,10 +91,12 @@ def mean_field(
     """
     height, width = image.shape[:2]
     position = pixel_positions(height, width)
-    # The lattice approximates the Gaussian, and its error depends on the order of the axes: the common implementations
-    # are fed blue first.
+    # The lattice approximates the Gaussian, and its error depends on the order of the axes: the
+    # common implementations are fed blue first.
     colour = image.flip(2).reshape(-1, 3).to(torch.float32) / config.bilateral_srgb
-    appearance = build_filter(torch.cat([position / config.bilateral_sxy, colour], 1), config.bilateral_compat)
+    appearance = build_filter(
+        torch.cat([position / config.bilateral_sxy, colour], 1), config.bilateral_compat
+    )
     if has_stencil(height, config.gaussian_sxy):
         smoothness: Stencil | LatticeFilter = build_stencil(height, width, config.gaussian_compat)
     else:
@@ -91,13 +108,19 @@ def mean_field(
 
 
 class _Inference:
-    """State of the inference: posterior and log-probabilities as planes of rows of labels, and the two kernels.
+    """State of the inference: posterior and log-probabilities as planes of rows of labels, and the
+    two kernels.
 
-    A plane is a part of a long array: a margin of rows that the stencil may touch, one row per pixel, the margin again.
+    A plane is a part of a long array: a margin of rows that the stencil may touch, one row per
+    pixel, the margin again.
     """
 
     def __init__(
-        self, probabilities: Tensor, smoothness: Stencil | LatticeFilter, appearance: LatticeFilter, clip: float
+        self,
+        probabilities: Tensor,
+        smoothness: Stencil | LatticeFilter,
+        appearance: LatticeFilter,
+        clip: float,
     ) -> None:
         self.smoothness, self.appearance = smoothness, appearance
         vertices, margin = appearance.vertices.count, 0
@@ -124,8 +147,16 @@ class _Inference:
         factor, ones = (1 / clipped.sum(0)).numpy(), np.ones(clipped.shape[1], np.float32)
         for index, plane in enumerate(self.planes):
             part = clipped[index * len(self.lanes) : (index + 1) * len(self.lanes)]
-            _pack(part.numpy(), factor, np.float32(0), self.values[plane + self.start :], self.lanes)
-            _pack(part.log_().numpy(), ones, np.float32(-math.inf), self.unary[plane + self.start :], self.lanes)
+            _pack(
+                part.numpy(), factor, np.float32(0), self.values[plane + self.start :], self.lanes
+            )
+            _pack(
+                part.log_().numpy(),
+                ones,
+                np.float32(-math.inf),
+                self.unary[plane + self.start :],
+                self.lanes,
+            )
 
     def iterate(self, limit: float) -> None:
         """One mean-field iteration; afterwards probabilities of at most ``limit`` are 0."""
@@ -143,14 +174,29 @@ class _Inference:
             is_last = index == len(self.planes) - 1
             complete = np.array(self.planes if is_last else [], np.int64) + self.start
             start, scale = self.planes[index] + self.start, self.appearance.scale
-            _finish(self.values, start, complete, np.float32(limit), lattice, v.corners, v.weights, v.around, scale, self.lanes)
+            _finish(
+                self.values,
+                start,
+                complete,
+                np.float32(limit),
+                lattice,
+                v.corners,
+                v.weights,
+                v.around,
+                scale,
+                self.lanes,
+            )
 
     def write(self, posterior: Tensor) -> None:
         """Write the probabilities to a contiguous (M, H, W) float32 tensor."""
         result = posterior.reshape(len(posterior), -1).numpy()
         for index, plane in enumerate(self.planes):
             first = index * len(self.lanes)
-            _unpack(self.values[plane + self.start :], result[first : first + len(self.lanes)], self.lanes)
+            _unpack(
+                self.values[plane + self.start :],
+                result[first : first + len(self.lanes)],
+                self.lanes,
+            )
 
     def _plane(self, planes: Floats, start: int) -> Floats:
         return planes[start : start + self.size]
@@ -175,7 +221,9 @@ def _finish(
     scale: np.float32,
     lanes: Lanes,
 ) -> None:
-    """Add the appearance message to the plane at ``start``, then take the softmax over the ``complete`` planes, if any."""
+    """Add the appearance message to the plane at ``start``, then take the softmax over the
+    ``complete`` planes, if any.
+    """
     points, is_large = corners.size // len(around), lattice.size > LARGE
     highest, mass = np.empty(_PIXELS_AT_ONCE, np.float32), np.empty(_PIXELS_AT_ONCE, np.float32)
     for first in range(0, points, _PIXELS_AT_ONCE):
@@ -185,7 +233,10 @@ def _finish(
             for corner in range(len(around)):
                 entry = point * len(around) + corner
                 if is_large:
-                    prefetch(lattice, np.int64(item(corners, min(entry + AHEAD, corners.size - 1))) * len(lanes))
+                    prefetch(
+                        lattice,
+                        np.int64(item(corners, min(entry + AHEAD, corners.size - 1))) * len(lanes),
+                    )
                 vertex = load(lattice, np.int64(item(corners, entry)) * len(lanes), lanes)
                 message = add_scaled(message, vertex, item(weights, entry))
             place = start + point * len(lanes)
@@ -205,12 +256,16 @@ def _take_softmax(
     mass: Floats,
     lanes: Lanes,
 ) -> None:
-    """Softmax over the labels of ``count`` pixels, step by step for all of them: a single pixel would have to wait."""
+    """Softmax over the labels of ``count`` pixels, step by step for all of them: a single pixel
+    would have to wait.
+    """
     for point in range(count):
         highest[point], mass[point] = -np.inf, 0
     for start in starts:
         for point in range(count):
-            highest[point] = max(highest[point], largest(load(planes, start + offset + point * len(lanes), lanes)))
+            highest[point] = max(
+                highest[point], largest(load(planes, start + offset + point * len(lanes), lanes))
+            )
     for start in starts:
         for point in range(count):
             place = start + offset + point * len(lanes)
@@ -222,14 +277,25 @@ def _take_softmax(
     for start in starts:
         for point in range(count):
             place = start + offset + point * len(lanes)
-            store(planes, place, without_small(scaled(load(planes, place, lanes), mass[point]), limit))
+            store(
+                planes, place, without_small(scaled(load(planes, place, lanes), mass[point]), limit)
+            )
 
 
 @compiled
-def _pack(labels_first: NDArray[np.float32], factor: Floats, padding: np.float32, rows: Floats, lanes: Lanes) -> None:
-    """From (labels, pixels), times a factor for each pixel, to one row of labels per pixel; rows are filled up."""
+def _pack(
+    labels_first: NDArray[np.float32],
+    factor: Floats,
+    padding: np.float32,
+    rows: Floats,
+    lanes: Lanes,
+) -> None:
+    """From (labels, pixels), times a factor for each pixel, to one row of labels per pixel; rows
+    are filled up.
+    """
     labels, points = labels_first.shape
-    # Numbers without sign need not be looked at for counting from the end, which would take longer than to copy.
+    # Numbers without sign need not be looked at for counting from the end, which would take longer
+    # than to copy.
     width, block = np.uint64(len(lanes)), np.uint64(_PIXELS_AT_ONCE)
     for begin in range(np.uint64(0), np.uint64(points), block):
         end = min(np.uint64(points), begin + block)

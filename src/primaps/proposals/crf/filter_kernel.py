@@ -1,7 +1,9 @@
-"""Gaussian filtering on the permutohedral lattice by compiled loops (Adams, Baek & Davis 2010): splat, blur, slice.
+"""Gaussian filtering on the permutohedral lattice by compiled loops (Adams, Baek & Davis 2010):
+splat, blur, slice.
 
-Values are rows of a few labels, one row per point. The number of labels in a row is the length of the tuple ``lanes``, which
-is known when the loops are compiled. Each sum is taken in a fixed order by one thread.
+Values are rows of a few labels, one row per point. The number of labels in a row is the length of
+the tuple ``lanes``, which is known when the loops are compiled. Each sum is taken in a fixed order
+by one thread.
 """
 
 from __future__ import annotations
@@ -13,7 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from primaps.compute.compiling.functions import compiled
-from primaps.compute.compiling.vectors import add, add_scaled, fill, item, load, prefetch, scaled, store
+from primaps.compute.compiling.vectors import (
+    add,
+    add_scaled,
+    fill,
+    item,
+    load,
+    prefetch,
+    scaled,
+    store,
+)
 from primaps.proposals.crf.lattice_kernel import Vertices, build_vertices
 
 Floats = NDArray[np.float32]
@@ -24,7 +35,9 @@ _CACHE_LINE = 16
 """Number of float32 values in a cache line of 64 bytes."""
 
 LARGE = 1 << 20
-"""Lattices of more values (4 MB) are asked for ahead of time: they are likely not to be found in the cache."""
+"""Lattices of more values (4 MB) are asked for ahead of time: they are likely not to be found in
+the cache.
+"""
 
 AHEAD = 48
 """How many vertices ahead."""
@@ -32,7 +45,8 @@ AHEAD = 48
 
 @dataclass(frozen=True)
 class LatticeFilter:
-    """The filter scale * D^-1/2 K D^-1/2 on P points, where K is the Gaussian kernel and D = diag(K 1) + 1e-20.
+    """The filter scale * D^-1/2 K D^-1/2 on P points, where K is the Gaussian kernel and D = diag(K
+    1) + 1e-20.
 
     Attributes:
         vertices: The lattice; its weights hold the factor D^-1/2.
@@ -46,7 +60,8 @@ class LatticeFilter:
         """Splat and blur.
 
         Args:
-            values: (N,) float32 that holds P rows of labels, the first of which begins at ``start``.
+            values: (N,) float32 that holds P rows of labels, the first of which begins at
+                ``start``.
             start: See ``values``.
             lattice: (V * labels or more,) float32 to work in.
             lanes: Tuple as long as a row.
@@ -60,8 +75,12 @@ class LatticeFilter:
         _blur(part, v.chains, v.chain_starts, lanes)
         return part
 
-    def add(self, output: Floats, values: Floats, start: int, lattice: Floats, lanes: Lanes) -> None:
-        """Add the filtered values to ``output``, which has the layout of ``values``; further arguments as in `spread`."""
+    def add(
+        self, output: Floats, values: Floats, start: int, lattice: Floats, lanes: Lanes
+    ) -> None:
+        """Add the filtered values to ``output``, which has the layout of ``values``; further
+        arguments as in `spread`.
+        """
         v = self.vertices
         part = self.spread(values, start, lattice, lanes)
         _add_slice(output, start, part, v.corners, v.weights, v.around, self.scale, lanes)
@@ -71,14 +90,16 @@ def build_filter(features: Tensor, scale: float) -> LatticeFilter:
     """Build the normalised filter.
 
     Args:
-        features: (P, d) float32 on the CPU, in units of the standard deviation of the Gaussian; P * (d + 1) < 2^31.
+        features: (P, d) float32 on the CPU, in units of the standard deviation of the Gaussian; P *
+            (d + 1) < 2^31.
         scale: Factor of the output.
 
     Raises:
         ConfigError: If the features span more lattice cells than 64-bit keys can tell apart.
     """
     vertices, points, lanes = build_vertices(features), len(features), (0,) * 4
-    # Each blur multiplies the mass by up to 2 per axis; this is the gain of the whole filter (Krähenbühl & Koltun 2011).
+    # Each blur multiplies the mass by up to 2 per axis; this is the gain of the whole filter
+    # (Krähenbühl & Koltun 2011).
     gain = np.float32(1.0 / (1.0 + 2.0 ** (1 - len(vertices.around))))
     ones, sums = np.ones(points * len(lanes), np.float32), np.zeros(points * len(lanes), np.float32)
     LatticeFilter(vertices, gain).add(sums, ones, 0, aligned(vertices.count * len(lanes)), lanes)
@@ -96,7 +117,13 @@ def aligned(count: int) -> Floats:
 
 @compiled
 def _splat(
-    lattice: Floats, values: Floats, start: int, corners: NDArray[np.int32], weights: Floats, around: Lanes, lanes: Lanes
+    lattice: Floats,
+    values: Floats,
+    start: int,
+    corners: NDArray[np.int32],
+    weights: Floats,
+    around: Lanes,
+    lanes: Lanes,
 ) -> None:
     """Distribute the values of the points over the vertices around them."""
     width, is_large = len(lanes), lattice.size > LARGE
@@ -106,14 +133,22 @@ def _splat(
         for corner in range(len(around)):
             entry = point * len(around) + corner
             if is_large:
-                prefetch(lattice, np.int64(item(corners, min(entry + AHEAD, corners.size - 1))) * width)
+                prefetch(
+                    lattice, np.int64(item(corners, min(entry + AHEAD, corners.size - 1))) * width
+                )
             place = np.int64(item(corners, entry)) * width
-            store(lattice, place, add_scaled(load(lattice, place, lanes), row, item(weights, entry)))
+            store(
+                lattice, place, add_scaled(load(lattice, place, lanes), row, item(weights, entry))
+            )
 
 
 @compiled
-def _blur(lattice: Floats, chains: NDArray[np.int32], starts: NDArray[np.int64], lanes: Lanes) -> None:
-    """Along each axis in turn, add half the neighbours to each vertex, in place; missing neighbours count 0."""
+def _blur(
+    lattice: Floats, chains: NDArray[np.int32], starts: NDArray[np.int64], lanes: Lanes
+) -> None:
+    """Along each axis in turn, add half the neighbours to each vertex, in place; missing neighbours
+    count 0.
+    """
     width, is_large = len(lanes), lattice.size > LARGE
     for axis in range(starts.size - 1):
         first, last = starts[axis], starts[axis + 1]
@@ -153,6 +188,10 @@ def _add_slice(
         row = fill(np.float32(0.0), lanes)
         for corner in range(len(around)):
             entry = point * len(around) + corner
-            row = add_scaled(row, load(lattice, np.int64(item(corners, entry)) * width, lanes), item(weights, entry))
+            row = add_scaled(
+                row,
+                load(lattice, np.int64(item(corners, entry)) * width, lanes),
+                item(weights, entry),
+            )
         place = start + point * width
         store(output, place, add_scaled(load(output, place, lanes), row, scale))

@@ -1,7 +1,9 @@
-"""The permutohedral lattice around the pixels of one image (Adams, Baek & Davis 2010), built by compiled loops.
+"""The permutohedral lattice around the pixels of one image (Adams, Baek & Davis 2010), built by
+compiled loops.
 
-Vertices and weights are those of `primaps.proposals.crf.permutohedral.build_lattice`. The vertices are numbered in the order in
-which the points touch them, so that neighbouring pixels find theirs close together in memory.
+Vertices and weights are those of `primaps.proposals.crf.permutohedral.build_lattice`. The vertices
+are numbered in the order in which the points touch them, so that neighbouring pixels find theirs
+close together in memory.
 """
 
 from __future__ import annotations
@@ -18,10 +20,14 @@ from primaps.compute.compiling.vectors import prefetch
 from primaps.proposals.crf.permutohedral import coordinate_ranges, elevate
 
 _ROUNDER = np.float32(12582912.0)
-"""1.5 * 2^23: adding and subtracting it rounds a float32 below 2^22 to the nearest integer, half to even."""
+"""1.5 * 2^23: adding and subtracting it rounds a float32 below 2^22 to the nearest integer, half to
+even.
+"""
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: the upper bits of a product with it are well mixed (Knuth, TAOCP 3, section 6.4)."""
+"""2^64 divided by the golden ratio: the upper bits of a product with it are well mixed (Knuth,
+TAOCP 3, section 6.4).
+"""
 
 _SLOTS_PER_VERTEX = 2
 """Places in the hash table for each vertex that is expected."""
@@ -30,7 +36,9 @@ _BLOCK = 64
 """Points that are worked on together."""
 
 _AHEAD = 16
-"""How many vertices ahead their place in the hash table is asked for: it is likely not to be found in the cache."""
+"""How many vertices ahead their place in the hash table is asked for: it is likely not to be found
+in the cache.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,12 +47,15 @@ class Vertices:
 
     Attributes:
         corners: (P * (d + 1),) int32 vertices of the simplex around each point, point after point.
-        weights: (P * (d + 1),) float32 weight of the point at each of these vertices: barycentric coordinates.
-        chains: int32 vertices along each lattice axis, neighbour after neighbour; the first one of a chain is stored as its
-            bitwise complement. Vertices without a neighbour along the axis are left out.
+        weights: (P * (d + 1),) float32 weight of the point at each of these vertices: barycentric
+            coordinates.
+        chains: int32 vertices along each lattice axis, neighbour after neighbour; the first one of
+            a chain is stored as its bitwise complement. Vertices without a neighbour along the axis
+            are left out.
         chain_starts: (d + 2,) int64 position in ``chains`` where each axis starts.
         count: V, the number of vertices.
-        around: Tuple of the length d + 1, the number of vertices around a point, which compiled functions must know.
+        around: Tuple of the length d + 1, the number of vertices around a point, which compiled
+            functions must know.
     """
 
     corners: NDArray[np.int32]
@@ -59,7 +70,8 @@ def build_vertices(features: Tensor) -> Vertices:
     """Find the lattice around points.
 
     Args:
-        features: (P, d) float32 on the CPU, in units of the standard deviation of the Gaussian; P * (d + 1) < 2^31.
+        features: (P, d) float32 on the CPU, in units of the standard deviation of the Gaussian; P *
+            (d + 1) < 2^31.
 
     Returns:
         The vertices, their weights and neighbours.
@@ -69,7 +81,9 @@ def build_vertices(features: Tensor) -> Vertices:
     """
     elevated = elevate(features)
     low, extents = coordinate_ranges(elevated, 1)
-    strides = np.array([math.prod(extents[axis + 1 :]) for axis in range(len(extents))] + [0], np.int64)
+    strides = np.array(
+        [math.prod(extents[axis + 1 :]) for axis in range(len(extents))] + [0], np.int64
+    )
     corners, weights, keys, slots = _number(elevated.numpy(), np.array(low, np.int64), strides)
     chains, starts = _link(keys, slots, strides)
     return Vertices(corners, weights, chains.copy(), starts, len(keys), (0,) * len(elevated))
@@ -82,7 +96,8 @@ def _number(
     """Number the vertices around all points; coordinates are packed as in the plain implementation.
 
     Returns:
-        Corners and weights as in `Vertices`, (V,) int64 keys, and the hash table from keys to vertices.
+        Corners and weights as in `Vertices`, (V,) int64 keys, and the hash table from keys to
+        vertices.
     """
     size, count = elevated.shape
     corners, weights = np.empty(count * size, np.int32), np.empty(count * size, np.float32)
@@ -101,7 +116,11 @@ def _number(
         _weigh(residual, rank, block, shares)
         _pack_keys(corner, rank, block, low, strides, wanted)
         while vertices + size * block > keys.size:
-            fewer, keys, slots = keys, np.empty(2 * keys.size, np.int64), np.empty(2 * slots.size, np.int32)
+            fewer, keys, slots = (
+                keys,
+                np.empty(2 * keys.size, np.int64),
+                np.empty(2 * slots.size, np.int32),
+            )
             for vertex in range(vertices):
                 keys[vertex] = fewer[vertex]
             _rehash(keys, vertices, slots)
@@ -133,8 +152,9 @@ def _find_simplices(
 ) -> None:
     """Find the simplices around ``count`` points (Adams et al. 2010, section 3.1).
 
-    Fills, in (d + 1, B) buffers, the remainder-0 vertex, the distance of the point from it divided by d + 1, and the rank of
-    this distance, 0 = largest. The innermost loops run over points, so that an instruction serves several of them.
+    Fills, in (d + 1, B) buffers, the remainder-0 vertex, the distance of the point from it divided
+    by d + 1, and the rank of this distance, 0 = largest. The innermost loops run over points, so
+    that an instruction serves several of them.
     """
     size = len(elevated)
     inverse = np.float32(1.0 / size)
@@ -154,7 +174,8 @@ def _find_simplices(
                 smaller = np.int32(residual[i, point] < residual[j, point])
                 rank[i, point] += smaller
                 rank[j, point] += np.int32(1) - smaller
-    # Rounding may leave the hyperplane: the coordinates that were rounded the furthest walk back by one cell.
+    # Rounding may leave the hyperplane: the coordinates that were rounded the furthest walk back by
+    # one cell.
     for axis in range(size):
         for point in range(count):
             moved = rank[axis, point] + excess[point]
@@ -165,8 +186,12 @@ def _find_simplices(
 
 
 @inlined
-def _weigh(residual: NDArray[np.float32], rank: NDArray[np.int32], count: int, shares: NDArray[np.float32]) -> None:
-    """Barycentric weight of the remainder-r vertex in row r, from the residuals in descending order."""
+def _weigh(
+    residual: NDArray[np.float32], rank: NDArray[np.int32], count: int, shares: NDArray[np.float32]
+) -> None:
+    """Barycentric weight of the remainder-r vertex in row r, from the residuals in descending
+    order.
+    """
     size = len(residual)
     for remainder in range(size):
         for point in range(count):
@@ -200,7 +225,8 @@ def _pack_keys(
         grown += strides[axis]
         for point in range(count):
             keys[0, point] += (np.int64(corner[axis, point]) - low[axis]) * strides[axis]
-    # From the remainder r - 1 to the remainder r vertex every coordinate grows by 1, but one falls by d.
+    # From the remainder r - 1 to the remainder r vertex every coordinate grows by 1, but one falls
+    # by d.
     for remainder in range(1, size):
         for point in range(count):
             keys[remainder, point] = keys[remainder - 1, point] + grown

@@ -1,11 +1,15 @@
-"""High-dimensional Gaussian filtering on the permutohedral lattice (Adams, Baek & Davis 2010), in plain torch.
+"""High-dimensional Gaussian filtering on the permutohedral lattice (Adams, Baek & Davis 2010), in
+plain torch.
 
-A Gaussian filter of points with d-dimensional features is factored into three sparse linear maps: *splat* the values of the
-points onto the vertices of the lattice simplices that enclose them, *blur* along the d + 1 lattice axes, *slice* back to the
-points. All three are rows of weighted sums, so one operation (`SparseRows`) carries the whole filter on every device. Many
-value channels are filtered at once, and several groups of points (images of a batch) share one lattice without mixing.
+A Gaussian filter of points with d-dimensional features is factored into three sparse linear maps:
+*splat* the values of the points onto the vertices of the lattice simplices that enclose them,
+*blur* along the d + 1 lattice axes, *slice* back to the points. All three are rows of weighted
+sums, so one operation (`SparseRows`) carries the whole filter on every device. Many value channels
+are filtered at once, and several groups of points (images of a batch) share one lattice without
+mixing.
 
-Results do not depend on the number of threads or on the run: every output row is summed by one worker in a fixed order.
+Results do not depend on the number of threads or on the run: every output row is summed by one
+worker in a fixed order.
 """
 
 from __future__ import annotations
@@ -46,7 +50,9 @@ class SparseRows:
         Returns:
             (R, L) float32.
         """
-        return F.embedding_bag(self.columns, values, self.starts, mode="sum", per_sample_weights=self.weights)
+        return F.embedding_bag(
+            self.columns, values, self.starts, mode="sum", per_sample_weights=self.weights
+        )
 
     def repeated(self, count: int, columns: int) -> SparseRows:
         """The block-diagonal matrix of ``count`` copies.
@@ -59,16 +65,20 @@ class SparseRows:
         dtype = torch.int32 if count * max(entries, columns) < 2**31 else torch.int64
         copy = torch.arange(count, dtype=dtype, device=self.columns.device)[:, None]
         return SparseRows(
-            (self.columns + copy * columns).flatten(), (self.starts + copy * entries).flatten(), self.weights.repeat(count)
+            (self.columns + copy * columns).flatten(),
+            (self.starts + copy * entries).flatten(),
+            self.weights.repeat(count),
         )
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """The vertices of a permutohedral lattice around a set of P points, as the three steps of the filter.
+    """The vertices of a permutohedral lattice around a set of P points, as the three steps of the
+    filter.
 
     Attributes:
-        splat: (V, P) sparse matrix from points to vertices; the weights are barycentric coordinates.
+        splat: (V, P) sparse matrix from points to vertices; the weights are barycentric
+            coordinates.
         blur: d + 1 sparse (V, V) matrices, one per lattice axis, to be applied in order.
         slice: (P, V) sparse matrix from vertices to points, scaled so that the blur keeps the mass.
     """
@@ -102,7 +112,9 @@ class Lattice:
         return self.slice @ vertices
 
     def repeated(self, count: int) -> Lattice:
-        """The lattice of ``count`` groups of points that all lie as these do; groups do not influence each other."""
+        """The lattice of ``count`` groups of points that all lie as these do; groups do not
+        influence each other.
+        """
         if count == 1:
             return self
         return Lattice(
@@ -112,7 +124,8 @@ class Lattice:
         )
 
     def normalized(self, scale: float = 1.0) -> Lattice:
-        """The lattice of the symmetrically normalised filter scale * D^-1/2 K D^-1/2 with D = diag(K 1) + 1e-20.
+        """The lattice of the symmetrically normalised filter scale * D^-1/2 K D^-1/2 with D =
+        diag(K 1) + 1e-20.
 
         Args:
             scale: Factor of the filter's output.
@@ -121,10 +134,14 @@ class Lattice:
         norm = (self.filter(ones).squeeze(1) + 1e-20).rsqrt_()
         per_point = len(self.slice.weights) // self.num_points
         return Lattice(
-            splat=SparseRows(self.splat.columns, self.splat.starts, self.splat.weights * norm[self.splat.columns]),
+            splat=SparseRows(
+                self.splat.columns, self.splat.starts, self.splat.weights * norm[self.splat.columns]
+            ),
             blur=self.blur,
             slice=SparseRows(
-                self.slice.columns, self.slice.starts, self.slice.weights * (norm * scale).repeat_interleave(per_point)
+                self.slice.columns,
+                self.slice.starts,
+                self.slice.weights * (norm * scale).repeat_interleave(per_point),
             ),
         )
 
@@ -133,12 +150,12 @@ def build_lattice(features: Tensor) -> Lattice:
     """Build the lattice that filters points by their features.
 
     Args:
-        features: (G, P, d) float32, features in units of the standard deviation of the Gaussian: G groups of P points each.
-            Points of different groups do not influence each other.
+        features: (G, P, d) float32, features in units of the standard deviation of the Gaussian: G
+            groups of P points each. Points of different groups do not influence each other.
 
     Returns:
-        The lattice over all G * P points, group after group. Vertices that no point touches do not exist and count as 0
-        in the blur.
+        The lattice over all G * P points, group after group. Vertices that no point touches do not
+        exist and count as 0 in the blur.
 
     Raises:
         ConfigError: If the features span more lattice cells than 64-bit keys can tell apart.
@@ -161,7 +178,8 @@ def build_lattice(features: Tensor) -> Lattice:
         weights=weights.flatten()[order],
     )
     del order, is_first
-    # Each blur multiplies the mass by up to 2 per axis; this is the gain of the whole filter (Krähenbühl & Koltun 2011).
+    # Each blur multiplies the mass by up to 2 per axis; this is the gain of the whole filter
+    # (Krähenbühl & Koltun 2011).
     gain = 1.0 / (1.0 + 2.0**-dim)
     per_point = dim + 1
     slice_ = SparseRows(
@@ -169,7 +187,9 @@ def build_lattice(features: Tensor) -> Lattice:
         starts=torch.arange(0, count * per_point, per_point, dtype=index_dtype, device=keys.device),
         weights=(weights * gain).t().flatten(),
     )
-    blur = tuple(_blur_along(keys, sum(strides) - per_point * stride, index_dtype) for stride in strides)
+    blur = tuple(
+        _blur_along(keys, sum(strides) - per_point * stride, index_dtype) for stride in strides
+    )
     return Lattice(splat, blur, slice_)
 
 
@@ -177,8 +197,8 @@ def _vertices(features: Tensor, groups: int) -> tuple[Tensor, list[int], Tensor]
     """Find and number the simplex vertices around each point.
 
     Returns:
-        (d + 1, P) int64 keys of the vertices, the weight of each of the d + 1 coordinates in a key, and (d + 1, P) float32
-        barycentric weights of the vertices.
+        (d + 1, P) int64 keys of the vertices, the weight of each of the d + 1 coordinates in a key,
+        and (d + 1, P) float32 barycentric weights of the vertices.
     """
     elevated = elevate(features)
     low, extents = coordinate_ranges(elevated, groups)
@@ -188,12 +208,16 @@ def _vertices(features: Tensor, groups: int) -> tuple[Tensor, list[int], Tensor]
 
 
 def elevate(features: Tensor) -> Tensor:
-    """Embed (P, d) features in the hyperplane of zero sum, (d + 1, P), where the blur has unit standard deviation."""
+    """Embed (P, d) features in the hyperplane of zero sum, (d + 1, P), where the blur has unit
+    standard deviation.
+    """
     dim = features.shape[1]
     elevated = features.new_empty(dim + 1, len(features))
     total = torch.zeros_like(features[:, 0])
     for axis in range(dim, 0, -1):
-        scaled = features[:, axis - 1] * (math.sqrt(2.0 / 3.0) * (dim + 1) / math.sqrt(axis * (axis + 1)))
+        scaled = features[:, axis - 1] * (
+            math.sqrt(2.0 / 3.0) * (dim + 1) / math.sqrt(axis * (axis + 1))
+        )
         elevated[axis] = total - axis * scaled
         total = total + scaled
     elevated[0] = total
@@ -207,8 +231,9 @@ def _enclosing_simplex(elevated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         elevated: (d + 1, P) float32 coordinates of zero sum.
 
     Returns:
-        (d + 1, P) float32 coordinates of the simplex's remainder-0 vertex, all multiples of d + 1; (d + 1, P) int64 rank of
-        each coordinate's residual, 0 = largest; (d + 1, P) float32 barycentric weight of the remainder-r vertex in row r.
+        (d + 1, P) float32 coordinates of the simplex's remainder-0 vertex, all multiples of d + 1;
+        (d + 1, P) int64 rank of each coordinate's residual, 0 = largest; (d + 1, P) float32
+        barycentric weight of the remainder-r vertex in row r.
     """
     size = len(elevated)
     multiple = torch.round(elevated * (1.0 / size))
@@ -220,7 +245,8 @@ def _enclosing_simplex(elevated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             smaller = residual[i] < residual[j]
             rank[i] += smaller
             rank[j] += ~smaller
-    # Rounding may leave the hyperplane: the coordinates that were rounded the furthest walk back by one cell.
+    # Rounding may leave the hyperplane: the coordinates that were rounded the furthest walk back by
+    # one cell.
     rank += multiple.sum(0).to(torch.int64)
     wrap = ((rank < 0).to(torch.int64) - (rank >= size).to(torch.int64)) * size
     rank += wrap
@@ -233,44 +259,59 @@ def _enclosing_simplex(elevated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def coordinate_ranges(elevated: Tensor, groups: int) -> tuple[list[int], list[int]]:
-    """Lowest value and number of values of the first d coordinates of all vertices and their neighbours.
+    """Lowest value and number of values of the first d coordinates of all vertices and their
+    neighbours.
 
     Raises:
-        ConfigError: If coordinates are not exact in float32 or keys of all vertices do not fit 64 bits.
+        ConfigError: If coordinates are not exact in float32 or keys of all vertices do not fit 64
+            bits.
     """
     dim = len(elevated) - 1
     lowest, highest = torch.stack([elevated[:-1].amin(1), elevated[:-1].amax(1)]).tolist()
     # Written so that NaN fails as well.
-    if not all(a > -_MAX_COORDINATE and b < _MAX_COORDINATE for a, b in zip(lowest, highest, strict=True)):
+    if not all(
+        a > -_MAX_COORDINATE and b < _MAX_COORDINATE for a, b in zip(lowest, highest, strict=True)
+    ):
         raise ConfigError(
-            f"Expected lattice coordinates below {_MAX_COORDINATE}, but got the range {lowest} to {highest}. "
-            "Choose larger standard deviations."
+            f"Expected lattice coordinates below {_MAX_COORDINATE}, but got the range {lowest} to"
+            f" {highest}. Choose larger standard deviations."
         )
-    # A vertex of the enclosing simplex is at most d away from the point, its neighbour d more; 1 for rounding.
+    # A vertex of the enclosing simplex is at most d away from the point, its neighbour d more; 1
+    # for rounding.
     margin = 2 * dim + 1
     low = [math.floor(value) - margin for value in lowest]
-    extents = [math.ceil(value) + margin - start + 1 for value, start in zip(highest, low, strict=True)]
+    extents = [
+        math.ceil(value) + margin - start + 1 for value, start in zip(highest, low, strict=True)
+    ]
     if math.prod(extents) * groups >= 2**63:
         raise ConfigError(
-            f"Expected the features to span fewer than 2**63 lattice cells, but got {math.prod(extents)} in each of {groups} "
-            "image(s). Choose larger standard deviations or smaller images."
+            "Expected the features to span fewer than 2**63 lattice cells, but got"
+            f" {math.prod(extents)} in each of {groups} image(s). Choose larger standard deviations"
+            " or smaller images."
         )
     return low, extents
 
 
-def _pack_keys(corner: Tensor, rank: Tensor, groups: int, low: list[int], extents: list[int]) -> tuple[Tensor, list[int]]:
-    """Pack the coordinates of every simplex vertex, and the group, into one integer that is linear in the coordinates.
+def _pack_keys(
+    corner: Tensor, rank: Tensor, groups: int, low: list[int], extents: list[int]
+) -> tuple[Tensor, list[int]]:
+    """Pack the coordinates of every simplex vertex, and the group, into one integer that is linear
+    in the coordinates.
 
     Returns:
-        (d + 1, P) int64 key of the remainder-r vertex in row r, and the weight of each of the d + 1 coordinates in a key
-        (the last coordinate is redundant and weighs 0). Every coordinate has its own range of values, so keys are unique.
+        (d + 1, P) int64 key of the remainder-r vertex in row r, and the weight of each of the d + 1
+        coordinates in a key (the last coordinate is redundant and weighs 0). Every coordinate has
+        its own range of values, so keys are unique.
     """
     size, count = corner.shape
     strides = [math.prod(extents[axis + 1 :]) for axis in range(size - 1)] + [0]
-    key = torch.arange(groups, device=corner.device).repeat_interleave(count // groups) * math.prod(extents)
+    key = torch.arange(groups, device=corner.device).repeat_interleave(count // groups) * math.prod(
+        extents
+    )
     for axis, start in enumerate(low):
         key += (corner[axis].to(torch.int64) - start) * strides[axis]
-    # From the remainder r - 1 to the remainder r vertex every coordinate grows by 1, but one falls by d.
+    # From the remainder r - 1 to the remainder r vertex every coordinate grows by 1, but one falls
+    # by d.
     falling = torch.empty_like(rank)
     falling.scatter_(0, rank, torch.tensor(strides, device=corner.device)[:, None].expand_as(rank))
     keys = torch.empty_like(rank)
@@ -280,7 +321,8 @@ def _pack_keys(corner: Tensor, rank: Tensor, groups: int, low: list[int], extent
 
 
 def _blur_along(keys: Tensor, step: int, index_dtype: torch.dtype) -> SparseRows:
-    """Matrix of v + (n1 + n2) / 2, where the neighbours' keys differ by ``step``; missing neighbours count 0.
+    """Matrix of v + (n1 + n2) / 2, where the neighbours' keys differ by ``step``; missing
+    neighbours count 0.
 
     Args:
         keys: (V,) int64 keys of the vertices, ascending.
@@ -295,7 +337,8 @@ def _blur_along(keys: Tensor, step: int, index_dtype: torch.dtype) -> SparseRows
     counts[lower] += 1
     counts[upper] += 1
     starts = counts.cumsum(0) - counts
-    # A row holds the vertex itself first, its upper neighbour second and its lower neighbour last, where they exist.
+    # A row holds the vertex itself first, its upper neighbour second and its lower neighbour last,
+    # where they exist.
     columns = torch.empty(len(keys) + 2 * len(lower), dtype=index_dtype, device=keys.device)
     weights = torch.full(columns.shape, 0.5, dtype=torch.float32, device=keys.device)
     columns[starts] = torch.arange(len(keys), dtype=index_dtype, device=keys.device)

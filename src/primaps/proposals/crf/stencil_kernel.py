@@ -1,9 +1,10 @@
-"""The smoothness kernel of the dense CRF as a stencil: splat, blur and slice of its lattice composed once per image size.
+"""The smoothness kernel of the dense CRF as a stencil: splat, blur and slice of its lattice
+composed once per image size.
 
-With a standard deviation of one pixel, an edge of the lattice is one pixel long. Splat and slice move a value by less than one
-pixel each and the three blurs by at most two together: a pixel sees no further than 3 rows and columns. A step down by one
-row maps the lattice onto itself, so that all rows have the same weights except those near the upper and lower end, where
-vertices are missing.
+With a standard deviation of one pixel, an edge of the lattice is one pixel long. Splat and slice
+move a value by less than one pixel each and the three blurs by at most two together: a pixel sees
+no further than 3 rows and columns. A step down by one row maps the lattice onto itself, so that all
+rows have the same weights except those near the upper and lower end, where vertices are missing.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ _SIDE = 2 * _REACH + 1
 _TAPS = _SIDE * _SIDE
 
 _BLOCK = 4
-"""Rows of the image that are worked on together, so that each value is read once for all of them."""
+"""Rows of the image that are worked on together, so that each value is read once for all of them.
+"""
 
 _EDGE = 12
-"""Rows at the upper and at the lower end whose weights are kept one by one; missing vertices reach half as far."""
+"""Rows at the upper and at the lower end whose weights are kept one by one; missing vertices reach
+half as far.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Stencil:
     """Normalised and weighted smoothness kernel of images of one size.
 
     Attributes:
-        taps: (R * W * 49,) float32 weights of the neighbours in R different rows of W pixels, column by column.
+        taps: (R * W * 49,) float32 weights of the neighbours in R different rows of W pixels,
+            column by column.
         kinds: (H,) int64 which of the R rows each row of the image is.
         columns: W.
     """
@@ -47,16 +52,21 @@ class Stencil:
 
     @property
     def halo(self) -> int:
-        """Number of pixels before the first and after the last one that are read with weight 0 and must be finite."""
+        """Number of pixels before the first and after the last one that are read with weight 0 and
+        must be finite.
+        """
         return _REACH * self.columns + _REACH
 
-    def apply(self, output: Floats, unary: Floats, values: Floats, start: int, lanes: Lanes) -> None:
+    def apply(
+        self, output: Floats, unary: Floats, values: Floats, start: int, lanes: Lanes
+    ) -> None:
         """Write ``unary + filtered values`` to ``output``.
 
         Args:
             output: (N,) float32 of the same layout as ``values``, another array.
             unary: (N,) float32 of the same layout.
-            values: (N,) float32 that holds the rows of labels of the pixels and `halo` more rows on both sides.
+            values: (N,) float32 that holds the rows of labels of the pixels and `halo` more rows on
+                both sides.
             start: Where the row of the first pixel begins.
             lanes: Tuple as long as a row.
         """
@@ -91,8 +101,14 @@ def pixel_positions(height: int, width: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _compose(height: int, width: int, scale: float) -> Floats:
-    """Weights of all neighbours of all pixels: what the lattice filter answers when every seventh pixel is lit."""
-    kernel, points, lanes = build_filter(pixel_positions(height, width), scale), height * width, (0,) * 4
+    """Weights of all neighbours of all pixels: what the lattice filter answers when every seventh
+    pixel is lit.
+    """
+    kernel, points, lanes = (
+        build_filter(pixel_positions(height, width), scale),
+        height * width,
+        (0,) * 4,
+    )
     lattice = aligned(kernel.vertices.count * len(lanes))
     y, x = (axis.ravel() for axis in np.mgrid[:height, :width])
     phase = x % _SIDE * _SIDE + y % _SIDE
@@ -124,16 +140,28 @@ def _apply(
     height, width = kinds.size, len(lanes)
     stride = columns * width
     for block in range(0, height, _BLOCK):
-        # The last block begins earlier where the height is no multiple of 4: some rows are then written twice.
+        # The last block begins earlier where the height is no multiple of 4: some rows are then
+        # written twice.
         y = min(block, height - _BLOCK)
-        a, b, c, d = kinds[y] * columns, kinds[y + 1] * columns, kinds[y + 2] * columns, kinds[y + 3] * columns
+        a, b, c, d = (
+            kinds[y] * columns,
+            kinds[y + 1] * columns,
+            kinds[y + 2] * columns,
+            kinds[y + 3] * columns,
+        )
         are_equal = a == b and b == c and c == d
         for x in range(columns):
             place = start + y * stride + x * width
-            if are_equal:  # the same call with equal arguments: the compiler then reads each weight once for all rows
-                _apply_to_four(output, unary, values, place, stride, taps, a + x, a + x, a + x, a + x, lanes)
+            # the same call with equal arguments: the compiler then reads each weight once for all
+            # rows
+            if are_equal:
+                _apply_to_four(
+                    output, unary, values, place, stride, taps, a + x, a + x, a + x, a + x, lanes
+                )
             else:
-                _apply_to_four(output, unary, values, place, stride, taps, a + x, b + x, c + x, d + x, lanes)
+                _apply_to_four(
+                    output, unary, values, place, stride, taps, a + x, b + x, c + x, d + x, lanes
+                )
 
 
 @inlined

@@ -1,4 +1,5 @@
-"""What a step of EM does with every pixel of a batch, by compiled loops on the CPU, one image per thread.
+"""What a step of EM does with every pixel of a batch, by compiled loops on the CPU, one image per
+thread.
 
 Equal to `primaps.prototypes.steps.plain` up to rounding. Sums over images are in the order of the
 images, so that they depend neither on the number of threads nor on that of processes.
@@ -19,7 +20,9 @@ from primaps.prototypes.steps.tokens import closest_cosines, token_logits
 __all__ = ["ballots", "closest_cosines", "cross_entropy", "mean_probabilities", "token_logits"]
 
 
-def ballots(token_logits: Sequence[Tensor], proposals: Sequence[Tensor], stride: int, workers: Workers) -> list[Tensor]:
+def ballots(
+    token_logits: Sequence[Tensor], proposals: Sequence[Tensor], stride: int, workers: Workers
+) -> list[Tensor]:
     """How many pixels of each proposal of each image have which class as their best one.
 
     Args:
@@ -38,8 +41,12 @@ def ballots(token_logits: Sequence[Tensor], proposals: Sequence[Tensor], stride:
     return list(workers.each(count, zip(token_logits, proposals, strict=True)))
 
 
-def mean_probabilities(token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int, workers: Workers) -> Tensor:
-    """(K,) float32 mean class probabilities over all pixels of a batch, see `primaps.prototypes.steps.plain`."""
+def mean_probabilities(
+    token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int, workers: Workers
+) -> Tensor:
+    """(K,) float32 mean class probabilities over all pixels of a batch, see
+    `primaps.prototypes.steps.plain`.
+    """
 
     def total(pair: tuple[Tensor, tuple[int, int]]) -> tuple[Tensor, Tensor]:
         probabilities, pixels = pixel_kernel.probability_sum(pair[0].detach(), pair[1], stride)
@@ -66,8 +73,10 @@ def cross_entropy(
         proposals: Per image (H, W) integer proposal ids 0..M.
         votes: Per image (M + 1,) int64.
         weights: Per image (M + 1,) float32 weight of a pixel of each proposal.
-        pixels: Per image (P,) int64 random pixels, each of which stands for H * W / P; None = all pixels.
-        workers: Threads, and processes over which the sum goes; per-image arguments are of this process's images.
+        pixels: Per image (P,) int64 random pixels, each of which stands for H * W / P; None = all
+            pixels.
+        workers: Threads, and processes over which the sum goes; per-image arguments are of this
+            process's images.
 
     Returns:
         () float32.
@@ -86,11 +95,15 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, images: list[_Image], workers: Workers, *token_logits: Tensor) -> Tensor:
         def work(pair: tuple[Tensor, _Image]) -> tuple[float, Tensor]:
             values, (proposals, votes, weights, pixels) = pair
-            loss, gradient = pixel_kernel.cross_entropy(values.detach(), proposals, votes, weights, pixels)
+            loss, gradient = pixel_kernel.cross_entropy(
+                values.detach(), proposals, votes, weights, pixels
+            )
             share = 1.0 if pixels is None else proposals.numel() / pixels.numel()
             return loss * share, gradient.mul_(share)
 
-        losses, ctx.gradients = zip(*workers.each(work, zip(token_logits, images, strict=True)), strict=True)
+        losses, ctx.gradients = zip(
+            *workers.each(work, zip(token_logits, images, strict=True)), strict=True
+        )
         parts = workers.gather([(torch.tensor(loss, dtype=torch.float64),) for loss in losses])
         return torch.tensor(sum(float(loss) for (loss,) in parts), dtype=torch.float32)
 

@@ -1,6 +1,8 @@
-"""From tokens to pixels: bilinear upsampling of K-channel logits, to all pixels, to a grid of them, or to some of them.
+"""From tokens to pixels: bilinear upsampling of K-channel logits, to all pixels, to a grid of them,
+or to some of them.
 
-Prototypes are linear without bias, so upsampling their logits equals upsampling the features, at K channels instead of C.
+Prototypes are linear without bias, so upsampling their logits equals upsampling the features, at K
+channels instead of C.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ GROUP_ELEMENTS: Final = 8_000_000
 """Floats of upsampled logits that are held at a time (32 MB), unless one image alone has more."""
 
 
-def bilinear_taps(tokens: int, pixels: int, device: torch.device | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """Where each pixel of one axis lies between two tokens (bilinear, ``align_corners=False``, pixel centres).
+def bilinear_taps(
+    tokens: int, pixels: int, device: torch.device | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each pixel of one axis lies between two tokens (bilinear, ``align_corners=False``,
+    pixel centres).
 
     Args:
         tokens: Length of the axis at token resolution.
@@ -25,7 +30,8 @@ def bilinear_taps(tokens: int, pixels: int, device: torch.device | None = None) 
         device: Where the result lives.
 
     Returns:
-        (pixels,) int64 lower token, (pixels,) int64 upper token, (pixels,) float32 weight of the upper one in [0, 1).
+        (pixels,) int64 lower token, (pixels,) int64 upper token, (pixels,) float32 weight of the
+        upper one in [0, 1).
     """
     ratio = torch.tensor(tokens, dtype=torch.float32, device=device) / pixels
     position = (ratio * (torch.arange(pixels, device=device) + 0.5) - 0.5).clamp_min(0.0)
@@ -34,7 +40,8 @@ def bilinear_taps(tokens: int, pixels: int, device: torch.device | None = None) 
 
 
 def upsample(token_logits: Tensor, size: tuple[int, int], stride: int = 1) -> Tensor:
-    """Bilinearly upsampled logits on every ``stride``-th pixel of an image, as two matrix products (same bytes on every run).
+    """Bilinearly upsampled logits on every ``stride``-th pixel of an image, as two matrix products
+    (same bytes on every run).
 
     Args:
         token_logits: (..., h, w) float32.
@@ -77,17 +84,26 @@ def sample(token_logits: Tensor, size: tuple[int, int], images: Tensor, pixels: 
         (P, K) float32, equal to the upsampled logits at those pixels.
     """
     _, num_classes, height, width = token_logits.shape
-    top, bottom, down = (values[pixels // size[1]] for values in bilinear_taps(height, size[0], token_logits.device))
-    left, right, across = (values[pixels % size[1]] for values in bilinear_taps(width, size[1], token_logits.device))
+    top, bottom, down = (
+        values[pixels // size[1]] for values in bilinear_taps(height, size[0], token_logits.device)
+    )
+    left, right, across = (
+        values[pixels % size[1]] for values in bilinear_taps(width, size[1], token_logits.device)
+    )
     top, bottom = ((images * height + row) * width for row in (top, bottom))
     taps = torch.stack([top + left, top + right, bottom + left, bottom + right], dim=1)
-    weights = torch.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], dim=1)
+    weights = torch.stack(
+        [(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], dim=1
+    )
     tokens = token_logits.permute(0, 2, 3, 1).reshape(-1, num_classes)
     return F.embedding_bag(taps, tokens, mode="sum", per_sample_weights=weights)
 
 
-def equal_shapes(token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int) -> list[list[int]]:
-    """Indices of images that can be stacked, few enough that their upsampled logits fit `GROUP_ELEMENTS`.
+def equal_shapes(
+    token_logits: Sequence[Tensor], sizes: Sequence[tuple[int, int]], stride: int
+) -> list[list[int]]:
+    """Indices of images that can be stacked, few enough that their upsampled logits fit
+    `GROUP_ELEMENTS`.
 
     Args:
         token_logits: Per image (K, h, w).

@@ -1,4 +1,6 @@
-"""Differentiable sums over processes: every process holds the same prototypes, and its own part of the images of a batch."""
+"""Differentiable sums over processes: every process holds the same prototypes, and its own part of
+the images of a batch.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from primaps.compute.cores import Workers
 
 
 def replicated(prototypes: Tensor, workers: Workers) -> Tensor:
-    """The prototypes themselves; their gradient becomes the sum of the gradients of all processes, in the order of ranks.
+    """The prototypes themselves; their gradient becomes the sum of the gradients of all processes,
+    in the order of ranks.
 
     Args:
         prototypes: Equal on all processes.
@@ -24,7 +27,8 @@ def replicated(prototypes: Tensor, workers: Workers) -> Tensor:
 
 
 def over_processes(value: Tensor, workers: Workers) -> Tensor:
-    """Sum of one value per process, in the order of ranks; the gradient reaches this process's own value.
+    """Sum of one value per process, in the order of ranks; the gradient reaches this process's own
+    value.
 
     Args:
         value: Of one shape on all processes.

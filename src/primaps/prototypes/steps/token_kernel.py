@@ -17,15 +17,18 @@ def keep_closest(products: NDArray[np.float32], features: NDArray[np.float32]) -
     """Sum over tokens of the cosine to the closest prototype; the smallest id wins ties.
 
     Args:
-        products: (K, N) inner products of unit prototypes and tokens; overwritten with the derivative of the sum with respect
-            to them: 1 / norm of the token for its closest prototype, 0 for the others.
+        products: (K, N) inner products of unit prototypes and tokens; overwritten with the
+            derivative of the sum with respect to them: 1 / norm of the token for its closest
+            prototype, 0 for the others.
         features: (C, N) tokens, contiguous.
     """
     return _keep_closest(products, features.reshape(-1), _LANES)
 
 
 @compiled
-def _keep_closest(products: NDArray[np.float32], features: NDArray[np.float32], lanes: tuple[int, ...]) -> float:
+def _keep_closest(
+    products: NDArray[np.float32], features: NDArray[np.float32], lanes: tuple[int, ...]
+) -> float:
     classes, tokens = products.shape
     squares, best = np.empty(_TOKENS_AT_ONCE, np.float32), np.empty(_TOKENS_AT_ONCE, np.float32)
     winners, result = np.empty(_TOKENS_AT_ONCE, np.int64), 0.0
@@ -48,7 +51,12 @@ def _keep_closest(products: NDArray[np.float32], features: NDArray[np.float32], 
 
 @inlined
 def _square(
-    squares: NDArray[np.float32], features: NDArray[np.float32], first: int, count: int, tokens: int, lanes: tuple[int, ...]
+    squares: NDArray[np.float32],
+    features: NDArray[np.float32],
+    first: int,
+    count: int,
+    tokens: int,
+    lanes: tuple[int, ...],
 ) -> None:
     """Squared norms of ``count`` tokens from ``first`` on."""
     whole = count // len(lanes) * len(lanes)

@@ -1,8 +1,10 @@
-"""Products of prototypes with the tokens of many images on the CPU, and their gradients, one image per thread.
+"""Products of prototypes with the tokens of many images on the CPU, and their gradients, one image
+per thread.
 
-Features stay in half precision. A thread converts them to single precision into memory that it uses again for the next image,
-and converts them anew for the gradient, which costs less than to keep them. Gradients are added in the order of the images, so
-that they depend neither on the number of threads nor on that of processes.
+Features stay in half precision. A thread converts them to single precision into memory that it uses
+again for the next image, and converts them anew for the gradient, which costs less than to keep
+them. Gradients are added in the order of the images, so that they depend neither on the number of
+threads nor on that of processes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from primaps.prototypes.steps.token_kernel import keep_closest
 
 
 def token_logits(prototypes: Tensor, features: Sequence[Tensor], workers: Workers) -> list[Tensor]:
-    """Class logits of the tokens of every image, as `primaps.prototypes.classifier.logits` gives them.
+    """Class logits of the tokens of every image, as `primaps.prototypes.classifier.logits` gives
+    them.
 
     Args:
         prototypes: (K, C) float32 on the CPU; the logits are differentiable in them.
@@ -60,11 +63,20 @@ def closest_cosines(prototypes: Tensor, features: Sequence[Tensor], workers: Wor
 
 class _TokenLogits(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, prototypes: Tensor, features: Sequence[Tensor], workers: Workers) -> tuple[Tensor, ...]:
-        ctx.features, ctx.workers, ctx.shape, weights = features, workers, prototypes.shape, _filled_up(prototypes.detach())
+    def forward(
+        ctx: Any, prototypes: Tensor, features: Sequence[Tensor], workers: Workers
+    ) -> tuple[Tensor, ...]:
+        ctx.features, ctx.workers, ctx.shape, weights = (
+            features,
+            workers,
+            prototypes.shape,
+            _filled_up(prototypes.detach()),
+        )
 
         def product(values: Tensor) -> Tensor:
-            return (weights @ _converted(values, workers))[: len(prototypes)].view(-1, *values.shape[1:])
+            return (weights @ _converted(values, workers))[: len(prototypes)].view(
+                -1, *values.shape[1:]
+            )
 
         return tuple(workers.each(product, features))
 
@@ -72,16 +84,22 @@ class _TokenLogits(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         def product(pair: tuple[Tensor, Tensor]) -> Tensor:
             values, gradient = pair
-            return (_filled_up(gradient.flatten(1)) @ _converted(values, ctx.workers).T)[: len(gradient)]
+            return (_filled_up(gradient.flatten(1)) @ _converted(values, ctx.workers).T)[
+                : len(gradient)
+            ]
 
         workers: Workers = ctx.workers
-        parts = [(part,) for part in workers.each(product, zip(ctx.features, gradients, strict=True))]
+        parts = [
+            (part,) for part in workers.each(product, zip(ctx.features, gradients, strict=True))
+        ]
         return _summed((part for (part,) in workers.gather(parts)), ctx.shape), None, None
 
 
 class _ClosestCosines(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, prototypes: Tensor, features: Sequence[Tensor], workers: Workers) -> Tensor:
+    def forward(
+        ctx: Any, prototypes: Tensor, features: Sequence[Tensor], workers: Workers
+    ) -> Tensor:
         weights, count = _filled_up(prototypes.detach()), len(prototypes)
 
         def closest(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,7 +118,9 @@ class _ClosestCosines(torch.autograd.Function):
 
 
 def _filled_up(rows: Tensor) -> Tensor:
-    """Rows of zeros behind the others, up to a multiple of four: products with 28 rows take less time than with 27."""
+    """Rows of zeros behind the others, up to a multiple of four: products with 28 rows take less
+    time than with 27.
+    """
     return F.pad(rows, (0, 0, 0, -len(rows) % 4))
 
 
