@@ -42,8 +42,8 @@ lint: $(INSTALLED) ## ruff format --check, ruff check, mypy --strict
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-docs: $(INSTALLED) ## links, anchors, images and named files of the documentation
-	$(BIN)/python tools/check_docs.py
+docs: ## links, anchors, images and named files of the documentation; needs no environment
+	$(PYTHON) tools/check_docs.py
 
 wheel: $(INSTALLED) ## build the wheel in dist, and check what it holds
 	rm -f dist/primaps-*.whl
