@@ -35,6 +35,7 @@ def succeed(*arguments):
     return text(result)
 
 
+@pytest.mark.slow
 def test_every_command_takes_a_head(photographs, texture_head, tmp_path):
     out, plain = tmp_path / "run", tmp_path / "plain"
     for path in (photographs / "p2.png", photographs / "p3.png", photographs / "more" / "p4.png"):

@@ -26,6 +26,7 @@ def text(result):
     return " ".join((result.stdout + result.stderr).split())
 
 
+@pytest.mark.slow
 def test_a_row_and_a_table_from_the_command_line(scenes, tmp_path, monkeypatch):
     short = dataclasses.replace(
         preset_config("fast"),
@@ -322,6 +323,7 @@ def test_heads_say_what_they_are(tmp_path):
         choose_row(None, {"dataset": "camvid"}, [*heads, other])
 
 
+@pytest.mark.slow
 def test_several_heads_from_the_command_line(trees, texture_head, tmp_path, monkeypatch):
     short = dataclasses.replace(preset_config("fast"), fit=FitConfig(proposal_steps=2))
     monkeypatch.setattr("primaps.protocol.row.preset_for", lambda preset, backbone: short)

@@ -82,6 +82,7 @@ def contents(folder):
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+@pytest.mark.slow
 def test_fits_are_made_measured_and_correlated(scenes, store, tmp_path, capsys):
     import criterion
     from criterion_measures.criteria import CRITERIA
