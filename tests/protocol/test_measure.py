@@ -135,6 +135,7 @@ def assert_scores_are_those_of_the_label_maps(out, root, metrics, num_clusters):
         )
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_stored_label_maps(measured, scenes):
     out, metrics = measured
     assert list(metrics["variants"]) == [
@@ -187,6 +188,7 @@ def shared_store(measured, tmp_path):
     return shutil.copytree(measured[0] / "features", tmp_path / "store")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "select"),
     [(PAPER, "agreement"), (PAPER, "oracle"), (ROW, "oracle")],
@@ -214,6 +216,7 @@ def test_selection_among_the_snapshots(
     assert "fit" not in metrics["seconds"] or metrics["seconds"]["fit"] < 1
 
 
+@pytest.mark.slow
 def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_path):
     """All labels of the training and measured images are exchanged; every unsupervised label map
     stays the same.
@@ -237,6 +240,7 @@ def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_
     assert probes[0] not in scrambled  # named after the labels, too
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("row", "scale"), [(ROW, 0.5), (PAPER, 1.0)], ids=["fast", "paper"])
 def test_the_crf_of_a_row_works_as_its_preset_says(
     measured, measured_on_paper, scenes, texture, tmp_path, monkeypatch, row, scale
@@ -260,6 +264,7 @@ def test_the_crf_of_a_row_works_as_its_preset_says(
 # ---- resuming ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_cut_in_every_stage_and_resumed_gives_the_same(
     measured, scenes, texture, tmp_path, cutting
 ):
@@ -291,6 +296,7 @@ def test_a_finished_row_makes_nothing_anew(measured, scenes, texture):
     assert metrics["variants"] == measured[1]["variants"]
 
 
+@pytest.mark.slow
 def test_damaged_or_missing_label_maps_are_made_again(measured, scenes, texture, tmp_path):
     out = shutil.copytree(measured[0], tmp_path / "row")
     (out / "labels" / "seed-0" / "teacher" / "scene20.png.png").write_bytes(b"")
@@ -315,6 +321,7 @@ def test_other_settings_need_another_folder(measured, scenes, texture):
         )
 
 
+@pytest.mark.slow
 def test_a_row_that_is_being_overwritten_is_not_finished(
     scenes, texture, tmp_path, measured, cutting
 ):
@@ -357,6 +364,7 @@ def damage(root, split, name, kind):
         Image.fromarray(wrong).save(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no picture", "unknown id", "other size"])
 def test_bad_labels_are_reported_and_skipped(scenes, texture, tmp_path, measured, kind):
     root = shutil.copytree(scenes, tmp_path / "scenes")
@@ -468,6 +476,7 @@ def test_the_store_is_held_for_the_whole_row(scenes, texture, tmp_path, measured
     assert intruding.answers == {"fit": True, "linear probe": True, "label maps": True}
 
 
+@pytest.mark.slow
 def test_published_scores_stand_beside_the_same_protocol_only(
     scenes, texture, tmp_path, measured, monkeypatch
 ):
@@ -529,6 +538,7 @@ def test_preset_paper_frames_measured_images_without_antialiasing(scenes, textur
     assert stored.shape[0] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["baseline", "em"])
 @pytest.mark.parametrize(
     ("name", "num_classes"), [("cityscapes", 27), ("cocostuff", 27), ("potsdam", 3)]

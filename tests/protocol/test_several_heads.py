@@ -39,6 +39,7 @@ def measured(row, root, out, heads, **options):
     return measure_heads(row, root, out, heads, load, parts=open_parts(row, root), **options)
 
 
+@pytest.mark.slow
 def test_mean_and_deviation_are_over_the_heads(trees, heads, tmp_path):
     root, out = trees.write_potsdam(tmp_path / "potsdam"), tmp_path / "row"
     metrics, run = measured(ROW, root, out, heads)
