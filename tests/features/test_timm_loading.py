@@ -1,7 +1,5 @@
 import math
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from primaps.errors import BackboneError, ConfigError, ImageError
+from primaps.errors import BackboneError, ImageError
 from primaps.heads.loading import load_backbone
 from primaps.types import FeatureExtractor
 
@@ -351,7 +349,7 @@ def test_without_network_the_message_names_the_file(monkeypatch):
 def test_a_hub_whose_name_is_unknown_is_not_asked(monkeypatch, known, proxies):
     import huggingface_hub
 
-    from primaps.features import backbone as module
+    from primaps.features import timm_loading as module
 
     def look_up(*_):
         if not known:
@@ -475,23 +473,3 @@ def test_fixed_size_models_say_so(tmp_path):
         BackboneError, match="to accept inputs of 320 x 320 pixels, but the model refuses"
     ):
         backbone.forward(torch.zeros(1, 3, 320, 320))
-
-
-def test_texture_has_no_weights_file():
-    with pytest.raises(BackboneError, match="Expected no weights file for 'texture'"):
-        load_backbone("texture", weights="x.pth", device="cpu")
-
-
-def test_device_is_checked():
-    with pytest.raises(ConfigError, match="Expected device to be auto"):
-        load_backbone("texture", device="gpu")
-
-
-def test_bundled_backbones_need_neither_timm_nor_torchvision():
-    code = (
-        "import sys, numpy as np; from primaps.heads.loading import load_backbone;"
-        "load_backbone('mini', device='cpu').extract(np.zeros((40, 50, 3), np.uint8), size=32);"
-        "print([m for m in ('timm', 'torchvision', 'huggingface_hub') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

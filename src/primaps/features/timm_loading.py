@@ -1,4 +1,4 @@
-"""Load any backbone by name: frozen, in evaluation mode, never with random weights."""
+"""Load models of timm: their weights from a file, a package or the hub, never random ones."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ import torch
 
 from primaps.config import did_you_mean
 from primaps.errors import BackboneError
-from primaps.features.device import resolve_device
-from primaps.features.extractor import FrozenBackbone
 from primaps.features.fusing import fold_batch_norms
-from primaps.features.levels import choose_levels, offered_levels, refuse_levels
-from primaps.features.mini.backbone import BUNDLED_WEIGHTS, MiniBackbone
-from primaps.features.registry import TIMM_PREFIX, BackboneSpec, find_spec
-from primaps.features.texture import TextureBackbone
+from primaps.features.levels import choose_levels, offered_levels
+from primaps.features.registry import TIMM_PREFIX, BackboneSpec
 from primaps.features.timm_backbone import TimmBackbone
 from primaps.features.weight_packages import packaged_weights
 from primaps.features.weights import (
@@ -41,48 +37,24 @@ _ANY_SIZE: Final[tuple[dict[str, Any], ...]] = (
 _PACKAGED_LAYOUT: Final = "_conv_stem.weight"
 
 
-def load_plain_backbone(
-    name: str,
-    *,
-    weights: str | Path | None = None,
-    device: str | torch.device = "auto",
-    levels: str | None = None,
-) -> FrozenBackbone:
-    """Load a frozen backbone without a head; `primaps.heads.loading.load_backbone` also loads one.
+def load(spec: BackboneSpec, weights: Path | None, levels: str | None) -> TimmBackbone:
+    """A model of timm with its weights, never with random ones.
 
     Args:
-        name: A name of `primaps.features.registry.list_backbones`, or ``timm:<any timm model>``.
-        weights: A weights file; None = the installed ones, or the hub's.
-        device: "auto", "cpu", "cuda", "cuda:<index>" or "mps".
+        spec: Registry entry.
+        weights: A weights file in the official DINO, DINOv2 or DINOv3 layout or in timm's; None =
+            those of the package that the entry names, or the hub's.
         levels: Which levels of a hierarchical model are joined; None = strides 8, 16 and 32 as far
             as the model has them.
 
     Raises:
-        BackboneError: If the name is unknown, the weights cannot be had, or they belong to another
-            model.
-        ConfigError: If the device is not available, or the model has no such levels.
+        BackboneError: If timm has no such model, the weights cannot be had, or they belong to
+            another model.
+        ConfigError: If the model has no such levels.
         MissingExtraError: If the weights come in a package that is not installed.
     """
-    spec = find_spec(name)
-    target = resolve_device(device)
-    if not spec.timm_name:
-        refuse_levels(levels, name)
-    if spec.implementation == "texture":
-        if weights is not None:
-            raise BackboneError(
-                f"Expected no weights file for {name!r}, which has no weights, but got {weights}."
-            )
-        return TextureBackbone(spec).to(target).freeze()
-    if name.startswith(TIMM_PREFIX):
+    if spec.name.startswith(TIMM_PREFIX):
         _check_timm_name(spec)
-    backbone = _with_weights(spec, None if weights is None else Path(weights), levels)
-    backbone.weights_path = None if weights is None else str(Path(weights).absolute())
-    return backbone.to(target).freeze()
-
-
-def _with_weights(spec: BackboneSpec, weights: Path | None, levels: str | None) -> FrozenBackbone:
-    if spec.implementation == "mini":
-        return MiniBackbone(spec, weights or BUNDLED_WEIGHTS)
     if weights is None:
         weights = (
             _download(spec) if spec.package is None else packaged_weights(spec.package, spec.name)
