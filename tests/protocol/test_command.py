@@ -7,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from primaps.cli.commands import app
+from primaps.cli import app
 from primaps.config import FitConfig, preset_config
 from primaps.errors import ConfigError
 from primaps.heads.files import Head, load_head, save_head

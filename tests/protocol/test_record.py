@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from primaps.cli.commands import app
+from primaps.cli import app
 from primaps.protocol import record as module
 from primaps.protocol.heads import Head
 from primaps.protocol.images import open_parts
