@@ -200,8 +200,8 @@ def test_dropout_of_the_head_is_part_of_what_identifies_a_row(
 ):
     asked = {}
 
-    def measured(row, root, out, backbone, **_):
-        asked.update(out=out, head=backbone.describe()["head"])
+    def measured(row, place, backbone, **_):
+        asked.update(out=place.out, head=backbone.describe()["head"])
         raise ConfigError("far enough")
 
     monkeypatch.setattr("primaps.protocol.command.measure_row", measured)
@@ -226,8 +226,10 @@ def test_dropout_of_the_head_is_part_of_what_identifies_a_row(
 def test_levels_are_part_of_what_identifies_a_row(tmp_path, monkeypatch):
     asked = {}
 
-    def measured(row, root, out, backbone, **_):
-        asked.update(row=row_settings(row), out=out.name, levels=backbone.describe()["levels"])
+    def measured(row, place, backbone, **_):
+        asked.update(
+            row=row_settings(row), out=place.out.name, levels=backbone.describe()["levels"]
+        )
         raise ConfigError("far enough")
 
     monkeypatch.setattr("primaps.protocol.command.measure_row", measured)
