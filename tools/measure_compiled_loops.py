@@ -8,8 +8,8 @@ in a process of its own, after one that compiles what is not compiled yet; of se
 lowest figure counts. CPU seconds (user and system) of one thread (``OMP_NUM_THREADS=1``) say more
 than seconds of a machine that others use, yet they too grow by a tenth or so where cores are
 shared. They hold what a job costs anyway, mostly the start: on many photographs a loop saves a
-larger share. Two kernels of the dense CRF cannot be taken away alone: they are compared with their
-twin in torch on one photograph.
+larger share. A second table compares stages, on one photograph: there two kernels of the dense CRF
+stand that cannot be taken away alone, and what each function of `mini` saves.
 
 docs/decisions/0006-compiled-loops.md has the rule that the figures are held against.
 """
@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 LOWEST_GAIN: Final = 0.2
 """Share of the CPU time of a job that a loop should save."""
@@ -78,10 +78,6 @@ LOOPS: Final = {
     "proposals/crf: compiled, with its kernels": Loops(CRF),
     "proposals/crf: stencil_kernel": Stencil(CRF),
     "features/mini: compiled": Loops(MINI),
-    "features/mini: compiled, mean_shift": Loops(MINI, ("mean_shift",)),
-    "features/mini: compiled, triangle": Loops(MINI, ("triangle",)),
-    "features/mini: compiled, window_means": Loops(MINI, ("window_means",)),
-    "features/mini: compiled, rgb_to_lab": Loops(MINI, ("rgb_to_lab",)),
     "prototypes/steps: compiled, with all below": Loops(STEPS),
     "prototypes/steps: pixel_kernel": Loops(
         STEPS, ("ballots", "mean_probabilities", "cross_entropy")
@@ -97,10 +93,6 @@ JOBS: Final = {
     "--backbone mini": (
         "proposals/crf: compiled, with its kernels",
         "features/mini: compiled",
-        "features/mini: compiled, mean_shift",
-        "features/mini: compiled, triangle",
-        "features/mini: compiled, window_means",
-        "features/mini: compiled, rgb_to_lab",
     ),
     "--method baseline": (
         "proposals/crf: compiled, with its kernels",
@@ -138,9 +130,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for options in arguments.jobs:
         measure_job(options, photographs, arguments.turns)
-    print("| kernel | CPU ms | its twin in torch, CPU ms | ratio |")
-    print("|---|---|---|---|")
-    measure_crf_stages(photographs[0])
+    measure_stages(photographs[0])
 
 
 def measure_job(options: str, photographs: Sequence[Path], turns: int) -> None:
@@ -193,8 +183,51 @@ def run_without(name: str, *job: str) -> None:
     primaps()
 
 
-def measure_crf_stages(photograph: Path) -> None:
-    """Print how long the parts of the compiled CRF take, and their twins in torch."""
+def measure_stages(photograph: Path) -> None:
+    """Print how long stages take, on one photograph and one thread, and their twins in torch."""
+    import torch
+
+    torch.set_num_threads(1)
+    print("| stage | CPU ms | its twin in torch, CPU ms | ratio |")
+    print("|---|---|---|---|")
+    measure_mean_field(photograph)
+    measure_lattices(photograph)
+    measure_mini(photograph)
+    measure_steps()
+
+
+def show(what: str, compiled: Callable[[], object], plain: Callable[[], object]) -> None:
+    """Print the time of two calls that do the same."""
+    fast, slow = cpu_milliseconds(compiled), cpu_milliseconds(plain)
+    print(f"| {what} | {fast:.1f} | {slow:.1f} | {slow / fast:.1f} |", flush=True)
+
+
+def measure_mean_field(photograph: Path) -> None:
+    """The whole CRF, and the whole of it with the smoothness on its lattice."""
+    from unittest import mock
+
+    import torch
+
+    import primaps as pm
+    from primaps.config import CRFConfig
+    from primaps.proposals.crf import compiled, plain
+
+    images, config = torch.from_numpy(pm.read_image(photograph))[None], CRFConfig()
+    for labels in (LABELS, 3 * LABELS):
+        probabilities = torch.rand(1, labels, *images.shape[1:3]).softmax(1)
+        given = images, probabilities, config, config.iterations
+        show(
+            f"proposals/crf: compiled, {labels} labels",
+            lambda given=given: compiled.mean_field_batch(*given),  # type: ignore[misc]
+            lambda given=given: plain.mean_field_batch(*given),  # type: ignore[misc]
+        )
+        with mock.patch.object(compiled, "has_stencil", return_value=False):
+            spent = cpu_milliseconds(lambda given=given: compiled.mean_field_batch(*given))  # type: ignore[misc]
+        print(f"| the same without stencil_kernel, {labels} labels | {spent:.1f} | | |")
+
+
+def measure_lattices(photograph: Path) -> None:
+    """The kernels that the compiled CRF is made of."""
     import numpy as np
     import torch
 
@@ -205,7 +238,6 @@ def measure_crf_stages(photograph: Path) -> None:
     from primaps.proposals.crf.permutohedral import build_lattice
     from primaps.proposals.crf.stencil_kernel import build_stencil, pixel_positions
 
-    torch.set_num_threads(1)
     image, config = torch.from_numpy(pm.read_image(photograph)), CRFConfig()
     height, width = image.shape[:2]
     position = pixel_positions(height, width)
@@ -213,35 +245,86 @@ def measure_crf_stages(photograph: Path) -> None:
     both = torch.cat([position / config.bilateral_sxy, colour], 1)
     lattice, kernel = build_lattice(both[None]), build_filter(both, 1.0)
     near, stencil = build_lattice(position[None]), build_stencil(height, width, 1.0)
-    near_kernel, lanes = build_filter(position, 1.0), (0,) * LABELS
     values, halo = torch.rand(height * width, LABELS), stencil.halo * LABELS
-    rows, output = np.zeros((2, values.numel() + 2 * halo), np.float32)
-    work = aligned(kernel.vertices.count * LABELS)
-
-    def show(what: str, compiled: Callable[[], object], plain: Callable[[], object]) -> None:
-        fast, slow = cpu_milliseconds(compiled), cpu_milliseconds(plain)
-        print(f"| {what} | {fast:.1f} | {slow:.1f} | {slow / fast:.1f} |")
-
+    rows, output = (aligned(values.numel() + 2 * halo) for _ in range(2))
+    rows[:], output[:] = 0.5, np.float32(0)
+    work, lanes = aligned(kernel.vertices.count * LABELS), (0,) * LABELS
     show(
-        "lattice_kernel: vertices by position and colour",
+        "proposals/crf: lattice_kernel, vertices by position and colour",
         lambda: build_vertices(both),
         lambda: build_lattice(both[None]),
     )
     show(
-        f"filter_kernel: one filter by position and colour, {LABELS} labels",
+        f"proposals/crf: filter_kernel, one filter by position and colour, {LABELS} labels",
         lambda: kernel.add(output, rows, halo, work, lanes),
         lambda: lattice.filter(values),
     )
     show(
-        f"stencil_kernel: one filter by position, {LABELS} labels",
+        f"proposals/crf: stencil_kernel, one filter by position, {LABELS} labels",
         lambda: stencil.apply(output, rows, rows, halo, lanes),
         lambda: near.filter(values),
     )
-    show(
-        f"stencil_kernel: the same against filter_kernel, {LABELS} labels",
-        lambda: stencil.apply(output, rows, rows, halo, lanes),
-        lambda: near_kernel.add(output, rows, halo, work, lanes),
-    )
+
+
+def measure_mini(photograph: Path) -> None:
+    """Features of `mini`, and the same with one function in torch at a time."""
+    from unittest import mock
+
+    import primaps as pm
+    from primaps.features.mini import backbone as mini
+    from primaps.features.mini import compiled, plain
+
+    image, backbone = pm.read_image(photograph), pm.load_backbone("mini", device="cpu")
+
+    def extract() -> None:
+        backbone.extract(image, size=320)
+
+    def extract_plainly() -> None:
+        with mini.PATHS.plain_only():
+            extract()
+
+    show("features/mini: compiled, all features", extract, extract_plainly)
+    for name in ("mean_shift", "triangle", "window_means", "rgb_to_lab"):
+        with mock.patch.object(compiled, name, getattr(plain, name)):
+            spent = cpu_milliseconds(extract)
+        print(f"| the same with {name} in torch | {spent:.1f} | | |", flush=True)
+
+
+def measure_steps() -> None:
+    """The sums over pixels and tokens of a step of EM or k-means on one image, with gradients."""
+    import torch
+
+    from primaps.compute.cores import Workers
+    from primaps.prototypes.steps import compiled, plain
+
+    generator, workers = torch.Generator().manual_seed(0), Workers()
+    features = [torch.randn(384, 40, 60, generator=generator)]
+    prototypes = torch.randn(27, 384, generator=generator)
+    prototypes = (prototypes / prototypes.norm(dim=1, keepdim=True)).requires_grad_()
+    logits = [torch.randn(27, 40, 60, generator=generator, requires_grad=True)]
+    proposals = [torch.arange(320 * 480).view(320, 480) // (320 * 60)]  # bands
+    votes, weights = [torch.arange(8)], [torch.ones(8)]
+    parts: dict[str, Callable[[Any], object]] = {
+        "pixel_kernel, ballots": lambda path: path.ballots(logits, proposals, 1, workers),
+        "pixel_kernel, mean_probabilities": lambda path: path.mean_probabilities(
+            logits, [(320, 480)], 1, workers
+        ),
+        "pixel_kernel, cross_entropy of all pixels": lambda path: path.cross_entropy(
+            logits, proposals, votes, weights, [None], workers
+        ).backward(),
+        "tokens with token_kernel, closest_cosines": lambda path: path.closest_cosines(
+            prototypes, features, workers
+        ).backward(),
+        "tokens, token_logits": lambda path: sum(
+            part.sum() for part in path.token_logits(prototypes, features, workers)
+        ).backward(),
+    }
+    for name, part in parts.items():
+        show(
+            f"prototypes/steps: {name}",
+            lambda part=part: part(compiled),  # type: ignore[misc]
+            lambda part=part: part(plain),  # type: ignore[misc]
+        )
 
 
 def cpu_milliseconds(call: Callable[[], object], turns: int = 7) -> float:
