@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from primaps import pipeline
-from primaps.cli.commands import app
+from primaps.cli import app
 from primaps.errors import CheckpointError, ConfigError
 from primaps.heads.files import load_head, save_head
 from primaps.heads.loading import load_backbone

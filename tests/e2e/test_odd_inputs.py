@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from primaps.cli.commands import app
+from primaps.cli import app
 
 FAST = ("--size", "64", "--preset", "fast")
 UPRIGHT = (36, 24)  # width, height of the odd images but one

@@ -32,6 +32,7 @@ from primaps.errors import BackboneError
 from primaps.features.cells import cell_position
 from primaps.features.colour import equalise_exposure
 from primaps.features.extractor import FrozenBackbone
+from primaps.features.levels import refuse_levels
 from primaps.features.mini import plain
 from primaps.features.registry import BackboneSpec
 from primaps.features.weights import file_sha256, read_weights
@@ -174,6 +175,18 @@ class MiniBackbone(FrozenBackbone):
         rgb = (batch * self._std[:, None, None] + self._mean[:, None, None]).clamp(0.0, 1.0)
         local = project(activations(rgb, self.dictionaries), self.components, self.components_mean)
         return group(project(with_context(local), self.metric, self.metric_mean))
+
+
+def load(spec: BackboneSpec, weights: Path | None, levels: str | None) -> MiniBackbone:
+    """The backbone of the registry entry ``mini``, with the bundled weights unless others are
+    given.
+
+    Raises:
+        BackboneError: If the weights file cannot be read or is not a `mini`.
+        ConfigError: If levels are given.
+    """
+    refuse_levels(levels, spec.name)
+    return MiniBackbone(spec, weights or BUNDLED_WEIGHTS)
 
 
 def weight_shapes(
