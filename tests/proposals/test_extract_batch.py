@@ -1,4 +1,5 @@
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.proposals import extract_batch
-from primaps.proposals.crf import dense_crf as crf
+from primaps.proposals.crf.dense_crf import PATHS
 from primaps.proposals.extract import extract_proposals
 from primaps.proposals.extract_batch import extract_proposals_batch
 
@@ -17,11 +18,10 @@ SIZE = (40, 48)
 
 
 @pytest.fixture(params=["compiled", "plain"])
-def backend(request, monkeypatch):
+def backend(request):
     """What carries out the mean field; on accelerators it is plain torch."""
-    if request.param == "plain":
-        monkeypatch.setattr(crf, "_compiled_kernel", lambda: (None, "torch"))
-    return request.param
+    with PATHS.plain_only() if request.param == "plain" else nullcontext():
+        yield request.param
 
 
 def scenes(seed, kinds):

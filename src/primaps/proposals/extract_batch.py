@@ -14,7 +14,7 @@ import torch
 
 from primaps.config import ProposalConfig
 from primaps.errors import ConfigError
-from primaps.proposals.crf.dense_crf import LABEL_MULTIPLE
+from primaps.proposals.crf.plain import LABEL_MULTIPLE
 from primaps.proposals.extract import consecutive, crf_size, refined
 from primaps.proposals.principal import MASK_LIMIT
 from primaps.proposals.principal_batch import principal_masks_batch

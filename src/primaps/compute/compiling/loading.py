@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Callable
+from functools import partial
 from types import ModuleType
+from typing import TypeVar
+
+Module = TypeVar("Module")
 
 
 def compiled_module(name: str, task: str) -> tuple[ModuleType | None, str]:
@@ -17,10 +22,15 @@ def compiled_module(name: str, task: str) -> tuple[ModuleType | None, str]:
     Returns:
         The module or None, and in words what does the work.
     """
+    return loaded(partial(importlib.import_module, name), task)
+
+
+def loaded(load: Callable[[], Module], task: str) -> tuple[Module | None, str]:
+    """As `compiled_module`, with the module imported by ``load``, which knows its type."""
     try:
         import numba
 
-        module = importlib.import_module(name)
+        module = load()
     except (ImportError, OSError) as error:  # OSError: the compiler's library cannot be loaded
         reason = f"numba does not work here ({error})"
         warnings.warn(
