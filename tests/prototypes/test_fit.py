@@ -14,7 +14,7 @@ from primaps.compute import cores
 from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.prototypes.fit import _Fit, fit_prototypes
-from primaps.prototypes.fit_state import Phase, snapshot
+from primaps.prototypes.loop.state import Phase, snapshot
 from primaps.types import View
 
 SMALL = FitConfig(

@@ -14,7 +14,7 @@ from primaps.prototypes.classifier import Prototypes
 from primaps.prototypes.clusters import lloyd, spherical_kmeans
 from primaps.prototypes.em import update_teacher
 from primaps.prototypes.fit import _Draw, _Fit, fit_prototypes
-from primaps.prototypes.fit_state import Phase, snapshot
+from primaps.prototypes.loop.state import Phase, snapshot
 from primaps.prototypes.proposal_em import proposal_loss
 from primaps.types import View
 

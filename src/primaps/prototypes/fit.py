@@ -42,8 +42,8 @@ from primaps.prototypes.em import (
     student_loss,
     update_teacher,
 )
-from primaps.prototypes.fit_checks import check_settings, checked_initial, finite_loss
-from primaps.prototypes.fit_state import Phase, State
+from primaps.prototypes.loop.checks import check_settings, checked_initial, finite_loss
+from primaps.prototypes.loop.state import Phase, State
 from primaps.prototypes.proposal_em import proposal_loss, responsibilities
 from primaps.types import CheckpointStore, FeatureSource, FitResult, View
 

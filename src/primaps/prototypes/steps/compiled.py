@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from primaps.compute.cores import Workers
-from primaps.prototypes.steps import pixel_kernel
-from primaps.prototypes.steps.tokens import closest_cosines, token_logits
+from primaps.prototypes.steps import cross_entropy_kernel
+from primaps.prototypes.steps.token_products import closest_cosines, token_logits
 
 __all__ = ["ballots", "closest_cosines", "cross_entropy", "mean_probabilities", "token_logits"]
 
@@ -36,7 +36,7 @@ def ballots(
     """
 
     def count(pair: tuple[Tensor, Tensor]) -> Tensor:
-        return pixel_kernel.ballots(pair[0].detach(), pair[1], stride)
+        return cross_entropy_kernel.ballots(pair[0].detach(), pair[1], stride)
 
     return list(workers.each(count, zip(token_logits, proposals, strict=True)))
 
@@ -49,7 +49,9 @@ def mean_probabilities(
     """
 
     def total(pair: tuple[Tensor, tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        probabilities, pixels = pixel_kernel.probability_sum(pair[0].detach(), pair[1], stride)
+        probabilities, pixels = cross_entropy_kernel.probability_sum(
+            pair[0].detach(), pair[1], stride
+        )
         return probabilities, torch.tensor(pixels)
 
     parts = list(workers.each(total, zip(token_logits, sizes, strict=True)))
@@ -95,7 +97,7 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, images: list[_Image], workers: Workers, *token_logits: Tensor) -> Tensor:
         def work(pair: tuple[Tensor, _Image]) -> tuple[float, Tensor]:
             values, (proposals, votes, weights, pixels) = pair
-            loss, gradient = pixel_kernel.cross_entropy(
+            loss, gradient = cross_entropy_kernel.cross_entropy(
                 values.detach(), proposals, votes, weights, pixels
             )
             share = 1.0 if pixels is None else proposals.numel() / pixels.numel()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from primaps.prototypes.steps import pixel_kernel
+from primaps.prototypes.steps import cross_entropy_kernel
 from primaps.prototypes.steps import plain as plain_steps
 from primaps.prototypes.steps.pixels import pixel_grid, upsample
 from primaps.types import IGNORE_INDEX
@@ -58,7 +58,7 @@ shapes = pytest.mark.parametrize(
 @pytest.mark.parametrize("stride", [1, 3])
 def test_ballots_count_the_best_class_of_every_pixel(classes, grid, size, stride):
     tokens, proposals = 3 * random(classes, *grid, seed=classes), regions(size, 6)
-    counts = pixel_kernel.ballots(tokens, proposals, stride)
+    counts = cross_entropy_kernel.ballots(tokens, proposals, stride)
     wide = upsample(tokens, size, stride)
     best = wide.topk(2, dim=0).values
     tied = int((best[0] - best[1] < 1e-5).sum())
@@ -80,9 +80,11 @@ def test_ids_of_any_integer_type(dtype):
         torch.tensor([0.0, 0.5, 2.0, 0.0, 0.1]),
     )
     kept = proposals.to(dtype)
-    assert torch.equal(pixel_kernel.ballots(tokens, kept), pixel_kernel.ballots(tokens, proposals))
-    loss, gradient = pixel_kernel.cross_entropy(tokens, kept, votes, weights)
-    expected = pixel_kernel.cross_entropy(tokens, proposals, votes, weights)
+    assert torch.equal(
+        cross_entropy_kernel.ballots(tokens, kept), cross_entropy_kernel.ballots(tokens, proposals)
+    )
+    loss, gradient = cross_entropy_kernel.cross_entropy(tokens, kept, votes, weights)
+    expected = cross_entropy_kernel.cross_entropy(tokens, proposals, votes, weights)
     assert loss == expected[0]
     assert torch.equal(gradient, expected[1])
 
@@ -90,7 +92,7 @@ def test_ids_of_any_integer_type(dtype):
 def test_ties_go_to_the_smallest_class():
     tokens = torch.full((20, 2, 2), -1.0)
     tokens[[17, 9, 3]] = 2.0
-    counts = pixel_kernel.ballots(tokens, torch.ones(8, 8, dtype=torch.int64))
+    counts = cross_entropy_kernel.ballots(tokens, torch.ones(8, 8, dtype=torch.int64))
     assert counts[1].nonzero().tolist() == [[3]]
     assert counts[1, 3] == 64
     assert counts[0].sum() == 0
@@ -100,7 +102,7 @@ def test_ties_go_to_the_smallest_class():
 @pytest.mark.parametrize("stride", [1, 4])
 def test_probabilities_equal_plain_torch(classes, grid, size, stride):
     tokens = 4 * random(classes, *grid, seed=classes)
-    total, pixels = pixel_kernel.probability_sum(tokens, size, stride)
+    total, pixels = cross_entropy_kernel.probability_sum(tokens, size, stride)
     assert total.dtype == torch.float64
     torch.testing.assert_close(
         (total / pixels).float(),
@@ -118,7 +120,7 @@ def test_probabilities_equal_plain_torch(classes, grid, size, stride):
 )
 def test_probabilities_of_flat_and_steep_logits(scale, grid, size):
     tokens = scale * random(11, *grid)
-    total, _ = pixel_kernel.probability_sum(tokens, size)
+    total, _ = cross_entropy_kernel.probability_sum(tokens, size)
     expected = upsample(tokens.double().float(), size).double().softmax(0).sum((1, 2))
     torch.testing.assert_close(
         total / expected.sum(), expected / expected.sum(), rtol=1e-5, atol=1e-7
@@ -127,11 +129,11 @@ def test_probabilities_of_flat_and_steep_logits(scale, grid, size):
 
 def test_flat_logits_are_done_together_and_steep_ones_one_by_one(monkeypatch):
     def found(scale):
-        return pixel_kernel.probability_sum(scale * random(3, 5, 7), (40, 56))[0]
+        return cross_entropy_kernel.probability_sum(scale * random(3, 5, 7), (40, 56))[0]
 
     together = found(1.0), found(300.0)
     monkeypatch.setattr(
-        pixel_kernel,
+        cross_entropy_kernel,
         "_runs",
         lambda *_: (np.arange(56), np.ones(56, np.int64), np.zeros(56, np.float32)),
     )
@@ -144,8 +146,8 @@ def test_flat_logits_are_done_together_and_steep_ones_one_by_one(monkeypatch):
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 300), st.integers(1, 4))
 def test_runs_cover_an_axis_once_and_evenly(tokens, pixels, stride):
-    starts, counts, steps = pixel_kernel._runs(tokens, pixels, stride)
-    lower, upper, weight = pixel_kernel._taps(tokens, pixels, stride)
+    starts, counts, steps = cross_entropy_kernel._runs(tokens, pixels, stride)
+    lower, upper, weight = cross_entropy_kernel._taps(tokens, pixels, stride)
     covered = [
         (run, start + index) for run, start in enumerate(starts) for index in range(counts[run])
     ]
@@ -169,7 +171,7 @@ def test_cross_entropy_and_its_gradient_equal_float64(classes, grid, size, sampl
     votes[[0, 2]] = IGNORE_INDEX
     weights = torch.rand(7, generator=generator)
     pixels = torch.randint(proposals.numel(), (300,), generator=generator) if sampled else None
-    loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, weights, pixels)
+    loss, gradient = cross_entropy_kernel.cross_entropy(tokens, proposals, votes, weights, pixels)
     expected, expected_gradient = plain_cross_entropy(tokens, proposals, votes, weights, pixels)
     assert loss == pytest.approx(expected, rel=2e-6, abs=1e-6)
     scale = float(expected_gradient.abs().max()) if expected else 1.0
@@ -182,12 +184,12 @@ def test_the_bytes_are_those_of_classes_where_proposals_of_a_class_weigh_the_sam
     tokens, proposals = random(6, 5, 7), regions((40, 56), 9)
     votes = torch.tensor([IGNORE_INDEX, 0, 1, 0, 2, IGNORE_INDEX, 1, 0, 5])
     by_class = torch.tensor([0.3, 0.7, 0.2, 0.0, 0.0, 0.9])
-    loss, gradient = pixel_kernel.cross_entropy(
+    loss, gradient = cross_entropy_kernel.cross_entropy(
         tokens, proposals, votes, F.pad(by_class, (0, 250))[votes], pixels
     )
     merged = torch.where(votes == IGNORE_INDEX, 0, votes + 1)[proposals]
     votes = torch.tensor([IGNORE_INDEX, *range(6)])
-    expected, expected_gradient = pixel_kernel.cross_entropy(
+    expected, expected_gradient = cross_entropy_kernel.cross_entropy(
         tokens, merged, votes, F.pad(by_class, (1, 0)), pixels
     )
     assert loss == expected
@@ -205,9 +207,11 @@ def test_every_pixel_once_as_a_sample_is_all_pixels(classes, grid, size, seed):
     tokens, proposals = 3 * random(classes, *grid, seed=seed), regions(size, 4, seed)
     votes = torch.tensor([IGNORE_INDEX, 0, classes - 1, classes // 2])
     weights = torch.rand(4, generator=torch.Generator().manual_seed(seed))
-    loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, weights)
+    loss, gradient = cross_entropy_kernel.cross_entropy(tokens, proposals, votes, weights)
     order = torch.randperm(proposals.numel(), generator=torch.Generator().manual_seed(seed))
-    again, gradient_again = pixel_kernel.cross_entropy(tokens, proposals, votes, weights, order)
+    again, gradient_again = cross_entropy_kernel.cross_entropy(
+        tokens, proposals, votes, weights, order
+    )
     assert again == pytest.approx(loss, rel=1e-5, abs=1e-5)
     torch.testing.assert_close(
         gradient_again, gradient, rtol=1e-4, atol=1e-5 * max(1.0, float(gradient.abs().max()))
@@ -218,12 +222,12 @@ def test_certain_tokens_of_different_classes_meet():
     tokens = torch.full((3, 1, 2), -400.0)
     tokens[0, 0, 0] = tokens[1, 0, 1] = 400.0
     size = (1, 16)
-    total, pixels = pixel_kernel.probability_sum(tokens, size)
+    total, pixels = cross_entropy_kernel.probability_sum(tokens, size)
     torch.testing.assert_close(
         (total / pixels).float(), torch.tensor([0.5, 0.5, 0.0]), rtol=1e-4, atol=1e-6
     )
     votes, proposals = torch.tensor([IGNORE_INDEX, 2]), torch.ones(size, dtype=torch.int64)
-    loss, gradient = pixel_kernel.cross_entropy(tokens, proposals, votes, torch.ones(2))
+    loss, gradient = cross_entropy_kernel.cross_entropy(tokens, proposals, votes, torch.ones(2))
     expected, expected_gradient = plain_cross_entropy(tokens, proposals, votes, torch.ones(2))
     assert loss == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-4, atol=1e-4)
@@ -232,9 +236,9 @@ def test_certain_tokens_of_different_classes_meet():
 def test_not_a_number_comes_through():
     tokens, proposals = random(5, 3, 3), torch.ones(12, 12, dtype=torch.int64)
     tokens[2, 1, 1] = torch.nan
-    assert pixel_kernel.ballots(tokens, proposals).sum() == 144
-    assert torch.isnan(pixel_kernel.probability_sum(tokens, (12, 12))[0]).all()
-    loss, _ = pixel_kernel.cross_entropy(
+    assert cross_entropy_kernel.ballots(tokens, proposals).sum() == 144
+    assert torch.isnan(cross_entropy_kernel.probability_sum(tokens, (12, 12))[0]).all()
+    loss, _ = cross_entropy_kernel.cross_entropy(
         tokens, proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(2)
     )
     assert np.isnan(loss)
@@ -244,9 +248,9 @@ def test_not_a_number_comes_through():
 def test_ids_without_a_vote_are_refused(pixels):
     proposals = torch.full((8, 8), 2)
     with pytest.raises(ValueError, match="a proposal has no vote"):
-        pixel_kernel.cross_entropy(
+        cross_entropy_kernel.cross_entropy(
             random(3, 2, 2), proposals, torch.tensor([IGNORE_INDEX, 0]), torch.ones(2), pixels
         )
     proposals[0, 0] = -1
     with pytest.raises(ValueError, match="a proposal id is negative"):
-        pixel_kernel.ballots(random(3, 2, 2), proposals)
+        cross_entropy_kernel.ballots(random(3, 2, 2), proposals)
