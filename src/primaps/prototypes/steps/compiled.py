@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from primaps.compute.cores import Workers
-from primaps.prototypes.steps import cross_entropy_kernel
+from primaps.prototypes.steps import ballots_kernel, cross_entropy_kernel, probability_kernel
 from primaps.prototypes.steps.token_products import closest_cosines, token_logits
 
 __all__ = ["ballots", "closest_cosines", "cross_entropy", "mean_probabilities", "token_logits"]
@@ -36,7 +36,7 @@ def ballots(
     """
 
     def count(pair: tuple[Tensor, Tensor]) -> Tensor:
-        return cross_entropy_kernel.ballots(pair[0].detach(), pair[1], stride)
+        return ballots_kernel.ballots(pair[0].detach(), pair[1], stride)
 
     return list(workers.each(count, zip(token_logits, proposals, strict=True)))
 
@@ -49,7 +49,7 @@ def mean_probabilities(
     """
 
     def total(pair: tuple[Tensor, tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        probabilities, pixels = cross_entropy_kernel.probability_sum(
+        probabilities, pixels = probability_kernel.probability_sum(
             pair[0].detach(), pair[1], stride
         )
         return probabilities, torch.tensor(pixels)
