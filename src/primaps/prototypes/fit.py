@@ -45,6 +45,7 @@ from primaps.prototypes.em import (
 from primaps.prototypes.loop.checks import check_settings, checked_initial, finite_loss
 from primaps.prototypes.loop.state import Phase, State
 from primaps.prototypes.proposal_em import proposal_loss, responsibilities
+from primaps.prototypes.steps.choice import sums_on
 from primaps.types import CheckpointStore, FeatureSource, FitResult, View
 
 Progress = Callable[[str, int, int], None]
@@ -412,7 +413,7 @@ class _Fit:
                 self._features, [(index, View()) for index in self.workers.own(batch)]
             )
         )
-        return kmeans_loss(state.student.direction, features, self.workers)
+        return kmeans_loss(state.student.direction, features, sums_on(self.device, self.workers))
 
     def _em_step(self, state: State) -> Tensor:
         config, batch = self.config, self._batch(state.phase, state.step)
@@ -428,18 +429,9 @@ class _Fit:
             prototypes.effective() * state.feature_scale
             for prototypes in (state.teacher, state.student)
         )
-        votes = expectation(teacher, images, config.vote_stride, config.min_agreement, self.workers)
-        return student_loss(
-            student,
-            images,
-            votes,
-            gamma=config.focal_gamma,
-            proposal_weight=config.proposal_weight,
-            vote_stride=config.vote_stride,
-            pixels_per_image=config.pixels_per_image,
-            generator=generator,
-            workers=self.workers,
-        )
+        sums = sums_on(self.device, self.workers)
+        votes = expectation(teacher, images, sums, config)
+        return student_loss(student, images, votes, sums, config, generator)
 
     def _draw_views(self, generator: torch.Generator) -> tuple[View, View]:
         """Of teacher and student: a random flip for both, a random photometric draw of the same

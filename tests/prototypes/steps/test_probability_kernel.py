@@ -8,7 +8,7 @@ import torch
 
 from primaps.prototypes.steps import probability_kernel
 from primaps.prototypes.steps.pixels import upsample
-from primaps.prototypes.steps.plain import mean_probabilities
+from primaps.prototypes.steps.plain import PlainSums
 from primaps.prototypes.steps.probability_kernel import probability_sum
 
 
@@ -20,7 +20,7 @@ def test_probabilities_equal_plain_torch(random, shape, stride):
     assert total.dtype == torch.float64
     torch.testing.assert_close(
         (total / pixels).float(),
-        mean_probabilities([tokens], [size], stride),
+        PlainSums().mean_probabilities([tokens], [size], stride),
         rtol=2e-6,
         atol=1e-8,
     )
