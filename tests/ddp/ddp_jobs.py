@@ -15,9 +15,9 @@ from primaps.compute.cores import Workers
 from primaps.config import FitConfig
 from primaps.data.dataset import Sample
 from primaps.errors import DatasetError
-from primaps.prototypes import fit as fit_module
 from primaps.prototypes.em import TrainingImage, expectation, student_loss
 from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.loop import task
 from primaps.prototypes.steps.choice import sums_on
 from primaps.prototypes.steps.plain import PlainSums
 from primaps.segmenter import Segmenter, evaluate
@@ -141,11 +141,11 @@ def em_step(place, exponent, exact, compiled=True):
 @contextlib.contextmanager
 def plain():
     """The steps as they are on a GPU."""
-    before, fit_module.sums_on = fit_module.sums_on, lambda _, workers: PlainSums(workers)
+    before, task.sums_on = task.sums_on, lambda _, workers: PlainSums(workers)
     try:
         yield
     finally:
-        fit_module.sums_on = before
+        task.sums_on = before
 
 
 class Labelled:
