@@ -52,8 +52,7 @@ def fit_prototypes(
     Args:
         source: Cached features and proposals of all images.
         num_clusters: K.
-        config: Settings of the fit; ``config.method`` chooses EM, k-means of the proposals alone,
-            or the baseline.
+        config: Its ``method`` chooses EM, k-means of the proposals alone, or the baseline.
         seed: Determines batches, views, pixels and everything else that is random; 0 or more.
         initial: (K, C) float32 directions to start from, for example the cluster centres of a head
             (Hahn et al. 2024, section 4.2), of any norm; None = found as ``config.initialise``
