@@ -49,8 +49,6 @@ LINES = 60
 """Of a function, with its docstring: it fits a screen."""
 PARAMETERS = 10
 """Of a function; what needs more takes one object of settings."""
-YET_TO_SHRINK = {("prototypes/fit.py", "fit_prototypes")}
-"""Nothing is added here."""
 
 
 def imported(path):
@@ -204,8 +202,7 @@ def test_no_function_is_longer_than_a_screen(path):
     for function in functions(path):
         is_command = (str(path), first_line(function)) in commands()
         start = function.body[0].lineno if is_command else function.lineno
-        if (path.relative_to(SOURCE).as_posix(), function.name) not in YET_TO_SHRINK:
-            assert function.end_lineno - start < LINES, function.name
+        assert function.end_lineno - start < LINES, function.name
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room(path) != "cli"], ids=str)

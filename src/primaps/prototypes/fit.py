@@ -54,13 +54,10 @@ def fit_prototypes(
         num_clusters: K.
         config: Its ``method`` chooses EM, k-means of the proposals alone, or the baseline.
         seed: Determines batches, views, pixels and everything else that is random; 0 or more.
-        initial: (K, C) float32 directions to start from, for example the cluster centres of a head
-            (Hahn et al. 2024, section 4.2), of any norm; None = found as ``config.initialise``
-            says.
-        device: Where the steps are computed. The initialisation is computed on the CPU on every
-            device.
-        checkpoint: Where to resume from and to save to; None = neither. With several processes,
-            that of process 0 counts.
+        initial: (K, C) float32 directions of any norm to start from, such as the centres of a head
+            (Hahn et al. 2024, section 4.2); None = found as ``config.initialise`` says.
+        device: Where the steps are computed. The initialisation is always computed on the CPU.
+        checkpoint: Where to resume from and to save to; of several processes, process 0's counts.
         progress: Called when a phase begins and after every step.
         watch: Called with the loss of every step of the main phase.
         group: Processes that all call this with the same arguments; each reads the features of its
@@ -72,8 +69,8 @@ def fit_prototypes(
     Raises:
         ConfigError: If a setting is out of range, ``initial`` is not (K, C), or a batch has fewer
             images than processes.
-        DatasetError: If there are no images, their features do not fit together or are not finite,
-            or classes shall be fitted to proposals and there are none.
+        DatasetError: If there are no images or, where they are needed, no proposals, or features
+            are not finite or do not fit together.
         CheckpointError: If the checkpoint belongs to another fit.
     """
     check_settings(len(source), num_clusters, config, seed)

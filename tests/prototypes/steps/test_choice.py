@@ -1,7 +1,5 @@
 """Who computes the sums where."""
 
-import sys
-
 import pytest
 import torch
 
@@ -22,9 +20,7 @@ def test_loops_on_the_cpu_and_torch_elsewhere(device, kind):
     assert found.workers is workers
 
 
-def test_torch_where_numba_does_not_work(monkeypatch):
-    choice._loops_work.cache_clear()
-    monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.warns(UserWarning, match="Prototypes are fitted in torch, which is several times"):
+def test_torch_where_it_is_asked_for():
+    with choice.PATHS.plain_only():
         assert type(sums_on(torch.device("cpu"))) is PlainSums
-    choice._loops_work.cache_clear()
+    assert type(sums_on(torch.device("cpu"))) is CompiledSums

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable
-from functools import partial
-from types import ModuleType
 from typing import TypeVar
 
 Module = TypeVar("Module")
 
 
-def compiled_module(name: str, task: str) -> tuple[ModuleType | None, str]:
-    """A module of compiled loops, or None, with a warning, where numba does not work.
+def loaded(load: Callable[[], Module], task: str) -> tuple[Module | None, str]:
+    """Compiled loops, or None, with a warning, where numba does not work.
 
     Args:
-        name: Absolute name of the module.
-        task: What torch does without it, as the beginning of a sentence.
+        load: Imports the loops, and knows their type.
+        task: What torch does without them, as the beginning of a sentence.
 
     Returns:
-        The module or None, and in words what does the work.
+        What ``load`` returns or None, and in words what does the work.
     """
-    return loaded(partial(importlib.import_module, name), task)
-
-
-def loaded(load: Callable[[], Module], task: str) -> tuple[Module | None, str]:
-    """As `compiled_module`, with the module imported by ``load``, which knows its type."""
     try:
         import numba
 

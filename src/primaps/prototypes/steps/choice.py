@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from typing import Final
 
 import torch
 
-from primaps.compute.compiling.loading import compiled_module
+from primaps.compute.compiling.twins import Twins
 from primaps.compute.cores import Workers
 from primaps.prototypes.steps.plain import PlainSums
 from primaps.prototypes.steps.protocol import Sums
+
+Maker = Callable[[Workers | None], Sums]
+
+
+def _compiled() -> Maker:
+    from primaps.prototypes.steps.compiled import CompiledSums
+
+    return CompiledSums
+
+
+PATHS: Final = Twins[Maker](PlainSums, _compiled, "Prototypes are fitted")
+"""Who makes the sums; ``PATHS.plain_only()`` forces the plain path."""
 
 
 def sums_on(device: torch.device, workers: Workers | None = None) -> Sums:
@@ -19,14 +32,4 @@ def sums_on(device: torch.device, workers: Workers | None = None) -> Sums:
         device: Where features and prototypes are.
         workers: Threads and processes; None = the calling ones.
     """
-    if device.type == "cpu" and _loops_work():
-        from primaps.prototypes.steps.compiled import CompiledSums
-
-        return CompiledSums(workers)
-    return PlainSums(workers)
-
-
-@cache
-def _loops_work() -> bool:
-    module, _ = compiled_module("primaps.prototypes.steps.compiled", "Prototypes are fitted")
-    return module is not None
+    return PATHS.on(device)(workers)
