@@ -26,8 +26,10 @@ PURE = (
     "prototypes/classifier.py",
     "prototypes/clusters.py",
     "prototypes/em.py",
+    "prototypes/pixels.py",
     "prototypes/proposal_em.py",
     "prototypes/steps/*.py",
+    "prototypes/sums.py",
     "evaluation/matching.py",
     "evaluation/metrics.py",
 )

@@ -16,8 +16,8 @@ from primaps.config import FitConfig
 from primaps.data.dataset import Sample
 from primaps.errors import DatasetError
 from primaps.prototypes.em import TrainingImage, expectation, student_loss
-from primaps.prototypes.fit import fit_prototypes
 from primaps.prototypes.loop import task
+from primaps.prototypes.loop.fit import fit_prototypes
 from primaps.prototypes.steps.choice import sums_on
 from primaps.prototypes.steps.plain import PlainSums
 from primaps.segmenter import Segmenter, evaluate

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from primaps.compute.cores import Workers, one_thread_each
 from primaps.config import FitConfig
 from primaps.prototypes import em
+from primaps.prototypes import pixels as pixels_module
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.em import (
     TrainingImage,
@@ -30,9 +31,8 @@ from primaps.prototypes.em import (
     update_teacher,
     vote,
 )
-from primaps.prototypes.steps import pixels as pixels_module
+from primaps.prototypes.pixels import pixel_grid
 from primaps.prototypes.steps.compiled import CompiledSums
-from primaps.prototypes.steps.pixels import pixel_grid
 from primaps.prototypes.steps.plain import PlainSums, pseudo_labels
 from primaps.types import IGNORE_INDEX
 

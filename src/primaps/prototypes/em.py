@@ -35,7 +35,7 @@ from torch.nn import functional as F
 
 from primaps.config import FitConfig
 from primaps.prototypes.classifier import Prototypes
-from primaps.prototypes.steps.protocol import Sums
+from primaps.prototypes.sums import Sums
 from primaps.types import IGNORE_INDEX
 
 

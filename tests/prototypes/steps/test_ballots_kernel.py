@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from primaps.prototypes.pixels import pixel_grid, upsample
 from primaps.prototypes.steps.ballots_kernel import ballots
-from primaps.prototypes.steps.pixels import pixel_grid, upsample
 
 
 @pytest.mark.parametrize("stride", [1, 3])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from primaps.prototypes.pixels import upsample
 from primaps.prototypes.steps import probability_kernel
-from primaps.prototypes.steps.pixels import upsample
 from primaps.prototypes.steps.plain import PlainSums
 from primaps.prototypes.steps.probability_kernel import probability_sum
 

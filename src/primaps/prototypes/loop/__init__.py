@@ -1,3 +1,3 @@
-"""Parts of the loop in `primaps.prototypes.fit`: its arguments and state, where it starts, what its
-steps draw, and how they descend.
+"""The loop that fits prototypes (`fit`), in parts: its arguments and state, where it starts, what
+its steps draw, and how they descend.
 """

@@ -15,7 +15,7 @@ from primaps.errors import ConfigError, DatasetError
 
 
 def check_settings(num_images: int, num_clusters: int, config: FitConfig, seed: int) -> None:
-    """Refuse what `primaps.prototypes.fit.fit_prototypes` cannot work with.
+    """Refuse what `primaps.prototypes.loop.fit.fit_prototypes` cannot work with.
 
     Raises:
         DatasetError: If there is no image.

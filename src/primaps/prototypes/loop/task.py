@@ -16,7 +16,7 @@ from primaps.compute.cores import Workers
 from primaps.config import FitConfig
 from primaps.prototypes.loop.state import Phase, State
 from primaps.prototypes.steps.choice import sums_on
-from primaps.prototypes.steps.protocol import Sums
+from primaps.prototypes.sums import Sums
 from primaps.types import CheckpointStore, FeatureSource, View
 
 Progress = Callable[[str, int, int], None]
@@ -41,7 +41,7 @@ class Draw(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Task:
-    """The arguments of `primaps.prototypes.fit.fit_prototypes`.
+    """The arguments of `primaps.prototypes.loop.fit.fit_prototypes`.
 
     Attributes:
         source: Cached features and proposals of all images.

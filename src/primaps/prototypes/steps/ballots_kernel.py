@@ -10,6 +10,7 @@ from torch import Tensor
 
 from primaps.compute.compiling.functions import compiled, inlined
 from primaps.compute.compiling.vectors import item, lane_of, largest
+from primaps.prototypes.pixels import pixel_grid, size_of
 from primaps.prototypes.steps.interpolation_kernel import between, interpolate_row
 from primaps.prototypes.steps.layout_kernel import (
     LANES,
@@ -21,7 +22,6 @@ from primaps.prototypes.steps.layout_kernel import (
     Tokens,
     ids_array,
 )
-from primaps.prototypes.steps.pixels import pixel_grid, size_of
 
 
 def ballots(token_logits: Tensor, proposals: Tensor, stride: int = 1) -> Tensor:

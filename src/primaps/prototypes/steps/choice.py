@@ -10,7 +10,7 @@ import torch
 from primaps.compute.compiling.twins import Twins
 from primaps.compute.cores import Workers
 from primaps.prototypes.steps.plain import PlainSums
-from primaps.prototypes.steps.protocol import Sums
+from primaps.prototypes.sums import Sums
 
 Maker = Callable[[Workers | None], Sums]
 

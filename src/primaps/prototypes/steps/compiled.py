@@ -19,8 +19,8 @@ from primaps.prototypes.steps import (
     probability_kernel,
     token_products,
 )
-from primaps.prototypes.steps.protocol import Sums
 from primaps.prototypes.steps.shared_batch import SharedBatch
+from primaps.prototypes.sums import Sums
 
 
 class CompiledSums(SharedBatch, Sums):

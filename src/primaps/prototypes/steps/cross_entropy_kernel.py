@@ -13,6 +13,7 @@ from torch import Tensor
 
 from primaps.compute.compiling.functions import compiled, inlined
 from primaps.compute.compiling.vectors import add_scaled, fill, item, load, scaled, store
+from primaps.prototypes.pixels import size_of
 from primaps.prototypes.steps.interpolation_kernel import interpolate_columns, interpolate_row
 from primaps.prototypes.steps.layout_kernel import (
     LANES,
@@ -26,7 +27,6 @@ from primaps.prototypes.steps.layout_kernel import (
     ids_array,
     unpack,
 )
-from primaps.prototypes.steps.pixels import size_of
 from primaps.prototypes.steps.probability_kernel import exponentiate
 from primaps.types import IGNORE_INDEX
 

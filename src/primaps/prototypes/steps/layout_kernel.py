@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from primaps.compute.compiling.functions import compiled
-from primaps.prototypes.steps.pixels import bilinear_taps, pixel_grid
+from primaps.prototypes.pixels import bilinear_taps, pixel_grid
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]

@@ -15,10 +15,10 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from primaps.prototypes.classifier import logits
-from primaps.prototypes.steps.pixels import equal_shapes, pixel_grid, sample, size_of, upsample
-from primaps.prototypes.steps.protocol import Sums
+from primaps.prototypes.pixels import equal_shapes, pixel_grid, sample, size_of, upsample
 from primaps.prototypes.steps.replicas import over_processes, replicated
 from primaps.prototypes.steps.shared_batch import SharedBatch
+from primaps.prototypes.sums import Sums
 from primaps.types import IGNORE_INDEX
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from primaps.compute.cores import Workers
-from primaps.prototypes.steps.protocol import Item
+from primaps.prototypes.sums import Item
 
 
 class SharedBatch:

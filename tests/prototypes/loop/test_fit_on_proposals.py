@@ -13,7 +13,7 @@ from primaps.errors import ConfigError, DatasetError
 from primaps.prototypes.classifier import Prototypes
 from primaps.prototypes.clusters import lloyd, spherical_kmeans
 from primaps.prototypes.em import update_teacher
-from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.loop.fit import fit_prototypes
 from primaps.prototypes.loop.proposal_steps import read_proposals
 from primaps.prototypes.loop.state import Phase, snapshot
 from primaps.prototypes.loop.task import Draw, Task

@@ -6,8 +6,8 @@ import torch
 
 from primaps.config import FitConfig
 from primaps.errors import DatasetError
-from primaps.prototypes.curve_measures import measure_curves, token_classes
-from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.loop.curve_measures import measure_curves, token_classes
+from primaps.prototypes.loop.fit import fit_prototypes
 from primaps.prototypes.loop.state import Snapshot, snapshot
 from primaps.types import View
 

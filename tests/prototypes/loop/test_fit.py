@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from primaps.compute import cores
 from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
-from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.loop.fit import fit_prototypes
 from primaps.prototypes.loop.state import snapshot
 from primaps.types import View
 

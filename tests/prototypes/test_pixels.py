@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from primaps.prototypes.steps import pixels as pixels_module
-from primaps.prototypes.steps.pixels import (
+from primaps.prototypes import pixels as pixels_module
+from primaps.prototypes.pixels import (
     bilinear_taps,
     equal_shapes,
     pixel_grid,
