@@ -1,131 +1,71 @@
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from primaps.config import preset_config
-from primaps.errors import ConfigError
-from primaps.proposals import extract_batch
-from primaps.proposals.crf import dense_crf as crf
-from primaps.proposals.extract import extract_proposals
-from primaps.proposals.extract_batch import extract_proposals_batch
+from primaps.config import CRFConfig, preset_config
+from primaps.proposals import refining
+from primaps.proposals.refining import crf_size, refined, scaled_constants
 
-SIZE = (40, 48)
+CONFIG = preset_config("default").proposals
 
 
-@pytest.fixture(params=["compiled", "plain"])
-def backend(request, monkeypatch):
-    """What carries out the mean field; on accelerators it is plain torch."""
-    if request.param == "plain":
-        monkeypatch.setattr(crf, "_compiled_kernel", lambda: (None, "torch"))
-    return request.param
+def stripes(counts, height=24, width=40):
+    """Images of as many stripes as ``counts`` says, and log-probabilities that know them."""
+    images = torch.zeros(len(counts), height, width, 3, dtype=torch.uint8)
+    scores = torch.zeros(len(counts), max(counts) + 1, height // 4, width // 4)
+    for image, count in enumerate(counts):
+        if count:
+            number = torch.arange(width) * count // width
+            images[image] = (number * 200 // count).to(torch.uint8)[None, :, None]
+            one_hot = torch.nn.functional.one_hot(number[2::4] + 1, max(counts) + 1)
+            scores[image] = 4.0 * one_hot.T[:, None].float()
+    return images, scores
 
 
-def scenes(seed, kinds):
-    """Images of as many kinds of regions as ``kinds`` says, and noisy features that tell them
-    apart.
-    """
-    random = np.random.default_rng(seed)
-    images, features = [], []
-    for count in kinds:
-        corners = random.uniform(0, 1, (count, 2))
-        rows, columns = np.mgrid[0 : SIZE[0], 0 : SIZE[1]] / max(SIZE)
-        nearest = np.stack([(rows - y) ** 2 + (columns - x) ** 2 for y, x in corners]).argmin(0)
-        colours = random.integers(0, 256, (count, 3))
-        images.append(
-            (colours[nearest] + random.normal(0, 6, (*SIZE, 3))).clip(0, 255).astype(np.uint8)
+def test_every_image_is_refined_as_if_it_were_alone():
+    counts = (0, 2, 9, 3)
+    images, scores = stripes(counts)
+    labels, erased = refined(images, scores, counts, CONFIG, 10**6)
+    assert erased == [False] * 4
+    for image, count in enumerate(counts):
+        alone, _ = refined(
+            images[image : image + 1],
+            scores[image : image + 1, : count + 1],
+            [count],
+            CONFIG,
+            10**6,
         )
-        cells = random.normal(size=(count, 24))[nearest[2::4, 2::4]]
-        features.append(
-            (cells + 0.1 * random.normal(size=cells.shape)).transpose(2, 0, 1).astype(np.float32)
-        )
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(features))
+        assert torch.equal(labels[image], alone[0])
+        assert labels[image].unique().tolist() == (list(range(1, count + 1)) or [0])
 
 
-def assert_same_as_alone(images, features, config, threshold=0.4, max_pixels=10**6):
-    found = extract_proposals_batch(images, features, threshold, config, max_pixels)
-    for image, grid, each in zip(images, features, found, strict=True):
-        expected = extract_proposals(image, grid, threshold, config, max_pixels)
-        assert each.label_image.dtype == np.int32
-        np.testing.assert_array_equal(each.label_image, expected.label_image)
-        np.testing.assert_allclose(each.scores, expected.scores, atol=1e-6)
-        assert each.guards == expected.guards
-    return found
+def test_parts_that_fit_the_memory_give_the_same(monkeypatch):
+    images, scores = stripes((3, 2, 3))
+    whole, _ = refined(images, scores, (3, 2, 3), CONFIG, 10**6)
+    monkeypatch.setattr(refining, "_MAX_POSTERIOR", 1)
+    assert torch.equal(refined(images, scores, (3, 2, 3), CONFIG, 10**6)[0], whole)
 
 
-@pytest.mark.parametrize("preset", ["default", "paper", "fast"])
-def test_proposals_are_those_of_every_image_alone(backend, preset):
-    images, features = scenes(0, [1, 3, 12, 5, 9])
-    found = assert_same_as_alone(images, features, preset_config(preset).proposals)
-    assert len({each.num_masks for each in found}) > 2  # in several groups of labels
+@pytest.mark.parametrize("official", [False, True])
+def test_proposals_that_the_crf_erases_are_those_before_it(official):
+    images = torch.full((1, 32, 32, 3), 128, dtype=torch.uint8)
+    scores = torch.zeros(1, 2, 8, 8)
+    scores[0, 0], scores[0, :, 3, 3] = 1.0, torch.tensor([0.0, 1.0])
+    config = dataclasses.replace(CONFIG, official_order=official)
+    labels, erased = refined(images, scores, [1], config, 10**6)
+    assert erased == [not official]
+    assert bool(labels.any()) is not official
 
 
-@given(
-    seed=st.integers(0, 10_000),
-    kinds=st.lists(st.integers(1, 10), min_size=1, max_size=4),
-    threshold=st.floats(0.2, 0.9),
-)
-@settings(max_examples=15, deadline=None)
-def test_any_scenes(seed, kinds, threshold):
-    images, features = scenes(seed, kinds)
-    assert_same_as_alone(images, features, preset_config("default").proposals, threshold)
+def test_with_many_labels_the_crf_works_at_fewer_pixels():
+    assert crf_size((1000, 1000), 2, 10**6) == (1000, 1000)
+    assert crf_size((1000, 1000), 2, 10**4) == (100, 100)
+    height, width = crf_size((1000, 1000), 255, 10**6)
+    assert height * width * 255 <= refining.POSTERIOR_LIMIT
 
 
-def test_small_and_superfluous_proposals_are_dropped():
-    images, features = scenes(1, [6, 8])
-    config = dataclasses.replace(
-        preset_config("default").proposals, min_area=150, max_masks=4, threshold=0.5
-    )
-    found = assert_same_as_alone(images, features, config, threshold=0.9)
-    assert all(each.num_masks <= 4 for each in found)
-    assert all(np.bincount(each.label_image.ravel())[1:].min() >= 150 for each in found)
-
-
-def test_the_crf_works_at_a_limited_size_and_in_parts_that_fit(backend, monkeypatch):
-    images, features = scenes(2, [2, 3, 4])
-    config = preset_config("default").proposals
-    whole = assert_same_as_alone(images, features, config, max_pixels=1024)
-    monkeypatch.setattr(extract_batch, "_MAX_POSTERIOR", 1)
-    for each, expected in zip(
-        assert_same_as_alone(images, features, config, max_pixels=1024), whole, strict=True
-    ):
-        np.testing.assert_array_equal(each.label_image, expected.label_image)
-
-
-def test_images_without_direction_and_such_that_the_crf_erases(backend):
-    images, features = scenes(3, [3, 3, 3])
-    features[0] = 0.0
-    images[1], features[1] = 128, 0.0
-    features[1, 0, 5, 5] = features[1, 1, 5, 6] = 1.0
-    for preset in ("default", "paper", "fast"):
-        found = assert_same_as_alone(images, features, preset_config(preset).proposals)
-        assert found[0].guards == ("zero_tokens",)
-        assert found[0].num_masks == 0
-        assert ("crf_erased_all" in found[1].guards) is (preset != "paper")
-        assert found[2].num_masks > 1
-
-
-@pytest.mark.parametrize(
-    ("images", "features", "message"),
-    [
-        (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.ones(2, 2, 2, 2), r"shape \(B, H, W, 3\)"),
-        (torch.zeros(2, 4, 4, 3), torch.ones(2, 2, 2, 2), "uint8"),
-        (
-            torch.zeros(2, 4, 4, 3, dtype=torch.uint8),
-            torch.ones(3, 2, 2, 2),
-            r"shape \(2, C, h, w\)",
-        ),
-        (
-            torch.zeros(2, 4, 4, 3, dtype=torch.uint8),
-            torch.ones(2, 2, 2, 2, dtype=torch.int64),
-            "float dtype",
-        ),
-        (torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.full((2, 2, 2, 2), torch.inf), "finite"),
-    ],
-)
-def test_wrong_arrays_are_refused(images, features, message):
-    with pytest.raises(ConfigError, match=message):
-        extract_proposals_batch(images, features, 0.4, preset_config("default").proposals, 10**6)
+def test_constants_shrink_with_the_image():
+    config = CRFConfig()
+    assert scaled_constants(config, 0.5).bilateral_sxy == config.bilateral_sxy / 2
+    assert scaled_constants(config, 0.5).gaussian_sxy == config.gaussian_sxy
