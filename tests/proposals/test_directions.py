@@ -36,4 +36,4 @@ def test_images_that_are_done_are_left_alone(directions):
     assert found.any(dim=1).tolist() == [True, False, True]
     assert not doubtful.any()
     available[0] = False
-    assert not finder.look(available, torch.tensor([True, False, False]))
+    assert not finder.look(available, torch.tensor([False, False, False]))

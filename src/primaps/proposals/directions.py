@@ -31,7 +31,7 @@ class Directions(Protocol):
 
         Args:
             available: (B, N) bool; tokens that belong to no proposal yet.
-            active: (B,) bool; images that want another proposal.
+            active: (B,) bool; images that want another proposal; each has available tokens.
 
         Returns:
             Whether any image does.

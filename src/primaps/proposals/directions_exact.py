@@ -48,10 +48,9 @@ class ExactDirections:
         self._nowhere = torch.zeros_like(available[:, 0])
         self._zero = torch.zeros_like(tokens[:, 0])
 
-    def look(self, available: Tensor, active: Tensor) -> bool:
+    def look(self, available: Tensor, active: Tensor) -> bool:  # noqa: ARG002
         """See `primaps.proposals.directions.Directions`."""
-        wanted = (active & available.any(dim=1)).tolist()
-        self._active = [image for image, is_wanted in enumerate(wanted) if is_wanted]
+        self._active = [image for image, is_active in enumerate(active.tolist()) if is_active]
         return bool(self._active)
 
     def find(self, available: Tensor) -> tuple[Tensor, Tensor]:
