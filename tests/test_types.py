@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
-from primaps.types import FitResult, MaskProposals
+from primaps.types import ClassTable, FitResult, MaskProposals, NamedClass
 
 
 def test_records_describe_every_proposal():
@@ -30,3 +30,18 @@ def test_dead_clusters_are_those_without_tokens():
         torch.zeros(4, 2), torch.zeros(4, 2), cosine=False, usage=torch.tensor([3, 0, 1, 0])
     )
     assert fit.dead_clusters == (1, 3)
+
+
+def test_a_class_table_maps_clusters_to_classes():
+    table = ClassTable(
+        5,
+        (
+            NamedClass(0, "road", (1, 2, 3), (1, 4)),
+            NamedClass(2, None, (4, 5, 6), (0,)),
+            NamedClass(3, "sky", (7, 8, 9), (2,), ignore=True),
+            NamedClass(7, "pole", (7, 8, 0), ()),
+        ),
+    )
+    assert [each.title for each in table.classes] == ["road", "class 2", "sky", "pole"]
+    assert table.cluster_to_class()[:6].tolist() == [2, 0, 255, 255, 0, 255]
+    assert table.cluster_to_class()[255] == 255

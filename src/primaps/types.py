@@ -337,6 +337,55 @@ class ClusterAssignment:
 
 
 @dataclass(frozen=True)
+class NamedClass:
+    """A class as a person names it: some clusters, or none where it lives by corrections alone.
+
+    Attributes:
+        id: Class id, 0..254; what label maps with names hold. Stays when other classes change.
+        name: What the person calls it; None = nothing yet.
+        colour: Red, green, blue, 0..255.
+        clusters: Cluster ids that belong to the class, ascending.
+        ignore: Its pixels count as unlabelled (255) wherever names are applied.
+        note: Free text.
+    """
+
+    id: int
+    name: str | None
+    colour: tuple[int, int, int]
+    clusters: tuple[int, ...]
+    ignore: bool = False
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name, or ``class 3`` where there is none."""
+        return f"class {self.id}" if self.name is None else self.name
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """All classes of a model, by ascending id.
+
+    Attributes:
+        num_clusters: K; every cluster 0..K-1 belongs to one class at most.
+        classes: The classes.
+    """
+
+    num_clusters: int
+    classes: tuple[NamedClass, ...]
+
+    def cluster_to_class(self) -> NDArray[np.int64]:
+        """(256,) int64 class id per value of a label map; IGNORE_INDEX for ignored classes, for
+        clusters of no class and for IGNORE_INDEX itself.
+        """
+        table = np.full(IGNORE_INDEX + 1, IGNORE_INDEX, dtype=np.int64)
+        for each in self.classes:
+            if not each.ignore:
+                table[list(each.clusters)] = each.id
+        return table
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """Scores of label maps against ground truth, over a whole data set.
 

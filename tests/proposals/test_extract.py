@@ -1,4 +1,5 @@
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,8 +14,7 @@ from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
 from primaps.proposals import refining
 from primaps.proposals.calibration import calibrate_threshold
-from primaps.proposals.crf import dense_crf as crf
-from primaps.proposals.crf.dense_crf import mean_field_batch
+from primaps.proposals.crf.dense_crf import PATHS, mean_field_batch
 from primaps.proposals.extract import (
     consecutive,
     extract_proposals,
@@ -275,11 +275,10 @@ SIZE = (40, 48)
 
 
 @pytest.fixture(params=["compiled", "plain"])
-def backend(request, monkeypatch):
+def backend(request):
     """What carries out the mean field; on accelerators it is plain torch."""
-    if request.param == "plain":
-        monkeypatch.setattr(crf, "_compiled_kernel", lambda: (None, "torch"))
-    return request.param
+    with PATHS.plain_only() if request.param == "plain" else nullcontext():
+        yield request.param
 
 
 def scenes(seed, kinds):

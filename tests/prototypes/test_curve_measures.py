@@ -8,7 +8,7 @@ from primaps.config import FitConfig
 from primaps.errors import DatasetError
 from primaps.prototypes.curve_measures import measure_curves, token_classes
 from primaps.prototypes.fit import fit_prototypes
-from primaps.prototypes.fit_state import Snapshot, snapshot
+from primaps.prototypes.loop.state import Snapshot, snapshot
 from primaps.types import View
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from primaps.compute import cores
 from primaps.config import FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
-from primaps.prototypes.fit import _Fit, fit_prototypes
-from primaps.prototypes.fit_state import Phase, snapshot
+from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.loop.state import snapshot
 from primaps.types import View
 
 SMALL = FitConfig(
@@ -266,34 +266,6 @@ def test_checkpoint_of_another_fit_is_refused():
     del store.state["teacher.scale"]
     with pytest.raises(CheckpointError, match=r"hold \['teacher.scale'\]"):
         fit_prototypes(Scenes(), 4, SMALL, seed=5, checkpoint=store)
-
-
-def test_epochs_see_every_image_once_and_drop_the_rest():
-    fit = _Fit(Scenes(count=8), 4, SMALL, 0, torch.device("cpu"), None, None)
-    first = [fit._batch(Phase.EM, step) for step in (0, 1)]
-    assert [len(batch) for batch in first] == [3, 3]
-    assert len({index for batch in first for index in batch}) == 6
-    assert first != [fit._batch(Phase.EM, step) for step in (2, 3)]
-    few = _Fit(Scenes(count=2), 4, SMALL, 0, torch.device("cpu"), None, None)
-    assert sorted(few._batch(Phase.EM, 5)) == [0, 1]
-
-
-def test_teacher_and_student_share_the_geometry():
-    source = Scenes(draws=2)
-    fit = _Fit(source, 4, SMALL, 0, torch.device("cpu"), None, None)
-    generator, chosen = torch.Generator().manual_seed(0), set()
-    for _ in range(60):
-        source.loads.clear()
-        one = fit._training_image((1, fit._draw_views(generator)))
-        (_, teacher), (_, student) = source.loads
-        assert teacher.photometric is None
-        assert teacher.flip == student.flip
-        expected = source.proposals(1).flip(1) if teacher.flip else source.proposals(1)
-        assert torch.equal(one.proposals, expected)
-        assert torch.equal(one.teacher_features, source.features(1, teacher))
-        assert torch.equal(one.student_features, source.features(1, student))
-        chosen.add((student.flip, student.photometric))
-    assert chosen == {(flip, draw) for flip in (False, True) for draw in (0, 1)}
 
 
 def test_without_other_views_the_student_sees_the_teachers_view():

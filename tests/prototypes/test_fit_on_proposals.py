@@ -13,8 +13,10 @@ from primaps.errors import ConfigError, DatasetError
 from primaps.prototypes.classifier import Prototypes
 from primaps.prototypes.clusters import lloyd, spherical_kmeans
 from primaps.prototypes.em import update_teacher
-from primaps.prototypes.fit import _Draw, _Fit, fit_prototypes
-from primaps.prototypes.fit_state import Phase, snapshot
+from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.loop.proposal_steps import read_proposals
+from primaps.prototypes.loop.state import Phase, snapshot
+from primaps.prototypes.loop.task import Draw, Task
 from primaps.prototypes.proposal_em import proposal_loss
 from primaps.types import View
 
@@ -133,7 +135,7 @@ def confusion(source, result):
 
 def measured(source, config):
     """What the fit reads of the proposals."""
-    return _Fit(source, 4, config, 5, torch.device("cpu"), None, None)._read_proposals()
+    return read_proposals(Task(source, 4, config, 5))
 
 
 # ---- what is found -------------------------------------------------------------------------------
@@ -176,9 +178,9 @@ def test_kmeans_alone_gives_the_centres_in_the_length_that_makes_probabilities()
     source, config = Scenes(), configured("clusters")
     result, _ = fitted(source, 4, config)
     found = measured(source, config)
-    fit = _Fit(source, 4, config, 5, torch.device("cpu"), None, None)
+    fit = Task(source, 4, config, 5)
     expected = spherical_kmeans(
-        found.features, 4, [fit._generator(Phase.PCA, _Draw.STEP, start) for start in range(3)]
+        found.features, 4, [fit.generator(Phase.PCA, Draw.STEP, start) for start in range(3)]
     )
     norms = torch.cat(
         [

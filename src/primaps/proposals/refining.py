@@ -9,11 +9,11 @@ import torch
 
 from primaps.config import CRFConfig, ProposalConfig
 from primaps.proposals.crf.dense_crf import (
-    LABEL_MULTIPLE,
     mean_field_batch,
     official_uint8,
     softmax_over_labels,
 )
+from primaps.proposals.crf.plain import LABEL_MULTIPLE
 from primaps.proposals.resampling import (
     enlarge_nearest,
     fraction,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from primaps.errors import DatasetError
 from primaps.prototypes.classifier import logits
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.state import Snapshot
 from primaps.types import FeatureSource, FitCurves, View
 
 

@@ -58,6 +58,12 @@ def upsample(token_logits: Tensor, size: tuple[int, int], stride: int = 1) -> Te
     return rows @ (token_logits @ columns.T)
 
 
+def size_of(proposals: Tensor) -> tuple[int, int]:
+    """(H, W) of an image in pixels, from its (H, W) proposal ids."""
+    height, width = proposals.shape
+    return height, width
+
+
 def pixel_grid(pixels: int, stride: int) -> slice:
     """Every ``stride``-th pixel of an axis, starting in the middle of the first cell."""
     return slice(min(stride // 2, (pixels - 1) // 2), None, stride)

