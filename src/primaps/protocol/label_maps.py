@@ -22,7 +22,7 @@ from primaps.evaluation.metrics import confusion
 from primaps.outputs.label_files import read_label_image, read_png_info, write_label_map
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
-from primaps.proposals.extract import scaled_constants
+from primaps.proposals.refining import scaled_constants
 from primaps.protocol.counting import TableSums
 from primaps.protocol.features import averaged
 from primaps.protocol.heads import CRF_SUFFIX, Head, variant_label_map

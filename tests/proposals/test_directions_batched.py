@@ -1,3 +1,7 @@
+"""Eigenvectors by products alone, and decompositions with directions that are found for many images
+at once.
+"""
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,24 +9,84 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from primaps.proposals import principal_batch
-from primaps.proposals.principal import MASK_LIMIT, principal_masks
-from primaps.proposals.principal_batch import principal_masks_batch
+from primaps.proposals.decomposition import plane_of
+from primaps.proposals.directions_batched import BatchedDirections, _part, leading_eigenvectors
+from primaps.proposals.principal import MASK_LIMIT, principal_masks, rounds
+
+
+def matrix_of(values, seed):
+    """A matrix with these eigenvalues, and the vector of the first."""
+    generator = torch.Generator().manual_seed(seed)
+    vectors = torch.linalg.qr(
+        torch.randn(len(values), len(values), dtype=torch.float64, generator=generator)
+    ).Q
+    return vectors @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ vectors.T, vectors[
+        :, 0
+    ]
+
+
+@given(
+    seed=st.integers(0, 1000),
+    size=st.integers(2, 30),
+    gap=st.floats(3e-3, 1.0),
+    scale=st.floats(1e-8, 1e8),
+)
+@settings(max_examples=40, deadline=None)
+def test_vectors_are_those_of_the_largest_eigenvalue(seed, size, gap, scale):
+    others = torch.rand(size - 1, generator=torch.Generator().manual_seed(seed)).double() * (
+        1 - gap
+    )
+    matrix, expected = matrix_of([scale, *(others * scale).tolist()], seed)
+    vectors, certain = leading_eigenvectors(torch.stack([matrix, matrix.flip(0, 1)]))
+    assert certain.all()
+    for found, exact in zip(vectors, (expected, expected.flip(0)), strict=True):
+        assert (found - exact * torch.sign(exact @ found)).norm() < 2e-9
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, 1.0, 0.5], [1.0, 1.0 - 1e-7, 0.1], [0.0, 0.0, 0.0], [1.0] * 8]
+)
+def test_a_multiple_eigenvalue_is_not_certain(values):
+    vectors, certain = leading_eigenvectors(matrix_of(values, 3)[0][None])
+    assert not certain.any()
+    assert vectors.isfinite().all()
+
+
+@given(seed=st.integers(0, 1000), gap=st.floats(1e-9, 1e-2))
+@settings(max_examples=40, deadline=None)
+def test_what_is_certain_is_exact_however_small_the_gap(seed, gap):
+    matrix, expected = matrix_of([1.0, 1.0 - gap, 0.3, 0.1], seed)
+    vectors, certain = leading_eigenvectors(matrix[None])
+    if certain[0]:
+        assert 1.0 - (vectors[0] @ expected).abs() < 1e-14
+    else:
+        assert gap < 2e-3
+
+
+def test_one_channel():
+    vectors, certain = leading_eigenvectors(torch.full((2, 1, 1), 7.0, dtype=torch.float64))
+    assert certain.all()
+    assert torch.equal(vectors.abs(), torch.ones(2, 1, dtype=torch.float64))
 
 
 def assert_same_as_alone(features, threshold=0.4, **options):
-    """Compares every image of a batch with the plain decomposition, and returns the batch."""
-    found = principal_masks_batch(features, threshold, **options)
+    """Compares every image of a batch with its decomposition by exact directions, and returns the
+    batch.
+    """
+    found = principal_masks(features, threshold, directions=BatchedDirections, **options)
     for image, grid in enumerate(features):
-        expected = principal_masks(grid, threshold, **options)
-        count = len(expected.scores)
+        expected = principal_masks(grid[None], threshold, **options)
+        count = expected.counts[0]
         assert found.counts[image] == count
-        assert torch.equal(found.similarity[image, :count] > 0, expected.similarity > 0)
+        assert torch.equal(found.similarity[image, :count] > 0, expected.similarity[0] > 0)
         torch.testing.assert_close(
-            found.similarity[image, :count], expected.similarity, rtol=0, atol=1e-6
+            found.similarity[image, :count], expected.similarity[0], rtol=0, atol=1e-6
         )
-        torch.testing.assert_close(found.scores[image, :count], expected.scores, rtol=0, atol=1e-6)
-        assert found.guards[image] == expected.guards
+        torch.testing.assert_close(
+            found.scores[image, :count], expected.scores[0], rtol=0, atol=1e-6
+        )
+        assert torch.equal(found.anchors[image, :count], expected.anchors[0])
+        assert found.guards[image] == expected.guards[0]
         for beyond in (found.similarity, found.scores):
             assert not beyond[image, count:].any()
     return found
@@ -96,7 +160,7 @@ def test_official_anchor_among_used_tokens_is_found_in_the_batch_too():
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(12, 6, 6, 6, generator=generator)
     found = assert_same_as_alone(features, 0.3, official_anchor=True)
-    alone = [principal_masks(grid, 0.3, official_anchor=True).guards for grid in features]
+    alone = [principal_masks(grid[None], 0.3, official_anchor=True).guards[0] for grid in features]
     assert found.doubtful < 12
     assert list(found.guards) == alone
     assert any("anchor_among_used" in guards for guards in alone)
@@ -123,7 +187,7 @@ def test_images_of_one_token():
 
 
 @pytest.mark.parametrize("max_masks", [1, 3, 4, 5, MASK_LIMIT])
-def test_number_of_masks_is_limited(max_masks):
+def test_number_of_masks_is_limited_in_the_batch_too(max_masks):
     assert_same_as_alone(clustered(3, 3, 30, 6, 6), 0.9, max_masks=max_masks)
     assert_same_as_alone(torch.eye(20).reshape(1, 20, 4, 5), 0.9, max_masks=max_masks)
 
@@ -138,8 +202,8 @@ def test_fraction_that_ends_the_extraction(fraction):
 def test_other_images_make_no_difference(order, count):
     features = clustered(5, 5, 10, 5, 5)
     whole, part = (
-        principal_masks_batch(features),
-        principal_masks_batch(features[list(order[:count])]),
+        principal_masks(features, directions=BatchedDirections),
+        principal_masks(features[list(order[:count])], directions=BatchedDirections),
     )
     for position, image in enumerate(order[:count]):
         number = whole.counts[image]
@@ -163,30 +227,34 @@ def test_the_host_waits_once_in_a_few_rounds(monkeypatch):
                 1
             ],
         )
-    found = principal_masks_batch(clustered(6, 3, 30, 8, 8), 0.9)
+    found = principal_masks(clustered(6, 3, 30, 8, 8), 0.9, directions=BatchedDirections)
     assert found.doubtful == 0
     assert max(found.counts) >= 16
-    assert len(waits) <= max(found.counts) / principal_batch._CHECK_EVERY + 4
+    assert len(waits) <= max(found.counts) / BatchedDirections.patience + 4
 
 
 @pytest.mark.parametrize("official", [False, True])
-def test_a_round_stays_on_the_device_and_needs_no_value_of_it(official):
+def test_a_round_stays_on_the_device_and_needs_no_value_of_it(official, monkeypatch):
     """On a device that is only pretended: operands on two devices, or a look at a value, are errors
     there.
     """
+
+    def look(self, available, active):
+        images = torch.arange(2, device="cuda")
+        self._part = _part(self._tokens, available, images, 20)
+        return True
+
+    monkeypatch.setattr(BatchedDirections, "look", look)
     with FakeTensorMode():
-        tokens = torch.empty(3, 30, 70, dtype=torch.float64, device="cuda")
-        norms = tokens.norm(dim=2)
-        total, doubtful = (norms > 0).sum(1), torch.empty(3, dtype=torch.bool, device="cuda")
-        state = principal_batch._State(tokens, norms, norms > 0, total, doubtful)
-        images, index = torch.arange(2, device="cuda"), torch.arange(20, device="cuda").repeat(2, 1)
-        rows = images[:, None]
-        part = principal_batch._Part(images, index, tokens[rows, index], norms[rows, index])
-        made = principal_batch._round(
-            state, part, principal_batch._Settings(0.4, 0.95, MASK_LIMIT, official)
+        features = torch.empty(3, 70, 5, 6, device="cuda")
+        made = list(
+            rounds(features, 0.4, 0.95, 2, official_anchor=official, directions=BatchedDirections)
         )
-    assert {tensor.device.type for tensor in vars(made).values()} == {"cuda"}
-    assert made.similarity.shape == (3, 30)
+        planes = [plane_of(each) for each in made]
+    assert len(made) == 2
+    for each in (*made, *planes):
+        assert {tensor.device.type for tensor in vars(each).values()} == {"cuda"}
+    assert made[1].similarity.shape == planes[1].similarity.shape == (3, 30)
 
 
 def test_learned_features(shared):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from primaps.proposals.leading_direction import RemainingTokens, leading_eigenvector
+from primaps.proposals.directions_exact import RemainingTokens, leading_eigenvector
 from primaps.proposals.principal import principal_masks
 
 
@@ -211,9 +211,9 @@ def svd_masks(features, threshold):
 def test_masks_of_real_features_equal_those_by_svd(name, shared):
     features = load_file(shared / "golden" / f"{name}.safetensors")["features"].float()
     anchors, members = svd_masks(features, 0.4)
-    found = principal_masks(features, 0.4)
-    assert found.anchors.tolist() == anchors
-    assert torch.equal(found.similarity > 0, members)
+    found = principal_masks(features[None], 0.4)
+    assert found.anchors[0].tolist() == anchors
+    assert torch.equal(found.similarity[0] > 0, members)
 
 
 @pytest.mark.parametrize("shape", [(300, 16, 12), (20, 9, 30), (160, 14, 14)])
@@ -224,7 +224,7 @@ def test_masks_of_clustered_features_equal_those_by_svd(shape):
     labels = torch.randint(0, 7, (height, width), generator=generator)
     features = centres[labels].permute(2, 0, 1) + 0.6 * torch.randn(shape, generator=generator)
     anchors, members = svd_masks(features, 0.4)
-    found = principal_masks(features, 0.4)
-    assert found.anchors.tolist() == anchors
-    assert torch.equal(found.similarity > 0, members)
-    assert torch.equal(principal_masks(features, 0.4).similarity, found.similarity)
+    found = principal_masks(features[None], 0.4)
+    assert found.anchors[0].tolist() == anchors
+    assert torch.equal(found.similarity[0] > 0, members)
+    assert torch.equal(principal_masks(features[None], 0.4).similarity, found.similarity)

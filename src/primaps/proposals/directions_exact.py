@@ -1,5 +1,4 @@
-"""The first principal direction of a set of tokens that only ever shrinks, found again after every
-removal.
+"""First principal directions as exact as double precision allows, image by image: what a CPU does.
 
 The second-moment matrix of the channels is *downdated* by the tokens that were removed, so that all
 rounds of an extraction together cost about one matrix product over the tokens. Its leading
@@ -12,6 +11,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from primaps.proposals.directions import with_official_sign
 
 _MAX_ERROR = 1e-9
 """Largest sine of the angle between a direction and the exact one."""
@@ -31,6 +32,44 @@ _MAX_BASIS = 50
 _MIN_ENERGY = 1e-3
 """A matrix is computed anew once less than this fraction of its trace is left: differences cancel.
 """
+
+
+class ExactDirections:
+    """`primaps.proposals.directions.Directions` of B images, one image after the other."""
+
+    patience = 1
+    tie = 0.0
+
+    def __init__(self, tokens: Tensor, available: Tensor, *, signed: bool) -> None:
+        """Start with the available tokens, see `primaps.proposals.directions.Finder`."""
+        self._remaining = [RemainingTokens(*image) for image in zip(tokens, available, strict=True)]
+        self._signed = signed
+        self._active: list[int] = []
+        self._nowhere = torch.zeros_like(available[:, 0])
+        self._zero = torch.zeros_like(tokens[:, 0])
+
+    def look(self, available: Tensor, active: Tensor) -> bool:  # noqa: ARG002
+        """See `primaps.proposals.directions.Directions`."""
+        self._active = [image for image, is_active in enumerate(active.tolist()) if is_active]
+        return bool(self._active)
+
+    def find(self, available: Tensor) -> tuple[Tensor, Tensor]:
+        """See `primaps.proposals.directions.Directions`; none is in doubt."""
+        found = self._zero.clone()
+        for image in self._active:
+            remaining = self._remaining[image]
+            remaining.remove(remaining.available & ~available[image])
+            direction = remaining.direction()
+            found[image] = signed(direction, remaining) if self._signed else direction
+        return found, self._nowhere
+
+
+def signed(direction: Tensor, remaining: RemainingTokens) -> Tensor:
+    """A (C,) direction of the remaining tokens with the sign of `with_official_sign`."""
+    is_tall = remaining.count >= len(direction)
+    side = remaining.first() @ direction if is_tall else direction[0]
+    count = torch.tensor([remaining.count], device=direction.device)
+    return with_official_sign(direction[None], side[None], count)[0]
 
 
 class RemainingTokens:
