@@ -213,3 +213,22 @@ def test_no_function_has_a_page_of_parameters(path):
         given = function.args
         count = len([*given.posonlyargs, *given.args, *given.kwonlyargs])
         assert count <= PARAMETERS or is_compiled(function), function.name
+
+
+ROOMS = sorted(path.parent for path in SOURCE.rglob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("folder", ROOMS, ids=str)
+def test_every_room_says_what_comes_in_what_goes_out_and_where_to_begin(folder):
+    readme = folder / "README.md"
+    words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    text = readme.read_text(encoding="utf-8") if readme.exists() else words
+    for start in ("Comes in: ", "Goes out: ", "Open first: "):
+        assert start in text, folder
+    for name in text.split("Open first: ")[1].split("\n\n")[0].split("`")[1::2]:
+        named = name.removesuffix("/").removesuffix(".md").removesuffix(".py").replace(".", "/")
+        assert any(
+            (base / f"{named}{suffix}").exists()
+            for base in (folder, SOURCE.parent)
+            for suffix in ("", ".py", ".md")
+        ), name
