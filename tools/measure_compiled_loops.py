@@ -62,6 +62,24 @@ class Loops:
             setattr(compiled, function, getattr(plain, function))
 
 
+@dataclass(frozen=True)
+class Sums(Loops):
+    """Loops of `CompiledSums`, whose methods those of `PlainSums` can take the place of."""
+
+    package: str = "prototypes.steps"
+
+    def take_away(self) -> None:
+        """Have `PlainSums` do the work in this process from now on."""
+        if not self.functions:
+            super().take_away()
+            return
+        from primaps.prototypes.steps.compiled import CompiledSums
+        from primaps.prototypes.steps.plain import PlainSums
+
+        for method in self.functions:
+            setattr(CompiledSums, method, getattr(PlainSums, method))
+
+
 class Stencil(Loops):
     """The smoothness kernel as a stencil, instead of which its lattice can be filtered."""
 
@@ -73,19 +91,18 @@ class Stencil(Loops):
 
 CRF: Final = "proposals.crf"
 MINI: Final = "features.mini"
-STEPS: Final = "prototypes.steps"
 LOOPS: Final = {
     "proposals/crf: compiled, with its kernels": Loops(CRF),
     "proposals/crf: stencil_kernel": Stencil(CRF),
     "features/mini: compiled": Loops(MINI),
-    "prototypes/steps: compiled, with all below": Loops(STEPS),
-    "prototypes/steps: pixel_kernel": Loops(
-        STEPS, ("ballots", "mean_probabilities", "cross_entropy")
+    "prototypes/steps: compiled, with all below": Sums(),
+    "prototypes/steps: kernels of pixels": Sums(
+        functions=("ballots", "mean_probabilities", "cross_entropy")
     ),
-    "prototypes/steps: tokens, with token_kernel": Loops(
-        STEPS, ("closest_cosines", "token_logits")
+    "prototypes/steps: token_products, with cosine_kernel": Sums(
+        functions=("closest_cosines", "token_logits")
     ),
-    "prototypes/steps: token_kernel": Loops(STEPS, ("closest_cosines",)),
+    "prototypes/steps: cosine_kernel": Sums(functions=("closest_cosines",)),
 }
 JOBS: Final = {
     "": ("proposals/crf: compiled, with its kernels", "proposals/crf: stencil_kernel"),
@@ -97,12 +114,12 @@ JOBS: Final = {
     "--method baseline": (
         "proposals/crf: compiled, with its kernels",
         "prototypes/steps: compiled, with all below",
-        "prototypes/steps: token_kernel",
+        "prototypes/steps: cosine_kernel",
     ),
     "--init pca": (
         "prototypes/steps: compiled, with all below",
-        "prototypes/steps: pixel_kernel",
-        "prototypes/steps: tokens, with token_kernel",
+        "prototypes/steps: kernels of pixels",
+        "prototypes/steps: token_products, with cosine_kernel",
     ),
 }
 """Options of ``primaps segment``, and the loops that matter to it."""
@@ -284,7 +301,7 @@ def measure_mini(photograph: Path) -> None:
             extract()
 
     show("features/mini: compiled, all features", extract, extract_plainly)
-    for name in ("mean_shift", "triangle", "window_means", "rgb_to_lab"):
+    for name in ("mean_shift", "triangle"):
         with mock.patch.object(compiled, name, getattr(plain, name)):
             spent = cpu_milliseconds(extract)
         print(f"| the same with {name} in torch | {spent:.1f} | | |", flush=True)
@@ -294,10 +311,10 @@ def measure_steps() -> None:
     """The sums over pixels and tokens of a step of EM or k-means on one image, with gradients."""
     import torch
 
-    from primaps.compute.cores import Workers
-    from primaps.prototypes.steps import compiled, plain
+    from primaps.prototypes.steps.compiled import CompiledSums
+    from primaps.prototypes.steps.plain import PlainSums
 
-    generator, workers = torch.Generator().manual_seed(0), Workers()
+    generator = torch.Generator().manual_seed(0)
     features = [torch.randn(384, 40, 60, generator=generator)]
     prototypes = torch.randn(27, 384, generator=generator)
     prototypes = (prototypes / prototypes.norm(dim=1, keepdim=True)).requires_grad_()
@@ -305,25 +322,21 @@ def measure_steps() -> None:
     proposals = [torch.arange(320 * 480).view(320, 480) // (320 * 60)]  # bands
     votes, weights = [torch.arange(8)], [torch.ones(8)]
     parts: dict[str, Callable[[Any], object]] = {
-        "pixel_kernel, ballots": lambda path: path.ballots(logits, proposals, 1, workers),
-        "pixel_kernel, mean_probabilities": lambda path: path.mean_probabilities(
-            logits, [(320, 480)], 1, workers
-        ),
-        "pixel_kernel, cross_entropy of all pixels": lambda path: path.cross_entropy(
-            logits, proposals, votes, weights, [None], workers
+        "ballots_kernel": lambda sums: sums.ballots(logits, proposals, 1),
+        "probability_kernel": lambda sums: sums.mean_probabilities(logits, [(320, 480)], 1),
+        "cross_entropy_kernel, all pixels": lambda sums: sums.cross_entropy(
+            logits, proposals, votes, weights, [None]
         ).backward(),
-        "tokens with token_kernel, closest_cosines": lambda path: path.closest_cosines(
-            prototypes, features, workers
-        ).backward(),
-        "tokens, token_logits": lambda path: sum(
-            part.sum() for part in path.token_logits(prototypes, features, workers)
+        "cosine_kernel": lambda sums: sums.closest_cosines(prototypes, features).backward(),
+        "token_products, token_logits": lambda sums: sum(
+            part.sum() for part in sums.token_logits(prototypes, features)
         ).backward(),
     }
     for name, part in parts.items():
         show(
             f"prototypes/steps: {name}",
-            lambda part=part: part(compiled),  # type: ignore[misc]
-            lambda part=part: part(plain),  # type: ignore[misc]
+            lambda part=part: part(CompiledSums()),  # type: ignore[misc]
+            lambda part=part: part(PlainSums()),  # type: ignore[misc]
         )
 
 

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from primaps.prototypes.steps.compiled import CompiledSums
+from primaps.prototypes.steps.plain import PlainSums
+
+SUMS = (PlainSums, CompiledSums)
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,8 +31,17 @@ def test_jobs_name_loops_and_loops_name_functions_of_both_twins(tool):
     for names in tool.JOBS.values():
         assert set(names) <= set(tool.LOOPS)
     for loops in tool.LOOPS.values():
-        for module in twins(loops.package):
-            assert all(callable(getattr(module, name)) for name in loops.functions)
+        for twin in SUMS if isinstance(loops, tool.Sums) else twins(loops.package):
+            assert all(callable(getattr(twin, name)) for name in loops.functions)
+
+
+def test_sums_that_were_taken_away_are_the_plain_ones(tool, monkeypatch):
+    plain, compiled = SUMS
+    for name in ("ballots", "token_logits"):
+        monkeypatch.setattr(compiled, name, getattr(compiled, name))  # put back afterwards
+    tool.Sums(functions=("ballots",)).take_away()
+    assert compiled.ballots is plain.ballots
+    assert compiled.token_logits is not plain.token_logits
 
 
 def test_a_module_that_was_taken_away_cannot_be_imported(tool, monkeypatch):
