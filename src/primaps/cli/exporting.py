@@ -1,0 +1,78 @@
+"""``primaps export``: annotated data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
+from primaps.outputs.export.registry import FORMATS
+
+_FORMATS: Final = ", ".join(FORMATS)
+
+
+def export(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder, or --out of `primaps predict`.")
+    ],
+    format_name: Annotated[str, typer.Option("--format", help=f"One of {_FORMATS}.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the data set: new, or an earlier export.")
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="SHARES",
+            help=(
+                "Shares of train, val and test, such as .8,.1,.1; images that come later move no"
+                " other one. (default: one whole)"
+            ),
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the split.")] = 0,
+    min_area: Annotated[
+        int,
+        typer.Option("--min-area", min=0, help="Regions with fewer pixels become unlabelled."),
+    ] = 0,
+    unknown_below: Annotated[
+        float | None,
+        typer.Option(
+            "--unknown-below",
+            min=0.0,
+            max=1.0,
+            help="Pixels with a lower certainty become unlabelled. (default: none)",
+        ),
+    ] = None,
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link/--copy",
+            help="Link photographs instead of copying them; turned ones are copied upright.",
+        ),
+    ] = False,
+    polygons: Annotated[
+        bool, typer.Option("--polygons", help="Outlines instead of masks (coco).")
+    ] = False,
+) -> None:
+    """An annotated data set from label maps, for training and for annotation tools. Resumable."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.outputs.export.splitting import parse_split
+        from primaps.pipeline.exporting import ExportSettings
+        from primaps.pipeline.exporting import export as export_labels
+
+        settings = ExportSettings(
+            format=format_name,
+            split=() if split is None else parse_split(split),
+            seed=seed,
+            min_area=min_area,
+            unknown_below=unknown_below,
+            link=link,
+            polygons=polygons,
+        )
+        exported = export_labels(run, out, settings, progress=TerminalProgress(console))
+        typer.echo(f"{len(exported.images)} images in {out}")
+        exit_with(exported.failures)
