@@ -141,8 +141,8 @@ def make_export(folder, format_name, *, splits=(), polygons=False, link=False, p
 def painted(shape, masks):
     """(H, W) uint8 label map of class ids and their (H, W) masks, which must not overlap."""
     labels = np.full(shape, 255, np.uint8)
-    for class_id, mask in masks:
-        mask = np.asarray(mask, bool)
+    for class_id, given in masks:
+        mask = np.asarray(given, bool)
         assert mask.shape == tuple(shape)
         assert (labels[mask] == 255).all(), "masks overlap"
         labels[mask] = class_id

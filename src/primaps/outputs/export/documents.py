@@ -63,6 +63,13 @@ def indexed_png(values: NDArray[np.uint8], colours: Mapping[int, Colour]) -> byt
     return png_bytes(picture)
 
 
+def grey_png(values: NDArray[np.uint8]) -> bytes:
+    """An 8-bit grey PNG of (H, W) uint8 values, for readers that would take an indexed one for the
+    colours of its palette.
+    """
+    return png_bytes(PILImage.fromarray(np.ascontiguousarray(values)))
+
+
 def png_bytes(picture: PILImage.Image) -> bytes:
     """The picture as a PNG file."""
     buffer = io.BytesIO()

@@ -2,14 +2,14 @@
 stems (below ``train/`` and so on with a split), and ``mask_targets.json``.
 
 Mask values are 1, 2, ... in the order of the classes; 0 is unlabelled, which FiftyOne leaves
-unpainted. ``mask_targets.json`` names the values: pass its content, with whole numbers as keys, as
+unpainted. Masks are grey, for FiftyOne would read the colours of an indexed one. ``mask_targets.json`` names the values: pass its content, with whole numbers as keys, as
 ``mask_targets`` of a dataset. (docs.voxel51.com, "ImageSegmentationDirectory")
 """
 
 from __future__ import annotations
 
 from primaps.outputs.export.classes import ExportClasses
-from primaps.outputs.export.documents import indexed_png, to_json
+from primaps.outputs.export.documents import grey_png, to_json
 from primaps.outputs.export.exporter import ExportImage, ExportOptions, Records
 from primaps.outputs.export.target import Target
 
@@ -22,12 +22,11 @@ class FiftyOne:
     def __init__(self, target: Target, classes: ExportClasses, options: ExportOptions) -> None:
         self._target, self._classes, self._options = target, classes, options
         self._table = classes.numbered(1, 0)
-        self._colours = {value: each.colour for value, each in enumerate(classes.classes, start=1)}
 
     def add(self, image: ExportImage) -> None:
         """Copy the photograph and write its mask."""
         folder = f"{image.split}/" if self._options.splits else ""
-        mask = indexed_png(self._table[image.label_map()], self._colours)
+        mask = grey_png(self._table[image.label_map()])
         self._target.write(f"{folder}labels/{image.stem}.png", mask)
         self._target.photograph(image, f"{folder}data/{image.file}")
 

@@ -85,7 +85,9 @@ def _placing(place: Georeference | None) -> tuple[str | None, Callable[[Points],
     transform, crs = place.transform, place.crs
 
     def transformed(points: Points) -> Points:
-        x, y = transform * (points[:, 0], points[:, 1])
+        columns, rows = points.T
+        x = transform.a * columns + transform.b * rows + transform.c
+        y = transform.d * columns + transform.e * rows + transform.f
         return np.column_stack([x, y])
 
     if crs is None:

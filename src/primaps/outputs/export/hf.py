@@ -19,7 +19,7 @@ import numpy as np
 
 from primaps.errors import MissingExtraError
 from primaps.outputs.export.classes import ExportClasses
-from primaps.outputs.export.documents import indexed_png
+from primaps.outputs.export.documents import grey_png
 from primaps.outputs.export.exporter import ExportImage, ExportOptions, Record, Records
 from primaps.outputs.export.splitting import WHOLE
 from primaps.outputs.export.target import Target
@@ -47,12 +47,11 @@ class HuggingFace:
             )
         self._target, self._classes, self._options = target, classes, options
         self._table = classes.numbered(0, IGNORE_INDEX)
-        self._colours = {number: each.colour for number, each in enumerate(classes.classes)}
 
     def add(self, image: ExportImage) -> dict[str, Any]:
         """Give back the mask, and how much the image will take; all of it goes to the shards."""
         mask = self._table[image.label_map()]
-        png = indexed_png(mask, self._colours)
+        png = grey_png(mask)
         return {
             "mask": base64.b64encode(png).decode("ascii"),
             "classes": [int(value) for value in np.unique(mask) if value != IGNORE_INDEX],
