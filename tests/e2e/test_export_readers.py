@@ -20,7 +20,7 @@ def by_name(export):
 
 
 def check(drawn, export, read):
-    """Compare (H, W) class ids by name of the image with what was drawn, all images and no others."""
+    """Compare (H, W) class ids by name with what was drawn, of all images and no others."""
     assert sorted(read) == sorted(by_name(export))
     for name, labels in read.items():
         np.testing.assert_array_equal(labels, export.labels(name), err_msg=name)
@@ -42,7 +42,7 @@ def test_coco_by_pycocotools(drawn, tmp_path, polygons, capsys):
     for key, image in data.imgs.items():
         annotations = data.imgToAnns[key]
         masks = [(each["category_id"] - 1, data.annToMask(each)) for each in annotations]
-        assert all(each["area"] == mask.sum() for each, (_, mask) in zip(annotations, masks))
+        assert [each["area"] for each in annotations] == [mask.sum() for _, mask in masks]
         read[image["file_name"]] = drawn.painted((image["height"], image["width"]), masks)
         with Image.open(export.root / "images" / image["file_name"]) as picture:
             assert picture.size == (image["width"], image["height"])

@@ -10,11 +10,14 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from primaps import pipeline
 from primaps.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from primaps.outputs.export.journal import FOLDER
+from primaps.outputs.export.registry import find_exporter
 from primaps.outputs.label_files import write_label_map
 from primaps.pipeline.exporting import ExportSettings, export, unique_stems
 from primaps.progress import Silent
+from primaps.runs.model import Model
 from primaps.types import ClassTable, NamedClass
 
 CORE = (
@@ -143,16 +146,38 @@ def test_predicted_label_maps_without_a_manifest(tmp_path):
     assert len(exported.images) == 4
 
 
+def test_a_run_and_what_was_predicted_with_its_model(photographs, tmp_path, texture, small_config):
+    out = tmp_path / "segmented"
+    pipeline.segment(pipeline.open_run([photographs], out, texture, small_config))
+    new = photographs / "new"
+    new.mkdir()
+    shutil.copy(photographs / "p0.png", new / "later.png")
+    model = Model.load(out / "model")
+    pipeline.predict_images([photographs], tmp_path / "predicted", texture, model, small_config)
+    settings = ExportSettings("fiftyone")
+    assert len(export(out, tmp_path / "out", settings).images) == 5
+    names = export(tmp_path / "predicted", tmp_path / "all", settings).images
+    assert names == ("more/p4.png", "new/later.png", "p0.png", "p1.png", "p2.png", "p3.png")
+    for name in names:
+        with Image.open(tmp_path / "predicted" / "labels" / f"{name}.png") as picture:
+            clusters = np.asarray(picture)
+        with Image.open(tmp_path / "all" / "labels" / name) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), clusters + 1)
+    pipeline.predict_images([new], out, texture, model, small_config)
+    later = export(out, tmp_path / "out", settings).images
+    assert later == ("later.png", "more/p4.png", "p0.png", "p1.png", "p2.png", "p3.png")
+
+
 @pytest.mark.parametrize("format_name", CORE)
 def test_a_killed_export_ends_with_the_same_bytes(run, tmp_path, cutting, format_name):
     settings = ExportSettings(format_name, split=(0.5, 0.5), min_area=3)
     export(run, tmp_path / "whole", settings, CLASSES)
     out = tmp_path / "killed"
-    for stage, step in (("images", 1), ("images", 4), ("lists", 2)):
-        try:
+    stages = [("images", 1), ("images", 4)]
+    stages += [("lists", 2)] if find_exporter(format_name).passes else []
+    for stage, step in stages:
+        with cutting.short():
             export(run, out, settings, CLASSES, cutting.at(stage, step))
-        except Exception as error:  # noqa: BLE001 - some formats have no lists to be cut short in
-            assert type(error).__name__ == "CutShortError"
     assert len(export(run, out, settings, CLASSES).images) == 6
     assert contents(out) == contents(tmp_path / "whole")
 
@@ -262,7 +287,7 @@ def test_links(run, tmp_path):
 
 
 def test_folders_that_hold_no_label_maps(tmp_path):
-    with pytest.raises(CheckpointError, match="Expected .* to hold label maps"):
+    with pytest.raises(CheckpointError, match="to hold label maps"):
         export(tmp_path, tmp_path / "out", ExportSettings("coco"))
 
 
@@ -299,9 +324,9 @@ def peak(run, out, format_name):
 @pytest.mark.parametrize("format_name", ["coco", "cvat", "label-studio", "datumaro"])
 def test_memory_does_not_grow_with_the_annotations(tmp_path, format_name):
     """A list of all annotations would take far more than the little that an image may."""
-    noise = np.random.default_rng(0).integers(0, 4, (20, 24), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 4, (12, 16), np.uint8)
     peaks = []
-    for count in (4, 4, 24):  # the first time, modules are imported
+    for count in (3, 3, 15):  # the first time, modules are imported
         root = tmp_path / str(len(peaks))
         run = write_run(root, count)
         for path in (run / "labels").rglob("*.png"):
@@ -309,4 +334,4 @@ def test_memory_does_not_grow_with_the_annotations(tmp_path, format_name):
         for path in (root / "photos").rglob("*.png"):
             Image.fromarray(noise).save(path)
         peaks.append(peak(run, root / "out", format_name))
-    assert peaks[2] - peaks[1] < 20 * 4000
+    assert peaks[2] - peaks[1] < 12 * 4000

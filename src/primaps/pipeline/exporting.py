@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -129,26 +130,27 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
     """The photographs that a folder of label maps was made from, in the order of their names.
 
     Args:
-        run: Run folder (its manifest names them), or a folder of predicted label maps (its inputs
-            are looked through again).
+        run: Run folder (its manifest names them), or a folder that `primaps predict` wrote to last
+            (its inputs are looked through again).
 
     Raises:
-        CheckpointError: If there is neither.
+        CheckpointError: If it holds no label maps.
         DatasetError: If no photograph is left at the inputs.
     """
-    manifest = run.store / "manifest.json"
     if "config" not in run.record or not (run.root / "labels").is_dir():
         raise CheckpointError(
             f"Expected {run.root} to hold label maps (run.json and labels), but it does not. Run"
             " `primaps segment` or `primaps predict` with this folder as --out first."
         )
+    manifest = run.store / "manifest.json"
+    found: dict[str, ImageFile] = {}
     if manifest.exists():
-        entries = read_json(manifest)["images"]
-        found = [ImageFile(Path(entry["path"]), name) for name, entry in entries.items()]
-    else:
-        inputs = run.record.get("inputs", ())
-        found = list(scan(inputs, exclude=run.root).images)
-    return tuple(sorted(found, key=lambda image: image.name))
+        for name, entry in read_json(manifest)["images"].items():
+            found[name] = ImageFile(Path(os.fsdecode(entry["path"])), name)
+    if not found or run.record.get("command") == "predict":
+        for image in scan(run.record.get("inputs", ()), exclude=run.root).images:
+            found[image.name] = image
+    return tuple(found[name] for name in sorted(found))
 
 
 def unique_stems(names: Sequence[str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """CVAT for images."""
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_label_maps_come_back(drawn, tmp_path, splits):
     ids = {name: class_id for class_id, name in drawn.NAMES.items()}
     seen = []
     for split in splits or ("annotations",):
-        root = ElementTree.parse(export.root / f"{split}.xml").getroot()
+        root = ET.parse(export.root / f"{split}.xml").getroot()
         labels = root.findall("meta/task/labels/label")
         assert [label.findtext("name") for label in labels] == list(drawn.NAMES.values())
         for number, image in enumerate(root.findall("image")):

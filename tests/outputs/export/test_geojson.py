@@ -1,5 +1,6 @@
 """GeoJSON without a georeference; with one, see `tests/e2e/test_export_readers.py`."""
 
+import itertools
 import json
 
 import numpy as np
@@ -16,7 +17,7 @@ def winding(mask_size, ring):
     Vertical edges are counted to the right of each centre.
     """
     inside = np.zeros(mask_size, bool)
-    for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True):
+    for (x0, y0), (x1, y1) in itertools.pairwise(ring):
         if x0 == x1:
             low, high = sorted((int(y0), int(y1)))
             inside[low:high, : int(x0)] ^= True
@@ -24,7 +25,7 @@ def winding(mask_size, ring):
 
 
 def twice_the_area(ring):
-    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True))
+    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in itertools.pairwise(ring))
 
 
 def test_label_maps_come_back_with_their_holes(drawn, tmp_path):

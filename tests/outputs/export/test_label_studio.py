@@ -2,7 +2,7 @@
 
 import json
 import urllib.parse
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 
 def tasks(export, ending=""):
@@ -11,7 +11,7 @@ def tasks(export, ending=""):
 
 def test_tasks_fit_the_labelling_interface(drawn, tmp_path):
     export = drawn.make_export(tmp_path, "label-studio")
-    view = ElementTree.parse(export.root / "label_config.xml").getroot()
+    view = ET.parse(export.root / "label_config.xml").getroot()
     image, labels = view.find("Image"), view.find("BrushLabels")
     assert labels.get("toName") == image.get("name")
     names = [label.get("value") for label in labels]

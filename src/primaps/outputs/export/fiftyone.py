@@ -2,7 +2,8 @@
 stems (below ``train/`` and so on with a split), and ``mask_targets.json``.
 
 Mask values are 1, 2, ... in the order of the classes; 0 is unlabelled, which FiftyOne leaves
-unpainted. Masks are grey, for FiftyOne would read the colours of an indexed one. ``mask_targets.json`` names the values: pass its content, with whole numbers as keys, as
+unpainted. Masks are grey, for FiftyOne would read the colours of an indexed one.
+``mask_targets.json`` names the values: pass its content, with whole numbers as keys, as
 ``mask_targets`` of a dataset. (docs.voxel51.com, "ImageSegmentationDirectory")
 """
 
