@@ -43,6 +43,8 @@ def test_a_missing_photograph_ends_with_exit_code_3_and_the_rest_is_done(run, tm
     assert result.exit_code == 3, result.output
     assert "1 images in" in result.output
     assert "b.png" in result.output
+    (failure,) = (out / ".primaps-export/failures.jsonl").read_text().splitlines()
+    assert json.loads(failure)["stage"] == "read"
     data = json.loads((out / "annotations/instances.json").read_bytes())
     assert len(data["annotations"]) == 3
     assert isinstance(data["annotations"][0]["segmentation"], list)

@@ -60,6 +60,7 @@ def export(
     """An annotated data set from label maps, for training and for annotation tools. Resumable."""
     console = make_console()
     with reported_errors(console):
+        from primaps.outputs.export.journal import FAILURES
         from primaps.outputs.export.splitting import parse_split
         from primaps.pipeline.exporting import ExportSettings
         from primaps.pipeline.exporting import export as export_labels
@@ -75,4 +76,4 @@ def export(
         )
         exported = export_labels(run, out, settings, progress=TerminalProgress(console))
         typer.echo(f"{len(exported.images)} images in {out}")
-        exit_with(exported.failures)
+        exit_with(exported.failures, f" (all of them: {out / FAILURES})")

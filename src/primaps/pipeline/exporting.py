@@ -209,6 +209,7 @@ class _Export:
                 self._add(exporter, image, stamps[image.name])
                 self._progress.advance()
         self._progress.finish()
+        self._journal.write_failures(self._failures)
         done = tuple(image.name for image in self._images if image.name in self._journal)
         if not done:
             raise DatasetError(all_failed(self._failures))

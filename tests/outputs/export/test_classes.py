@@ -18,7 +18,7 @@ def test_ignored_classes_are_left_out_and_names_and_colours_told_apart(drawn):
 
 def test_a_name_on_several_lines_or_of_blanks_becomes_one_line():
     table = ClassTable(
-        2, (NamedClass(0, "a\n b\t", (1, 1, 1), (0,)), NamedClass(1, "  ", (2, 2, 2), (1,)))
+        2, (NamedClass(0, "a\n b\t\x00", (1, 1, 1), (0,)), NamedClass(1, "  ", (2, 2, 2), (1,)))
     )
     assert [each.name for each in ExportClasses.of(table).classes] == ["a b", "class 1"]
 

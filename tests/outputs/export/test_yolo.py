@@ -1,10 +1,16 @@
 """YOLO segmentation."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+
+from primaps.outputs.export.classes import ExportClasses
+from primaps.outputs.export.exporter import ExportImage, ExportOptions
+from primaps.outputs.export.target import Target
+from primaps.outputs.export.yolo import Yolo
 
 
 def names(root):
@@ -74,3 +80,18 @@ def test_an_image_without_classes_has_an_empty_file(drawn, tmp_path):
 def test_train_and_val_are_always_there(drawn, tmp_path):
     _, folders = names(drawn.make_export(tmp_path, "yolo").root)
     assert folders == {"train": "images/train", "val": "images/train"}
+
+
+def test_labels_are_where_ultralytics_looks_for_them(drawn, tmp_path):
+    """It puts ``labels`` in place of the last folder ``images`` of a path."""
+    source = drawn.write_photographs(tmp_path / "photos")["full.png"]
+    stem = "shoot/images/full"
+    label_map = drawn.label_maps()["full.png"]
+    image = ExportImage(
+        f"{stem}.png", stem, "train", source, 9, 11, False, source.read_bytes, lambda: label_map
+    )
+    exporter = Yolo(Target(tmp_path), ExportClasses.of(drawn.CLASSES), ExportOptions())
+    exporter.add(image)
+    (path,) = (tmp_path / "images").rglob("full.png")
+    before, _, after = str(path).rpartition("/images/")
+    assert (Path(f"{before}/labels/{after}").with_suffix(".txt")).read_text().startswith("2 ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ class ExportClass:
 
     Attributes:
         id: Class id, 0..254, as label maps hold it.
-        name: Unique among the classes, one line.
+        name: Unique among the classes, one line without control characters.
         colour: Red, green, blue, 0..255; unique, and never black.
     """
 
@@ -107,7 +108,8 @@ def default_classes(num_clusters: int) -> ClassTable:
 def _unique_names(classes: Sequence[NamedClass]) -> list[str]:
     names: list[str] = []
     for each in classes:
-        plain = " ".join(each.title.split()) or f"class {each.id}"
+        title = "".join(c for c in each.title if c.isspace() or unicodedata.category(c) != "Cc")
+        plain = " ".join(title.split()) or f"class {each.id}"
         name, count = plain, 1
         while name in names:
             count += 1

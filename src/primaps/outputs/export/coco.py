@@ -49,7 +49,7 @@ class Coco:
         for split, ending in self._options.parts():
             members = {
                 "images": image_entries(records, split),
-                "annotations": _annotations(records, split),
+                "annotations": numbered_annotations(records, split),
                 "categories": category_entries(self._classes),
             }
             stream_object(self._target, f"annotations/instances{ending}.json", members)
@@ -77,7 +77,8 @@ def category_entries(classes: ExportClasses) -> list[dict[str, Any]]:
     return [{"id": each.id + 1, "name": each.name, "supercategory": ""} for each in classes.classes]
 
 
-def _annotations(records: Records, split: str | None) -> Iterator[dict[str, Any]]:
+def numbered_annotations(records: Records, split: str | None) -> Iterator[dict[str, Any]]:
+    """COCO's ``annotations``, numbered from 1, of what was recorded of every image."""
     number = 0
     for image_number, record in enumerate(records(split), start=1):
         for annotation in record.content:

@@ -7,13 +7,12 @@ One annotation per class and image, as compressed RLE. Pixel maps hold the categ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from primaps.outputs.export.classes import ExportClasses
-from primaps.outputs.export.coco import category_entries, image_entries
+from primaps.outputs.export.coco import category_entries, image_entries, numbered_annotations
 from primaps.outputs.export.documents import indexed_png, stream_object
 from primaps.outputs.export.exporter import ExportImage, ExportOptions, Records
 from primaps.outputs.export.regions import class_regions
@@ -54,15 +53,7 @@ class CocoStuff:
         for split, ending in self._options.parts():
             members = {
                 "images": image_entries(records, split),
-                "annotations": _annotations(records, split),
+                "annotations": numbered_annotations(records, split),
                 "categories": category_entries(self._classes),
             }
             stream_object(self._target, f"annotations/stuff{ending}.json", members)
-
-
-def _annotations(records: Records, split: str | None) -> Iterator[dict[str, Any]]:
-    number = 0
-    for image_number, record in enumerate(records(split), start=1):
-        for annotation in record.content:
-            number += 1
-            yield {"id": number, "image_id": image_number, **annotation}

@@ -97,6 +97,10 @@ class ExportOptions:
         """
         return tuple((split, f"_{split}") for split in self.splits) or ((None, ""),)
 
+    def folder(self, image: ExportImage) -> str:
+        """Where the part of an image lies, with a slash; empty if there is no split."""
+        return f"{image.split}/" if self.splits else ""
+
 
 class Exporter(Protocol):
     """One format, at work in one folder."""

@@ -26,7 +26,7 @@ class FiftyOne:
 
     def add(self, image: ExportImage) -> None:
         """Copy the photograph and write its mask."""
-        folder = f"{image.split}/" if self._options.splits else ""
+        folder = self._options.folder(image)
         mask = grey_png(self._table[image.label_map()])
         self._target.write(f"{folder}labels/{image.stem}.png", mask)
         self._target.photograph(image, f"{folder}data/{image.file}")

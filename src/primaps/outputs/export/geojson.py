@@ -59,7 +59,7 @@ class GeoJson:
         document["features"] = [
             self._feature(region, to_place) for region in connected_regions(image.label_map())
         ]
-        folder = f"{image.split}/" if self._options.splits else ""
+        folder = self._options.folder(image)
         self._target.write(f"{folder}labels/{image.stem}.geojson", to_json(document) + b"\n")
         self._target.photograph(image, f"{folder}images/{image.name}")
 

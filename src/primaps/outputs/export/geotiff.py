@@ -33,7 +33,7 @@ class GeoTiff:
 
     def add(self, image: ExportImage) -> None:
         """Copy the photograph and write its label map."""
-        folder = f"{image.split}/" if self._options.splits else ""
+        folder = self._options.folder(image)
         data = self._encoded(image.label_map(), read_georeference(image))
         self._target.write(f"{folder}labels/{image.stem}.tif", data)
         self._target.photograph(image, f"{folder}images/{image.name}")

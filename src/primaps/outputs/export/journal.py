@@ -1,8 +1,8 @@
 """What an export has done, image by image, so that a killed one goes on, and one that is made again
 after some images or classes changed leaves nothing behind.
 
-It lies in a hidden folder of the export: ``settings`` (what the export was asked for, and the files
-that belong to all images) and ``done`` (a line of JSON per image).
+It lies in a hidden folder of the export: ``settings`` (the format, and the files that belong to all
+images), ``done`` (a line of JSON per image) and, only if any, ``failures.jsonl``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from primaps.runs.store import (
     remove_temporaries,
     write_problem,
 )
+from primaps.types import Failure
 
 FOLDER: Final = ".primaps-export"
+FAILURES: Final = f"{FOLDER}/failures.jsonl"
+"""One line of JSON per input that could not be used; absent if there is none."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,18 @@ class Journal:
                 except OSError:  # not empty, or not there
                     break
 
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        """Replace the list of inputs that could not be used; none, no list.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        path = self._root / FAILURES
+        if failures:
+            atomic_write(path, b"".join(to_json(asdict(each)) + b"\n" for each in failures))
+        else:
+            remove_file(path)
+
     def _opened(self) -> BinaryIO:
         if self._stream is None:
             raise OutputError("Expected the journal to be open, but it is not. Call `open` first.")
@@ -214,4 +229,4 @@ class Journal:
 
 
 def _line(entry: Entry) -> bytes:
-    return to_json(asdict(entry)) + b"\n"
+    return to_json(vars(entry)) + b"\n"

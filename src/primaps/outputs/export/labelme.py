@@ -52,7 +52,7 @@ class LabelMe:
             "imageHeight": image.height,
             "imageWidth": image.width,
         }
-        folder = f"{image.split}/" if self._options.splits else ""
+        folder = self._options.folder(image)
         self._target.write(f"{folder}{image.stem}.json", to_json(document) + b"\n")
         self._target.photograph(image, f"{folder}{image.file}")
 

@@ -5,8 +5,9 @@ A row per connected region: the number of the class, then x and y of one polygon
 and height. Holes are cut out along seams without width, as ultralytics joins the parts of an
 object. The polygon runs inside the outermost pixels, so that ultralytics, which cuts off decimals
 and paints the outline as well (``fillPoly``), gets the pixels back exactly. An image without
-regions has an empty file: it is background. No folder ``masks`` lies beside ``images``.
-(docs.ultralytics.com, "Instance segmentation datasets")
+regions has an empty file: it is background. No folder ``masks`` lies beside ``images``. Where a
+photograph lies below another folder ``images``, its labels are where ultralytics looks for them: in
+place of the last such folder. (docs.ultralytics.com, "Instance segmentation datasets")
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Yolo:
             numbers = " ".join(f"{value:.7f}" for value in points.ravel().tolist())
             rows.append(f"{self._number[region.class_id]} {numbers}\n")
         split = image.split if self._options.splits else WHOLE
-        self._target.write(f"labels/{split}/{image.stem}.txt", "".join(rows).encode("ascii"))
+        before, _, after = f"/images/{split}/{image.stem}.txt".rpartition("/images/")
+        labels = f"{before}/labels/{after}".removeprefix("/")
+        self._target.write(labels, "".join(rows).encode("ascii"))
         self._target.photograph(image, f"images/{split}/{image.file}")
 
     def finish(self, records: Records) -> None:  # noqa: ARG002 - ultralytics lists the folders
