@@ -76,7 +76,7 @@ clean: ## remove the environment and the demo's folders
 READERS := .venv-readers
 
 .PHONY: readers
-readers: $(READERS)/.installed
+readers: $(READERS)/.installed ## exports read back by the programs that they are for
 	PYTHONPATH=src QT_QPA_PLATFORM=offscreen $(READERS)/bin/python -m pytest -o filterwarnings=default \
 		tests/e2e/test_export_readers.py tests/outputs/export
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.filterwarnings("default")  # those of the readers are not ours
 SPLITS = ("train", "val", "test")
 
 
@@ -230,7 +231,6 @@ def georeferenced(rasterio, path, crs, transform=True):
     return placing
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_crs_without_a_transform_is_left_out(drawn, tmp_path):
     rasterio = pytest.importorskip("rasterio")
     paths = drawn.write_photographs(tmp_path / "photos")

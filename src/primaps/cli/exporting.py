@@ -12,50 +12,57 @@ from primaps.outputs.export.registry import FORMATS
 
 _FORMATS: Final = ", ".join(FORMATS)
 
+LabelMaps = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder, or --out of `primaps predict`.")
+]
+FormatName = Annotated[str, typer.Option("--format", help=f"One of {_FORMATS}.")]
+DataSet = Annotated[
+    Path, typer.Option("--out", help="Folder of the data set: new, or an earlier export.")
+]
+Shares = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="SHARES",
+        help=(
+            "Shares of train, val and test, such as .8,.1,.1; images that come later move no other"
+            " one. (default: one whole)"
+        ),
+    ),
+]
+SplitSeed = Annotated[int, typer.Option("--seed", help="Of the split.")]
+SmallestRegion = Annotated[
+    int, typer.Option("--min-area", min=0, help="Regions with fewer pixels become unlabelled.")
+]
+UnknownBelow = Annotated[
+    float | None,
+    typer.Option(
+        "--unknown-below",
+        min=0.0,
+        max=1.0,
+        help="Pixels with a lower certainty become unlabelled. (default: none)",
+    ),
+]
+Link = Annotated[
+    bool,
+    typer.Option(
+        "--link/--copy",
+        help="Link photographs instead of copying them; turned ones are copied upright.",
+    ),
+]
+Polygons = Annotated[bool, typer.Option("--polygons", help="Outlines instead of masks (coco).")]
+
 
 def export(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Run folder, or --out of `primaps predict`.")
-    ],
-    format_name: Annotated[str, typer.Option("--format", help=f"One of {_FORMATS}.")],
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder of the data set: new, or an earlier export.")
-    ],
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            metavar="SHARES",
-            help=(
-                "Shares of train, val and test, such as .8,.1,.1; images that come later move no"
-                " other one. (default: one whole)"
-            ),
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the split.")] = 0,
-    min_area: Annotated[
-        int,
-        typer.Option("--min-area", min=0, help="Regions with fewer pixels become unlabelled."),
-    ] = 0,
-    unknown_below: Annotated[
-        float | None,
-        typer.Option(
-            "--unknown-below",
-            min=0.0,
-            max=1.0,
-            help="Pixels with a lower certainty become unlabelled. (default: none)",
-        ),
-    ] = None,
-    link: Annotated[
-        bool,
-        typer.Option(
-            "--link/--copy",
-            help="Link photographs instead of copying them; turned ones are copied upright.",
-        ),
-    ] = False,
-    polygons: Annotated[
-        bool, typer.Option("--polygons", help="Outlines instead of masks (coco).")
-    ] = False,
+    run: LabelMaps,
+    format_name: FormatName,
+    out: DataSet,
+    split: Shares = None,
+    seed: SplitSeed = 0,
+    min_area: SmallestRegion = 0,
+    unknown_below: UnknownBelow = None,
+    link: Link = False,
+    polygons: Polygons = False,
 ) -> None:
     """An annotated data set from label maps, for training and for annotation tools. Resumable."""
     console = make_console()
