@@ -70,3 +70,18 @@ $(INSTALLED): pyproject.toml
 
 clean: ## remove the environment and the demo's folders
 	rm -rf $(VENV) demo-run demo-run-photographs
+
+# Exports read back by the programs that they are for. These pull in much, and want older versions of
+# numpy and pillow than the package does, so they have an environment of their own.
+READERS := .venv-readers
+
+.PHONY: readers
+readers: $(READERS)/.installed ## exports read back by the programs that they are for
+	PYTHONPATH=src QT_QPA_PLATFORM=offscreen $(READERS)/bin/python -m pytest -o filterwarnings=default \
+		tests/e2e/test_export_readers.py tests/outputs/export
+
+$(READERS)/.installed:
+	$(PYTHON) -m venv $(READERS)
+	$(READERS)/bin/python -m pip install --quiet pytest numpy scipy pillow pycocotools datumaro label-studio-sdk \
+		labelme datasets fiftyone rasterio shapely opencv-python-headless pyyaml
+	touch $(READERS)/.installed

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import struct
+import sys
 import types
 import zlib
 from pathlib import Path
@@ -34,15 +35,24 @@ def own_cache_folder(tmp_path_factory):
         yield
 
 
+def module_beside_tests(name, path):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def trees():
     """The module that writes miniature data sets: `tests/data/trees.py`."""
-    spec = importlib.util.spec_from_file_location(
-        "trees", Path(__file__).parent / "data" / "trees.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_beside_tests("trees", "data/trees.py")
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """The module that draws images and exports them: `tests/outputs/export/drawn.py`."""
+    return module_beside_tests("drawn", "outputs/export/drawn.py")
 
 
 def draw_photograph(seed, height=60, width=80):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from primaps.cli.exporting import export
 from primaps.cli.first_steps import demo, doctor, list_names
 from primaps.cli.head_commands import head_app
 from primaps.cli.measuring import benchmark, check, evaluate
@@ -23,7 +24,7 @@ app = typer.Typer(
         " inputs failed; 130 interrupted, resumable."
     ),
 )
-for command in (segment, proposals, fit, predict, evaluate, check, report, demo, benchmark):
+for command in (segment, proposals, fit, predict, evaluate, check, report, export, demo, benchmark):
     app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)

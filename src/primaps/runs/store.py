@@ -51,14 +51,15 @@ def atomic_write(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(_write_problem(path, error)) from error
+        raise OutputError(write_problem(path, error)) from error
     finally:
         # renamed by now, or what an error or an interruption left
         with contextlib.suppress(OSError):
             temporary.unlink()
 
 
-def _write_problem(path: Path, error: OSError) -> str:
+def write_problem(path: Path, error: OSError) -> str:
+    """Why a file could not be written, and what to do, as the message of an `OutputError`."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return (
             f"The disk is full: {path} could not be written. Free some space and run the same"
@@ -86,7 +87,7 @@ def remove_file(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(_write_problem(path, error)) from error
+        raise OutputError(write_problem(path, error)) from error
 
 
 def remove_temporaries(root: Path) -> None:
@@ -124,7 +125,7 @@ def hold(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise OutputError(_write_problem(path, error)) from error
+        raise OutputError(write_problem(path, error)) from error
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

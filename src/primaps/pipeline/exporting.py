@@ -1,0 +1,331 @@
+"""From a run, or a folder of predicted label maps, to an annotated data set."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from primaps.data.scanning import scan
+from primaps.data.upright import standing, upright_bytes
+from primaps.errors import CheckpointError, ConfigError, DatasetError, ImageError
+from primaps.outputs.export.classes import ExportClasses, default_classes
+from primaps.outputs.export.exporter import Exporter, ExportImage, ExportOptions, Record
+from primaps.outputs.export.journal import Entry, Journal
+from primaps.outputs.export.regions import without_small
+from primaps.outputs.export.registry import OUTLINES, find_exporter
+from primaps.outputs.export.splitting import SPLIT_NAMES, WHOLE, split_of
+from primaps.outputs.export.target import Target
+from primaps.outputs.label_files import read_label_image
+from primaps.pipeline.failures import all_failed, reported
+from primaps.progress import Progress, Silent
+from primaps.runs.run import RunFolder
+from primaps.runs.store import fingerprint, read_json
+from primaps.types import IGNORE_INDEX, ClassTable, Failure, ImageFile
+
+GENERATION = 1
+"""Raised when a change of the code changes what exporters write, so that it is made anew."""
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What a person asks of an export.
+
+    Attributes:
+        format: Name of the format, one of `primaps.outputs.export.registry.FORMATS`.
+        split: Shares of train, val and test; empty = the data set is one whole.
+        seed: Of the split.
+        min_area: Regions with fewer pixels become unlabelled.
+        unknown_below: Pixels whose certainty is lower, in [0, 1], become unlabelled; None = none.
+        link: Photographs become links; those that lie turned in their file are copied all the same.
+        polygons: Outlines instead of masks, in formats that know both.
+    """
+
+    format: str
+    split: tuple[float, ...] = ()
+    seed: int = 0
+    min_area: int = 0
+    unknown_below: float | None = None
+    link: bool = False
+    polygons: bool = False
+
+    def part(self, name: str) -> str:
+        """The part of the data set that an image belongs to."""
+        return split_of(name, self.split, self.seed) if self.split else WHOLE
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of an export.
+
+    Attributes:
+        images: Names of the images in it.
+        failures: Inputs that could not be used.
+    """
+
+    images: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+
+def export(
+    folder: Path,
+    out: Path,
+    settings: ExportSettings,
+    classes: ClassTable | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write an annotated data set. Resumable: what is up to date is kept, what no longer belongs to
+    the export is removed.
+
+    Args:
+        folder: Run folder, or a folder of predicted label maps.
+        out: Where to write: a new folder, or an earlier export in the same format.
+        settings: What is wanted.
+        classes: Names, colours and merges; None = a class without a name per cluster.
+        progress: Who is told.
+
+    Raises:
+        CheckpointError: If ``folder`` holds no label maps of this package.
+        ConfigError: If the format is unknown, or ``out`` holds something else.
+        MissingExtraError: If the format needs a package that is not installed.
+        DatasetError: If no image could be used.
+        OutputError: If something cannot be written.
+    """
+    run = RunFolder(folder)
+    make = find_exporter(settings.format)
+    _check_polygons(settings)
+    images = labelled_images(run)
+    if settings.unknown_below is not None and not (run.root / "certainty").is_dir():
+        raise ConfigError(
+            f"Expected certainties in {run.root / 'certainty'}, to leave out what is uncertain, but"
+            " there are none. Make label maps with certainties, or leave --unknown-below away."
+        )
+    table = classes or default_classes(int(run.record["config"]["num_clusters"]))
+    target = Target(out, link=settings.link)
+    options = ExportOptions(SPLIT_NAMES[: len(settings.split)], settings.polygons)
+    exporter = make(target, ExportClasses.of(table), options)
+    journal = Journal(out, settings.format)
+    try:
+        work = _Export(run, settings, table, images, target, journal, progress or Silent())
+        return work.done_with(exporter)
+    finally:
+        journal.close()
+
+
+def _check_polygons(settings: ExportSettings) -> None:
+    if settings.polygons and settings.format not in OUTLINES:
+        raise ConfigError(
+            f"Expected --polygons with a format that holds masks otherwise ({', '.join(OUTLINES)}),"
+            f" but got {settings.format}. Leave it away."
+        )
+
+
+def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
+    """The photographs that a folder of label maps was made from, in the order of their names.
+
+    Args:
+        run: Run folder (its manifest names them), or a folder that `primaps predict` wrote to last
+            (its inputs are looked through again).
+
+    Raises:
+        CheckpointError: If it holds no label maps.
+        DatasetError: If no photograph is left at the inputs.
+    """
+    if "config" not in run.record or not (run.root / "labels").is_dir():
+        raise CheckpointError(
+            f"Expected {run.root} to hold label maps (run.json and labels), but it does not. Run"
+            " `primaps segment` or `primaps predict` with this folder as --out first."
+        )
+    manifest = run.store / "manifest.json"
+    found: dict[str, ImageFile] = {}
+    if manifest.exists():
+        for name, entry in read_json(manifest)["images"].items():
+            found[name] = ImageFile(Path(os.fsdecode(entry["path"])), name)
+    if not found or run.record.get("command") == "predict":
+        for image in scan(run.record.get("inputs", ()), exclude=run.root).images:
+            found[image.name] = image
+    return tuple(found[name] for name in sorted(found))
+
+
+def unique_stems(names: Sequence[str]) -> dict[str, str]:
+    """Names without their extensions; those that would be equal keep it behind an underscore.
+
+    Args:
+        names: Relative paths with forward slashes, all different.
+    """
+    plain = {name: str(PurePosixPath(name).with_suffix("")) for name in names}
+    counts = Counter(plain.values())
+    stems = {name: stem for name, stem in plain.items() if counts[stem] == 1}
+    taken = set(counts)
+    for name in names:
+        if name not in stems:
+            stem = f"{plain[name]}_{PurePosixPath(name).suffix.removeprefix('.')}"
+            while stem in taken:
+                stem += "_"
+            taken.add(stem)
+            stems[name] = stem
+    return stems
+
+
+class _Export:
+    """One export at work."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        settings: ExportSettings,
+        table: ClassTable,
+        images: tuple[ImageFile, ...],
+        target: Target,
+        journal: Journal,
+        progress: Progress,
+    ) -> None:
+        self._run, self._settings, self._images = run, settings, images
+        self._target, self._journal, self._progress = target, journal, progress
+        self._to_class = table.cluster_to_class().astype(np.uint8)
+        self._stems = unique_stems([image.name for image in images])
+        self._asked = fingerprint([GENERATION, asdict(settings), asdict(table)])
+        self._failures: list[Failure] = []
+
+    def done_with(self, exporter: Exporter) -> Exported:
+        """Everything: the images, then the lists."""
+        bytes_to_come = 0
+        stamps = {}
+        for image in self._images:
+            stamps[image.name], size = self._stamp(image)
+            bytes_to_come += size
+        self._journal.open(stamps)
+        self._announce(bytes_to_come)
+        self._progress.plan(("images", "lists"))
+        self._progress.start("images", len(self._images), done=len(self._journal))
+        for image in self._images:
+            if image.name not in self._journal:
+                self._add(exporter, image, stamps[image.name])
+                self._progress.advance()
+        self._progress.finish()
+        self._journal.write_failures(self._failures)
+        done = tuple(image.name for image in self._images if image.name in self._journal)
+        if not done:
+            raise DatasetError(all_failed(self._failures))
+        self._progress.start("lists", exporter.passes * len(done))
+        self._target.announce = self._journal.note_list
+        exporter.finish(self._records)
+        self._progress.finish()
+        return Exported(done, tuple(self._failures))
+
+    def _announce(self, photographs: int) -> None:
+        """How much disk photographs take; label files are small beside them."""
+        if not self._settings.link and len(self._journal) < len(self._images):
+            self._progress.note(
+                f"Copies photographs of {photographs / 1e6:.0f} MB; --link makes links instead."
+            )
+
+    def _stamp(self, image: ImageFile) -> tuple[str, int]:
+        """Fingerprint of all that determines what is written of an image, and the photograph's size
+        in bytes.
+        """
+        files = [self._run.labels(image.name), image.path]
+        if self._settings.unknown_below is not None:
+            files.append(self._certainty(image.name))
+        states = [_state(path) for path in files]
+        size = states[1][0] if states[1] else 0
+        return fingerprint([self._asked, self._stems[image.name], states]), size
+
+    def _add(self, exporter: Exporter, image: ImageFile, stamp: str) -> None:
+        with reported(self._failures, image, "export"):
+            try:
+                whole = self._export_image(image)
+                content = exporter.add(whole)
+            except BaseException:
+                self._journal.discard(self._target.written())
+                raise
+            self._journal.add(
+                Entry(
+                    name=image.name,
+                    stamp=stamp,
+                    split=whole.split,
+                    height=whole.height,
+                    width=whole.width,
+                    turned=whole.turned,
+                    files=self._target.written(),
+                    content=content,
+                )
+            )
+
+    def _export_image(self, image: ImageFile) -> ExportImage:
+        """An image with its label map in classes.
+
+        Raises:
+            ImageError: If photograph or label map cannot be read, or do not fit each other.
+        """
+        lies = standing(image.path)
+        label_map = self._label_map(image.name)
+        if label_map.shape != (lies.height, lies.width):
+            height, width = label_map.shape
+            raise ImageError(
+                f"Expected {image.path} to be {width} x {height} pixels, as its label map, but it"
+                f" is {lies.width} x {lies.height}: it has changed. Segment or predict again."
+            )
+        return ExportImage(
+            name=image.name,
+            stem=self._stems[image.name],
+            split=self._settings.part(image.name),
+            path=image.path,
+            height=lies.height,
+            width=lies.width,
+            turned=lies.turned,
+            photograph=partial(upright_bytes, image.path),
+            label_map=lambda: label_map,
+        )
+
+    def _label_map(self, name: str) -> NDArray[np.uint8]:
+        """(H, W) uint8 class ids, without what is uncertain or small."""
+        label_map = self._to_class[read_label_image(self._run.labels(name))]
+        if self._settings.unknown_below is not None:
+            certainty = read_label_image(self._certainty(name))
+            if certainty.shape != label_map.shape:
+                raise ImageError(
+                    f"Expected {self._certainty(name)} to have the size of its label map,"
+                    f" {label_map.shape}, but got {certainty.shape}. Predict again."
+                )
+            label_map[certainty < self._settings.unknown_below * 255] = IGNORE_INDEX
+        return without_small(label_map, self._settings.min_area)
+
+    def _certainty(self, name: str) -> Path:
+        return self._run.root / "certainty" / f"{name}.png"
+
+    def _records(self, split: str | None = None) -> Iterator[Record]:
+        for image in self._images:
+            wanted = split is None or self._settings.part(image.name) == split
+            if wanted and image.name in self._journal:
+                entry = self._journal.entry(image.name)
+                self._progress.advance()
+                yield Record(self._recorded(image, entry), entry.content)
+
+    def _recorded(self, image: ImageFile, entry: Entry) -> ExportImage:
+        return ExportImage(
+            name=image.name,
+            stem=self._stems[image.name],
+            split=entry.split,
+            path=image.path,
+            height=entry.height,
+            width=entry.width,
+            turned=entry.turned,
+            photograph=partial(upright_bytes, image.path),
+            label_map=partial(self._label_map, image.name),
+        )
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and modification time; None if the file cannot be had, which reading it will explain."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
