@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from primaps.config import preset_config, with_settings
 from primaps.data import dataset
 from primaps.data.dataset import load_dataset
 from primaps.features import registry
 from primaps.features.registry import BackboneSpec, find_spec
 from primaps.heads.loading import load_backbone
+from primaps.outputs.export import registry as exports
+from primaps.pipeline import open_run, segment
+from primaps.pipeline.exporting import ExportSettings, export
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
@@ -67,6 +71,28 @@ def test_a_data_set_by_its_recipe(monkeypatch, add_module, tmp_path):
     )
     (sample,) = load_dataset("ponds", tmp_path, "train")
     assert sample.labels[0].tolist() == [0, 0, 1, 1, 255, 255, 1, 1]
+
+
+def test_an_export_by_its_recipe(monkeypatch, add_module, tmp_path):
+    blocks = recipe("An export")
+    path = "src/primaps/outputs/export/shares.py"
+    entry = eval(blocks["in _HOMES of src/primaps/outputs/export/registry.py"])
+    monkeypatch.setattr(exports, "_HOMES", {**exports._HOMES, **entry})
+    add_module(path, blocks[path])
+    run = tmp_path / "run"
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for name, grey in (("a.png", 10), ("b.png", 240)):
+        Image.new("RGB", (64, 48), (grey, grey, 255 - grey)).save(photographs / name)
+    inputs = [str(photographs)]
+    config = with_settings(preset_config("fast"), {"num_clusters": 2, "features.size": 64})
+    segment(open_run(inputs, run, load_backbone("texture", device="cpu"), config), inputs=inputs)
+    export(run, tmp_path / "out", ExportSettings("shares"))
+    header, *rows = (tmp_path / "out" / "shares.csv").read_text("utf-8").splitlines()
+    assert header == "image,class 0,class 1"
+    assert [row.split(",")[0] for row in rows] == ["a.png", "b.png"]
+    for row in rows:
+        assert sum(map(float, row.split(",")[1:])) == pytest.approx(1.0, abs=0.01)
 
 
 def test_every_room_of_the_map_exists_and_every_room_is_on_it():
