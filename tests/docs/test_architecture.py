@@ -1,17 +1,16 @@
 """The recipes of docs/architecture.md, word for word."""
 
+import importlib.util
 import re
 import sys
 import types
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from primaps.config import preset_config, with_settings
 from primaps.data import dataset
-from primaps.data.dataset import load_dataset
 from primaps.features import registry
 from primaps.features.registry import BackboneSpec, find_spec
 from primaps.heads.loading import load_backbone
@@ -42,6 +41,28 @@ def add_module(monkeypatch):
     return add
 
 
+def run_tests(code, *arguments):
+    """The tests of a block, with what they take."""
+    names = {}
+    exec(compile(code, "test", "exec"), names)
+    found = [value for name, value in names.items() if name.startswith("test_")]
+    assert found
+    for test in found:
+        test(*arguments)
+
+
+def neighbour(path):
+    """Another module of tests, whose rules a new entry has to follow."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+registry_tests = neighbour(Path(__file__).parents[1] / "features" / "test_registry.py")
+dataset_tests = neighbour(Path(__file__).parents[1] / "data" / "test_dataset.py")
+
+
 def test_a_backbone_by_its_recipe(monkeypatch, add_module):
     blocks = recipe("A backbone")
     path = "src/primaps/features/stripes.py"
@@ -49,28 +70,21 @@ def test_a_backbone_by_its_recipe(monkeypatch, add_module):
     assert isinstance(entry, BackboneSpec)
     monkeypatch.setattr(registry, "_SPECS", (*registry._SPECS, entry))
     add_module(path, blocks[path])
-    backbone = load_backbone(find_spec("stripes").name, device="cpu")
-    image = np.zeros((40, 64, 3), dtype=np.uint8)
-    image[:, 32:] = 255
-    features = backbone.extract(image, size=40)
-    assert features.shape == (3, 5, 8)
-    assert (features[:, :, 0] < 0).all()
-    assert (features[:, :, 7] > 0).all()
-    assert backbone.threshold == 0.9
+    assert load_backbone(find_spec("stripes").name, device="cpu").threshold == 0.9
+    run_tests(blocks["a test beside tests/features/test_registry.py"])
+    for rule in (
+        registry_tests.test_every_backbone_says_whether_it_saw_labels,
+        registry_tests.test_vision_transformers_carry_threshold_licence_and_preprocessing,
+    ):
+        rule()
 
 
 def test_a_data_set_by_its_recipe(monkeypatch, add_module, tmp_path):
     path = "src/primaps/data/ponds.py"
     add_module(path, recipe("A data set")[path])
     monkeypatch.setattr(dataset, "DATASETS", {**dataset.DATASETS, "ponds": "primaps.data.ponds"})
-    for folder in ("train", "trainannot"):
-        (tmp_path / folder).mkdir()
-    Image.new("RGB", (8, 6)).save(tmp_path / "train" / "a.jpg")
-    Image.fromarray(np.array([[0, 1, 255, 1]] * 6, np.uint8).repeat(2, axis=1)).save(
-        tmp_path / "trainannot" / "a.png"
-    )
-    (sample,) = load_dataset("ponds", tmp_path, "train")
-    assert sample.labels[0].tolist() == [0, 0, 1, 1, 255, 255, 1, 1]
+    run_tests(recipe("A data set")["a test beside tests/data/test_dataset.py"], tmp_path)
+    dataset_tests.test_what_is_published_is_told("ponds")
 
 
 def test_an_export_by_its_recipe(monkeypatch, add_module, tmp_path):
