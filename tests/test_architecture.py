@@ -26,6 +26,7 @@ PURE = (
     "prototypes/em.py",
     "prototypes/proposal_em.py",
     "prototypes/steps/*.py",
+    "naming/*.py",
     "evaluation/matching.py",
     "evaluation/metrics.py",
 )
@@ -41,6 +42,8 @@ HARMLESS = {
     "typing",
     "warnings",
 }
+# Names and corrections are texts: what turns a text into tables and back reads and writes nothing.
+TEXT = {"hashlib", "io", "json", "re", "ruamel"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -86,7 +89,7 @@ def test_imports_point_leftwards(path):
     "path", [path for pattern in PURE for path in sorted(SOURCE.glob(pattern))], ids=str
 )
 def test_the_method_is_pure(path):
-    allowed = NUMERIC | HARMLESS | {"primaps"}
+    allowed = NUMERIC | HARMLESS | {"primaps"} | (TEXT if room(path) == "naming" else set())
     assert {name.split(".")[0] for name in imported(path)} <= allowed
     called = {
         ast.unparse(node.func)

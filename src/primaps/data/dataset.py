@@ -25,7 +25,7 @@ DATASETS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Names of the data sets and the modules that load them; each has ``load(root, split) ->
-LabelledDataset`` and ``ABOUT``.
+LabelledDataset`` and ``ABOUT``, and those whose classes are published have ``CLASS_COLOURS``.
 """
 
 
