@@ -19,6 +19,7 @@ from primaps.compute.compiling.announcing import compilation_told_to
 from primaps.config import GENERATION, Config, comparable, differences
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent
+from primaps.runs.named_files import NamedFolder
 from primaps.runs.store import (
     FeatureStore,
     atomic_write,
@@ -189,7 +190,8 @@ class RunFolder:
             )
         hold(self.root)
         if known:
-            remove_temporaries(self.root)
+            with NamedFolder(self.root).lock():  # else a file that names are written to would go
+                remove_temporaries(self.root)
         if changed or not settings.keys() <= known.keys():
             for name in outdated:
                 remove_file(self.root / name)
