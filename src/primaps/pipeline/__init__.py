@@ -16,6 +16,7 @@ from primaps.pipeline.commands import (
 )
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.fitting import fit
+from primaps.pipeline.naming_after_fit import fit_and_name
 from primaps.pipeline.opening import ALL_STAGES, PROPOSAL_STAGES, open_run, reopen
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "finishing",
     "fit",
     "fit_again",
+    "fit_and_name",
     "open_run",
     "predict_images",
     "proposals",

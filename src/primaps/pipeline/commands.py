@@ -14,8 +14,9 @@ from primaps.features.device import compute_device
 from primaps.outputs.events import require_tensorboard, write_events
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.fit_curves import fit_curves
-from primaps.pipeline.fitting import fit, fit_fingerprint, fit_settings
+from primaps.pipeline.fitting import fit_fingerprint, fit_settings
 from primaps.pipeline.labelling import predict_new, predict_stored
+from primaps.pipeline.naming_after_fit import check_names, fit_and_name, names_of_fit
 from primaps.pipeline.opening import open_run
 from primaps.pipeline.overview import write_run_report
 from primaps.progress import Progress
@@ -55,8 +56,9 @@ def segment(run: Run, *, command: str = "segment", inputs: Sequence[str] = ()) -
     """
     with finishing(run, command, inputs):
         _plan(run)
+        check_names(names_of_fit(run, None))
         extract(run)
-        model = fit(run)
+        model = fit_and_name(run)
         predict_stored(run, model)
         write_run_report(run, model, inputs, fit_curves(run, model, run.folder.model))
 
@@ -112,12 +114,13 @@ def fit_again(
     check_processes(processes, compute_device(run.backbone.device))
     if events is not None:
         require_tensorboard()
+    check_names(names_of_fit(run, model_folder))
     if model_folder is None:
         run.failures += read_failures(run.folder)  # a fit does not mend them
         run.folder.record["config"] = to_dict(run.config)
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
-            return _fit_with_events(run, run.folder.model, events, processes)
+            return _fit_with_events(run, None, events, processes)
     hold(model_folder)
     try:
         if not overwrite:
@@ -127,9 +130,12 @@ def fit_again(
         release(model_folder)
 
 
-def _fit_with_events(run: Run, folder: Path, events: Path | None, processes: int) -> Model:
-    model = fit(run, folder, events=events, processes=processes)
+def _fit_with_events(
+    run: Run, model_folder: Path | None, events: Path | None, processes: int
+) -> Model:
+    model = fit_and_name(run, model_folder, events=events, processes=processes)
     if events is not None:
+        folder = run.folder.model if model_folder is None else model_folder
         write_events(events, fit_curves(run, model, folder))
     return model
 
