@@ -14,6 +14,7 @@ import typer
 
 from primaps.cli.durations import Durations, durations_file
 from primaps.cli.head_commands import Levels, hp_app, stego_app
+from primaps.cli.naming import classes as name_classes
 from primaps.cli.terminal import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
@@ -48,6 +49,7 @@ head_app = typer.Typer(
 head_app.add_typer(stego_app, name="stego")
 head_app.add_typer(hp_app, name="hp")
 app.add_typer(head_app, name="head")
+app.command("classes")(name_classes)
 
 Images = Annotated[
     list[str],

@@ -73,10 +73,6 @@ class ClassChanges:
     used: Sequence[Key] = ()
     colours: Sequence[tuple[Key, str | Colour]] = ()
 
-    def any(self) -> bool:
-        """Whether there is something to do."""
-        return self != ClassChanges()
-
 
 def default_colours() -> list[Colour]:
     """Colours by class id, those of the label maps."""
@@ -138,17 +134,9 @@ def parsed_for(text: str, named: NamedFolder, clusters: Clusters) -> ClassesText
     return found
 
 
-def make_classes(folder: str | Path) -> ClassTable:
-    """As `read_classes`; ``classes.yaml`` is written if there is none.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    return edit_classes(folder, ClassChanges())
-
-
 def edit_classes(folder: str | Path, changes: ClassChanges) -> ClassTable:
     """Change the classes of a folder, as a whole or not at all; two at once wait for each other.
+    Without changes ``classes.yaml`` is made if there is none.
 
     Args:
         folder: Of a run, of `predict`, or of a model.
@@ -163,6 +151,49 @@ def edit_classes(folder: str | Path, changes: ClassChanges) -> ClassTable:
         OutputError: If something cannot be written.
     """
     return transform_classes(folder, lambda table: _changed(table, changes))
+
+
+def classes(
+    folder: str | Path,
+    *,
+    name: Mapping[Key, str | None] | None = None,
+    merge: Mapping[Sequence[Key], str] | None = None,
+    ignore: Sequence[Key] = (),
+    unignore: Sequence[Key] = (),
+    colour: Mapping[Key, str | Colour] | None = None,
+    dataset: str | None = None,
+    reset: bool = False,
+) -> ClassTable:
+    """The classes of a folder, after the changes that are asked for: `primaps classes` in Python.
+
+    Classes are given by id or name.
+
+    Args:
+        folder: Of a run, of `predict`, or of a model.
+        name: New names; None takes one away.
+        merge: Classes, and the name of the one that they become, as in ``{(4, 7): "building"}``.
+        ignore: Classes that count as unlabelled.
+        unignore: Classes that no longer do.
+        colour: New colours, as in ``{"road": "#804080"}``.
+        dataset: Names and colours of a known data set are added, as of "camvid".
+        reset: Start from classes without names; the former ones stay in ``classes-history``.
+
+    Raises:
+        CheckpointError: If the folder is none of these.
+        ConfigError: If ``classes.yaml`` has a mistake, or a change does not fit; nothing is changed
+            then.
+        OutputError: If something cannot be written.
+    """
+    changes = ClassChanges(
+        reset=reset,
+        dataset=dataset,
+        merges=list((merge or {}).items()),
+        names=list((name or {}).items()),
+        ignored=ignore,
+        used=unignore,
+        colours=list((colour or {}).items()),
+    )
+    return edit_classes(folder, changes)
 
 
 def transform_classes(

@@ -112,6 +112,11 @@ class RunFolder:
         return self.root / "failures.jsonl"
 
     @property
+    def images_file(self) -> Path:
+        """Where the images of `predict` lie; those of a run stand in the manifest of its store."""
+        return self.root / "images.json"
+
+    @property
     def store(self) -> Path:
         """Cached features and proposals."""
         return self.root / "store"
