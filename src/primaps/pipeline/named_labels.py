@@ -29,6 +29,7 @@ from primaps.naming.corrections import (
 )
 from primaps.naming.table import Key, find_class
 from primaps.outputs.label_files import read_label_image, read_png_info
+from primaps.outputs.visualize import MAX_COLOURS, palette
 from primaps.pipeline.classes import read_classes
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder
@@ -98,6 +99,13 @@ class NamedLabels:
         corrected = self.binding(image).classes
         proposals = read_label_image(self.files.proposals(image), size) if corrected else None
         return apply_classes(labels, self.table, proposals, corrected)
+
+    def colours(self) -> NDArray[np.uint8]:
+        """(255, 3) uint8 colours by class id; ids without a class have those of label maps."""
+        colours = palette(MAX_COLOURS)
+        for entry in self.table.classes:
+            colours[entry.id] = entry.colour
+        return colours
 
     def pixels(self, images: Sequence[str]) -> NDArray[np.int64]:
         """(images, 256) pixels of each class id; column 255 holds ignored ones.

@@ -209,7 +209,7 @@ def _told(carried: Carried, former: ClassTable, root: Path, *, known: bool) -> s
         return (
             "The clusters are new, and those that the names were for are not at hand, so that"
             f" nothing could be carried over. These classes are kept and own no cluster: {names}."
-            f" Give them some: primaps classes {root} --merge CLUSTER=NAME"
+            f" Give them some: primaps classes {root} --merge CLASS=NAME"
         )
     lines = ["The clusters are new. Names carried over (share that the class held before):"]
     by_class: dict[str, list[str]] = {}
@@ -220,5 +220,9 @@ def _told(carried: Carried, former: ClassTable, root: Path, *, known: bool) -> s
         lines.append("These classes own no cluster now. Look at the report and give them some:")
         for entry, most, share in carried.waiting:
             best = "" if most is None else f" (it held {share:.0%} of cluster {most})"
-            lines.append(f"  primaps classes {root} --merge CLUSTER={entry.title}{best}")
+            lines.append(
+                f"  class {entry.id}, in classes.yaml{best}"
+                if entry.name is None
+                else f"  primaps classes {root} --merge CLASS={entry.name}{best}"
+            )
     return "\n".join(lines)

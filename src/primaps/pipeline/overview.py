@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -24,10 +23,11 @@ from primaps.outputs.report import (
     image_panel,
     write_report,
 )
+from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.threshold import as_record
 from primaps.runs.model import Model
 from primaps.runs.run import Run, versions
-from primaps.types import Failure, FitCurves, Image, ImageFile, ThresholdChoice
+from primaps.types import IGNORE_INDEX, Failure, FitCurves, Image, ImageFile, ThresholdChoice
 
 MAX_PANELS = 40
 EXAMPLES_PER_CLASS = 3
@@ -50,20 +50,24 @@ def write_run_report(
         OutputError: If it cannot be written.
     """
     images, stale = labelled_images(run, model)
-    pixels = pixel_counts(run, images, model.num_clusters)
-    examples = best_examples(pixels, EXAMPLES_PER_CLASS)
+    labels = NamedLabels(run.folder.root)
+    pixels = labels.pixels([image.name for image in images])
     shown = evenly(len(images), MAX_PANELS)
-    pictures, panels = _pictures(run, images, examples, shown)
+    pictures, panels = _pictures(
+        run, labels, images, best_examples(pixels, EXAMPLES_PER_CLASS), shown
+    )
     share = pixels.sum(axis=0) / max(1, pixels.sum())
     classes = [
         ClassSummary(
-            cluster,
-            None,
-            float(share[cluster]),
-            int(np.count_nonzero(pixels[:, cluster])),
-            pictures[cluster],
+            entry.id,
+            entry.name,
+            float(share[entry.id]),
+            int(np.count_nonzero(pixels[:, entry.id])),
+            pictures[entry.id],
+            entry.colour,
         )
-        for cluster in range(model.num_clusters)
+        for entry in labels.table.classes
+        if not entry.ignore and (entry.clusters or pixels[:, entry.id].any())
     ]
     description = run.backbone.describe()
     levels = description.get("levels")
@@ -90,6 +94,8 @@ def write_run_report(
             inputs=inputs,
             curves=curves,
             about=run.folder.record.get("about", ""),
+            num_clusters=model.num_clusters,
+            folder=str(run.folder.root),
         ),
     )
 
@@ -105,17 +111,6 @@ def labelled_images(run: Run, model: Model) -> tuple[list[ImageFile], int]:
         elif path.exists():
             stale += 1
     return current, stale
-
-
-def pixel_counts(run: Run, images: Sequence[ImageFile], num_clusters: int) -> NDArray[np.int64]:
-    """(images, K) pixels of each class, from the headers of the label maps."""
-    counts = np.zeros((len(images), num_clusters), dtype=np.int64)
-    for row, image in enumerate(images):
-        for cluster, number in json.loads(
-            read_png_info(run.folder.labels(image.name))["pixels"]
-        ).items():
-            counts[row, int(cluster)] = number
-    return counts
 
 
 def best_examples(pixels: NDArray[np.int64], limit: int) -> list[list[int]]:
@@ -138,13 +133,18 @@ def evenly(total: int, limit: int) -> list[int]:
 
 
 def _pictures(
-    run: Run, images: Sequence[ImageFile], examples: Sequence[Sequence[int]], shown: Sequence[int]
+    run: Run,
+    named: NamedLabels,
+    images: Sequence[ImageFile],
+    examples: Sequence[Sequence[int]],
+    shown: Sequence[int],
 ) -> tuple[list[list[Image]], list[ImagePanel]]:
     """Example pictures per class and the panels, each photograph read once."""
     wanted: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for cluster, rows in enumerate(examples):
+    colours = named.colours()
+    for class_id, rows in enumerate(examples[:IGNORE_INDEX]):
         for rank, row in enumerate(rows):
-            wanted[row].append((cluster, rank))
+            wanted[row].append((class_id, rank))
     found: dict[tuple[int, int], Image] = {}
     panels: list[ImagePanel] = []
     needed = sorted({*wanted, *shown})
@@ -154,25 +154,28 @@ def _pictures(
             run.progress.advance()
             try:
                 photo = read_photo(image.path, PICTURE_PIXELS).image
-                labels = read_label_image(run.folder.labels(image.name), photo.shape[:2])
+                labels = named.read(image.name, photo.shape[:2])
                 proposals = read_label_image(run.folder.proposals(image.name), photo.shape[:2])
             except ImageError as error:  # gone or damaged since it was segmented
                 run.failures.append(Failure(str(image.path), "report", str(error)))
                 continue
-            for cluster, rank in wanted[row]:
-                if (labels == cluster).any():
-                    found[cluster, rank] = class_example(photo, labels, cluster)
+            for class_id, rank in wanted[row]:
+                if (labels == class_id).any():
+                    red, green, blue = colours[class_id].tolist()
+                    found[class_id, rank] = class_example(
+                        photo, labels, class_id, colour=(red, green, blue)
+                    )
             if row in shown:
                 info = run.store.info(image.name)
-                panel = image_panel(image.name, photo, proposals, labels)
+                panel = image_panel(image.name, photo, proposals, labels, colours=colours)
                 panels.append(
                     panel
                     if info is None
                     else dataclasses.replace(panel, num_proposals=info.num_masks)
                 )
     return [
-        [found[key] for key in sorted(found) if key[0] == cluster]
-        for cluster in range(len(examples))
+        [found[key] for key in sorted(found) if key[0] == class_id]
+        for class_id in range(len(examples))
     ], panels
 
 
