@@ -21,6 +21,7 @@ GROUPS = (
 )
 PURE = (
     "proposals/**/*.py",
+    "prototypes/certainty.py",
     "prototypes/classifier.py",
     "prototypes/clusters.py",
     "prototypes/em.py",

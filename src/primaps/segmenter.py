@@ -160,7 +160,13 @@ class Segmenter:
         return self
 
     def predict(
-        self, image: Image, *, crf: bool | None = None, flip: bool = False, names: bool = False
+        self,
+        image: Image,
+        *,
+        crf: bool | None = None,
+        flip: bool = False,
+        names: bool = False,
+        unknown_below: float | None = None,
     ) -> NDArray[np.uint8]:
         """Cluster id of every pixel, or class id.
 
@@ -170,6 +176,8 @@ class Segmenter:
                 segmenter has from the run that fitted it.
             flip: Average the features with those of the mirrored image.
             names: Give the ids of `classes` instead of cluster ids; 255 where a class is ignored.
+            unknown_below: Pixels whose certainty is lower, in [0, 1], become 255; None = as
+                ``config.predict`` says.
 
         Returns:
             (H, W) uint8 label map.
@@ -178,10 +186,11 @@ class Segmenter:
             CheckpointError: If the segmenter is not fitted.
             ImageError: If the image is not (H, W, 3) uint8.
         """
-        config = (
-            self.config.predict
-            if crf is None
-            else dataclasses.replace(self.config.predict, crf=crf)
+        usual = self.config.predict
+        config = dataclasses.replace(
+            usual,
+            crf=usual.crf if crf is None else crf,
+            unknown_below=usual.unknown_below if unknown_below is None else unknown_below,
         )
         features = image_features(self.backbone, image, self.model.size, flip=flip)
         labels = label_map(features, self.model, (image.shape[0], image.shape[1]), config, image)
@@ -275,7 +284,8 @@ def evaluate(
     def pairs() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         for index in range(members.rank, len(dataset), members.size):
             sample = dataset[index]
-            yield segmenter.predict(sample.image, crf=crf, flip=flip), sample.labels
+            labels = segmenter.predict(sample.image, crf=crf, flip=flip, unknown_below=0.0)
+            yield labels, sample.labels
             told.advance(min(members.size, len(dataset) - index))  # the others are as far
 
     told.start("evaluate", len(dataset))

@@ -112,6 +112,19 @@ class RunFolder:
         return self.root / "failures.jsonl"
 
     @property
+    def certainties(self) -> Path:
+        """How certain the label maps are, one line per image."""
+        return self.root / "certainty.jsonl"
+
+    def certainty(self, name: str) -> Path:
+        """Certainty of each pixel of one image, 8-bit; made on request."""
+        return self.root / "certainty" / f"{name}.png"
+
+    def overlay(self, name: str) -> Path:
+        """The photograph with its classes painted over it; made on request."""
+        return self.root / "overlays" / f"{name}.jpg"
+
+    @property
     def images_file(self) -> Path:
         """Where the images of `predict` lie; those of a run stand in the manifest of its store."""
         return self.root / "images.json"
