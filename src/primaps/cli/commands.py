@@ -412,8 +412,10 @@ def predict(
             config,
             overwrite=overwrite,
             progress=TerminalProgress(console),
+            names=model,
         )
         typer.echo(f"Label maps: {out / 'labels'}")
+        typer.echo(f"Report:     {out / 'report.html'}")
         _exit(run)
 
 

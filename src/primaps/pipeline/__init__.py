@@ -9,6 +9,7 @@ ends with the same bytes as an undisturbed one.
 from primaps.pipeline.commands import (
     finishing,
     fit_again,
+    predict_from_store,
     predict_images,
     proposals,
     report_again,
@@ -28,6 +29,7 @@ __all__ = [
     "fit_again",
     "fit_and_name",
     "open_run",
+    "predict_from_store",
     "predict_images",
     "proposals",
     "reopen",
