@@ -23,7 +23,7 @@ def test_names_are_found_for_runs_and_models(tmp_path):
     run, alone = tmp_path / "run", tmp_path / "model"
     (run / "model").mkdir(parents=True)
     alone.mkdir()
-    with pytest.raises(CheckpointError, match="neither run.json nor model.json"):
+    with pytest.raises(CheckpointError, match=r"neither run\.json nor model\.json"):
         NamedFolder.find(alone)
     (run / "run.json").touch()
     (alone / "model.json").touch()

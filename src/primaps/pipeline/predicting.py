@@ -78,6 +78,8 @@ def claim_for_model(run: Run, model: Model, *, overwrite: bool) -> None:
     Raises:
         ConfigError: If it has those of another one and ``overwrite`` is not set.
     """
+    # the configuration on record may be that of an earlier model
+    run.folder.record["num_clusters"] = model.num_clusters
     run.folder.claim({"model": {"fingerprint": model.fingerprint}}, overwrite=overwrite)
 
 
