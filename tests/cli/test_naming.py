@@ -41,7 +41,7 @@ def columns(result):
 def test_the_table_is_shown_and_the_file_made(folder):
     result = run("classes", folder)
     assert result.exit_code == 0, result.stderr
-    assert columns(result)["3"] == ["-", "#2eb872", "3", "-", "0"]
+    assert columns(result)["3"] == ["-", "#2eb872", "3", "-", "-", "0"]
     assert (folder / "classes.yaml").exists()
 
 
@@ -50,12 +50,12 @@ def test_everything_at_once(folder):
     result = run("classes", folder, *options, "--colour", "road=#010203")
     assert result.exit_code == 0, result.stderr
     table = columns(result)
-    assert ["building", "#800000", "1,2", "-", "0"] in table.values()
-    assert ["road", "#010203", "3", "-", "0"] in table.values()
+    assert ["building", "#800000", "1,2", "-", "-", "0"] in table.values()
+    assert ["road", "#010203", "3", "-", "-", "0"] in table.values()
     assert table["0"][:2] == ["-", "(ignored)"]
     again = columns(run("classes", folder, "--unignore", "0", "--name", "road="))
     assert again["0"][0] == "-"
-    assert ["road", "#010203", "3", "-", "0"] not in again.values()
+    assert ["road", "#010203", "3", "-", "-", "0"] not in again.values()
     reset = run("classes", folder, "--reset")
     assert len(columns(reset)) == 4
     assert "building" not in reset.stdout

@@ -27,6 +27,7 @@ def test_shares_and_examples_are_those_of_the_label_maps(named_run):
     ignored = next(row for row in rows if row.entry.ignore)
     assert ignored.share == pytest.approx(np.mean([(ids == 0).mean() for ids in maps.values()]))
     assert sum(row.share for row in rows) == pytest.approx(1.0)
+    assert all(0 < row.certainty < 1 for row in rows if row.share)
     assert counts.bound == 0
 
 
