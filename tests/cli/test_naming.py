@@ -3,7 +3,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from primaps.cli.commands import app
+from primaps.cli import app
 
 
 def run(*arguments):
