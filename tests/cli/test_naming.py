@@ -1,13 +1,6 @@
 import shutil
 
 import pytest
-from typer.testing import CliRunner
-
-from primaps.cli import app
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +31,14 @@ def columns(result):
     return {line[0]: line[1:] for line in lines}
 
 
-def test_the_table_is_shown_and_the_file_made(folder):
+def test_the_table_is_shown_and_the_file_made(run, folder):
     result = run("classes", folder)
     assert result.exit_code == 0, result.stderr
     assert columns(result)["3"] == ["-", "#2eb872", "3", "-", "-", "0"]
     assert (folder / "classes.yaml").exists()
 
 
-def test_everything_at_once(folder):
+def test_everything_at_once(run, folder):
     options = ("--from", "camvid", "--merge", "1, 2=building", "--name", "3=road", "--ignore", "0")
     result = run("classes", folder, *options, "--colour", "road=#010203")
     assert result.exit_code == 0, result.stderr
@@ -73,7 +66,7 @@ def test_everything_at_once(folder):
         ("--ignore", "rode", "Expected the id or name"),
     ],
 )
-def test_mistakes_are_told_and_change_nothing(folder, option, value, message):
+def test_mistakes_are_told_and_change_nothing(run, folder, option, value, message):
     run("classes", folder, "--name", "0=sky")
     before = (folder / "classes.yaml").read_bytes()
     result = run("classes", folder, option, value)
@@ -82,7 +75,7 @@ def test_mistakes_are_told_and_change_nothing(folder, option, value, message):
     assert (folder / "classes.yaml").read_bytes() == before
 
 
-def test_a_folder_of_something_else_is_told(tmp_path):
+def test_a_folder_of_something_else_is_told(run, tmp_path):
     result = run("classes", tmp_path)
     assert result.exit_code == 2
     assert "neither run.json nor model.json" in " ".join(result.stderr.split())
