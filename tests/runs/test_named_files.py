@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import sys
 import threading
 import time
 
@@ -7,6 +8,8 @@ import pytest
 
 from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.runs.named_files import LOCK_NAME, NamedFolder
+
+FORKING = pytest.mark.skipif(sys.platform == "win32", reason="locks are not enforced there")
 
 
 @pytest.fixture
@@ -100,6 +103,7 @@ def test_threads_wait_for_each_other(named):
     assert sorted(named.read_corrections().split()) == sorted("abcd" * 5)
 
 
+@FORKING
 def test_processes_wait_for_each_other(named):
     context = multiprocessing.get_context("fork")
     others = [context.Process(target=append_often, args=(named.root, each, 8)) for each in "ab"]
@@ -116,6 +120,7 @@ def hold_for_ever(root, held):
         time.sleep(60)
 
 
+@FORKING
 def test_a_killed_process_leaves_no_lock(named):
     context = multiprocessing.get_context("fork")
     held = context.Event()

@@ -8,7 +8,6 @@ file is replaced by one with a line per image, in the order of their names.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -123,13 +122,8 @@ class CertaintyBook:
     def _append(self, line: bytes) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(
-                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
-            )
-            try:
-                os.write(descriptor, line)  # one write: the line is there as a whole, or not at all
-            finally:
-                os.close(descriptor)
+            with self._path.open("ab", buffering=0) as stream:
+                stream.write(line)  # one write: the line is there as a whole, or not at all
         except OSError as error:
             raise OutputError(
                 f"Could not write {self._path}: {error.strerror or error}."
