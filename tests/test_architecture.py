@@ -23,6 +23,7 @@ GROUPS = (
 )
 PURE = (
     "proposals/**/*.py",
+    "prototypes/certainty.py",
     "prototypes/classifier.py",
     "prototypes/clusters.py",
     "prototypes/em.py",
@@ -30,6 +31,7 @@ PURE = (
     "prototypes/proposal_em.py",
     "prototypes/steps/*.py",
     "prototypes/sums.py",
+    "naming/*.py",
     "evaluation/matching.py",
     "evaluation/metrics.py",
 )
@@ -46,6 +48,8 @@ HARMLESS = {
     "typing",
     "warnings",
 }
+# Names and corrections are texts: what turns a text into tables and back reads and writes nothing.
+TEXT = {"hashlib", "io", "json", "re", "ruamel"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 LINES = 60
 """Of a function, with its docstring: it fits a screen."""
@@ -106,7 +110,7 @@ def test_imports_point_leftwards(path):
     "path", [path for pattern in PURE for path in sorted(SOURCE.glob(pattern))], ids=str
 )
 def test_the_method_is_pure(path):
-    allowed = NUMERIC | HARMLESS | {"primaps"}
+    allowed = NUMERIC | HARMLESS | {"primaps"} | (TEXT if room(path) == "naming" else set())
     assert {name.split(".")[0] for name in imported(path)} <= allowed
     called = {
         ast.unparse(node.func)

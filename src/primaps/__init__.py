@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     from primaps.features.registry import list_backbones
     from primaps.heads.loading import load_backbone
     from primaps.outputs.visualize import show
+    from primaps.pipeline.classes import classes
     from primaps.proposals.calibration import calibrate_threshold
     from primaps.proposals.crf.dense_crf import dense_crf
     from primaps.proposals.extract import mask_proposals
     from primaps.segmenter import Segmenter, evaluate
-    from primaps.types import IGNORE_INDEX, EvaluationResult, FeatureExtractor, MaskProposals
+    from primaps.types import (
+        IGNORE_INDEX,
+        ClassTable,
+        EvaluationResult,
+        FeatureExtractor,
+        MaskProposals,
+    )
 
 _HOMES = {
+    "ClassTable": "types",
     "Config": "config",
     "EvaluationResult": "types",
     "FeatureExtractor": "types",
@@ -32,6 +40,7 @@ _HOMES = {
     "PrimapsError": "errors",
     "Segmenter": "segmenter",
     "calibrate_threshold": "proposals.calibration",
+    "classes": "pipeline.classes",
     "dense_crf": "proposals.crf.dense_crf",
     "evaluate": "segmenter",
     "list_backbones": "features.registry",
@@ -45,6 +54,7 @@ _HOMES = {
 
 __all__ = [
     "IGNORE_INDEX",
+    "ClassTable",
     "Config",
     "EvaluationResult",
     "FeatureExtractor",
@@ -52,6 +62,7 @@ __all__ = [
     "PrimapsError",
     "Segmenter",
     "calibrate_threshold",
+    "classes",
     "dense_crf",
     "evaluate",
     "list_backbones",

@@ -38,6 +38,7 @@ IMPLIED: Final[dict[str, Any]] = {
     "fit.proposal_steps": 150,
     "fit.proposal_learning_rate": 3e-3,
     "predict.crf_scale": 1.0,
+    "predict.unknown_below": 0.0,
 }
 """What a setting was before it existed, by its full name (``"fit.grid"``), for each that was added
 since generation 1.
@@ -253,11 +254,14 @@ class PredictConfig:
         max_pixels: Label maps and the CRF are computed at no more than this many pixels per image.
         crf_scale: The CRF works at this fraction of each side of these, in (0, 1], like
             `ProposalConfig.crf_scale`.
+        unknown_below: Pixels whose certainty is lower, in [0, 1], become 255, see
+            `primaps.prototypes.certainty`; 0 = none.
     """
 
     crf: bool = True
     max_pixels: int = 1_000_000
     crf_scale: float = 0.5
+    unknown_below: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -321,9 +325,17 @@ class Config:
                 raise ConfigError(
                     f"Expected crf_scale to be a fraction in (0, 1], but got {scale}."
                 )
+        self._check_predict()
+
+    def _check_predict(self) -> None:
         if self.predict.max_pixels < 1024:
             raise ConfigError(
                 f"Expected max_pixels to be 1024 or more, but got {self.predict.max_pixels}."
+            )
+        if not 0.0 <= self.predict.unknown_below <= 1.0:
+            raise ConfigError(
+                "Expected unknown_below to be a certainty in [0, 1], but got"
+                f" {self.predict.unknown_below}."
             )
 
     def _check_framing(self) -> None:

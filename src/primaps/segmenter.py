@@ -19,12 +19,15 @@ from primaps.errors import CheckpointError, ConfigError
 from primaps.evaluation.evaluate import evaluate_label_maps
 from primaps.features.device import resolve_device
 from primaps.heads.loading import reload_backbone
-from primaps.pipeline import extract, finishing, fit, open_run
+from primaps.naming.applying import apply_classes
+from primaps.naming.table import fresh_table
+from primaps.pipeline import extract, finishing, fit_and_name, open_run
+from primaps.pipeline.classes import default_colours, read_classes, save_classes
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
 from primaps.progress import Progress, Silent
 from primaps.runs.model import Model
-from primaps.types import EvaluationResult, FeatureExtractor, Image
+from primaps.types import ClassTable, EvaluationResult, FeatureExtractor, Image
 
 
 class Segmenter:
@@ -67,6 +70,8 @@ class Segmenter:
         self.backbone = backbone
         self.config = dataclasses.replace(base, num_clusters=num_clusters, seed=seed, fit=chosen)
         self._model: Model | None = None
+        self._classes: ClassTable | None = None
+        self._folder: Path | None = None
 
     @property
     def is_fitted(self) -> bool:
@@ -86,6 +91,37 @@ class Segmenter:
                 " Segmenter.load(...)."
             )
         return self._model
+
+    @property
+    def classes(self) -> ClassTable:
+        """What the clusters are called: as in ``classes.yaml`` where the prototypes came from, read
+        once; one class per cluster if there is none. Change it with `primaps.naming.table`.
+
+        Raises:
+            CheckpointError: If the segmenter is not fitted.
+            ConfigError: If ``classes.yaml`` has a mistake; the message names the line.
+        """
+        if self._classes is None:
+            self._classes = (
+                fresh_table(self.model.num_clusters, default_colours())
+                if self._folder is None
+                else read_classes(self._folder)
+            )
+        return self._classes
+
+    @classes.setter
+    def classes(self, table: ClassTable) -> None:
+        """Take other classes, for this segmenter and for what it saves.
+
+        Raises:
+            ConfigError: If they are for another number of clusters.
+        """
+        if table.num_clusters != self.model.num_clusters:
+            raise ConfigError(
+                f"Expected classes of {self.model.num_clusters} clusters, but got some of"
+                f" {table.num_clusters}."
+            )
+        self._classes = table
 
     def fit(
         self,
@@ -111,7 +147,9 @@ class Segmenter:
         inputs = _paths(images)
         if run_dir is None:
             with tempfile.TemporaryDirectory(prefix="primaps-") as temporary:
-                return self.fit(inputs, Path(temporary) / "run", progress)
+                self.fit(inputs, Path(temporary) / "run", progress)
+                self._folder = None  # gone in a moment, and nobody has named anything in it
+                return self
         run = open_run(
             inputs,
             run_dir,
@@ -122,19 +160,29 @@ class Segmenter:
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
             extract(run)
-            self._model = fit(run)
+            self._model = fit_and_name(run)
+        self._classes, self._folder = None, run.folder.root
         return self
 
     def predict(
-        self, image: Image, *, crf: bool | None = None, flip: bool = False
+        self,
+        image: Image,
+        *,
+        crf: bool | None = None,
+        flip: bool = False,
+        names: bool = False,
+        unknown_below: float | None = None,
     ) -> NDArray[np.uint8]:
-        """Cluster id of every pixel.
+        """Cluster id of every pixel, or class id.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             crf: Refine with the dense CRF; None = as ``config.predict`` says, which a loaded
                 segmenter has from the run that fitted it.
             flip: Average the features with those of the mirrored image.
+            names: Give the ids of `classes` instead of cluster ids; 255 where a class is ignored.
+            unknown_below: Pixels whose certainty is lower, in [0, 1], become 255; None = as
+                ``config.predict`` says.
 
         Returns:
             (H, W) uint8 label map.
@@ -143,22 +191,27 @@ class Segmenter:
             CheckpointError: If the segmenter is not fitted.
             ImageError: If the image is not (H, W, 3) uint8.
         """
-        config = (
-            self.config.predict
-            if crf is None
-            else dataclasses.replace(self.config.predict, crf=crf)
+        usual = self.config.predict
+        config = dataclasses.replace(
+            usual,
+            crf=usual.crf if crf is None else crf,
+            unknown_below=usual.unknown_below if unknown_below is None else unknown_below,
         )
         features = image_features(self.backbone, image, self.model.size, flip=flip)
-        return label_map(features, self.model, (image.shape[0], image.shape[1]), config, image)
+        labels = label_map(features, self.model, (image.shape[0], image.shape[1]), config, image)
+        return apply_classes(labels, self.classes) if names else labels
 
     def save(self, folder: str | Path) -> None:
-        """Write the prototypes and what is needed to apply them as this segmenter does.
+        """Write the prototypes, their names, and what is needed to apply them as this segmenter
+        does.
 
         Raises:
             CheckpointError: If the segmenter is not fitted.
             OutputError: If the folder cannot be written.
         """
+        classes = self.classes
         dataclasses.replace(self.model, predict=self.config.predict).save(Path(folder))
+        save_classes(classes, self.model.fingerprint, self._folder, folder)
 
     @classmethod
     def load(
@@ -191,7 +244,7 @@ class Segmenter:
         config = dataclasses.replace(base, features=features, predict=model.predict or base.predict)
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
-        segmenter._model = model
+        segmenter._model, segmenter._folder = model, Path(folder)
         return segmenter
 
 
@@ -236,7 +289,8 @@ def evaluate(
     def pairs() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         for index in range(members.rank, len(dataset), members.size):
             sample = dataset[index]
-            yield segmenter.predict(sample.image, crf=crf, flip=flip), sample.labels
+            labels = segmenter.predict(sample.image, crf=crf, flip=flip, unknown_below=0.0)
+            yield labels, sample.labels
             told.advance(min(members.size, len(dataset) - index))  # the others are as far
 
     told.start("evaluate", len(dataset))

@@ -16,6 +16,7 @@ def test_help_lists_the_commands(run):
         "proposals",
         "fit",
         "predict",
+        "classes",
         "evaluate",
         "check",
         "report",

@@ -422,3 +422,30 @@ def test_a_timm_model_is_calibrated_on_the_images(photographs, tmp_path, run, te
     again = run("proposals", photographs, "--out", tmp_path / "run", *options)
     assert again.exit_code == 0
     assert "No threshold is published" not in text(again)
+
+
+def test_extras_names_and_the_store_of_a_run(photographs, tmp_path, run, text, fast):
+    out, new = tmp_path / "run", tmp_path / "new"
+    options = ("--backbone", "texture", "--certainty", "--overlays", *fast)
+    assert run("segment", photographs, "--out", out, *options).exit_code == 0
+    for folder, suffix in (("certainty", ".png"), ("overlays", ".jpg"), ("labels", ".png")):
+        assert len(list((out / folder).rglob(f"*{suffix}"))) == 5
+    assert run("classes", out, "--name", "0=sky").exit_code == 0
+    assert run("fit", out, "--classes", 4, "--model", tmp_path / "four").exit_code == 0
+    stored = ("predict", "--stored", out, "--model", tmp_path / "four", "--out", new)
+    result = run(*stored, "--unknown-below", "0.2")
+    assert result.exit_code == 0, text(result)
+    assert "sky" in (new / "classes.yaml").read_text()
+    assert len(list((new / "labels").rglob("*.png"))) == 5
+    assert run("report", new).exit_code == 0
+    refused = run(*stored)
+    assert refused.exit_code == 2
+    assert "predict.unknown_below: 0.2 -> 0.0" in text(refused)
+    assert run(*stored, "--unknown-below", "2").exit_code == 2
+
+
+@pytest.mark.parametrize("given", [(), ("photos", "--stored", "run")])
+def test_predict_takes_images_or_a_run(given, tmp_path, run, text):
+    result = run("predict", *given, "--model", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "IMAGES, or --stored RUN" in text(result)

@@ -10,11 +10,11 @@ from hypothesis.extra import numpy as hnp
 from primaps import pipeline
 from primaps.outputs.label_files import read_label_image, write_label_map
 from primaps.pipeline import overview
+from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.overview import (
     best_examples,
     evenly,
     labelled_images,
-    pixel_counts,
     write_run_report,
 )
 from primaps.runs.model import Model
@@ -93,8 +93,11 @@ def test_pixel_counts_equal_those_of_the_decoded_label_maps(segmented):
         )
         for image in images
     ]
-    np.testing.assert_array_equal(pixel_counts(run, images, model.num_clusters), expected)
-    assert pixel_counts(run, [], 3).shape == (0, 3)
+    labels = NamedLabels(run.folder.root)
+    found = labels.pixels([image.name for image in images])
+    np.testing.assert_array_equal(found[:, : model.num_clusters], expected)
+    assert not found[:, model.num_clusters :].any()
+    assert labels.pixels([]).shape == (0, 256)
 
 
 def test_the_report_counts_every_image_and_pixel(segmented, written):
@@ -221,7 +224,7 @@ def test_label_maps_larger_than_the_picture_are_reduced_with_it(segmented, writt
     monkeypatch.setattr(overview, "PICTURE_PIXELS", 1200)
     write_run_report(run, model, [])
     (report,) = written
-    counts = pixel_counts(run, run.images, model.num_clusters)
+    counts = NamedLabels(run.folder.root).pixels([image.name for image in run.images])
     for panel, pixels in zip(report.images, counts, strict=True):
         assert 900 < panel.photo.shape[0] * panel.photo.shape[1] <= 1200
         for cluster, share in panel.classes:

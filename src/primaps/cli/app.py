@@ -11,6 +11,7 @@ from primaps.cli.exporting import export
 from primaps.cli.first_steps import demo, doctor, list_names
 from primaps.cli.head_commands import head_app
 from primaps.cli.measuring import benchmark, check, evaluate
+from primaps.cli.naming import classes
 from primaps.cli.stages import fit, predict, proposals, report, segment
 
 app = typer.Typer(
@@ -24,8 +25,9 @@ app = typer.Typer(
         " inputs failed; 130 interrupted, resumable."
     ),
 )
-for command in (segment, proposals, fit, predict, evaluate, check, report, export, demo, benchmark):
+for command in (segment, proposals, fit, predict, classes, report, export, evaluate, check, demo):
     app.command()(command)
+app.command()(benchmark)
 app.command("list")(list_names)
 app.command()(doctor)
 app.add_typer(head_app, name="head")

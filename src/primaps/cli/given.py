@@ -19,6 +19,7 @@ _SETTINGS: Final = {
     "init": "fit.initialise",
     "crf": "predict.crf",
     "max_pixels": "predict.max_pixels",
+    "unknown_below": "predict.unknown_below",
 }
 """What the options set; one that is not given is left to the folder or the preset."""
 

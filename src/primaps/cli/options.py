@@ -165,3 +165,31 @@ RunMaxPixels = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")
 ]
+Certainty = Annotated[
+    bool,
+    typer.Option(
+        "--certainty", help="Also write how certain each pixel is: certainty/<path>.png, 0..255."
+    ),
+]
+Overlays = Annotated[
+    bool,
+    typer.Option(
+        "--overlays", help="Also paint the classes over the photographs: overlays/<path>.jpg."
+    ),
+]
+UnknownBelow = Annotated[
+    float | None,
+    typer.Option(
+        "--unknown-below",
+        metavar="T",
+        help="Pixels that are less certain, 0..1, become 255. (default: 0, none)",
+    ),
+]
+Stored = Annotated[
+    Path | None,
+    typer.Option(
+        "--stored",
+        metavar="RUN",
+        help="Instead of IMAGES: those of a run, whose features are not computed again.",
+    ),
+]

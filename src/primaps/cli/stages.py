@@ -12,6 +12,7 @@ import typer
 from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.options import (
     BackboneName,
+    Certainty,
     Classes,
     Crf,
     Device,
@@ -26,6 +27,7 @@ from primaps.cli.options import (
     MinArea,
     MovedHead,
     Out,
+    Overlays,
     Overwrite,
     PresetName,
     Processes,
@@ -38,7 +40,9 @@ from primaps.cli.options import (
     RunSeed,
     Seed,
     Size,
+    Stored,
     Threshold,
+    UnknownBelow,
     Weights,
 )
 from primaps.cli.terminal import (
@@ -76,6 +80,8 @@ def segment(
     max_masks: MaxMasks = None,
     crf: Crf = None,
     max_pixels: MaxPixels = None,
+    certainty: Certainty = False,
+    overlays: Overlays = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
@@ -96,10 +102,11 @@ def segment(
         preset_settings(preset, given)
         from primaps import pipeline
         from primaps.pipeline.beginning import Choice, begin
+        from primaps.pipeline.labelling import Extras
 
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
         run = begin(images, out, choice, overwrite=overwrite, progress=run_progress(console))
-        pipeline.segment(run, inputs=images)
+        pipeline.segment(run, inputs=images, extras=Extras(certainty, overlays))
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {out / 'report.html'}")
         exit_after(run)
@@ -225,40 +232,62 @@ def fit(
 
 
 def predict(
-    images: Images,
     model: Annotated[Path, typer.Option("--model", help="Run folder or model folder.")],
     out: Out,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[IMAGES...]", help="Files, folders (recursive) or glob patterns."),
+    ] = None,
+    stored: Stored = None,
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
     crf: RunCrf = None,
     max_pixels: RunMaxPixels = None,
+    unknown_below: UnknownBelow = None,
+    certainty: Certainty = False,
+    overlays: Overlays = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Label maps of new photographs with fitted prototypes."""
+    """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
+    model.
+    """
     console = make_console()
     with reported_errors(console):
-        from primaps.pipeline import predict_images
+        if bool(images) == (stored is not None):
+            raise ConfigError(
+                "Expected IMAGES, or --stored RUN instead of them, but got"
+                f" {'both' if images else 'neither'}."
+            )
+        given = given_settings(crf=crf, max_pixels=max_pixels, unknown_below=unknown_below)
+        from primaps import pipeline
+        from primaps.pipeline.labelling import Extras
         from primaps.pipeline.settings import settings_for
         from primaps.segmenter import Segmenter
 
-        segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
-        config = settings_for(
-            out,
-            segmenter.config,
-            given_settings(crf=crf, max_pixels=max_pixels),
-            TerminalProgress(console),
-        )
-        run = predict_images(
-            images,
-            out,
-            segmenter.backbone,
-            segmenter.model,
-            config,
-            overwrite=overwrite,
-            progress=TerminalProgress(console),
-        )
+        extras, progress = Extras(certainty, overlays), TerminalProgress(console)
+        if stored is not None:
+            source = pipeline.reopen(
+                stored, {}, weights=weights, head=head, device=device, progress=progress
+            )
+            run = pipeline.predict_from_store(
+                source, out, model, given, overwrite=overwrite, extras=extras
+            )
+        else:
+            segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
+            run = pipeline.predict_images(
+                images or [],
+                out,
+                segmenter.backbone,
+                segmenter.model,
+                settings_for(out, segmenter.config, given, progress),
+                overwrite=overwrite,
+                progress=progress,
+                names=model,
+                extras=extras,
+            )
         typer.echo(f"Label maps: {out / 'labels'}")
+        typer.echo(f"Report:     {out / 'report.html'}")
         exit_after(run)
 
 

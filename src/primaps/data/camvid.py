@@ -13,6 +13,7 @@ Images may be PNG or JPEG. Label images hold ids 0..10; 11 is unlabelled.
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -42,6 +43,8 @@ _CLASSES: Final = {
 }
 CLASS_NAMES: Final = tuple(_CLASSES)
 """Names by class id."""
+CLASS_COLOURS: Final = MappingProxyType(_CLASSES)
+"""Red, green, blue by name."""
 UNLABELLED: Final = 11
 """Stored id of unlabelled pixels."""
 

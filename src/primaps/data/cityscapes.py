@@ -13,6 +13,7 @@ unlabelled.
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -63,6 +64,8 @@ _CLASSES: Final = {
 }
 CLASS_NAMES: Final = tuple(_CLASSES)
 """Names by class id."""
+CLASS_COLOURS: Final = MappingProxyType(_CLASSES)
+"""Red, green, blue by name."""
 FIRST_ID: Final = 7
 """Stored id of class 0."""
 ENCODING: Final = LabelEncoding(

@@ -13,6 +13,7 @@ Label images hold the fine ids 0..181, which `COARSE` maps to the 27 classes; 25
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from primaps.data.about import About, Split
@@ -53,6 +54,10 @@ _FINE: Final = {
 }
 CLASS_NAMES: Final = tuple(_FINE)
 """Names by class id; "thing" classes come first, "stuff" classes from `FIRST_STUFF` on."""
+CLASS_COLOURS: Final = MappingProxyType(
+    dict(zip(CLASS_NAMES, class_colours(len(CLASS_NAMES)).tolist(), strict=True))
+)
+"""Red, green, blue by name."""
 FIRST_STUFF: Final = 12
 """The first class of stuff (ceiling)."""
 COARSE: Final = {fine: label for label, ids in enumerate(_FINE.values()) for fine in ids}

@@ -85,7 +85,9 @@ class LabelledDataset(Protocol):
 
 
 class DatasetModule(Protocol):
-    """What the module of a data set has."""
+    """What the module of a data set has; those whose classes are published also have
+    ``CLASS_COLOURS``, colours by name.
+    """
 
     ABOUT: About
     """What is published about it."""

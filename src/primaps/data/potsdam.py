@@ -15,6 +15,7 @@ needed.
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,8 @@ _CLASSES: Final = {
 }
 CLASS_NAMES: Final = tuple(_CLASSES)
 """Names by class id."""
+CLASS_COLOURS: Final = MappingProxyType(_CLASSES)
+"""Red, green, blue by name."""
 ENCODING: Final = LabelEncoding({0: 0, 4: 0, 1: 1, 5: 1, 2: 2, 3: 2}, ignored=(-1,))
 """Stored ids (impervious, building, low vegetation, tree, car, clutter) to class ids."""
 

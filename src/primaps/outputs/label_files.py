@@ -77,6 +77,20 @@ def write_proposals(
     _write_png(path, PILImage.fromarray(np.ascontiguousarray(label_image, dtype=np.uint16)), info)
 
 
+def write_certainty(path: Path, levels: NDArray[np.uint8], info: Mapping[str, str]) -> None:
+    """Write certainties as an 8-bit greyscale PNG: the pixel value is the certainty times 255.
+
+    Args:
+        path: Where to write; parent folders are made, an existing file is replaced in one step.
+        levels: (H, W) uint8.
+        info: Strings kept in the header, read back by `read_png_info`.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    _write_png(path, PILImage.fromarray(np.ascontiguousarray(levels)), info)
+
+
 def read_png_info(path: Path) -> dict[str, str]:
     """The strings in a PNG's header, without decoding its pixels: is the file finished and up to
     date?

@@ -56,6 +56,9 @@ class ClassSummary:
         num_images: Number of images it occurs in.
         examples: Small (h, w, 3) uint8 pictures in which the class is highlighted
             (`class_example`), best first.
+        colour: Red, green, blue; None = that of the id in `primaps.outputs.visualize.palette`.
+        certainty: Mean difference of the two largest class probabilities, in [0, 1]; None = not
+            known.
     """
 
     id: int
@@ -63,6 +66,8 @@ class ClassSummary:
     share: float
     num_images: int
     examples: Sequence[Image] = ()
+    colour: tuple[int, int, int] | None = None
+    certainty: float | None = None
 
     @property
     def dead(self) -> bool:
@@ -83,6 +88,8 @@ class ImagePanel:
         coverage: Fraction of the pixels that a proposal covers, in [0, 1]; None = none were kept.
         classes: (class id, fraction of the pixels), most frequent first; the id 255 stands for
             ignored pixels.
+        certainty: Mean difference of the two largest class probabilities, in [0, 1]; None = not
+            known.
     """
 
     name: str
@@ -92,6 +99,7 @@ class ImagePanel:
     num_proposals: int | None
     coverage: float | None
     classes: Sequence[tuple[int, float]] = ()
+    certainty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,10 @@ class Report:
         inputs: What the user gave as IMAGES; quoted in the suggested command lines.
         curves: What changed over the fit; None leaves it out.
         about: What the photographs are, for the head of the page; empty leaves it out.
+        num_clusters: Of the model, where classes are not one cluster each; None = they are.
+        folder: Where the label maps lie; quoted in the suggested command lines.
+        doubtful: Names of the images whose classes are least certain, and their certainty, the
+            least certain first.
     """
 
     title: str
@@ -134,6 +146,9 @@ class Report:
     inputs: Sequence[str] = ()
     curves: FitCurves | None = None
     about: str = ""
+    num_clusters: int | None = None
+    folder: str | None = None
+    doubtful: Sequence[tuple[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -174,6 +189,7 @@ def write_report(path: Path, report: Report) -> None:
             ),
             dead=[entry for entry in report.classes if entry.dead],
             names={entry.id: entry.name for entry in report.classes},
+            colours=_hex_colours(report),
             ignored_share=_ignored_share(report),
             failures_shown=_FAILURES_SHOWN,
             classes_listed=_CLASSES_LISTED,
@@ -191,7 +207,11 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def class_example(
-    photo: Image, label_map: NDArray[np.integer[Any]], class_id: int, max_side: int = EXAMPLE_SIDE
+    photo: Image,
+    label_map: NDArray[np.integer[Any]],
+    class_id: int,
+    max_side: int = EXAMPLE_SIDE,
+    colour: tuple[int, int, int] | None = None,
 ) -> Image:
     """Small picture of one class in one image: cropped to the class, the class in full colour, the
     rest grey and pale.
@@ -201,6 +221,7 @@ def class_example(
         label_map: (H', W') class ids of the same photograph, at its size or another.
         class_id: The class to show.
         max_side: Longest side of the picture in pixels.
+        colour: Of the line around it; None = that of the id.
 
     Returns:
         (h, w, 3) uint8 RGB, about 4:3 where the photograph allows.
@@ -223,7 +244,7 @@ def class_example(
     grey = picture.mean(axis=-1, keepdims=True)
     pale = (0.35 * grey + 145).astype(np.uint8)
     result = np.where(inside[..., None], picture, pale)
-    result[_outline(inside)] = _colour(class_id)
+    result[_outline(inside)] = _colour(class_id) if colour is None else colour
     return result
 
 
@@ -233,6 +254,7 @@ def image_panel(
     proposals: NDArray[np.integer[Any]] | None,
     label_map: NDArray[np.integer[Any]],
     max_side: int = PICTURE_SIDE,
+    colours: NDArray[np.uint8] | None = None,
 ) -> ImagePanel:
     """Small pictures and figures of one image for the report.
 
@@ -243,6 +265,7 @@ def image_panel(
             kept.
         label_map: (H'', W'') class ids, 255 = ignored. Neither needs the size of the photograph.
         max_side: Longest side of the pictures in pixels.
+        colours: (255, 3) uint8 by class id; None = those of the ids.
 
     Returns:
         The panel; it keeps no reference to the arrays given.
@@ -252,12 +275,12 @@ def image_panel(
     """
     small = thumbnail(photo, max_side)
     size = (small.shape[0], small.shape[1])
-    colours = palette(MAX_COLOURS)
+    plain = palette(MAX_COLOURS)
     proposals_picture, num_proposals, coverage = None, None, None
     if proposals is not None:
         # Extraction order starts at 1; colour 0 is for the first proposal.
         proposals_picture = overlay(
-            small, resize_labels(proposals, size), np.roll(colours, 1, axis=0), ignore=0
+            small, resize_labels(proposals, size), np.roll(plain, 1, axis=0), ignore=0
         )
         num_proposals = int(proposals.max())
         coverage = float(np.count_nonzero(proposals) / proposals.size)
@@ -267,7 +290,12 @@ def image_panel(
         name=name,
         photo=small,
         proposals_picture=proposals_picture,
-        label_picture=overlay(small, resize_labels(label_map, size), colours, alpha=_LABEL_ALPHA),
+        label_picture=overlay(
+            small,
+            resize_labels(label_map, size),
+            plain if colours is None else colours,
+            alpha=_LABEL_ALPHA,
+        ),
         num_proposals=num_proposals,
         coverage=coverage,
         classes=tuple((int(index), float(counts[index] / label_map.size)) for index in present),
@@ -327,7 +355,18 @@ def _ignored_share(report: Report) -> float:
 
 def _advice(report: Report) -> Iterator[_Advice]:
     """What to do next; the command lines can be pasted."""
-    count, dead = len(report.classes), sum(entry.dead for entry in report.classes)
+    count, dead = (
+        report.num_clusters or len(report.classes),
+        sum(entry.dead for entry in report.classes),
+    )
+    if report.folder is not None:
+        yield _Advice(
+            "Give the classes names",
+            "Names, merges and colours appear here, in overlays and in exports; label maps stay as"
+            " they are. Take the numbers from this page.",
+            shlex.join(["primaps", "classes", report.folder, "--name", "3=road"])
+            + " --merge 4,7=building --ignore 9",
+        )
     if report.backbone in _WEAK_BACKBONES:
         yield _Advice(
             f"Use a stronger backbone than {report.backbone}",
@@ -383,9 +422,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        picture=_data_uri, percent=_percent, seconds=_seconds, colour=_hex_colour
-    )
+    environment.filters.update(picture=_data_uri, percent=_percent, seconds=_seconds)
     environment.tests["folded"] = lambda value: isinstance(value, Mapping)
     return environment
 
@@ -427,5 +464,12 @@ def _colour(class_id: int) -> NDArray[np.uint8]:
     return colour
 
 
-def _hex_colour(class_id: int) -> str:
-    return "#808080" if class_id == IGNORE_INDEX else "#" + _colour(class_id).tobytes().hex()
+def _hex_colours(report: Report) -> dict[int, str]:
+    """Colours of the page by class id; 255 is grey."""
+    found = {number: "#" + _colour(number).tobytes().hex() for number in range(MAX_COLOURS)}
+    given = {
+        each.id: "#" + bytes(each.colour).hex()
+        for each in report.classes
+        if each.colour is not None
+    }
+    return {**found, **given, IGNORE_INDEX: "#808080"}

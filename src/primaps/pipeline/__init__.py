@@ -13,6 +13,7 @@ Open first: `commands`, then `extraction`, `fitting`, `labelling`.
 from primaps.pipeline.commands import (
     finishing,
     fit_again,
+    predict_from_store,
     predict_images,
     proposals,
     report_again,
@@ -20,6 +21,7 @@ from primaps.pipeline.commands import (
 )
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.fitting import fit
+from primaps.pipeline.naming_after_fit import fit_and_name
 from primaps.pipeline.opening import ALL_STAGES, PROPOSAL_STAGES, open_run, reopen
 
 __all__ = [
@@ -29,7 +31,9 @@ __all__ = [
     "finishing",
     "fit",
     "fit_again",
+    "fit_and_name",
     "open_run",
+    "predict_from_store",
     "predict_images",
     "proposals",
     "reopen",

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from primaps.compute.processes import check_processes
 from primaps.config import Config, differences, to_dict
 from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.features.device import compute_device
 from primaps.outputs.events import require_tensorboard, write_events
+from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.fit_curves import fit_curves
-from primaps.pipeline.fitting import fit, fit_fingerprint, fit_settings
-from primaps.pipeline.labelling import predict_new, predict_stored
-from primaps.pipeline.opening import open_run
-from primaps.pipeline.overview import write_run_report
+from primaps.pipeline.fitting import fit_fingerprint, fit_settings
+from primaps.pipeline.labelling import Extras, predict_new, predict_stored
+from primaps.pipeline.naming_after_fit import check_names, fit_and_name, names_of_fit
+from primaps.pipeline.opening import claim, open_run
+from primaps.pipeline.overlays import write_overlays
+from primaps.pipeline.overview import ModelFacts, has_store, write_run_report
+from primaps.pipeline.predicting import (
+    claim_for_model,
+    finish_predicted,
+    refuse_own_model,
+    run_on_store,
+    take_names,
+)
 from primaps.progress import Progress
 from primaps.runs.model import Model
-from primaps.runs.run import Run, RunFolder, read_failures
+from primaps.runs.named_files import NamedFolder
+from primaps.runs.run import Run, read_failures
 from primaps.runs.store import fingerprint, hold, release
 from primaps.types import FeatureExtractor
 
@@ -46,30 +59,47 @@ def finishing(run: Run, command: str, inputs: Sequence[str]) -> Iterator[None]:
         release(run.folder.root)
 
 
-def segment(run: Run, *, command: str = "segment", inputs: Sequence[str] = ()) -> None:
+def segment(
+    run: Run,
+    *,
+    command: str = "segment",
+    inputs: Sequence[str] = (),
+    extras: Extras | None = None,
+) -> None:
     """The main job: proposals, prototypes, label maps, report. Resumable.
 
+    Args:
+        run: From `open_run`.
+        command: For the record.
+        inputs: Likewise.
+        extras: What is made beside label maps.
+
     Raises:
+        ConfigError: If ``classes.yaml`` or the corrections have a mistake.
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
     with finishing(run, command, inputs):
-        _plan(run)
+        _plan(run, extras or Extras())
+        check_names(names_of_fit(run, None))
         extract(run)
-        model = fit(run)
-        predict_stored(run, model)
+        model = fit_and_name(run)
+        predict_stored(run, model, extras)
+        if extras is not None and extras.overlays:
+            write_overlays(run, model.fingerprint)
         write_run_report(run, model, inputs, fit_curves(run, model, run.folder.model))
 
 
-def _plan(run: Run) -> None:
+def _plan(run: Run, extras: Extras) -> None:
     """Tell which stages come, and whether nothing of them is done yet, so that other jobs tell how
     long they take.
     """
     anew = not run.folder.store.exists() and not run.folder.model.exists()
     settings = {**run.settings(), "fit": {**run.settings()["fit"], "seed": None}}
     kind = fingerprint([settings, compute_device(run.backbone.device).type])
+    last = ("overlays", "curves", "report") if extras.overlays else ("curves", "report")
     run.progress.plan(
-        ("proposals", "fit", "label maps", "curves", "report"), kind, len(run.images) if anew else 0
+        ("proposals", "fit", "label maps", *last), kind, len(run.images) if anew else 0
     )
 
 
@@ -112,12 +142,13 @@ def fit_again(
     check_processes(processes, compute_device(run.backbone.device))
     if events is not None:
         require_tensorboard()
+    check_names(names_of_fit(run, model_folder))
     if model_folder is None:
         run.failures += read_failures(run.folder)  # a fit does not mend them
         run.folder.record["config"] = to_dict(run.config)
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
-            return _fit_with_events(run, run.folder.model, events, processes)
+            return _fit_with_events(run, None, events, processes)
     hold(model_folder)
     try:
         if not overwrite:
@@ -127,9 +158,12 @@ def fit_again(
         release(model_folder)
 
 
-def _fit_with_events(run: Run, folder: Path, events: Path | None, processes: int) -> Model:
-    model = fit(run, folder, events=events, processes=processes)
+def _fit_with_events(
+    run: Run, model_folder: Path | None, events: Path | None, processes: int
+) -> Model:
+    model = fit_and_name(run, model_folder, events=events, processes=processes)
     if events is not None:
+        folder = run.folder.model if model_folder is None else model_folder
         write_events(events, fit_curves(run, model, folder))
     return model
 
@@ -148,24 +182,30 @@ def _refuse_other_model(run: Run, folder: Path) -> None:
 
 
 def report_again(run: Run) -> None:
-    """Write the report of a finished run anew.
+    """Write the report of a finished run, or of `predict`, anew.
 
     Raises:
         CheckpointError: If there is no model yet, or no stored image.
+        ConfigError: If ``classes.yaml`` or the corrections have a mistake.
         OutputError: If it cannot be written.
     """
-    if not run.usable_images():
+    record = run.folder.record
+    if has_store(run) and not run.usable_images():
         raise CheckpointError(
             f"Expected stored features in {run.folder.store}, but found none that fit its settings."
             " Segment again."
         )
     run.failures += read_failures(run.folder)
-    run.counts |= run.folder.record.get("counts", {})
-    run.seconds |= run.folder.record.get("seconds", {})
+    run.counts |= record.get("counts", {})
+    run.seconds |= record.get("seconds", {})
+    inputs = record.get("inputs", ())
+    if not has_store(run):
+        clusters = clusters_of(NamedFolder.find(run.folder.root))
+        dead = len(run.counts.get("dead_clusters", ()))
+        write_run_report(run, ModelFacts(str(clusters.model), clusters.number, dead), inputs)
+        return
     model = Model.load(run.folder.model)
-    write_run_report(
-        run, model, run.folder.record.get("inputs", ()), fit_curves(run, model, run.folder.model)
-    )
+    write_run_report(run, model, inputs, fit_curves(run, model, run.folder.model))
 
 
 def predict_images(
@@ -177,23 +217,29 @@ def predict_images(
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
+    names: Path | None = None,
+    extras: Extras | None = None,
 ) -> Run:
-    """Label maps of images that the prototypes were not fitted to.
+    """Label maps of images that the prototypes were not fitted to, and a report.
+
+    Args:
+        inputs: Files, folders or patterns.
+        out: Where everything goes.
+        backbone: The one that the model was fitted to.
+        model: The prototypes.
+        config: All settings.
+        overwrite: Redo what other settings made.
+        progress: Who is told.
+        names: Folder of the model, or of its run, whose names are taken; None = no names.
+        extras: What is made beside label maps.
 
     Raises:
-        ConfigError: If no input exists, or ``out`` was made with other settings.
+        ConfigError: If no input exists, ``out`` was made with other settings, or the model's names
+            have a mistake.
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
-    own = RunFolder(Path(out)).model
-    if (
-        (own / "model.json").exists()
-        and Model.load(own).fingerprint != model.fingerprint
-        and not overwrite
-    ):
-        raise ConfigError(
-            f"{out} is a run with a model of its own. Choose another --out, or add --overwrite."
-        )
+    refuse_own_model(Path(out), model, overwrite=overwrite)
     run = open_run(
         inputs,
         out,
@@ -203,7 +249,50 @@ def predict_images(
         overwrite=overwrite,
         progress=progress,
     )
-    run.folder.claim({"model": {"fingerprint": model.fingerprint}}, overwrite=overwrite)
+    claim_for_model(run, model, overwrite=overwrite)
     with finishing(run, "predict", [str(given) for given in inputs]):
-        predict_new(run, model)
+        take_names(run, model, names)
+        predict_new(run, model, extras)
+        finish_predicted(run, model, [str(given) for given in inputs], extras)
+    return run
+
+
+def predict_from_store(
+    stored: Run,
+    out: str | Path,
+    model_folder: Path,
+    given: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    overwrite: bool = False,
+    extras: Extras | None = None,
+) -> Run:
+    """Label maps of a run's photographs with another model that was fitted to its features, which
+    are not computed again.
+
+    Args:
+        stored: The run, from `reopen`.
+        out: Where everything goes; another folder than the run's.
+        model_folder: Of the model, from ``primaps fit RUN --model``.
+        given: Settings as for `primaps.config.with_settings`; others are the run's, and those of
+            label maps the model's.
+        overwrite: Redo what other settings made.
+        extras: What is made beside label maps.
+
+    Raises:
+        CheckpointError: If there is no model, or it was fitted to other features.
+        ConfigError: If ``out`` is the run or was made with other settings, or the model's names
+            have a mistake.
+        DatasetError: If nothing is stored.
+        OutputError: If something cannot be written.
+    """
+    model = Model.load(model_folder)
+    run = run_on_store(stored, Path(out), model, given)
+    refuse_own_model(Path(out), model, overwrite=overwrite)
+    claim(run, ("backbone", "predict"), overwrite=overwrite)
+    claim_for_model(run, model, overwrite=overwrite)
+    inputs = stored.folder.record.get("inputs", ())
+    with finishing(run, "predict", inputs):
+        take_names(run, model, model_folder)
+        predict_stored(run, model, extras, stored)
+        finish_predicted(run, model, inputs, extras)
     return run

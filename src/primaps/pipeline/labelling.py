@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 
 from primaps.data.reading import read_photo
 from primaps.errors import DatasetError
 from primaps.features.device import compute_device
-from primaps.outputs.label_files import read_png_info, write_label_map
+from primaps.outputs.label_files import read_png_info, write_certainty, write_label_map
+from primaps.pipeline.certainties import CertaintyBook
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
-from primaps.pipeline.prediction import image_features, label_map
+from primaps.pipeline.prediction import certainty_image, image_features, labels_from_scores
+from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
 from primaps.runs.run import Run
 from primaps.runs.store import FeatureStore, fingerprint
@@ -26,16 +31,37 @@ of a million pixels.
 """
 
 
-def predict_stored(run: Run, model: Model) -> None:
+@dataclass(frozen=True)
+class Extras:
+    """What is made beside label maps, on request.
+
+    Attributes:
+        certainty: ``certainty/<path>.png``.
+        overlays: ``overlays/<path>.jpg``, the photographs with their classes painted over them.
+    """
+
+    certainty: bool = False
+    overlays: bool = False
+
+
+def predict_stored(
+    run: Run, model: Model, extras: Extras | None = None, stored: Run | None = None
+) -> None:
     """Label maps of the images whose features are stored, as 8-bit PNG at the images' own size.
+
+    Args:
+        run: Where label maps go.
+        model: The fitted prototypes.
+        extras: What is made besides.
+        stored: The run whose features are taken; None = the same.
 
     Raises:
         DatasetError: If no label map could be made.
         OutputError: If something cannot be written.
     """
-    store, images = run.store, run.usable_images()
-    wanted = {"model": model.fingerprint, "settings": fingerprint(run.settings()["predict"])}
-    missing = [image for image in images if not _labelled(run, store, image, wanted)]
+    source = run if stored is None else stored
+    store, images = source.store, source.usable_images()
+    work = _Work(run, model, extras or Extras())
 
     def label(image: ImageFile) -> None:
         info = store.info(image.name)
@@ -43,47 +69,44 @@ def predict_stored(run: Run, model: Model) -> None:
             features = (
                 store.features(image.name, View()).float().to(compute_device(run.backbone.device))
             )
-            crf_image = (
-                read_photo(image.path, run.config.predict.max_pixels).image
-                if run.config.predict.crf
-                else None
-            )
-            labels = label_map(
-                features, model, (info.height, info.width), run.config.predict, crf_image
-            )
-            _write_labels(run, image, labels, {**wanted, "image": info.sha256})
+            work.make(image, features, info.sha256, (info.height, info.width), None)
 
-    with run.stage("label maps", len(missing)):
-        for_each_image(run, missing, "predict", label, LARGE_LABEL_MAP)
-    if missing and not any(_labelled(run, store, image, wanted) for image in images):
+    with work.certainties(images):
+        missing = [image for image in images if not _labelled(work, store, image)]
+        with run.stage("label maps", len(missing)):
+            for_each_image(run, missing, "predict", label, LARGE_LABEL_MAP)
+    if missing and not any(_labelled(work, store, image) for image in images):
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
     run.counts |= {"label_maps_made": len(missing), "label_maps_reused": len(images) - len(missing)}
 
 
-def predict_new(run: Run, model: Model) -> None:
+def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
     """Label maps of images that the prototypes were not fitted to: backbone, prototypes, CRF;
     nothing is stored besides.
+
+    Args:
+        run: Where label maps go.
+        model: The fitted prototypes.
+        extras: What is made besides.
 
     Raises:
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
-    wanted = {"model": model.fingerprint, "settings": fingerprint(run.settings()["predict"])}
+    work = _Work(run, model, extras or Extras())
     done: list[ImageFile] = []
 
     def label(image: ImageFile) -> None:
         photo = read_photo(image.path, run.config.predict.max_pixels)
-        present = {**wanted, "image": photo.sha256}
-        if not _holds(read_png_info(run.folder.labels(image.name)), present):
+        if not work.is_done(image, photo.sha256):
             features = image_features(run.backbone, photo.image, model.size)
-            labels = label_map(
-                features, model, (photo.height, photo.width), run.config.predict, photo.image
-            )
-            _write_labels(run, image, labels, present)
+            work.make(image, features, photo.sha256, (photo.height, photo.width), photo.image)
         done.append(image)
 
-    with run.stage("label maps", len(run.images)):
+    # new photographs may be labelled into the run of the model itself
+    own = (run.folder.model / "model.json").exists()
+    with work.certainties(run.images, others=own), run.stage("label maps", len(run.images)):
         for_each_image(run, run.images, "predict", label, LARGE_LABEL_MAP)
     run.counts |= {"label_maps": len(done)}
     if not done:
@@ -91,11 +114,86 @@ def predict_new(run: Run, model: Model) -> None:
         raise DatasetError(all_failed(run.failures))
 
 
-def _labelled(run: Run, store: FeatureStore, image: ImageFile, wanted: Mapping[str, str]) -> bool:
+class _Work:
+    """Label maps and certainties of one command."""
+
+    def __init__(self, run: Run, model: Model, extras: Extras) -> None:
+        self.run, self.model, self.extras = run, model, extras
+        self.wanted = {
+            "model": model.fingerprint,
+            "settings": fingerprint(run.settings()["predict"]),
+        }
+        self.book = CertaintyBook(run.folder.certainties, model.fingerprint)
+
+    @contextlib.contextmanager
+    def certainties(self, images: Sequence[ImageFile], *, others: bool = False) -> Iterator[None]:
+        """While images are worked on; at the end their certainties are put in order.
+
+        Args:
+            images: All images of the folder.
+            others: There are more, whose certainties stay.
+        """
+        yield
+        self.book.finish([image.name for image in images], others=others)
+        means = [found.mean for image in images if (found := self.book.get(image.name))]
+        if means:
+            self.run.counts["certainty"] = {
+                "mean": round(float(np.mean(means)), 4),
+                "min": round(min(means), 4),
+            }
+
+    def is_done(self, image: ImageFile, photo: str) -> bool:
+        """Whether everything of an image is there, made from this photograph."""
+        return self._has_labels(image, photo) and self._has_certainty(image, photo)
+
+    def _has_labels(self, image: ImageFile, photo: str) -> bool:
+        found = read_png_info(self.run.folder.labels(image.name))
+        return _holds(found, {**self.wanted, "image": photo})
+
+    def _has_certainty(self, image: ImageFile, photo: str) -> bool:
+        if self.book.get(image.name, photo) is None:
+            return False
+        found = read_png_info(self.run.folder.certainty(image.name))
+        return not self.extras.certainty or _holds(found, self._certainty_stamp(photo))
+
+    def _certainty_stamp(self, photo: str) -> dict[str, str]:
+        return {"model": self.model.fingerprint, "image": photo}
+
+    def make(
+        self,
+        image: ImageFile,
+        features: torch.Tensor,
+        photo: str,
+        size: tuple[int, int],
+        pixels: Image | None,
+    ) -> None:
+        """Write what an image lacks.
+
+        Args:
+            image: The image.
+            features: (C, h, w) float32.
+            photo: SHA-256 of its file.
+            size: (H, W), its own.
+            pixels: (H', W', 3) uint8 RGB for the CRF; None = read if needed.
+        """
+        config, folder = self.run.config.predict, self.run.folder
+        prototypes = self.model.prototypes.to(features.device)
+        scores = logits(features, prototypes, cosine=self.model.fit.cosine)
+        if not self._has_labels(image, photo):
+            if pixels is None and config.crf:
+                pixels = read_photo(image.path, config.max_pixels).image
+            labels = labels_from_scores(scores, size, config, pixels)
+            _write_labels(self.run, image, labels, {**self.wanted, "image": photo})
+        if self.extras.certainty:
+            levels = certainty_image(scores, size, config.max_pixels)
+            write_certainty(folder.certainty(image.name), levels, self._certainty_stamp(photo))
+        if self.book.get(image.name, photo) is None:
+            self.book.note(image.name, photo, scores)
+
+
+def _labelled(work: _Work, store: FeatureStore, image: ImageFile) -> bool:
     info = store.info(image.name)
-    return info is not None and _holds(
-        read_png_info(run.folder.labels(image.name)), {**wanted, "image": info.sha256}
-    )
+    return info is not None and work.is_done(image, info.sha256)
 
 
 def _holds(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

@@ -181,8 +181,8 @@ def reopen(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Run:
-    """Open a run folder for another fit or report on what it has stored, without scanning the
-    inputs again.
+    """Open a run folder for another fit or report on what it has stored, or a folder of `predict`
+    for another report, without scanning the inputs again.
 
     Args:
         root: The run folder.
@@ -200,12 +200,13 @@ def reopen(
     """
     folder = RunFolder(root)
     manifest_file = folder.store / "manifest.json"
-    if "config" not in folder.record or not manifest_file.exists():
+    listing = manifest_file if manifest_file.exists() else folder.images_file
+    if "config" not in folder.record or not listing.exists():
         raise CheckpointError(
             f"Expected {root} to hold a run (run.json and stored proposals), but it does not. "
             "Run `primaps segment` or `primaps proposals` with this folder as --out first."
         )
-    manifest = read_json(manifest_file)
+    manifest = read_json(listing)
     config = _changed_config(folder, fit_changes)
     backbone = _same_backbone(
         folder,

@@ -11,9 +11,10 @@ from primaps.errors import ConfigError
 from primaps.proposals.crf.dense_crf import dense_crf
 from primaps.proposals.refining import POSTERIOR_LIMIT, scaled_constants
 from primaps.proposals.resampling import enlarge_nearest, fraction, limited_size, reduced, shrink
+from primaps.prototypes.certainty import certainty_map
 from primaps.prototypes.classifier import label_map_from_logits, logits
 from primaps.runs.model import Model
-from primaps.types import FeatureExtractor, Image
+from primaps.types import IGNORE_INDEX, FeatureExtractor, Image
 
 
 def image_features(
@@ -76,7 +77,7 @@ def labels_from_scores(
         image: (H', W', 3) uint8 RGB, needed by the CRF only.
 
     Returns:
-        (H, W) uint8.
+        (H, W) uint8; 255 where the certainty is below ``config.unknown_below``.
 
     Raises:
         ConfigError: If the CRF is asked for without an image.
@@ -103,4 +104,27 @@ def labels_from_scores(
     else:
         labels = label_map_from_logits(scores, limited_size(size, config.max_pixels))
     result: NDArray[np.uint8] = enlarge_nearest(labels.to(torch.uint8), *size).cpu().numpy()
+    if config.unknown_below > 0:
+        certain = certainty_map(scores, limited_size(size, config.max_pixels))
+        unknown = enlarge_nearest(certain < config.unknown_below, *size).cpu().numpy()
+        result[unknown] = IGNORE_INDEX
+    return result
+
+
+def certainty_image(
+    scores: torch.Tensor, size: tuple[int, int], max_pixels: int
+) -> NDArray[np.uint8]:
+    """Certainty of every pixel times 255.
+
+    Args:
+        scores: (K, h, w) float32 logits.
+        size: (H, W) of the image, its own size.
+        max_pixels: Computed at no more pixels, and enlarged by nearest neighbour beyond.
+
+    Returns:
+        (H, W) uint8.
+    """
+    certain = certainty_map(scores, limited_size(size, max_pixels))
+    levels = (certain * 255).round().to(torch.uint8)
+    result: NDArray[np.uint8] = enlarge_nearest(levels, *size).cpu().numpy()
     return result

@@ -10,6 +10,7 @@ to be upsampled.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,9 +98,25 @@ def label_map_from_logits(token_logits: Tensor, size: tuple[int, int]) -> Tensor
     Returns:
         (H, W) int64 cluster ids.
     """
+    labels = torch.empty(size, dtype=torch.int64, device=token_logits.device)
+    for part, strip in full_size_strips(token_logits, size):
+        # the first one on ties, as argmax, and several times faster
+        labels[part] = strip.max(0).indices
+    return labels
+
+
+def full_size_strips(token_logits: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
+    """Logits upsampled bilinearly, a strip of rows at a time.
+
+    Args:
+        token_logits: (K, h, w) float32 logits at token resolution.
+        size: (H, W) to upsample to, in pixels.
+
+    Yields:
+        Rows of the strip, and its (K, rows, W) float32 logits.
+    """
     (num_classes, height, _), (rows, columns) = token_logits.shape, size
     lower, upper, weight = bilinear_taps(height, rows, token_logits.device)
-    labels = torch.empty(size, dtype=torch.int64, device=token_logits.device)
     step = max(1, STRIP_ELEMENTS // (num_classes * columns))
     for start in range(0, rows, step):
         part = slice(start, start + step)
@@ -114,9 +131,7 @@ def label_map_from_logits(token_logits: Tensor, size: tuple[int, int]) -> Tensor
         )[0]
         strip = wide[:, lower[part] - first] * (1.0 - weight[part, None])
         strip += wide[:, upper[part] - first] * weight[part, None]
-        # the first one on ties, as argmax, and several times faster
-        labels[part] = strip.max(0).indices
-    return labels
+        yield part, strip
 
 
 class FeatureMoments:

@@ -19,6 +19,7 @@ from primaps.compute.compiling.announcing import compilation_told_to
 from primaps.config import GENERATION, Config, comparable, differences
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent
+from primaps.runs.named_files import NamedFolder
 from primaps.runs.store import (
     FeatureStore,
     atomic_write,
@@ -111,6 +112,24 @@ class RunFolder:
         return self.root / "failures.jsonl"
 
     @property
+    def certainties(self) -> Path:
+        """How certain the label maps are, one line per image."""
+        return self.root / "certainty.jsonl"
+
+    def certainty(self, name: str) -> Path:
+        """Certainty of each pixel of one image, 8-bit; made on request."""
+        return self.root / "certainty" / f"{name}.png"
+
+    def overlay(self, name: str) -> Path:
+        """The photograph with its classes painted over it; made on request."""
+        return self.root / "overlays" / f"{name}.jpg"
+
+    @property
+    def images_file(self) -> Path:
+        """Where the images of `predict` lie; those of a run stand in the manifest of its store."""
+        return self.root / "images.json"
+
+    @property
     def store(self) -> Path:
         """Cached features and proposals."""
         return self.root / "store"
@@ -189,7 +208,8 @@ class RunFolder:
             )
         hold(self.root)
         if known:
-            remove_temporaries(self.root)
+            with NamedFolder(self.root).lock():  # else a file that names are written to would go
+                remove_temporaries(self.root)
         if changed or not settings.keys() <= known.keys():
             for name in outdated:
                 remove_file(self.root / name)
