@@ -301,7 +301,7 @@ def measure_mini(photograph: Path) -> None:
             extract()
 
     show("features/mini: compiled, all features", extract, extract_plainly)
-    for name in ("mean_shift", "triangle"):
+    for name in ("mean_shift", "triangle", "window_means", "rgb_to_lab"):
         with mock.patch.object(compiled, name, getattr(plain, name)):
             spent = cpu_milliseconds(extract)
         print(f"| the same with {name} in torch | {spent:.1f} | | |", flush=True)

@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from primaps.features.mini import compiled, plain
 
@@ -47,3 +49,25 @@ def test_triangles_equal_the_plain_ones(monkeypatch, at_once, per_cell, size):
 def test_triangles_of_parts_of_vectors_or_cells_are_refused(size, number):
     with pytest.raises(ValueError, match="a multiple of 16 centres and whole cells"):
         compiled.triangle(normal(1, 5, *size), normal(number, 5), 2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.lists(st.sampled_from([1, 3, 7, 15]), min_size=1, max_size=3),
+)
+def test_window_means_equal_the_plain_ones(height, width, sides):
+    cells = normal(2, 3, height, width)
+    expected = plain.window_means(cells, tuple(sides))
+    torch.testing.assert_close(
+        compiled.window_means(cells, tuple(sides)), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_colours_equal_the_plain_ones():
+    levels = torch.arange(256) / 255  # grey, and everything else
+    rgb = torch.stack(
+        [levels.expand(3, 256), torch.rand(3, 256, generator=torch.Generator().manual_seed(0))]
+    )[:, :, None]
+    torch.testing.assert_close(compiled.rgb_to_lab(rgb), plain.rgb_to_lab(rgb), rtol=0.0, atol=3e-6)

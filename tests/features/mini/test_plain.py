@@ -1,6 +1,7 @@
 import torch
 from torch.nn import functional as F
 
+from primaps.features.cells import window_mean
 from primaps.features.mini import plain
 
 
@@ -52,3 +53,10 @@ def test_triangle_is_the_mean_over_a_cell_of_mean_distance_minus_distance():
     torch.testing.assert_close(
         plain.triangle(patches, centres, 2)[0].double(), expected, rtol=1e-5, atol=1e-6
     )
+
+
+def test_window_means_are_stacked_by_side():
+    cells = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    found = plain.window_means(cells, (3, 5))
+    assert found.shape == (2, 2, 3, 5, 7)
+    assert torch.equal(found[:, 1], window_mean(cells, 5))

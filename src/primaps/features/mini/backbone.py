@@ -29,8 +29,8 @@ from torch.nn import functional as F
 
 from primaps.compute.compiling.twins import Twins
 from primaps.errors import BackboneError
-from primaps.features.cells import cell_position, window_mean
-from primaps.features.colour import equalise_exposure, rgb_to_lab
+from primaps.features.cells import cell_position
+from primaps.features.colour import equalise_exposure
 from primaps.features.extractor import FrozenBackbone
 from primaps.features.levels import refuse_levels
 from primaps.features.mini import plain
@@ -58,8 +58,14 @@ _GAIN: Final = 6.0
 class CostlyParts(Protocol):
     """What `primaps.features.mini.plain` and `primaps.features.mini.compiled` both offer."""
 
+    def rgb_to_lab(self, rgb: torch.Tensor) -> torch.Tensor:
+        """CIELAB colour of (N, 3, H, W) float32 in [0, 1]."""
+
     def triangle(self, patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> torch.Tensor:
         """Triangle activations of patches, averaged over cells."""
+
+    def window_means(self, cells: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
+        """Means over square windows of several sides."""
 
     def mean_shift(self, cells: torch.Tensor, rounds: int, temperature: float) -> torch.Tensor:
         """Cells moved towards those of their image that resemble them."""
@@ -209,7 +215,7 @@ def pyramid(rgb: torch.Tensor) -> list[torch.Tensor]:
     Returns:
         One (N, 3, H / down + padding, W / down + padding) float32 per entry of `SCALES`.
     """
-    lab, down, levels = equalise_exposure(rgb_to_lab(rgb)), 1, []
+    lab, down, levels = equalise_exposure(PATHS.on(rgb.device).rgb_to_lab(rgb)), 1, []
     for scale in SCALES:
         while down < scale.down:
             lab, down = F.avg_pool2d(lab, 2, ceil_mode=True), 2 * down
@@ -254,7 +260,7 @@ def project(cells: torch.Tensor, rows: torch.Tensor, mean: torch.Tensor) -> torc
 
 def with_context(local: torch.Tensor) -> torch.Tensor:
     """The cells and their means over `CONTEXT_WINDOWS`: (N, C, h, w) -> (N, 4 C, h, w) float32."""
-    means = torch.stack([window_mean(local, side) for side in CONTEXT_WINDOWS], dim=1)
+    means = PATHS.on(local.device).window_means(local, CONTEXT_WINDOWS)
     return torch.cat([local, means.flatten(1, 2)], dim=1)
 
 
