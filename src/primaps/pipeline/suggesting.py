@@ -1,0 +1,243 @@
+"""`primaps suggest`: which proposals to name, their cards, and the table that a person fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from primaps.data.reading import read_photo
+from primaps.errors import ConfigError
+from primaps.naming.corrections import UNLABELLED
+from primaps.naming.suggesting import Suggestion, doubtful, typical
+from primaps.outputs.cards import card
+from primaps.outputs.label_files import read_label_image
+from primaps.outputs.overlays import write_overlay
+from primaps.outputs.suggestion_table import SuggestionRow, read_table, write_table
+from primaps.pipeline.named_labels import NamedLabels
+from primaps.pipeline.stored_proposals import StoredProposals, read_proposals
+from primaps.prototypes.certainty import certainty
+from primaps.prototypes.classifier import logits
+from primaps.prototypes.clusters import spherical_kmeans
+from primaps.runs.model import Model
+from primaps.runs.run import Run
+from primaps.runs.store import (
+    atomic_write,
+    hold,
+    read_tensors,
+    release,
+    remove_file,
+    write_tensors,
+)
+
+GROUPS: Final = 50
+MOST: Final = 10_000
+"""Groups, or uncertain proposals, that can be asked for."""
+
+_PIXELS: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class SuggestionFiles:
+    """Where suggestions lie.
+
+    Attributes:
+        root: The run folder.
+    """
+
+    root: Path
+
+    @property
+    def table(self) -> Path:
+        """To be filled in."""
+        return self.root / "suggestions.csv"
+
+    @property
+    def folder(self) -> Path:
+        """The cards, and the groups."""
+        return self.root / "suggestions"
+
+    @property
+    def groups(self) -> Path:
+        """Centres of the groups, by which every proposal has one."""
+        return self.folder / "groups.safetensors"
+
+    def centres(self) -> Tensor | None:
+        """(G, C) float32 unit centres of the groups; None if nothing was suggested yet."""
+        return read_tensors(self.groups)["centres"] if self.groups.exists() else None
+
+
+def suggest(
+    run: Run, *, groups: int = GROUPS, uncertain: int = 0, overwrite: bool = False
+) -> list[SuggestionRow]:
+    """Choose proposals to be named, and write their cards and the table.
+
+    Proposals are grouped by spherical k-means with one vote each, as the default fit starts; the
+    medoid of every group is asked for, the largest group first, then those that the model is least
+    certain of. What was said before is filled in.
+
+    Args:
+        run: From `reopen`; it has a model.
+        groups: Number of groups, 1 or more.
+        uncertain: How many uncertain proposals are asked for besides.
+        overwrite: Replace a table with names that were not read yet.
+
+    Returns:
+        The rows of the table.
+
+    Raises:
+        CheckpointError: If there is no model yet.
+        ConfigError: If a number is out of range, or there is a table with names not read yet.
+        DatasetError: If no proposals are stored.
+        OutputError: If something cannot be written, or another command is at work in the folder.
+    """
+    if not 1 <= groups <= MOST or not 0 <= uncertain <= MOST:
+        raise ConfigError(
+            f"Expected 1..{MOST} groups and 0..{MOST} uncertain proposals, but got {groups} and"
+            f" {uncertain}."
+        )
+    model, files = Model.load(run.folder.model), SuggestionFiles(run.folder.root)
+    hold(run.folder.root)
+    try:
+        said = said_of_proposals(run.folder.root)
+        if not overwrite:
+            _refuse_unread(files, said)
+        stored = read_proposals(run, {image for image, _ in said})
+        centres, members = group_proposals(
+            stored, groups, run.config.seed, run.config.fit.cluster_restarts
+        )
+        chosen = list(typical(stored.unit, stored.areas, centres, members))
+        chosen += _uncertain(stored, members, model, chosen, said, uncertain)
+        rows = _rows(run, stored, chosen, said, model)
+        write_tensors(files.groups, {"centres": centres})
+        _write_cards(run, files, rows)
+        atomic_write(files.table, write_table(rows))
+    finally:
+        release(run.folder.root)
+    return rows
+
+
+def group_proposals(
+    stored: StoredProposals, groups: int, seed: int, restarts: int
+) -> tuple[Tensor, Tensor]:
+    """Spherical k-means of all proposals, one vote each.
+
+    Args:
+        stored: The proposals.
+        groups: G; fewer if there are fewer proposals.
+        seed: Of the starts.
+        restarts: Number of starts, of which the best counts.
+
+    Returns:
+        (G, C) float32 unit centres, and (M,) int64 group of every proposal.
+    """
+    entropy = np.random.SeedSequence([seed, groups]).generate_state(restarts + 1, np.uint32)
+    order, *starts = (torch.Generator().manual_seed(int(each)) for each in entropy)
+    shuffled = stored.unit[torch.randperm(len(stored.unit), generator=order)]
+    found = spherical_kmeans(shuffled, min(groups, len(shuffled)), starts)
+    return found.centres, nearest_group(stored.unit, found.centres)
+
+
+def nearest_group(unit: Tensor, centres: Tensor) -> Tensor:
+    """(M,) int64 group of every proposal: the centre it is most similar to."""
+    return (unit @ centres.T).max(1).indices
+
+
+def said_of_proposals(root: Path) -> dict[tuple[str, int], int]:
+    """Class id by image and proposal, of all corrections in force; `UNLABELLED` = of none.
+
+    Raises:
+        ConfigError: If the names or corrections have a mistake; the message names the line.
+    """
+    labels = NamedLabels(root)
+    return {
+        (image, proposal): class_id
+        for image in labels.corrected_images
+        for proposal, class_id in labels.binding(image).classes.items()
+    }
+
+
+def proposal_logits(stored: StoredProposals, model: Model) -> Tensor:
+    """(M, K) float32 logits of a model for every proposal, as of a token of common norm."""
+    features = stored.unit.T[:, None] * stored.token_norm
+    found: Tensor = logits(features, model.prototypes, cosine=model.fit.cosine)[:, 0].T
+    return found
+
+
+def _uncertain(
+    stored: StoredProposals,
+    members: Tensor,
+    model: Model,
+    chosen: Sequence[Suggestion],
+    said: Mapping[tuple[str, int], int],
+    number: int,
+) -> tuple[Suggestion, ...]:
+    known = [row for key, row in stored.rows().items() if key in said]
+    known += [each.row for each in chosen]
+    certain = certainty(proposal_logits(stored, model).T[..., None])[:, 0]
+    return doubtful(stored.unit, stored.areas, members, certain, known, number)
+
+
+def _rows(
+    run: Run,
+    stored: StoredProposals,
+    chosen: Sequence[Suggestion],
+    said: Mapping[tuple[str, int], int],
+    model: Model,
+) -> list[SuggestionRow]:
+    """The table: what was said, and what the present names make of the model's opinion."""
+    table = NamedLabels(run.folder.root).table
+    titles = {each.id: each.title for each in table.classes} | {UNLABELLED: "none"}
+    names = {each.id: each.name or "" for each in table.classes}
+    owner = table.cluster_to_class()
+    best = proposal_logits(stored, model).argmax(1).tolist()
+    rows = []
+    for number, each in enumerate(chosen, start=1):
+        image, proposal = stored.name(each.row)
+        class_id = said.get((image, proposal))
+        rows.append(
+            SuggestionRow(
+                image,
+                proposal,
+                "" if class_id is None else titles[class_id],
+                f"{number:04d}.jpg",
+                each.group,
+                each.share,
+                each.why,
+                names.get(int(owner[best[each.row]]), ""),
+            )
+        )
+    return rows
+
+
+def _write_cards(run: Run, files: SuggestionFiles, rows: Sequence[SuggestionRow]) -> None:
+    """The cards; those of a former table that are not replaced are deleted."""
+    paths = {image.name: image.path for image in run.images}
+    stamps = {row.card: f"{row.image!a} {row.proposal}" for row in rows}
+    for old in files.folder.glob("[0-9]*.jpg"):
+        if old.name not in stamps:
+            remove_file(old)
+    with run.stage("cards", len(rows)):
+        for row in rows:
+            photo = read_photo(paths[row.image], _PIXELS).image
+            proposals = read_label_image(run.folder.proposals(row.image), photo.shape[:2])
+            picture = card(photo, proposals == row.proposal)
+            write_overlay(files.folder / row.card, picture, stamps[row.card])
+            run.progress.advance(1)
+
+
+def _refuse_unread(files: SuggestionFiles, said: Mapping[tuple[str, int], int]) -> None:
+    if not files.table.exists():
+        return
+    rows = read_table(files.table.read_bytes(), str(files.table))
+    unread = [row for row in rows if row.name and (row.image, row.proposal) not in said]
+    if unread:
+        raise ConfigError(
+            f"{files.table} has {len(unread)} names that were not read yet. Read them: primaps"
+            f" suggest {files.root} --read; or add --overwrite to lose them."
+        )
