@@ -15,6 +15,7 @@ import typer
 from primaps.cli.durations import Durations, durations_file
 from primaps.cli.head_commands import Levels, hp_app, stego_app
 from primaps.cli.naming import classes as name_classes
+from primaps.cli.naming_commands import With, accept, fit_with, suggest
 from primaps.cli.terminal import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
@@ -50,6 +51,8 @@ head_app.add_typer(stego_app, name="stego")
 head_app.add_typer(hp_app, name="hp")
 app.add_typer(head_app, name="head")
 app.command("classes")(name_classes)
+app.command()(suggest)
+app.command()(accept)
 
 Images = Annotated[
     list[str],
@@ -359,6 +362,7 @@ def fit(
         typer.Option("--tensorboard", help="Write TensorBoard events of the fit there."),
     ] = None,
     processes: Processes = 1,
+    with_: With = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
@@ -366,6 +370,12 @@ def fit(
     with reported_errors(console):
         from primaps import pipeline
 
+        if with_ is not None:
+            others = {"classes": classes, "seed": seed, "method": method, "init": init}
+            others |= {"model": model, "tensorboard": tensorboard, "overwrite": overwrite}
+            others |= {"processes": processes > 1}
+            fit_with(run_folder, with_, others, weights=weights, head=head, device=device)
+            return
         given = _given(classes=classes, seed=seed, method=method, init=init)
         changes = {name.removeprefix("fit."): value for name, value in given.items()}
         run = pipeline.reopen(
@@ -433,6 +443,13 @@ def evaluate(
         bool, typer.Option("--crf", help="Refine label maps with the dense CRF.")
     ] = False,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
+    by_name: Annotated[
+        bool,
+        typer.Option(
+            "--by-name",
+            help="Score classes by their names in classes.yaml, without Hungarian matching.",
+        ),
+    ] = False,
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
@@ -461,6 +478,7 @@ def evaluate(
             labelled,
             crf=crf,
             flip=flip,
+            by_name=by_name,
             weights=weights,
             head=head,
             device=device,

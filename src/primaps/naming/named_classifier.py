@@ -37,40 +37,30 @@ class Handed:
         classes: (M,) int64 class of every proposal, `NOTHING` where there is none.
         cosines: (M,) float32 similarity of every proposal to what it has its class from, in
             [-1, 1].
-        own: (M,) bool; it has its class from a named proposal of its own group.
     """
 
     classes: Tensor
     cosines: Tensor
-    own: Tensor
 
 
-def hand_on(unit: Tensor, rows: Tensor, classes: Tensor, groups: Tensor | None = None) -> Handed:
-    """Give every proposal the class of the named proposal that it is most similar to: among those
-    of its own group, or among all if nobody named one of that group.
+def hand_on(unit: Tensor, rows: Tensor, classes: Tensor) -> Handed:
+    """Give every proposal the class of the named proposal that it is most similar to.
 
     Args:
         unit: (M, C) float32 unit features of all proposals.
-        rows: (N,) int64 the named ones, each once.
+        rows: (N,) int64 the named ones, each once; none if N is 0, and then all are of no class.
         classes: (N,) int64 their classes; `NOTHING` where a person looked and found none.
-        groups: (M,) int64 group of every proposal; None = each is a group by itself.
     """
-    count = len(unit)
-    groups = torch.arange(count) if groups is None else groups
     if not len(rows):
-        none = torch.full((count,), NOTHING)
-        return Handed(none, torch.full((count,), -1.0), torch.zeros(count, dtype=torch.bool))
-    cosines = unit @ unit[rows].T
-    own = groups[:, None] == groups[rows]
-    nearest = (cosines + 4.0 * own).max(1).indices  # more than cosines can differ by
+        return Handed(torch.full((len(unit),), NOTHING), torch.full((len(unit),), -1.0))
+    cosines, nearest = (unit @ unit[rows].T).max(1)
     nearest[rows] = torch.arange(len(rows))  # of equal proposals each keeps its own name
-    chosen = nearest[:, None]
-    return Handed(classes[nearest], cosines.gather(1, chosen)[:, 0], own.gather(1, chosen)[:, 0])
+    return Handed(classes[nearest], cosines.index_fill(0, rows, 1.0))
 
 
 def from_clusters(handed: Handed, unit: Tensor, clusters: Tensor, names: Tensor) -> Handed:
-    """Where no proposal of its own group was named, a proposal has the class of its cluster, if
-    that has one and the mean of the cluster is more similar to it than what it has its class from.
+    """A proposal has the class of its cluster, if that has one and the mean of the cluster is more
+    similar to it than the named proposal it has its class from.
 
     Args:
         handed: What named proposals say.
@@ -80,11 +70,10 @@ def from_clusters(handed: Handed, unit: Tensor, clusters: Tensor, names: Tensor)
     """
     sums = torch.zeros(len(names), unit.shape[1]).index_add_(0, clusters, unit)
     cosines = (unit * F.normalize(sums, dim=1)[clusters]).sum(1)
-    better = (names[clusters] != NOTHING) & ~handed.own & (cosines > handed.cosines)
+    better = (names[clusters] != NOTHING) & (cosines > handed.cosines)
     return Handed(
         torch.where(better, names[clusters], handed.classes),
         torch.where(better, cosines, handed.cosines),
-        handed.own,
     )
 
 

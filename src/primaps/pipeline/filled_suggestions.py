@@ -16,8 +16,9 @@ from primaps.naming.table import add_class, checked_name
 from primaps.outputs.label_files import read_label_image
 from primaps.outputs.suggestion_table import SuggestionRow, read_table
 from primaps.pipeline.classes import default_colours, transform_classes
+from primaps.pipeline.evidence import said_of_proposals
 from primaps.pipeline.named_labels import NamedLabels, correct, present_images
-from primaps.pipeline.suggesting import SuggestionFiles, said_of_proposals
+from primaps.pipeline.suggesting import SuggestionFiles
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder
 from primaps.types import ClassTable

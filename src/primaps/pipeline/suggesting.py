@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,20 +19,16 @@ from primaps.outputs.cards import card
 from primaps.outputs.label_files import read_label_image
 from primaps.outputs.overlays import write_overlay
 from primaps.outputs.suggestion_table import SuggestionRow, read_table, write_table
-from primaps.pipeline.named_labels import NamedLabels
-from primaps.pipeline.stored_proposals import StoredProposals, read_proposals
+from primaps.pipeline.evidence import Evidence, gather, said_of_proposals
+from primaps.pipeline.stored_proposals import StoredProposals
 from primaps.prototypes.certainty import certainty
-from primaps.prototypes.classifier import logits
 from primaps.prototypes.clusters import spherical_kmeans
-from primaps.runs.model import Model
 from primaps.runs.run import Run
 from primaps.runs.store import (
     atomic_write,
     hold,
-    read_tensors,
     release,
     remove_file,
-    write_tensors,
 )
 
 GROUPS: Final = 50
@@ -59,17 +55,8 @@ class SuggestionFiles:
 
     @property
     def folder(self) -> Path:
-        """The cards, and the groups."""
+        """The cards."""
         return self.root / "suggestions"
-
-    @property
-    def groups(self) -> Path:
-        """Centres of the groups, by which every proposal has one."""
-        return self.folder / "groups.safetensors"
-
-    def centres(self) -> Tensor | None:
-        """(G, C) float32 unit centres of the groups; None if nothing was suggested yet."""
-        return read_tensors(self.groups)["centres"] if self.groups.exists() else None
 
 
 def suggest(
@@ -78,8 +65,9 @@ def suggest(
     """Choose proposals to be named, and write their cards and the table.
 
     Proposals are grouped by spherical k-means with one vote each, as the default fit starts; the
-    medoid of every group is asked for, the largest group first, then those that the model is least
-    certain of. What was said before is filled in.
+    medoid of every group is asked for, the largest group first; then those that the names so far
+    say least about (or, before there are any, that the model is least certain of). What was said
+    before is filled in.
 
     Args:
         run: From `reopen`; it has a model.
@@ -101,20 +89,19 @@ def suggest(
             f"Expected 1..{MOST} groups and 0..{MOST} uncertain proposals, but got {groups} and"
             f" {uncertain}."
         )
-    model, files = Model.load(run.folder.model), SuggestionFiles(run.folder.root)
+    files = SuggestionFiles(run.folder.root)
     hold(run.folder.root)
     try:
-        said = said_of_proposals(run.folder.root)
         if not overwrite:
-            _refuse_unread(files, said)
-        stored = read_proposals(run, {image for image, _ in said})
+            _refuse_unread(files)
+        evidence = gather(run)
+        stored = evidence.stored
         centres, members = group_proposals(
             stored, groups, run.config.seed, run.config.fit.cluster_restarts
         )
         chosen = list(typical(stored.unit, stored.areas, centres, members))
-        chosen += _uncertain(stored, members, model, chosen, said, uncertain)
-        rows = _rows(run, stored, chosen, said, model)
-        write_tensors(files.groups, {"centres": centres})
+        chosen += _uncertain(evidence, members, chosen, uncertain)
+        rows = _rows(evidence, chosen)
         _write_cards(run, files, rows)
         atomic_write(files.table, write_table(rows))
     finally:
@@ -140,66 +127,34 @@ def group_proposals(
     order, *starts = (torch.Generator().manual_seed(int(each)) for each in entropy)
     shuffled = stored.unit[torch.randperm(len(stored.unit), generator=order)]
     found = spherical_kmeans(shuffled, min(groups, len(shuffled)), starts)
-    return found.centres, nearest_group(stored.unit, found.centres)
-
-
-def nearest_group(unit: Tensor, centres: Tensor) -> Tensor:
-    """(M,) int64 group of every proposal: the centre it is most similar to."""
-    return (unit @ centres.T).max(1).indices
-
-
-def said_of_proposals(root: Path) -> dict[tuple[str, int], int]:
-    """Class id by image and proposal, of all corrections in force; `UNLABELLED` = of none.
-
-    Raises:
-        ConfigError: If the names or corrections have a mistake; the message names the line.
-    """
-    labels = NamedLabels(root)
-    return {
-        (image, proposal): class_id
-        for image in labels.corrected_images
-        for proposal, class_id in labels.binding(image).classes.items()
-    }
-
-
-def proposal_logits(stored: StoredProposals, model: Model) -> Tensor:
-    """(M, K) float32 logits of a model for every proposal, as of a token of common norm."""
-    features = stored.unit.T[:, None] * stored.token_norm
-    found: Tensor = logits(features, model.prototypes, cosine=model.fit.cosine)[:, 0].T
-    return found
+    return found.centres, (stored.unit @ found.centres.T).max(1).indices
 
 
 def _uncertain(
-    stored: StoredProposals,
-    members: Tensor,
-    model: Model,
-    chosen: Sequence[Suggestion],
-    said: Mapping[tuple[str, int], int],
-    number: int,
+    evidence: Evidence, members: Tensor, chosen: Sequence[Suggestion], number: int
 ) -> tuple[Suggestion, ...]:
-    known = [row for key, row in stored.rows().items() if key in said]
+    """Those that the names so far say least about; before there are any, the model itself."""
+    if not number:
+        return ()
+    stored, scores = evidence.stored, evidence.logits
+    if len(evidence.classes()) > 1:
+        scores = stored.unit @ evidence.classifier().T
+    known = [row for key, row in stored.rows().items() if key in evidence.said]
     known += [each.row for each in chosen]
-    certain = certainty(proposal_logits(stored, model).T[..., None])[:, 0]
+    certain = certainty(scores.T[..., None])[:, 0]
     return doubtful(stored.unit, stored.areas, members, certain, known, number)
 
 
-def _rows(
-    run: Run,
-    stored: StoredProposals,
-    chosen: Sequence[Suggestion],
-    said: Mapping[tuple[str, int], int],
-    model: Model,
-) -> list[SuggestionRow]:
+def _rows(evidence: Evidence, chosen: Sequence[Suggestion]) -> list[SuggestionRow]:
     """The table: what was said, and what the present names make of the model's opinion."""
-    table = NamedLabels(run.folder.root).table
+    table = evidence.table
     titles = {each.id: each.title for each in table.classes} | {UNLABELLED: "none"}
     names = {each.id: each.name or "" for each in table.classes}
-    owner = table.cluster_to_class()
-    best = proposal_logits(stored, model).argmax(1).tolist()
+    owner, best = table.cluster_to_class(), evidence.clusters.tolist()
     rows = []
     for number, each in enumerate(chosen, start=1):
-        image, proposal = stored.name(each.row)
-        class_id = said.get((image, proposal))
+        image, proposal = evidence.stored.name(each.row)
+        class_id = evidence.said.get((image, proposal))
         rows.append(
             SuggestionRow(
                 image,
@@ -231,9 +186,10 @@ def _write_cards(run: Run, files: SuggestionFiles, rows: Sequence[SuggestionRow]
             run.progress.advance(1)
 
 
-def _refuse_unread(files: SuggestionFiles, said: Mapping[tuple[str, int], int]) -> None:
+def _refuse_unread(files: SuggestionFiles) -> None:
     if not files.table.exists():
         return
+    said = said_of_proposals(files.root)
     rows = read_table(files.table.read_bytes(), str(files.table))
     unread = [row for row in rows if row.name and (row.image, row.proposal) not in said]
     if unread:
