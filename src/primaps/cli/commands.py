@@ -371,7 +371,12 @@ def fit(
         from primaps import pipeline
 
         if with_ is not None:
-            others = {"classes": classes, "seed": seed, "method": method, "init": init}
+            others: dict[str, object] = {
+                "classes": classes,
+                "seed": seed,
+                "method": method,
+                "init": init,
+            }
             others |= {"model": model, "tensorboard": tensorboard, "overwrite": overwrite}
             others |= {"processes": processes > 1}
             fit_with(run_folder, with_, others, weights=weights, head=head, device=device)

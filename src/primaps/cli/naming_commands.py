@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -101,7 +102,7 @@ def _read(run_folder: Path) -> None:
 def fit_with(
     run_folder: Path,
     what: str,
-    given: dict[str, object],
+    given: Mapping[str, object],
     *,
     weights: Path | None,
     head: Path | None,

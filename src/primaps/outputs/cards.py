@@ -20,7 +20,7 @@ _LEAST: Final = 0.25  # of the shorter side of the photograph that a card shows 
 
 def card(image: Image, mask: NDArray[np.bool_], side: int = SIDE) -> Image:
     """What a person needs to see to name a proposal: the proposal in its surroundings, these
-    dimmed, and a line around it.
+    washed out, and a line around it.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -42,8 +42,8 @@ def card(image: Image, mask: NDArray[np.bool_], side: int = SIDE) -> Image:
         raise OutputError("Expected a proposal with pixels, but it has none.")
     rows, columns = _window(mask)
     crop, inside = image[rows, columns], mask[rows, columns]
-    dimmed = (crop.astype(np.uint16) * 5 // 8 + 40).astype(np.uint8)
-    drawn = np.where(inside[..., None], crop, dimmed)
+    grey = (crop.astype(np.uint16).sum(axis=2, keepdims=True) // 6 + 100).astype(np.uint8)
+    drawn = np.where(inside[..., None], crop, grey)
     width = max(1, round(max(inside.shape) / side * 1.5))
     grown = _grown(inside, width)
     drawn[_grown(grown, width) & ~grown] = (0, 0, 0)

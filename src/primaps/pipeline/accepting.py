@@ -63,13 +63,15 @@ def accept(run: Run, number: int | None) -> int:
         CheckpointError: If the candidate is damaged.
         OutputError: If something cannot be written, or another command is at work in the folder.
     """
+    root = run.folder.root
+    _chosen(CandidateFolder(root), run.folder.record, number)  # before anything is on record
     run.failures += read_failures(run.folder)
     run.folder.claim({}, overwrite=False)
     inputs = run.folder.record.get("inputs", ())
     with finishing(run, "accept", inputs):
-        finish_pending(run.folder.root)
-        chosen = swap_model(run.folder.root, number)
-        run.folder.record |= _accepted(RunFolder(run.folder.root))
+        finish_pending(root)
+        chosen = swap_model(root, number)
+        run.folder.record |= _accepted(RunFolder(root))
         model = Model.load(run.folder.model)
         predict_stored(run, model)
         curves = fit_curves(run, model, run.folder.model)
@@ -92,8 +94,8 @@ def swap_model(root: Path, number: int | None) -> int:
         As `accept`.
     """
     folders, named = CandidateFolder(root), NamedFolder(root.absolute())
-    accepted = [int(each) for each in RunFolder(root).record.get("accepted") or ()]
-    chosen = _chosen(folders, accepted, number)
+    record = RunFolder(root).record
+    accepted, chosen = _list(record), _chosen(folders, record, number)
     candidate = folders.read(chosen)
     back = number is None
     if not back and Model.load(folders.of(chosen)).fingerprint != candidate.fingerprint:
@@ -119,7 +121,13 @@ def swap_model(root: Path, number: int | None) -> int:
     return chosen
 
 
-def _chosen(folders: CandidateFolder, accepted: list[int], number: int | None) -> int:
+def _list(record: Mapping[str, Any]) -> list[int]:
+    """Numbers of the accepted candidates, the last one last."""
+    return [int(each) for each in record.get("accepted") or ()]
+
+
+def _chosen(folders: CandidateFolder, record: Mapping[str, Any], number: int | None) -> int:
+    accepted = _list(record)
     if number is None:
         if not accepted:
             raise ConfigError("Expected an accepted candidate to take back, but there is none.")
@@ -129,7 +137,7 @@ def _chosen(folders: CandidateFolder, accepted: list[int], number: int | None) -
             f"Expected a candidate that is not accepted yet, but {number} is. Take it back: primaps"
             f" accept {folders.root} --back"
         )
-    return number
+    return folders.read(number).number
 
 
 def _following(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from primaps.errors import DatasetError
 from primaps.prototypes.clusters import proposal_means
 from primaps.runs.run import Run
+from primaps.runs.store import FeatureStore
 from primaps.types import View
 
 STAGE: Final = "mean features"
@@ -61,33 +62,50 @@ def read_proposals(run: Run, wanted: Collection[str] = ()) -> StoredProposals:
     Raises:
         DatasetError: If nothing is stored, or no image has a proposal.
     """
-    names = [image.name for image in run.usable_images()]
+    names, most = [image.name for image in run.usable_images()], run.config.fit.max_proposals
     generator = torch.Generator().manual_seed(run.config.seed)
     order = torch.randperm(len(names), generator=generator).tolist()
     order.sort(key=lambda index: names[index] not in wanted)  # stable: the rest stays random
-    found, count = dict[int, tuple[Tensor, ...]](), 0
     with run.stage(STAGE, len(names)):
+        chosen, count = list[int](), 0
         for index in order:
-            if count >= run.config.fit.max_proposals and names[index] not in wanted:
-                break
-            found[index] = _of_image(run, names[index])
-            count += len(found[index][0])
-            run.progress.advance(1)
-    if not count:
-        raise DatasetError(
-            f"Expected mask proposals in {run.folder.store}, but there are none. Run `primaps"
-            " proposals` first, or with a lower --threshold."
+            info = run.store.info(names[index])
+            if info is None or (count >= most and names[index] not in wanted):
+                continue
+            count += info.num_masks
+            chosen.append(index)
+        return proposals_in(
+            run.store, [names[index] for index in sorted(chosen)], run.progress.advance
         )
-    present = sorted(found)
-    ids, means, areas, norms = (
-        torch.cat(part) for part in zip(*(found[index] for index in present), strict=True)
-    )
-    image = torch.repeat_interleave(
-        torch.arange(len(present)), torch.tensor([len(found[index][0]) for index in present])
-    )
+
+
+def proposals_in(
+    store: FeatureStore, names: Sequence[str], advance: Callable[[int], None] = lambda _: None
+) -> StoredProposals:
+    """The proposals of some stored images.
+
+    Args:
+        store: Where they are.
+        names: Of the images.
+        advance: Told 1 after every image.
+
+    Raises:
+        DatasetError: If no image has a proposal.
+    """
+    found = []
+    for name in names:
+        found.append(_of_image(store, name))
+        advance(1)
+    if not any(len(ids) for ids, *_ in found):
+        raise DatasetError(
+            f"Expected mask proposals in {store.root}, but there are none. Run `primaps proposals`"
+            " first, or with a lower --threshold."
+        )
+    ids, means, areas, norms = (torch.cat(part) for part in zip(*found, strict=True))
+    counts = torch.tensor([len(each[0]) for each in found])
     return StoredProposals(
-        tuple(names[index] for index in present),
-        image,
+        tuple(names),
+        torch.repeat_interleave(torch.arange(len(names)), counts),
         ids,
         F.normalize(means, dim=1),
         areas,
@@ -95,10 +113,10 @@ def read_proposals(run: Run, wanted: Collection[str] = ()) -> StoredProposals:
     )
 
 
-def _of_image(run: Run, name: str) -> tuple[Tensor, ...]:
+def _of_image(store: FeatureStore, name: str) -> tuple[Tensor, ...]:
     try:
         means = proposal_means(
-            run.store.features(name, View()), run.store.proposals(name), 0, torch.Generator()
+            store.features(name, View()), store.proposals(name), 0, torch.Generator()
         )
     except DatasetError as error:
         raise DatasetError(f"{name}: {error}") from error

@@ -35,6 +35,11 @@ GROUPS: Final = 50
 MOST: Final = 10_000
 """Groups, or uncertain proposals, that can be asked for."""
 
+SMALL: Final = 4
+"""Small groups for each proposal that is asked for; of the most doubtful ones one each is."""
+
+SMALL_RESTARTS: Final = 2
+
 _PIXELS: Final = 1_000_000
 
 
@@ -100,7 +105,7 @@ def suggest(
             stored, groups, run.config.seed, run.config.fit.cluster_restarts
         )
         chosen = list(typical(stored.unit, stored.areas, centres, members))
-        chosen += _uncertain(evidence, members, chosen, uncertain)
+        chosen += uncertain_proposals(evidence, chosen, uncertain, run.config.seed)
         rows = _rows(evidence, chosen)
         _write_cards(run, files, rows)
         atomic_write(files.table, write_table(rows))
@@ -130,10 +135,17 @@ def group_proposals(
     return found.centres, (stored.unit @ found.centres.T).max(1).indices
 
 
-def _uncertain(
-    evidence: Evidence, members: Tensor, chosen: Sequence[Suggestion], number: int
+def uncertain_proposals(
+    evidence: Evidence, chosen: Sequence[Suggestion], number: int, seed: int
 ) -> tuple[Suggestion, ...]:
-    """Those that the names so far say least about; before there are any, the model itself."""
+    """Those that the names so far say least about; before there are any, the model itself.
+
+    Args:
+        evidence: What was said.
+        chosen: What is asked for besides.
+        number: How many.
+        seed: Of the k-means that finds small groups.
+    """
     if not number:
         return ()
     stored, scores = evidence.stored, evidence.logits
@@ -141,8 +153,10 @@ def _uncertain(
         scores = stored.unit @ evidence.classifier().T
     known = [row for key, row in stored.rows().items() if key in evidence.said]
     known += [each.row for each in chosen]
+    small = SMALL * (len(set(known)) + number)
+    centres, members = group_proposals(stored, small, seed, SMALL_RESTARTS)
     certain = certainty(scores.T[..., None])[:, 0]
-    return doubtful(stored.unit, stored.areas, members, certain, known, number)
+    return doubtful(stored.unit, stored.areas, centres, members, certain, known, number)
 
 
 def _rows(evidence: Evidence, chosen: Sequence[Suggestion]) -> list[SuggestionRow]:

@@ -1,0 +1,68 @@
+"""Naming proposals, click by click, as `primaps suggest` asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from primaps.naming.suggesting import typical
+from primaps.pipeline.classes import default_colours
+from primaps.pipeline.evidence import Evidence
+from primaps.pipeline.stored_proposals import StoredProposals
+from primaps.pipeline.suggesting import group_proposals, uncertain_proposals
+from primaps.types import ClassTable, NamedClass
+
+RESTARTS: Final = 32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How clicks are divided.
+
+    Attributes:
+        groups: Fraction of the clicks that go to the medoids of groups, in (0, 1].
+        round: Uncertain proposals that are asked for at once.
+    """
+
+    groups: float
+    round: int
+
+
+def named_by_clicks(
+    stored: StoredProposals,
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    clicks: int,
+    plan: Plan,
+    seed: int,
+) -> Evidence:
+    """What is known after so many clicks.
+
+    Args:
+        stored: All proposals.
+        labels: Class id of each, as the person would say.
+        class_names: By class id.
+        clicks: How many proposals are shown, 1 or more.
+        plan: Which ones.
+        seed: Of the groups.
+    """
+    colours = default_colours()
+    table = ClassTable(
+        1, tuple(NamedClass(each, name, colours[each], ()) for each, name in enumerate(class_names))
+    )
+    said: dict[tuple[str, int], int] = {}
+    evidence = Evidence(table, said, stored, torch.zeros(len(stored.unit), 1))
+    first = max(1, round(clicks * plan.groups))
+    centres, members = group_proposals(stored, first, seed, RESTARTS)
+    asked = typical(stored.unit, stored.areas, centres, members)
+    said |= {stored.name(each.row): labels[each.row] for each in asked}
+    while len(said) < clicks:
+        number = min(plan.round, clicks - len(said))
+        more = uncertain_proposals(evidence, (), number, seed)
+        if not more:
+            break
+        said |= {stored.name(each.row): labels[each.row] for each in more}
+    return evidence
