@@ -1,28 +1,62 @@
-# `make demo`, `make test` and `make bench` do everything on a machine with Python >= 3.11, make and a package index.
+# `make help` lists what there is. Everything works on a machine with Python >= 3.11, make and a package index; on
+# Windows from Git's bash.
 # The first interpreter that starts, is new enough and can make environments (a name on the PATH may be an empty shim).
-PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
 BIN := $(VENV)/bin
+endif
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: demo test lint bench clean
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
-demo: $(INSTALLED)
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick test-one coverage lint docs wheel bench hooks clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(INSTALLED) ## the product on real photographs, in demo-run
 	$(BIN)/primaps demo --out demo-run
 
-test: $(INSTALLED) lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+test: $(INSTALLED) lint ## lint, types and all tests
+	$(PYTEST) -n $(WORKERS)
 
-# ONLY=crf,em takes some of them.
-bench: $(INSTALLED)
-	$(BIN)/python benchmarks/run_all.py $(if $(ONLY),--only $(ONLY))
+quick: $(INSTALLED) ## the tests that are not slow
+	$(PYTEST) -n $(WORKERS) -m 'not slow'
 
-lint: $(INSTALLED)
+test-one: $(INSTALLED) ## one file or test: make test-one T=tests/test_types.py::test_name
+	@test -n '$(T)' || { echo 'Which one? make test-one T=tests/test_types.py'; exit 2; }
+	$(PYTEST) '$(T)'
+
+# Compiled loops and processes of their own are not seen, so the figure is too low for both.
+coverage: $(INSTALLED) ## all tests, and which lines of the package they reach
+	$(PYTEST) -n $(WORKERS) --cov --cov-report=term
+
+lint: $(INSTALLED) ## ruff format --check, ruff check, mypy --strict
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+docs: ## links, anchors, images and named files of the documentation; needs no environment
+	$(PYTHON) tools/check_docs.py
+
+wheel: $(INSTALLED) ## build the wheel in dist, and check what it holds
+	rm -f dist/primaps-*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python tools/check_wheel.py dist/primaps-*.whl
+
+# ONLY=crf,em takes some of them.
+bench: $(INSTALLED) ## speed and memory as one table, appended to benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run_all.py $(if $(ONLY),--only $(ONLY))
+
+hooks: $(INSTALLED) ## check every commit: ruff, mypy and the links of the documentation
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/pre-commit install
 
 # Made anew only when the dependencies change. The reference for the CRF is compiled on installation; without a compiler
 # the tests that compare with it are skipped and say so.
@@ -34,5 +68,5 @@ $(INSTALLED): pyproject.toml
 		|| echo 'pydensecrf2 could not be built here: the tests that compare with it will be skipped.'
 	touch $(INSTALLED)
 
-clean:
+clean: ## remove the environment and the demo's folders
 	rm -rf $(VENV) demo-run demo-run-photographs

@@ -32,6 +32,7 @@ from rows import Row, add_rows_option, at_least, publish
 
 from primaps.config import CRFConfig
 from primaps.proposals.crf import dense_crf as crf
+from primaps.proposals.crf import plain
 
 Posterior = NDArray[np.float32]
 SIZE = 320
@@ -110,7 +111,7 @@ def main() -> None:
     else:
         methods["pydensecrf2"] = pydensecrf
     print(
-        f"{photo.name} at {SIZE} x {SIZE}, one thread, {arguments.turns} turns; CPU kernel:"
+        f"{photo.name} at {SIZE} x {SIZE}, one thread, {arguments.turns} turns; on CPUs:"
         f" {crf.describe_backend()}"
     )
     where = f"{SIZE} x {SIZE}, {origin}"
@@ -200,8 +201,7 @@ def plain_torch(image: NDArray[np.uint8], probability: Posterior) -> Posterior:
     """The path of other devices, here on the CPU."""
     config = CRFConfig()
     images, probabilities = torch.from_numpy(image)[None], torch.from_numpy(probability)[None]
-    with torch.no_grad():
-        return crf._plain_mean_field(images, probabilities, config, config.iterations)[0].numpy()
+    return plain.mean_field_batch(images, probabilities, config, config.iterations)[0].numpy()
 
 
 def pydensecrf(image: NDArray[np.uint8], probability: Posterior) -> Posterior:

@@ -32,7 +32,9 @@ import torch.nn.functional as F
 from rows import Row, add_rows_option, at_least, publish
 from torch import Tensor
 
+from primaps.config import FitConfig
 from primaps.prototypes.em import TrainingImage, expectation, kmeans_loss, student_loss
+from primaps.prototypes.steps.choice import sums_on
 
 CHANNELS, TOKENS, SIDE, REGIONS = 384, 40, 320, 12
 PIXELS = 4096
@@ -41,6 +43,7 @@ BARS = {"all pixels": 25.0, "sampled": 50.0}
 """Times as fast as the official step."""
 SAME = 1e-5
 """Largest relative difference of gradients."""
+SUMS = sums_on(torch.device("cpu"))
 
 
 def main() -> None:
@@ -168,10 +171,9 @@ def our_step(
 ) -> Tensor:
     """Loss and gradient of one step."""
     student.grad = None
-    votes = expectation(teacher, images)
-    loss = student_loss(
-        student, images, votes, gamma=2.0, pixels_per_image=pixels, generator=torch.Generator()
-    )
+    config = FitConfig(min_agreement=0.0, pixels_per_image=pixels)
+    votes = expectation(teacher, images, SUMS, config)
+    loss = student_loss(student, images, votes, SUMS, config, torch.Generator())
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
@@ -179,7 +181,7 @@ def our_step(
 def kmeans_step(prototypes: Tensor, images: Sequence[TrainingImage]) -> Tensor:
     """Loss and gradient of one step of the initialisation."""
     prototypes.grad = None
-    loss = kmeans_loss(prototypes, [image.teacher_features for image in images])
+    loss = kmeans_loss(prototypes, [image.teacher_features for image in images], SUMS)
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 

@@ -16,7 +16,7 @@ images.
 
 - ``pca``: the first principal direction of every round, for the same rounds:
   ``torch.pca_lowrank(q=3, niter=100)`` on the tokens that remain, against
-  `primaps.proposals.leading_direction`, set-up included.
+  `primaps.proposals.directions_exact`, set-up included.
 - ``no crf``: all of mask extraction but the mean-field inference.
 - ``all``: all of it; against pydensecrf2 with 10 iterations.
 
@@ -51,8 +51,8 @@ from primaps.config import PRESETS
 from primaps.data.reading import read_image
 from primaps.heads.loading import load_backbone
 from primaps.proposals.crf.dense_crf import mean_field_batch
+from primaps.proposals.directions_exact import RemainingTokens
 from primaps.proposals.extract import mask_proposals
-from primaps.proposals.leading_direction import RemainingTokens
 
 CHANNELS, SIDE = 384, 320
 BARS = {"default": 5.0, "fast": 12.0}
@@ -284,7 +284,7 @@ def _ours(sample: Sample, preset: str) -> Seconds:
         seconds.crf += spent
         return result
 
-    with mock.patch("primaps.proposals.extract.mean_field_batch", clocked_inference):
+    with mock.patch("primaps.proposals.refining.mean_field_batch", clocked_inference):
         _, seconds.total = _clocked(
             lambda: mask_proposals(sample.image, sample.features, THRESHOLD, preset=preset)
         )

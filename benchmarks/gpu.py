@@ -28,7 +28,7 @@ from rows import Row, add_rows_option, publish
 from primaps.config import Config, preset_config
 from primaps.features.registry import TEXTURE_THRESHOLD
 from primaps.heads.loading import load_backbone
-from primaps.proposals.extract_batch import extract_proposals_batch
+from primaps.proposals.extract import extract_proposals_batch
 
 CHANNELS, LABELS = 384, 16
 

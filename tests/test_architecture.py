@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from primaps.cli import app
+
 SOURCE = Path(__file__).parents[1] / "src" / "primaps"
 STAGES = ("data", "features", "heads", "proposals", "prototypes", "naming", "evaluation", "outputs")
 # Only leftwards: a module may import modules of its own or an earlier group. Some rooms have their
@@ -25,12 +27,15 @@ PURE = (
     "prototypes/classifier.py",
     "prototypes/clusters.py",
     "prototypes/em.py",
+    "prototypes/pixels.py",
     "prototypes/proposal_em.py",
     "prototypes/steps/*.py",
+    "prototypes/sums.py",
     "naming/*.py",
     "evaluation/matching.py",
     "evaluation/metrics.py",
 )
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 NUMERIC = {"torch", "numpy", "scipy", "numba", "triton"}
 HARMLESS = {
     "__future__",
@@ -46,6 +51,10 @@ HARMLESS = {
 # Names and corrections are texts: what turns a text into tables and back reads and writes nothing.
 TEXT = {"hashlib", "io", "json", "re", "ruamel"}
 MODULES = sorted(SOURCE.rglob("*.py"))
+LINES = 60
+"""Of a function, with its docstring: it fits a screen."""
+PARAMETERS = 10
+"""Of a function; what needs more takes one object of settings."""
 
 
 def imported(path):
@@ -57,6 +66,17 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} uses a relative import"
             names.append(str(node.module))
+    return names
+
+
+def names_from(path, module):
+    """What a file imports from a module, also inside functions; "*" for the module itself."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == module:
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import) and module in {alias.name for alias in node.names}:
+            names.add("*")
     return names
 
 
@@ -146,6 +166,73 @@ def test_what_selects_without_labels_sees_none():
                 for name in imported(path)
                 if name.startswith("primaps.")
             }
-            assert not [
-                name for name in reached if name.startswith("evaluation") or name == "data.dataset"
-            ], path
+            assert not [name for name in reached if name.startswith("evaluation")], path
+            assert names_from(path, "primaps.data.dataset") <= {"dataset_title"}, path
+            assert "primaps.data" not in imported(path), path
+
+
+def functions(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
+
+
+def commands():
+    """File and first line of every function that is a command of typer."""
+
+    def below(group):
+        yield from (command.callback for command in group.registered_commands)
+        for inner in group.registered_groups:
+            yield from below(inner.typer_instance)
+
+    return {(one.__code__.co_filename, one.__code__.co_firstlineno) for one in below(app)}
+
+
+def first_line(function):
+    return min([function.lineno, *(node.lineno for node in function.decorator_list)])
+
+
+def is_compiled(function):
+    """Loops in machine code take arrays and numbers, no objects."""
+    return {ast.unparse(node) for node in function.decorator_list} & {"compiled", "inlined"}
+
+
+def test_the_commands_are_found():
+    lines = {(str(path), first_line(function)) for path in MODULES for function in functions(path)}
+    assert len(commands()) >= 13
+    assert commands() <= lines
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_no_function_is_longer_than_a_screen(path):
+    """The signature of a command of typer does not count: it is the list of its options."""
+    for function in functions(path):
+        is_command = (str(path), first_line(function)) in commands()
+        start = function.body[0].lineno if is_command else function.lineno
+        assert function.end_lineno - start < LINES, function.name
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room(path) != "cli"], ids=str)
+def test_no_function_has_a_page_of_parameters(path):
+    for function in functions(path):
+        given = function.args
+        count = len([*given.posonlyargs, *given.args, *given.kwonlyargs])
+        assert count <= PARAMETERS or is_compiled(function), function.name
+
+
+ROOMS = sorted(path.parent for path in SOURCE.rglob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("folder", ROOMS, ids=str)
+def test_every_room_says_what_comes_in_what_goes_out_and_where_to_begin(folder):
+    readme = folder / "README.md"
+    words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    text = readme.read_text(encoding="utf-8") if readme.exists() else words
+    for start in ("Comes in: ", "Goes out: ", "Open first: "):
+        assert start in text, folder
+    for name in text.split("Open first: ")[1].split("\n\n")[0].split("`")[1::2]:
+        named = name.removesuffix("/").removesuffix(".md").removesuffix(".py").replace(".", "/")
+        assert any(
+            (base / f"{named}{suffix}").exists()
+            for base in (folder, SOURCE.parent)
+            for suffix in ("", ".py", ".md")
+        ), name

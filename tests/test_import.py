@@ -10,7 +10,7 @@ HEAVY = ("torch", "timm", "torchvision", "matplotlib", "PIL", "scipy", "numba", 
 
 @pytest.mark.parametrize(
     "statement",
-    ["import primaps", "from primaps.cli.commands import app", "import primaps.features.registry"],
+    ["import primaps", "from primaps.cli import app", "import primaps.features.registry"],
 )
 def test_imports_stay_light(statement):
     code = f"import sys; {statement}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"

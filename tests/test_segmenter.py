@@ -6,6 +6,7 @@ import pytest
 
 import primaps as pm
 from primaps.errors import CheckpointError, ConfigError
+from primaps.naming.table import ignore_class, merge_classes
 from primaps.runs.model import Model
 from primaps.segmenter import evaluate
 from primaps.types import Image
@@ -180,3 +181,42 @@ def test_what_a_segmenter_does_left_alone_is_what_its_settings_say(
     segmenter.config = refined
     segmenter.save(tmp_path / "other")
     assert pm.Segmenter.load(tmp_path / "other", device="cpu").config.predict == refined.predict
+
+
+# ---- names ---------------------------------------------------------------------------------------
+
+
+def test_names_are_applied_and_go_with_the_model(fitted, photograph, tmp_path):
+    assert [each.id for each in fitted.classes.classes] == [0, 1, 2]
+    fitted.classes = ignore_class(merge_classes(fitted.classes, [0, 2], "ground")[0], 1)
+    plain = fitted.predict(photograph)
+    expected = np.array([0, 255, 0])[plain]
+    np.testing.assert_array_equal(fitted.predict(photograph, names=True), expected)
+    np.testing.assert_array_equal(fitted.predict(photograph), plain)
+    fitted.save(tmp_path / "model")
+    loaded = pm.Segmenter.load(tmp_path / "model", device="cpu")
+    assert loaded.classes == fitted.classes
+    np.testing.assert_array_equal(loaded.predict(photograph, names=True), expected)
+
+
+def test_names_of_a_run_are_those_of_its_folder(fitted, tmp_path):
+    pm.classes(tmp_path / "run", name={1: "sky"})
+    loaded = pm.Segmenter.load(tmp_path / "run", device="cpu")
+    assert [each.name for each in loaded.classes.classes] == [None, "sky", None]
+    with pytest.raises(ConfigError, match="classes of 3 clusters"):
+        loaded.classes = pm.ClassTable(4, ())
+
+
+def test_a_mistake_in_the_names_does_not_stop_who_needs_none(fitted, photograph, tmp_path):
+    (tmp_path / "run" / "classes.yaml").write_text("{")
+    loaded = pm.Segmenter.load(tmp_path / "run", device="cpu")
+    np.testing.assert_array_equal(loaded.predict(photograph), fitted.predict(photograph))
+    with pytest.raises(ConfigError, match=r"classes\.yaml"):
+        loaded.predict(photograph, names=True)
+
+
+def test_uncertain_pixels_become_unknown_unless_scores_are_measured(fitted, photograph):
+    plain = fitted.predict(photograph, unknown_below=0.0)
+    found = fitted.predict(photograph, unknown_below=0.4)
+    assert (found == 255).any()
+    assert (found[found != 255] == plain[found != 255]).all()

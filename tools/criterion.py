@@ -47,7 +47,7 @@ from primaps.protocol.features import measured_store
 from primaps.protocol.images import Part, open_parts
 from primaps.protocol.oracle import best_on_labels
 from primaps.protocol.row import Row
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.state import Snapshot
 from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import FeatureStore, fingerprint, hold, read_json, release, write_json

@@ -1,5 +1,5 @@
 """Run as ``python -m primaps``."""
 
-from primaps.cli.commands import main
+from primaps.cli import main
 
 main()

@@ -112,6 +112,11 @@ class Segmenter:
 
     @classes.setter
     def classes(self, table: ClassTable) -> None:
+        """Take other classes, for this segmenter and for what it saves.
+
+        Raises:
+            ConfigError: If they are for another number of clusters.
+        """
         if table.num_clusters != self.model.num_clusters:
             raise ConfigError(
                 f"Expected classes of {self.model.num_clusters} clusters, but got some of"

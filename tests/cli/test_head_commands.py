@@ -4,7 +4,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from primaps.cli.commands import app
+from primaps.cli import app
 
 SMALL = ["--backbone", "texture", "--device", "cpu", "--classes", "3", "--steps", "2"]
 

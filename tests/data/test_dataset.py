@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from primaps.data.dataset import DATASETS, LabelledDataset, Sample, describe_dataset, load_dataset
+from primaps.data import camvid, dataset
+from primaps.data.checking import check_dataset
+from primaps.data.dataset import (
+    DATASETS,
+    LabelledDataset,
+    Sample,
+    dataset_title,
+    describe_dataset,
+    load_dataset,
+)
 from primaps.errors import ConfigError, DatasetError
+from primaps.progress import Silent
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -77,3 +89,24 @@ def test_by_name(tmp_path):
     assert samples[0].labels.shape == samples[0].image.shape[:2] == (2, 3)
     assert dataset.colours.shape == (len(dataset.class_names), 3)
     assert dataset.colours.dtype == np.uint8
+
+
+def test_titles_in_tables():
+    assert [dataset_title(name) for name in DATASETS] == [
+        "Cityscapes", "COCO-Stuff", "Potsdam-3", "CamVid", "folder",
+    ]  # fmt: skip
+    assert dataset_title("mine") == "mine"
+
+
+def test_a_module_and_an_entry_make_a_data_set(monkeypatch, tmp_path):
+    """Nothing else has to know of it."""
+    parts = {name: getattr(camvid, name) for name in ("ABOUT", "load", "survey")}
+    monkeypatch.setitem(sys.modules, "my_streets", types.SimpleNamespace(**parts))
+    monkeypatch.setattr(dataset, "DATASETS", {**DATASETS, "mine": "my_streets"})
+    for folder in ("val", "valannot"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (3, 2), "red").save(tmp_path / "val" / "a.png")
+    Image.new("L", (3, 2), 4).save(tmp_path / "valannot" / "a.png")
+    assert len(load_dataset("mine", tmp_path, "val")) == 1
+    assert check_dataset("mine", tmp_path, "val", Silent()).splits[0].images == 1
+    assert dataset_title("mine") == "CamVid"

@@ -15,10 +15,11 @@ from primaps.compute.cores import Workers
 from primaps.config import FitConfig
 from primaps.data.dataset import Sample
 from primaps.errors import DatasetError
-from primaps.prototypes import em
 from primaps.prototypes.em import TrainingImage, expectation, student_loss
-from primaps.prototypes.fit import fit_prototypes
-from primaps.prototypes.steps import plain as plain_steps
+from primaps.prototypes.loop import task
+from primaps.prototypes.loop.fit import fit_prototypes
+from primaps.prototypes.steps.choice import sums_on
+from primaps.prototypes.steps.plain import PlainSums
 from primaps.segmenter import Segmenter, evaluate
 from primaps.types import View
 
@@ -130,25 +131,21 @@ def em_step(place, exponent, exact, compiled=True):
     images = threads.own(
         [TrainingImage(each, each, ids) for each, ids in zip(features, proposals, strict=True)]
     )
-    given = {
-        "pixels_per_image": None if exact else 64,
-        "generator": torch.Generator().manual_seed(0),
-        "workers": threads,
-    }
-    with contextlib.nullcontext() if compiled else plain():
-        votes = expectation(source.centres, images, min_agreement=0.9, workers=threads)
-        loss = student_loss(student, images, votes, gamma=2.0, proposal_weight=exponent, **given)
-        return loss.detach(), *torch.autograd.grad(loss, student)
+    config = FitConfig(proposal_weight=exponent, pixels_per_image=None if exact else 64)
+    sums = sums_on(torch.device("cpu"), threads) if compiled else PlainSums(threads)
+    votes = expectation(source.centres, images, sums, config)
+    loss = student_loss(student, images, votes, sums, config, torch.Generator().manual_seed(0))
+    return loss.detach(), *torch.autograd.grad(loss, student)
 
 
 @contextlib.contextmanager
 def plain():
     """The steps as they are on a GPU."""
-    before, em._steps = em._steps, lambda _: plain_steps
+    before, task.sums_on = task.sums_on, lambda _, workers: PlainSums(workers)
     try:
         yield
     finally:
-        em._steps = before
+        task.sums_on = before
 
 
 class Labelled:

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from primaps import pipeline
-from primaps.cli.commands import app
+from primaps.cli import app
 
 OTHER = (".primaps-lock", "curves.json")
 """Beside the model: held while the command works; measured from the finished fit, for the events.

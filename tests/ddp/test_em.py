@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("exponent", [0.0, 0.5])

@@ -8,6 +8,8 @@ from primaps.errors import DatasetError
 from primaps.runs.model import Model
 from primaps.types import FitResult
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def saved(texture, tmp_path):

@@ -24,16 +24,12 @@ def assert_gone(pid):
         os.kill(pid, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [
         ("raises", DatasetError, "Expected process 1 to work"),
-        pytest.param(
-            "killed",
-            ProcessError,
-            "process 1 terminated with signal SIGKILL",
-            marks=pytest.mark.slow,
-        ),
+        ("killed", ProcessError, "process 1 terminated with signal SIGKILL"),
     ],
 )
 def test_an_error_in_one_process_ends_both(jobs, how, error, message, monkeypatch):

@@ -5,6 +5,8 @@ import torch
 
 from primaps.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 
 def assert_same(one, other):
     assert torch.equal(one.teacher, other.teacher)

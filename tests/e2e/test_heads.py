@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from primaps import pipeline
-from primaps.cli.commands import app
+from primaps.cli import app
 from primaps.errors import CheckpointError, ConfigError
 from primaps.heads.files import load_head, save_head
 from primaps.heads.loading import load_backbone
@@ -35,6 +35,7 @@ def succeed(*arguments):
     return text(result)
 
 
+@pytest.mark.slow
 def test_every_command_takes_a_head(photographs, texture_head, tmp_path):
     out, plain = tmp_path / "run", tmp_path / "plain"
     for path in (photographs / "p2.png", photographs / "p3.png", photographs / "more" / "p4.png"):

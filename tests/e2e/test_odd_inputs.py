@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from primaps.cli.commands import app
+from primaps.cli import app
 
 FAST = ("--size", "64", "--preset", "fast")
 UPRIGHT = (36, 24)  # width, height of the odd images but one
@@ -168,6 +168,7 @@ def add_unnameable(folder):
     return {f"{'x' * 251}.png": "at most 243 bytes", "caf\\xe9.png": "UTF-8"}
 
 
+@pytest.mark.slow
 def test_bad_images_are_listed_once_and_their_neighbours_done(
     bad_images, photograph, primaps, tmp_path
 ):
@@ -202,6 +203,7 @@ def test_an_image_that_vanishes_after_it_was_found(photographs, tmp_path, textur
     assert len(pngs(tmp_path / "run" / "proposals")) == 4
 
 
+@pytest.mark.slow
 def test_only_bad_images(bad_images, primaps, tmp_path):
     bad = [bad_images[kind] for kind in ("empty_jpg", "text_jpg")]
     result = primaps("segment", *bad, "--out", tmp_path / "run", *FAST)
@@ -224,6 +226,7 @@ def assert_refused(result, code, *parts):
         assert part in words(result)
 
 
+@pytest.mark.slow
 def test_nothing_to_do(primaps, tmp_path):
     (tmp_path / "empty").mkdir()
     out = tmp_path / "run"
@@ -239,6 +242,7 @@ def test_nothing_to_do(primaps, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_settings_that_do_not_exist(photographs, primaps, tmp_path):
     out = tmp_path / "run"
     assert_refused(
@@ -255,6 +259,7 @@ def test_settings_that_do_not_exist(photographs, primaps, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_weights_of_another_model_and_damaged_weights(photographs, primaps, tmp_path):
     out, weights = tmp_path / "run", tmp_path / "tiny.safetensors"
     tensors = {

@@ -3,12 +3,13 @@ from torch.nn import functional as F
 
 from primaps.heads.clusters import ClusterCentres
 from primaps.prototypes.em import kmeans_loss
+from primaps.prototypes.steps.plain import PlainSums
 
 
 def test_loss_is_that_of_cosine_kmeans():
     torch.manual_seed(0)
     clusters, code = ClusterCentres(4, 5), torch.randn(3, 5, 2, 6)
-    expected = kmeans_loss(clusters.centres, list(code))
+    expected = kmeans_loss(clusters.centres, list(code), PlainSums())
     torch.testing.assert_close(clusters.loss(code), expected)
     torch.testing.assert_close(
         clusters(code)[1, 2, 1, 3],

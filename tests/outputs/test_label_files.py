@@ -14,6 +14,7 @@ from primaps.errors import ImageError, OutputError
 from primaps.outputs.label_files import (
     read_label_image,
     read_png_info,
+    write_certainty,
     write_label_map,
     write_proposals,
 )
@@ -214,3 +215,12 @@ def test_sampled_at_another_size_each_pixel_has_the_id_at_its_centre(write, ids,
     found = read_label_image(tmp_path / "a.png", size)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, labels[rows][:, columns])
+
+
+def test_certainties_are_grey_levels(tmp_path):
+    levels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    write_certainty(tmp_path / "c.png", levels, {"model": "m"})
+    assert read_png_info(tmp_path / "c.png") == {"model": "m"}
+    with Image.open(tmp_path / "c.png") as picture:
+        assert picture.mode == "L"
+        np.testing.assert_array_equal(np.asarray(picture), levels)

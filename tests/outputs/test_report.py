@@ -422,3 +422,40 @@ def test_a_large_report_stays_small(tmp_path):
     write_report(tmp_path / "report.html", Report("Large", classes, panels * 5, 367))
     assert len(Page(tmp_path / "report.html").all("img")) == 27 * 4 + 40 * 3
     assert (tmp_path / "report.html").stat().st_size < 12_000_000
+
+
+# ---- names, colours, certainty -------------------------------------------------------------------
+
+
+def test_classes_have_the_colours_that_they_were_given(report, photo, label_map, tmp_path):
+    colours = palette(255)
+    colours[2] = (1, 2, 3)
+    named = [replace(report.classes[0], certainty=0.5), report.classes[1]]
+    named.append(replace(report.classes[2], colour=(1, 2, 3)))
+    panel = image_panel("a.jpg", photo, None, label_map, colours=colours)
+    page = write(replace(report, classes=named, images=[replace(panel, certainty=0.25)]), tmp_path)
+    assert "#010203" in page.source
+    assert "#" + palette(3)[2].tobytes().hex() not in page.source
+    assert "certainty 50 %" in page.text
+    assert "certainty 25 %" in page.text
+    plain = image_panel("a.jpg", photo, None, label_map)
+    assert (panel.label_picture != plain.label_picture).any()
+    example = class_example(photo, label_map, 2, colour=(1, 2, 3))
+    assert (example == (1, 2, 3)).all(axis=-1).any()
+
+
+def test_the_page_tells_how_to_give_names_and_that_some_were_given(report, tmp_path):
+    page = write(replace(report, folder="my run"), tmp_path)
+    assert "primaps classes 'my run' --name 3=road" in page.text
+    assert "Numbers, not names" not in page.text
+    unnamed = [replace(each, name=None) for each in report.classes]
+    assert "Numbers, not names" in write(replace(report, classes=unnamed), tmp_path).text
+
+
+def test_photographs_that_fit_no_class_are_listed_first(report, tmp_path):
+    doubtful = [(f"{number}.jpg", 0.01) for number in range(22)]
+    page = write(replace(report, doubtful=doubtful), tmp_path)
+    assert "22 photographs fit the classes far worse than the others" in page.text
+    assert "and 2 more" in page.text
+    assert page.text.index("0.jpg") < page.text.index("a.jpg")
+    assert "far worse" not in write(report, tmp_path).text

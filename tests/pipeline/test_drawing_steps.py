@@ -45,13 +45,13 @@ def test_what_is_drawn_are_the_masks_of_the_method(photographs, config, tmp_path
     draw_steps([photographs / "p0.png"], tmp_path, backbone, config)
     pixels = read_image(photographs / "p0.png")
     features = backbone.forward(backbone.preprocess(pixels, 64))[0]
-    masks = principal_masks(features, backbone.threshold)
+    masks = principal_masks(features[None], backbone.threshold)
     assert np.array_equal(
-        np.stack([step.mask for step in drawn["steps"]]), masks.similarity.numpy() > 0
+        np.stack([step.mask for step in drawn["steps"]]), masks.similarity[0].numpy() > 0
     )
     assert [
         row * features.shape[2] + column for row, column in (step.anchor for step in drawn["steps"])
-    ] == masks.anchors.tolist()
+    ] == masks.anchors[0].tolist()
     taken = np.zeros_like(drawn["steps"][0].mask)
     for step in drawn["steps"]:
         assert np.array_equal(step.available, ~taken)

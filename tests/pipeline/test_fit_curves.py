@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from primaps import pipeline
-from primaps.cli.commands import app
+from primaps.cli import app
 from primaps.errors import CheckpointError
 from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.fitting import read_snapshots

@@ -12,7 +12,7 @@ from primaps import pipeline
 from primaps.outputs.events import LiveEvents
 from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.live import LiveFit
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.state import Snapshot
 from primaps.runs.model import Model
 from primaps.types import FitCurves
 

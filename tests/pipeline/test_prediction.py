@@ -10,7 +10,7 @@ from primaps.errors import ConfigError
 from primaps.pipeline import prediction
 from primaps.pipeline.prediction import image_features, label_map, limited_size
 from primaps.proposals.crf.dense_crf import dense_crf
-from primaps.proposals.extract import enlarge_nearest, shrink
+from primaps.proposals.resampling import enlarge_nearest, shrink
 from primaps.prototypes.classifier import label_map_from_logits
 from primaps.runs.model import Model
 from primaps.types import FitResult

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from primaps import config as settings
 from primaps import pipeline
-from primaps.cli.commands import app
+from primaps.cli import app
 from primaps.config import comparable, from_record, preset_config
 from primaps.errors import CheckpointError
 from primaps.heads.loading import load_backbone

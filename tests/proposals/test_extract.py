@@ -1,7 +1,10 @@
+import dataclasses
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
@@ -9,17 +12,17 @@ from safetensors.torch import load_file
 from primaps.config import preset_config
 from primaps.errors import ConfigError
 from primaps.evaluation.matched_iou import matched_iou
+from primaps.proposals import refining
 from primaps.proposals.calibration import calibrate_threshold
-from primaps.proposals.crf.dense_crf import mean_field_batch
+from primaps.proposals.crf.dense_crf import PATHS, mean_field_batch
 from primaps.proposals.extract import (
     consecutive,
-    enlarge_nearest,
     extract_proposals,
-    limited_size,
+    extract_proposals_batch,
     mask_proposals,
-    shrink,
 )
-from primaps.proposals.principal import principal_masks, soft_scores
+from primaps.proposals.principal import principal_masks
+from primaps.proposals.soft_scores import soft_scores
 
 OFFICIAL = [
     "0001TP_006990",
@@ -31,6 +34,8 @@ OFFICIAL = [
     "183087",
     "28096",
 ]
+
+
 THRESHOLD = 0.4
 
 
@@ -52,9 +57,9 @@ def test_paper_preset_agrees_with_the_official_result(name, shared):
     """
     official = load_file(shared / "golden" / f"{name}.safetensors")
     image = np.asarray(Image.open(shared / "golden" / f"{name}.png").convert("RGB"))
-    masks = principal_masks(official["features"].float(), 0.4, official_anchor=True)
-    scores, _ = soft_scores(masks.similarity)
-    torch.testing.assert_close(scores, official["soft_log_probabilities"], atol=1e-5, rtol=0)
+    masks = principal_masks(official["features"].float()[None], 0.4, official_anchor=True)
+    scores, _ = soft_scores(masks.similarity, masks.counts)
+    torch.testing.assert_close(scores[0], official["soft_log_probabilities"], atol=1e-5, rtol=0)
     found = mask_proposals(image, official["features"].float(), 0.4, preset="paper").label_image
     references = [
         np.where(labels == 255, 0, labels.astype(int)) for labels in official["label_maps"].numpy()
@@ -184,17 +189,6 @@ def test_wrong_options_are_refused(scene, options):
         mask_proposals(scene[0], scene[1], **{"threshold": THRESHOLD, **options})
 
 
-def test_enlarging_takes_the_cell_of_each_centre():
-    labels = torch.tensor([[1, 2], [3, 4]])
-    assert enlarge_nearest(labels, 4, 4).tolist() == [
-        [1, 1, 2, 2],
-        [1, 1, 2, 2],
-        [3, 3, 4, 4],
-        [3, 3, 4, 4],
-    ]
-    assert torch.equal(enlarge_nearest(enlarge_nearest(labels, 5, 7), 2, 2), labels)
-
-
 def test_ids_of_every_image_are_closed_up_by_itself():
     labels = torch.tensor([[[0, 3, 3], [3, 1, 0]], [[2, 2, 1], [2, 2, 2]], [[0, 0, 0], [0, 0, 0]]])
     ids, kept = consecutive(labels, 4, 0)
@@ -203,40 +197,6 @@ def test_ids_of_every_image_are_closed_up_by_itself():
     ids, kept = consecutive(labels, 4, 2)
     assert ids.tolist() == [[[0, 1, 1], [1, 0, 0]], [[1, 1, 0], [1, 1, 1]], [[0, 0, 0], [0, 0, 0]]]
     assert kept.int().tolist() == [[0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
-
-
-def test_shrinking_keeps_the_aspect():
-    pixels = torch.full((100, 200, 3), 9, dtype=torch.uint8)
-    small = shrink(pixels, 5000)
-    assert small.shape == (50, 100, 3)
-    assert torch.equal(small, torch.full((50, 100, 3), 9, dtype=torch.uint8))
-    assert shrink(pixels, 20_000) is pixels
-
-
-def test_limited_size_of_common_photographs():
-    assert limited_size((480, 640), 1_000_000) == (480, 640)
-    assert limited_size((3000, 4000), 1_000_000) == (866, 1154)
-    assert limited_size((1, 5_000_000), 1_000_000) == (1, 1_000_000)
-
-
-@given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(1024, 2_000_000))
-def test_limited_size_is_the_largest_of_its_shape_within_the_limit(height, width, limit):
-    low, wide = limited_size((height, width), limit)
-    assert 1 <= low <= height
-    assert 1 <= wide <= width
-    assert low * wide <= limit
-    if height * width <= limit:
-        assert (low, wide) == (height, width)
-    else:
-        assert (low + 1) * (wide + 1) > limit * 0.999
-        assert (
-            low == 1 or wide == 1 or abs(np.log(low * width / (wide * height))) < 1 / low + 1 / wide
-        )
-
-
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1024, 100_000))
-def test_limited_size_treats_both_sides_alike(height, width, limit):
-    assert limited_size((height, width), limit) == limited_size((width, height), limit)[::-1]
 
 
 @pytest.mark.parametrize("size", [(48, 64), (33, 40), (1, 40)])
@@ -254,7 +214,7 @@ def test_the_crf_may_work_at_a_fraction_of_each_side(scene, size, monkeypatch):
         )
         return mean_field_batch(pixels, probabilities, constants, labels=labels)
 
-    monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", watched)
+    monkeypatch.setattr("primaps.proposals.refining.mean_field_batch", watched)
     image = np.asarray(Image.fromarray(scene[0]).resize(size[::-1]))
     found = mask_proposals(image, scene[1], THRESHOLD, preset="fast")
     half = max(1, round(size[0] / 2)), max(1, round(size[1] / 2))
@@ -270,7 +230,7 @@ def test_posterior_is_upsampled_before_its_largest_label_is_taken(scene, monkeyp
         posterior[:, 1], posterior[:, 2] = 0.5 - excess, 0.5 + excess
         return posterior
 
-    monkeypatch.setattr("primaps.proposals.extract.mean_field_batch", ramps)
+    monkeypatch.setattr("primaps.proposals.refining.mean_field_batch", ramps)
     found = mask_proposals(scene[0], scene[1], THRESHOLD, preset="fast").label_image
     # Column 16 has its centre at 33 of 64: labels that are enlarged themselves change at even
     # columns only.
@@ -309,3 +269,120 @@ def test_a_threshold_that_is_not_known_is_never_guessed(photograph, texture, mon
     assert (
         mask_proposals(photograph, features, calibrate_threshold([features]).value).num_masks >= 1
     )
+
+
+SIZE = (40, 48)
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def backend(request):
+    """What carries out the mean field; on accelerators it is plain torch."""
+    with PATHS.plain_only() if request.param == "plain" else nullcontext():
+        yield request.param
+
+
+def scenes(seed, kinds):
+    """Images of as many kinds of regions as ``kinds`` says, and noisy features that tell them
+    apart.
+    """
+    random = np.random.default_rng(seed)
+    images, features = [], []
+    for count in kinds:
+        corners = random.uniform(0, 1, (count, 2))
+        rows, columns = np.mgrid[0 : SIZE[0], 0 : SIZE[1]] / max(SIZE)
+        nearest = np.stack([(rows - y) ** 2 + (columns - x) ** 2 for y, x in corners]).argmin(0)
+        colours = random.integers(0, 256, (count, 3))
+        images.append(
+            (colours[nearest] + random.normal(0, 6, (*SIZE, 3))).clip(0, 255).astype(np.uint8)
+        )
+        cells = random.normal(size=(count, 24))[nearest[2::4, 2::4]]
+        features.append(
+            (cells + 0.1 * random.normal(size=cells.shape)).transpose(2, 0, 1).astype(np.float32)
+        )
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(features))
+
+
+def assert_same_as_alone(images, features, config, threshold=0.4, max_pixels=10**6):
+    found = extract_proposals_batch(images, features, threshold, config, max_pixels)
+    for image, grid, each in zip(images, features, found, strict=True):
+        expected = extract_proposals(image, grid, threshold, config, max_pixels)
+        assert each.label_image.dtype == np.int32
+        np.testing.assert_array_equal(each.label_image, expected.label_image)
+        np.testing.assert_allclose(each.scores, expected.scores, atol=1e-6)
+        assert each.guards == expected.guards
+    return found
+
+
+@pytest.mark.parametrize("preset", ["default", "paper", "fast"])
+def test_proposals_are_those_of_every_image_alone(backend, preset):
+    images, features = scenes(0, [1, 3, 12, 5, 9])
+    found = assert_same_as_alone(images, features, preset_config(preset).proposals)
+    assert len({each.num_masks for each in found}) > 2  # in several groups of labels
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    kinds=st.lists(st.integers(1, 10), min_size=1, max_size=4),
+    threshold=st.floats(0.2, 0.9),
+)
+@settings(max_examples=15, deadline=None)
+def test_any_scenes(seed, kinds, threshold):
+    images, features = scenes(seed, kinds)
+    assert_same_as_alone(images, features, preset_config("default").proposals, threshold)
+
+
+def test_small_and_superfluous_proposals_are_dropped():
+    images, features = scenes(1, [6, 8])
+    config = dataclasses.replace(
+        preset_config("default").proposals, min_area=150, max_masks=4, threshold=0.5
+    )
+    found = assert_same_as_alone(images, features, config, threshold=0.9)
+    assert all(each.num_masks <= 4 for each in found)
+    assert all(np.bincount(each.label_image.ravel())[1:].min() >= 150 for each in found)
+
+
+def test_the_crf_works_at_a_limited_size_and_in_parts_that_fit(backend, monkeypatch):
+    images, features = scenes(2, [2, 3, 4])
+    config = preset_config("default").proposals
+    whole = assert_same_as_alone(images, features, config, max_pixels=1024)
+    monkeypatch.setattr(refining, "_MAX_POSTERIOR", 1)
+    for each, expected in zip(
+        assert_same_as_alone(images, features, config, max_pixels=1024), whole, strict=True
+    ):
+        np.testing.assert_array_equal(each.label_image, expected.label_image)
+
+
+def test_images_without_direction_and_such_that_the_crf_erases(backend):
+    images, features = scenes(3, [3, 3, 3])
+    features[0] = 0.0
+    images[1], features[1] = 128, 0.0
+    features[1, 0, 5, 5] = features[1, 1, 5, 6] = 1.0
+    for preset in ("default", "paper", "fast"):
+        found = assert_same_as_alone(images, features, preset_config(preset).proposals)
+        assert found[0].guards == ("zero_tokens",)
+        assert found[0].num_masks == 0
+        assert ("crf_erased_all" in found[1].guards) is (preset != "paper")
+        assert found[2].num_masks > 1
+
+
+@pytest.mark.parametrize(
+    ("images", "features", "message"),
+    [
+        (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.ones(2, 2, 2, 2), r"shape \(B, H, W, 3\)"),
+        (torch.zeros(2, 4, 4, 3), torch.ones(2, 2, 2, 2), "uint8"),
+        (
+            torch.zeros(2, 4, 4, 3, dtype=torch.uint8),
+            torch.ones(3, 2, 2, 2),
+            r"shape \(2, C, h, w\)",
+        ),
+        (
+            torch.zeros(2, 4, 4, 3, dtype=torch.uint8),
+            torch.ones(2, 2, 2, 2, dtype=torch.int64),
+            "float dtype",
+        ),
+        (torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.full((2, 2, 2, 2), torch.inf), "finite"),
+    ],
+)
+def test_wrong_batches_are_refused(images, features, message):
+    with pytest.raises(ConfigError, match=message):
+        extract_proposals_batch(images, features, 0.4, preset_config("default").proposals, 10**6)

@@ -32,7 +32,7 @@ def draw_scenes(root, splits):
     return root
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def usual_start():
     """`texture`, which is fast, stands for backbones with which EM starts from proposals."""
     with pytest.MonkeyPatch.context() as patch:

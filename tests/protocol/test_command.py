@@ -7,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from primaps.cli.commands import app
+from primaps.cli import app
 from primaps.config import FitConfig, preset_config
 from primaps.errors import ConfigError
 from primaps.heads.files import Head, load_head, save_head
@@ -26,6 +26,7 @@ def text(result):
     return " ".join((result.stdout + result.stderr).split())
 
 
+@pytest.mark.slow
 def test_a_row_and_a_table_from_the_command_line(scenes, tmp_path, monkeypatch):
     short = dataclasses.replace(
         preset_config("fast"),
@@ -200,8 +201,8 @@ def test_dropout_of_the_head_is_part_of_what_identifies_a_row(
 ):
     asked = {}
 
-    def measured(row, root, out, backbone, **_):
-        asked.update(out=out, head=backbone.describe()["head"])
+    def measured(row, place, backbone, **_):
+        asked.update(out=place.out, head=backbone.describe()["head"])
         raise ConfigError("far enough")
 
     monkeypatch.setattr("primaps.protocol.command.measure_row", measured)
@@ -226,8 +227,10 @@ def test_dropout_of_the_head_is_part_of_what_identifies_a_row(
 def test_levels_are_part_of_what_identifies_a_row(tmp_path, monkeypatch):
     asked = {}
 
-    def measured(row, root, out, backbone, **_):
-        asked.update(row=row_settings(row), out=out.name, levels=backbone.describe()["levels"])
+    def measured(row, place, backbone, **_):
+        asked.update(
+            row=row_settings(row), out=place.out.name, levels=backbone.describe()["levels"]
+        )
         raise ConfigError("far enough")
 
     monkeypatch.setattr("primaps.protocol.command.measure_row", measured)
@@ -322,6 +325,7 @@ def test_heads_say_what_they_are(tmp_path):
         choose_row(None, {"dataset": "camvid"}, [*heads, other])
 
 
+@pytest.mark.slow
 def test_several_heads_from_the_command_line(trees, texture_head, tmp_path, monkeypatch):
     short = dataclasses.replace(preset_config("fast"), fit=FitConfig(proposal_steps=2))
     monkeypatch.setattr("primaps.protocol.row.preset_for", lambda preset, backbone: short)

@@ -8,7 +8,7 @@ from primaps.evaluation.probe import LinearProbe
 from primaps.proposals.crf.dense_crf import dense_crf
 from primaps.protocol.heads import Head, heads, pixel_scores, variant_label_map
 from primaps.protocol.selection import last
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.state import Snapshot
 
 SIDE = 48
 

@@ -20,7 +20,7 @@ from primaps.protocol import deviations as protocol
 from primaps.protocol import label_maps, measure
 from primaps.protocol.fits import head_alone
 from primaps.protocol.heads import Head, pixel_scores
-from primaps.protocol.measure import measure_row
+from primaps.protocol.measure import RowPlace, measure_row
 from primaps.protocol.row import Row
 
 from .conftest import CLASSES, draw_scenes
@@ -43,7 +43,7 @@ PAPER = dataclasses.replace(ROW, preset="paper")
 def measured(scenes, texture, tmp_path_factory):
     """One row with two seeds: its folder and its metrics."""
     out = tmp_path_factory.mktemp("row") / "em"
-    metrics, run = measure_row(dataclasses.replace(ROW, seeds=2), scenes, out, texture)
+    metrics, run = measure_row(dataclasses.replace(ROW, seeds=2), RowPlace(scenes, out), texture)
     assert not run.failures
     return out, metrics
 
@@ -51,7 +51,7 @@ def measured(scenes, texture, tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured_on_paper(scenes, texture, tmp_path_factory):
     out = tmp_path_factory.mktemp("row") / "paper"
-    return out, measure_row(PAPER, scenes, out, texture)[0]
+    return out, measure_row(PAPER, RowPlace(scenes, out), texture)[0]
 
 
 def framed_truth(root, name):
@@ -135,6 +135,7 @@ def assert_scores_are_those_of_the_label_maps(out, root, metrics, num_clusters):
         )
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_stored_label_maps(measured, scenes):
     out, metrics = measured
     assert list(metrics["variants"]) == [
@@ -155,7 +156,7 @@ def test_scores_are_those_of_the_stored_label_maps(measured, scenes):
 def test_overclustering_drops_no_pixel(scenes, texture, tmp_path, measured):
     row = dataclasses.replace(ROW, clusters=7, method="baseline")
     metrics, _ = measure_row(
-        row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path)
+        row, RowPlace(scenes, tmp_path / "row", store=shared_store(measured, tmp_path)), texture
     )
     assert list(metrics["variants"]) == ["teacher", "teacher+crf", "linear", "linear+crf"]
     assert len(metrics["variants"]["teacher"]["seeds"]["0"]["cluster_to_class"]) == 7
@@ -187,6 +188,7 @@ def shared_store(measured, tmp_path):
     return shutil.copytree(measured[0] / "features", tmp_path / "store")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "select"),
     [(PAPER, "agreement"), (PAPER, "oracle"), (ROW, "oracle")],
@@ -197,7 +199,9 @@ def test_selection_among_the_snapshots(
 ):
     store = shared_store(measured if row is ROW else measured_on_paper, tmp_path)
     metrics, _ = measure_row(
-        dataclasses.replace(row, select=select), scenes, tmp_path / "row", texture, store=store
+        dataclasses.replace(row, select=select),
+        RowPlace(scenes, tmp_path / "row", store=store),
+        texture,
     )
     chosen = metrics["selection"]["0"]
     assert chosen["candidates"] == [2, 4, 6, 8]
@@ -214,6 +218,7 @@ def test_selection_among_the_snapshots(
     assert "fit" not in metrics["seconds"] or metrics["seconds"]["fit"] < 1
 
 
+@pytest.mark.slow
 def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_path):
     """All labels of the training and measured images are exchanged; every unsupervised label map
     stays the same.
@@ -223,9 +228,11 @@ def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_
         wrong = np.random.default_rng(0).integers(0, 3, (60, 80)).astype(np.uint8)
         Image.fromarray(wrong).save(file)
     out = tmp_path / "row"
-    measure_row(dataclasses.replace(PAPER, select="agreement"), root, out, texture)
+    measure_row(dataclasses.replace(PAPER, select="agreement"), RowPlace(root, out), texture)
     scrambled = contents(out)
-    measure_row(dataclasses.replace(PAPER, select="agreement"), scenes, tmp_path / "true", texture)
+    measure_row(
+        dataclasses.replace(PAPER, select="agreement"), RowPlace(scenes, tmp_path / "true"), texture
+    )
     true = contents(tmp_path / "true")
     unsupervised = [
         name for name in true if name.startswith("labels/seed-0") or "/snapshots/" in name
@@ -237,6 +244,7 @@ def test_labels_change_neither_fit_nor_selection(measured, scenes, texture, tmp_
     assert probes[0] not in scrambled  # named after the labels, too
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("row", "scale"), [(ROW, 0.5), (PAPER, 1.0)], ids=["fast", "paper"])
 def test_the_crf_of_a_row_works_as_its_preset_says(
     measured, measured_on_paper, scenes, texture, tmp_path, monkeypatch, row, scale
@@ -252,7 +260,9 @@ def test_the_crf_of_a_row_works_as_its_preset_says(
     out = shutil.copytree((measured if row is ROW else measured_on_paper)[0], tmp_path / "row")
     before = contents(out)
     shutil.rmtree(out / "labels")
-    measure_row(dataclasses.replace(row, seeds=2 if row is ROW else 1), scenes, out, texture)
+    measure_row(
+        dataclasses.replace(row, seeds=2 if row is ROW else 1), RowPlace(scenes, out), texture
+    )
     assert contents(out) == before
     assert set(asked) == {scale}
 
@@ -260,6 +270,7 @@ def test_the_crf_of_a_row_works_as_its_preset_says(
 # ---- resuming ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_cut_in_every_stage_and_resumed_gives_the_same(
     measured, scenes, texture, tmp_path, cutting
 ):
@@ -274,10 +285,10 @@ def test_cut_in_every_stage_and_resumed_gives_the_same(
         ("scores", 1),
     ):
         with cutting.short():
-            measure_row(row, scenes, out, texture, progress=cutting.at(stage, step))
+            measure_row(row, RowPlace(scenes, out), texture, progress=cutting.at(stage, step))
         assert not (out / "metrics.json").exists()
         assert json.loads((out / "run.json").read_text("utf-8"))["status"] == "failed"
-    metrics, _ = measure_row(row, scenes, out, texture)
+    metrics, _ = measure_row(row, RowPlace(scenes, out), texture)
     assert contents(out) == contents(measured[0])
     assert metrics["variants"] == measured[1]["variants"]
 
@@ -285,17 +296,18 @@ def test_cut_in_every_stage_and_resumed_gives_the_same(
 def test_a_finished_row_makes_nothing_anew(measured, scenes, texture):
     out, before = measured[0], contents(measured[0])
     times = {file: file.stat().st_mtime_ns for file in (out / "labels").rglob("*.png")}
-    metrics, _ = measure_row(dataclasses.replace(ROW, seeds=2), scenes, out, texture)
+    metrics, _ = measure_row(dataclasses.replace(ROW, seeds=2), RowPlace(scenes, out), texture)
     assert contents(out) == before
     assert {file: file.stat().st_mtime_ns for file in (out / "labels").rglob("*.png")} == times
     assert metrics["variants"] == measured[1]["variants"]
 
 
+@pytest.mark.slow
 def test_damaged_or_missing_label_maps_are_made_again(measured, scenes, texture, tmp_path):
     out = shutil.copytree(measured[0], tmp_path / "row")
     (out / "labels" / "seed-0" / "teacher" / "scene20.png.png").write_bytes(b"")
     (out / "labels" / "seed-1" / "student+crf" / "scene21.png.png").unlink()
-    measure_row(dataclasses.replace(ROW, seeds=2), scenes, out, texture)
+    measure_row(dataclasses.replace(ROW, seeds=2), RowPlace(scenes, out), texture)
     labels = {
         name: digest for name, digest in contents(measured[0]).items() if name.startswith("labels")
     }
@@ -307,14 +319,19 @@ def test_damaged_or_missing_label_maps_are_made_again(measured, scenes, texture,
 
 def test_other_settings_need_another_folder(measured, scenes, texture):
     with pytest.raises(ConfigError, match=r"benchmark.select: 'last' -> 'oracle'"):
-        measure_row(dataclasses.replace(ROW, select="oracle"), scenes, measured[0], texture)
+        measure_row(
+            dataclasses.replace(ROW, select="oracle"), RowPlace(scenes, measured[0]), texture
+        )
     assert (measured[0] / "metrics.json").exists()
     with pytest.raises(ConfigError, match="--store to be another folder"):
         measure_row(
-            dataclasses.replace(ROW, seeds=2), scenes, measured[0], texture, store=measured[0]
+            dataclasses.replace(ROW, seeds=2),
+            RowPlace(scenes, measured[0], store=measured[0]),
+            texture,
         )
 
 
+@pytest.mark.slow
 def test_a_row_that_is_being_overwritten_is_not_finished(
     scenes, texture, tmp_path, measured, cutting
 ):
@@ -322,10 +339,13 @@ def test_a_row_that_is_being_overwritten_is_not_finished(
     row = dataclasses.replace(ROW, seeds=2, select="oracle")
     with cutting.short():
         measure_row(
-            row, scenes, out, texture, overwrite=True, progress=cutting.at("select: oracle", 1)
+            row,
+            RowPlace(scenes, out, overwrite=True),
+            texture,
+            progress=cutting.at("select: oracle", 1),
         )
     assert not (out / "metrics.json").exists()
-    metrics, _ = measure_row(row, scenes, out, texture, overwrite=True)
+    metrics, _ = measure_row(row, RowPlace(scenes, out, overwrite=True), texture)
     assert metrics["selection"]["0"]["select"] == "oracle"
     assert (out / "metrics.json").exists()
 
@@ -334,7 +354,7 @@ def test_an_unreadable_image_is_reported_and_skipped(scenes, texture, tmp_path, 
     root = shutil.copytree(scenes, tmp_path / "scenes")
     for split, name in (("train", "scene3.png"), ("val", "scene21.png")):
         (root / "images" / split / name).write_bytes(b"no picture")
-    metrics, run = measure_row(ROW, root, tmp_path / "row", texture)
+    metrics, run = measure_row(ROW, RowPlace(root, tmp_path / "row"), texture)
     assert sorted(failure.path.rsplit("/", 1)[1] for failure in run.failures) == [
         "scene21.png",
         "scene3.png",
@@ -357,13 +377,14 @@ def damage(root, split, name, kind):
         Image.fromarray(wrong).save(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no picture", "unknown id", "other size"])
 def test_bad_labels_are_reported_and_skipped(scenes, texture, tmp_path, measured, kind):
     root = shutil.copytree(scenes, tmp_path / "scenes")
     damage(root, "train", "scene3.png", kind)
     damage(root, "val", "scene21.png", kind)
     metrics, run = measure_row(
-        ROW, root, tmp_path / "row", texture, store=shared_store(measured, tmp_path)
+        ROW, RowPlace(root, tmp_path / "row", store=shared_store(measured, tmp_path)), texture
     )
     assert [failure.path.rsplit("/", 1)[1] for failure in run.failures] == [
         "scene3.png",
@@ -384,22 +405,20 @@ def test_no_usable_label_at_all(scenes, texture, tmp_path, measured):
         with pytest.raises(DatasetError, match="all 4 inputs failed"):
             measure_row(
                 dataclasses.replace(ROW, select=select),
-                root,
-                tmp_path / select,
+                RowPlace(root, tmp_path / select, store=store),
                 texture,
-                store=store,
             )
     for number in range(7):
         damage(root, "train", f"scene{number}.png", "no picture")
     with pytest.raises(DatasetError, match="all 7 inputs failed"):
-        measure_row(ROW, root, tmp_path / "probe", texture, store=store)
+        measure_row(ROW, RowPlace(root, tmp_path / "probe", store=store), texture)
 
 
 def test_a_bad_label_changes_no_fit_and_is_reported_once(scenes, texture, tmp_path):
     root = shutil.copytree(scenes, tmp_path / "scenes")
     damage(root, "val", "scene21.png", "no picture")
     row = dataclasses.replace(ROW, train_split="val", select="oracle", seeds=2, method="baseline")
-    metrics, run = measure_row(row, root, tmp_path / "row", texture)
+    metrics, run = measure_row(row, RowPlace(root, tmp_path / "row"), texture)
     named = [failure.path.rsplit("/", 1)[1] for failure in run.failures]
     fitted = [
         json.loads((Path(folder) / "model.json").read_text("utf-8"))["settings"]["images"]
@@ -424,7 +443,9 @@ def test_features_that_cannot_be_stored_are_those_of_one_bad_image(
     (store / "measured" / "val" / "scene22.png.safetensors").unlink()
     monkeypatch.setattr(type(texture), "forward", spoil)
     metrics, run = measure_row(
-        dataclasses.replace(ROW, method="baseline"), scenes, tmp_path / "row", texture, store=store
+        dataclasses.replace(ROW, method="baseline"),
+        RowPlace(scenes, tmp_path / "row", store=store),
+        texture,
     )
     assert [
         (failure.path.rsplit("/", 1)[1], "finite" in failure.reason) for failure in run.failures
@@ -434,7 +455,7 @@ def test_features_that_cannot_be_stored_are_those_of_one_bad_image(
 
 def test_seconds_are_those_of_this_row(scenes, texture, tmp_path, measured):
     store = shared_store(measured, tmp_path)
-    metrics, _ = measure_row(ROW, scenes, tmp_path / "row", texture, store=store)
+    metrics, _ = measure_row(ROW, RowPlace(scenes, tmp_path / "row", store=store), texture)
     assert not {"proposals", "measured images"} & metrics["seconds"].keys()  # found in the store
     assert {"proposals", "measured images"} <= measured[1]["seconds"].keys()
     assert {"label maps", "scores"} <= metrics["seconds"].keys()
@@ -464,20 +485,25 @@ class Intruding(Silent):
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked on Windows")
 def test_the_store_is_held_for_the_whole_row(scenes, texture, tmp_path, measured):
     intruding = Intruding(shared_store(measured, tmp_path))
-    measure_row(ROW, scenes, tmp_path / "row", texture, store=intruding.folder, progress=intruding)
+    measure_row(
+        ROW, RowPlace(scenes, tmp_path / "row", store=intruding.folder), texture, progress=intruding
+    )
     assert intruding.answers == {"fit": True, "linear probe": True, "label maps": True}
 
 
+@pytest.mark.slow
 def test_published_scores_stand_beside_the_same_protocol_only(
     scenes, texture, tmp_path, measured, monkeypatch
 ):
     monkeypatch.setattr(protocol, "SIZES", (64,))
     monkeypatch.setattr(measure, "published", lambda *cell: (50.0, 25.0))
     row, store = dataclasses.replace(ROW, method="baseline"), shared_store(measured, tmp_path)
-    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=store)
+    metrics, _ = measure_row(row, RowPlace(scenes, tmp_path / "row", store=store), texture)
     assert metrics["published"]["miou"] == 0.25
     metrics, _ = measure_row(
-        dataclasses.replace(row, split="train"), scenes, tmp_path / "other", texture, store=store
+        dataclasses.replace(row, split="train"),
+        RowPlace(scenes, tmp_path / "other", store=store),
+        texture,
     )
     assert metrics["published"] is None
     assert "measured on train" in (tmp_path / "other" / "row.md").read_text("utf-8")
@@ -486,7 +512,7 @@ def test_published_scores_stand_beside_the_same_protocol_only(
 def test_a_trial_takes_a_part_of_the_images(scenes, texture, tmp_path, measured):
     row = dataclasses.replace(ROW, limit=2, method="baseline")
     metrics, _ = measure_row(
-        row, scenes, tmp_path / "row", texture, store=shared_store(measured, tmp_path)
+        row, RowPlace(scenes, tmp_path / "row", store=shared_store(measured, tmp_path)), texture
     )
     assert metrics["train_images"] == 2
     assert metrics["variants"]["teacher"]["seeds"]["0"]["n_images"] == 2
@@ -495,16 +521,20 @@ def test_a_trial_takes_a_part_of_the_images(scenes, texture, tmp_path, measured)
 
 def test_missing_folder_split_and_classes(scenes, texture, tmp_path):
     with pytest.raises(ConfigError, match="--root to be the folder"):
-        measure_row(ROW, tmp_path / "nowhere", tmp_path / "row", texture)
+        measure_row(ROW, RowPlace(tmp_path / "nowhere", tmp_path / "row"), texture)
     with pytest.raises(DatasetError, match="no split 'validation'"):
-        measure_row(dataclasses.replace(ROW, split="validation"), scenes, tmp_path / "row", texture)
+        measure_row(
+            dataclasses.replace(ROW, split="validation"),
+            RowPlace(scenes, tmp_path / "row"),
+            texture,
+        )
     root = draw_scenes(tmp_path / "unnamed", {"train": [0], "val": [20]})
     (root / "classes.txt").unlink()
     Image.fromarray(np.zeros((60, 80), dtype=np.uint8)).save(
         root / "labels" / "train" / "scene0.png"
     )
     with pytest.raises(DatasetError, match="train has 1 and val has 3"):
-        measure_row(ROW, root, tmp_path / "row", texture)
+        measure_row(ROW, RowPlace(root, tmp_path / "row"), texture)
     assert not (tmp_path / "row").exists()
 
 
@@ -512,7 +542,7 @@ def test_preset_paper_frames_measured_images_without_antialiasing(scenes, textur
     row = dataclasses.replace(
         ROW, preset="paper", method="baseline", limit=2, fit={**STEPS, "pixels_per_image": None}
     )
-    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture)
+    metrics, _ = measure_row(row, RowPlace(scenes, tmp_path / "row"), texture)
     assert metrics["settings"]["protocol"] == {"interpolation": "tensor"}
     store = tmp_path / "row" / "features" / "measured" / "val"
     stored = load_file(store / "scene20.png.safetensors")["features"]
@@ -529,6 +559,7 @@ def test_preset_paper_frames_measured_images_without_antialiasing(scenes, textur
     assert stored.shape[0] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["baseline", "em"])
 @pytest.mark.parametrize(
     ("name", "num_classes"), [("cityscapes", 27), ("cocostuff", 27), ("potsdam", 3)]
@@ -537,7 +568,7 @@ def test_the_data_sets_of_the_paper(trees, texture, tmp_path, name, num_classes,
     root = getattr(trees, f"write_{name}")(tmp_path / name)
     fit = {"baseline_epochs": 2, "epochs": 2, "kmeans_epochs": 1}
     row = dataclasses.replace(ROW, dataset=name, preset="paper", method=method, size=40, fit=fit)
-    metrics, run = measure_row(row, root, tmp_path / "row", texture)
+    metrics, run = measure_row(row, RowPlace(root, tmp_path / "row"), texture)
     assert not run.failures
     assert metrics["num_clusters"] == metrics["num_classes"] == num_classes
     scores = metrics["variants"]["teacher+crf"]["seeds"]["0"]
@@ -556,12 +587,14 @@ def test_a_row_on_top_of_a_head(trees, texture_head, tmp_path):
     backbone = load_backbone("texture", device="cpu", head=texture_head)
     root = trees.write_potsdam(tmp_path / "potsdam")
     row = dataclasses.replace(ROW, dataset="potsdam", size=40)
-    metrics, _ = measure_row(row, root, tmp_path / "row", backbone)
+    metrics, _ = measure_row(row, RowPlace(root, tmp_path / "row"), backbone)
     assert metrics["head"] == "stego"
     assert metrics["settings"]["fit"]["initialise"] == "head"
     assert "PriMaPs-EM on STEGO" in (tmp_path / "row" / "row.md").read_text("utf-8")
     with pytest.raises(ConfigError, match="the head has cluster centres, 3, but got 5"):
-        measure_row(dataclasses.replace(row, clusters=5), root, tmp_path / "other", backbone)
+        measure_row(
+            dataclasses.replace(row, clusters=5), RowPlace(root, tmp_path / "other"), backbone
+        )
 
 
 def test_a_head_alone_is_measured_by_its_cluster_centres(trees, texture_head, tmp_path):
@@ -572,7 +605,7 @@ def test_a_head_alone_is_measured_by_its_cluster_centres(trees, texture_head, tm
     root = trees.write_potsdam(tmp_path / "potsdam")
     row = dataclasses.replace(ROW, dataset="potsdam", size=40, method="head", head="stego")
     out = tmp_path / "alone"
-    metrics, _ = measure_row(row, root, out, backbone, store=tmp_path / "store")
+    metrics, _ = measure_row(row, RowPlace(root, out, store=tmp_path / "store"), backbone)
     assert list(metrics["variants"]) == ["teacher", "teacher+crf", "linear", "linear+crf"]
     assert metrics["models"] == {}
     assert metrics["selection"]["0"]["step"] == 0
@@ -605,10 +638,8 @@ def test_a_head_alone_is_measured_by_its_cluster_centres(trees, texture_head, tm
         )
     em, _ = measure_row(
         dataclasses.replace(row, method="em"),
-        root,
-        tmp_path / "em",
+        RowPlace(root, tmp_path / "em", store=tmp_path / "store"),
         backbone,
-        store=tmp_path / "store",
     )
     assert "proposals" not in em["seconds"]
     assert em["variants"]["linear"] == metrics["variants"]["linear"]
@@ -623,8 +654,7 @@ def test_a_backbone_without_the_head_of_the_row_is_refused(trees, texture, tmp_p
     with pytest.raises(ConfigError, match="but it carries no head"):
         measure_row(
             dataclasses.replace(ROW, dataset="potsdam", size=40, head="hp"),
-            root,
-            tmp_path / "row",
+            RowPlace(root, tmp_path / "row"),
             texture,
         )
     assert not (tmp_path / "row").exists()

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from primaps.cli.commands import app
+from primaps.cli import app
 from primaps.protocol import record as module
 from primaps.protocol.heads import Head
 from primaps.protocol.images import open_parts
-from primaps.protocol.measure import measure_row
+from primaps.protocol.measure import RowPlace, measure_row
 from primaps.protocol.record import as_classes, training_panels
 from primaps.protocol.row import Row
 from primaps.runs.model import Model
@@ -40,7 +40,7 @@ def measured(scenes, texture, tmp_path_factory):
     """
     out = tmp_path_factory.mktemp("record") / "row"
     events = importlib.util.find_spec("tensorboard") is not None
-    metrics, run = measure_row(ROW, scenes, out, texture, events=events)
+    metrics, run = measure_row(ROW, RowPlace(scenes, out, events=events), texture)
     assert not run.failures
     return out, metrics
 
@@ -86,7 +86,7 @@ def test_the_confusion_matrix_is_that_of_the_headline_after_matching(
         "confusion_figure",
         lambda table, names: seen.append((table, names)) or real(table, names),
     )
-    measure_row(ROW, scenes, out, texture)
+    measure_row(ROW, RowPlace(scenes, out), texture)
     scores = metrics["variants"]["teacher+crf"]["seeds"]["0"]
     expected = np.zeros((4, 4), dtype=np.int64)
     for truth, counts in enumerate(scores["confusion"]):
@@ -180,7 +180,9 @@ def test_events_hold_curves_confusion_and_panels(measured):
 
 def test_the_baseline_has_a_record_too(measured, scenes, texture, tmp_path):
     row = dataclasses.replace(ROW, method="baseline")
-    metrics, _ = measure_row(row, scenes, tmp_path / "row", texture, store=measured[0] / "features")
+    metrics, _ = measure_row(
+        row, RowPlace(scenes, tmp_path / "row", store=measured[0] / "features"), texture
+    )
     assert set(metrics["record"]["0"]) == {"curves", "confusion", "panels"}
     assert not (tmp_path / "row" / "tensorboard").exists()
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from primaps.errors import ConfigError
 from primaps.protocol.selection import best, cohens_kappa, last, view_tables
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.state import Snapshot
 from primaps.types import View
 
 PLAIN, MIRRORED, GREY = View(), View(flip=True), View(photometric=0)

@@ -8,7 +8,7 @@ from primaps.errors import ConfigError
 from primaps.heads.files import load_head, save_head
 from primaps.heads.loading import load_backbone
 from primaps.protocol.images import open_parts
-from primaps.protocol.measure import measure_row
+from primaps.protocol.measure import RowPlace, measure_row
 from primaps.protocol.row import Row
 from primaps.protocol.several_heads import measure_heads
 
@@ -35,10 +35,11 @@ def load(folder):
     return load_backbone("texture", device="cpu", head=folder)
 
 
-def measured(row, root, out, heads, **options):
-    return measure_heads(row, root, out, heads, load, parts=open_parts(row, root), **options)
+def measured(row, root, out, heads):
+    return measure_heads(row, RowPlace(root, out), heads, load, parts=open_parts(row, root))
 
 
+@pytest.mark.slow
 def test_mean_and_deviation_are_over_the_heads(trees, heads, tmp_path):
     root, out = trees.write_potsdam(tmp_path / "potsdam"), tmp_path / "row"
     metrics, run = measured(ROW, root, out, heads)
@@ -68,7 +69,7 @@ def test_mean_and_deviation_are_over_the_heads(trees, heads, tmp_path):
     assert ", 2 heads, " in page
     assert all(f"![confusion, {name}]({name}/record/" in page for name in metrics["heads"])
     assert "seed 0" not in page
-    alone, _ = measure_row(ROW, root, tmp_path / "alone", load(heads[1]))
+    alone, _ = measure_row(ROW, RowPlace(root, tmp_path / "alone"), load(heads[1]))
     assert (
         alone["variants"]["teacher+crf"]["seeds"]["0"]
         == metrics["variants"]["teacher+crf"]["seeds"]["1"]
@@ -85,7 +86,7 @@ def test_a_row_of_several_heads_goes_on_where_it_was(trees, heads, tmp_path):
         return load(folder)
 
     with pytest.raises(KeyboardInterrupt):
-        measure_heads(row, root, out, heads, cut, parts=open_parts(row, root))
+        measure_heads(row, RowPlace(root, out), heads, cut, parts=open_parts(row, root))
     assert not (out / "metrics.json").exists()
     done = next(out.glob("head-*/labels/seed-0/teacher/*.png"))
     before = done.stat().st_mtime_ns
@@ -95,7 +96,7 @@ def test_a_row_of_several_heads_goes_on_where_it_was(trees, heads, tmp_path):
     with pytest.raises(ConfigError, match=r"benchmark.method: 'head' -> 'em'"):
         measured(ROW, root, out, heads)
     with pytest.raises(ConfigError, match="'several'"):
-        measure_row(row, root, out, load(heads[0]))
+        measure_row(row, RowPlace(root, out), load(heads[0]))
 
 
 def test_heads_that_are_the_same_and_seeds_are_refused(trees, heads, tmp_path):

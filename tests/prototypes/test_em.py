@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from primaps.compute.cores import Workers, one_thread_each
+from primaps.config import FitConfig
 from primaps.prototypes import em
+from primaps.prototypes import pixels as pixels_module
 from primaps.prototypes.classifier import Prototypes, logits
 from primaps.prototypes.em import (
     TrainingImage,
@@ -29,22 +31,23 @@ from primaps.prototypes.em import (
     update_teacher,
     vote,
 )
-from primaps.prototypes.steps import pixels as pixels_module
-from primaps.prototypes.steps import plain as plain_steps
-from primaps.prototypes.steps.pixels import pixel_grid
+from primaps.prototypes.pixels import pixel_grid
+from primaps.prototypes.steps.compiled import CompiledSums
+from primaps.prototypes.steps.plain import PlainSums, pseudo_labels
 from primaps.types import IGNORE_INDEX
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "em_trajectory.safetensors"
 
 
-@pytest.fixture(autouse=True, params=["compiled", "torch"])
-def path(request, monkeypatch):
+@pytest.fixture(params=[CompiledSums, PlainSums])
+def sums(request):
     """Everything here holds for the compiled loops and for plain torch."""
-    if request.param == "torch":
-        monkeypatch.setattr(em, "_compiled_steps", lambda: None)
-    else:
-        assert em._compiled_steps() is not None
-    return request.param
+    return request.param()
+
+
+def settings(**changes):
+    """The publication's, with some changed."""
+    return FitConfig(**{"min_agreement": 0.0, "pixels_per_image": None, **changes})
 
 
 def random(*shape, seed=0):
@@ -71,7 +74,7 @@ def interpolate(values, size):
 
 @pytest.mark.parametrize("stride", [1, 3, 4])
 @pytest.mark.parametrize("limit", [1, 1000, 10**9])
-def test_vote_is_the_majority_of_every_proposal(monkeypatch, stride, limit):
+def test_vote_is_the_majority_of_every_proposal(sums, monkeypatch, stride, limit):
     monkeypatch.setattr(pixels_module, "GROUP_ELEMENTS", limit)
     images = [
         image(seed=1),
@@ -81,7 +84,9 @@ def test_vote_is_the_majority_of_every_proposal(monkeypatch, stride, limit):
         image(h=6, w=3, seed=5),
     ]
     prototypes = random(7, 6, seed=9)
-    for one, votes in zip(images, expectation(prototypes, images, stride), strict=True):
+    for one, votes in zip(
+        images, expectation(prototypes, images, sums, settings(vote_stride=stride)), strict=True
+    ):
         height, width = (pixel_grid(length, stride) for length in one.size)
         classes = interpolate(logits(one.teacher_features, prototypes), one.size).argmax(0)[
             height, width
@@ -94,10 +99,10 @@ def test_vote_is_the_majority_of_every_proposal(monkeypatch, stride, limit):
             assert votes[number] == (torch.mode(inside).values if len(inside) else IGNORE_INDEX)
 
 
-def test_vote_ties_go_to_the_smallest_class():
+def test_vote_ties_go_to_the_smallest_class(sums):
     values = torch.zeros(1, 3, 1, 2)
     values[0, 2, 0, 0] = values[0, 1, 0, 1] = 1.0
-    ballots = plain_steps.ballots(values, torch.ones(1, 1, 2, dtype=torch.int64))
+    ballots = sums.ballots(values, torch.ones(1, 1, 2, dtype=torch.int64), 1)
     assert [counts.tolist() for counts in ballots] == [[[0, 0, 0], [0, 1, 1]]]
     assert vote(ballots)[0].tolist() == [IGNORE_INDEX, 1]
 
@@ -148,35 +153,26 @@ def test_vote_equals_a_loop_over_proposals(seed, share):
             assert label in {IGNORE_INDEX, row.argmax()}
 
 
-def test_expectation_passes_the_agreement_on():
+def test_expectation_passes_the_agreement_on(sums):
     images = [image(seed=1), image(h=6, w=3, seed=2)]
     prototypes = random(7, 6, seed=9)
-    found = expectation(prototypes, images, 1, 0.5)
+    found = expectation(prototypes, images, sums, settings(min_agreement=0.5))
     tokens = [logits(one.teacher_features, prototypes) for one in images]
-    ballots = plain_steps.ballots(tokens, [one.proposals for one in images])
+    ballots = PlainSums().ballots(tokens, [one.proposals for one in images], 1)
     for votes, expected in zip(found, vote(ballots, 0.5), strict=True):
         assert torch.equal(votes, expected)
     assert sum(int((votes == IGNORE_INDEX).sum()) for votes in found) > len(found)
 
 
-def test_proposals_off_the_grid_and_missing_ones_are_ignored():
+def test_proposals_off_the_grid_and_missing_ones_are_ignored(sums):
     proposals = torch.ones(2, 8, 8, dtype=torch.int64)
     proposals[0, 0, 0] = 3
-    found = vote(plain_steps.ballots(torch.ones(2, 2, 2, 2), proposals, stride=4))
-    assert [votes.tolist() for votes in found] == [[255, 0, 255, 255]] * 2
-    nothing = plain_steps.ballots(torch.ones(1, 2, 2, 2), torch.zeros(1, 8, 8, dtype=torch.int64))
+    found = vote(sums.ballots(torch.ones(2, 2, 2, 2), proposals, 4))
+    assert [votes.tolist()[:2] for votes in found] == [[255, 0]] * 2
+    assert found[0].tolist() == [255, 0, 255, 255]
+    assert set(found[1].tolist()[2:]) <= {255}
+    nothing = sums.ballots(torch.ones(1, 2, 2, 2), torch.zeros(1, 8, 8, dtype=torch.int64), 1)
     assert [votes.tolist() for votes in vote(nothing)] == [[255]]
-
-
-def test_pseudo_labels_spread_the_votes():
-    proposals, votes = (
-        torch.tensor([[[0, 1], [2, 1]], [[1, 1], [0, 2]]]),
-        torch.tensor([[255, 7, 4], [255, 3, 255]]),
-    )
-    assert plain_steps.pseudo_labels(proposals, votes).tolist() == [
-        [[255, 7], [4, 7]],
-        [[3, 3], [255, 255]],
-    ]
 
 
 # --- M-step
@@ -223,7 +219,7 @@ def numpy_step(teacher, scale, direction, images, gamma, exponent):
 
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("limit", [1, 10**9])
-def test_loss_and_gradient_equal_a_numpy_restatement(monkeypatch, limit, exponent):
+def test_loss_and_gradient_equal_a_numpy_restatement(sums, monkeypatch, limit, exponent):
     monkeypatch.setattr(pixels_module, "GROUP_ELEMENTS", limit)
     images = [
         image(seed=1),
@@ -237,8 +233,10 @@ def test_loss_and_gradient_equal_a_numpy_restatement(monkeypatch, limit, exponen
         1 + 0.1 * random(5, seed=6),
     )
     student = Prototypes(scale.requires_grad_(), direction.requires_grad_())
-    votes = expectation(teacher, images)
-    loss = student_loss(student.effective(), images, votes, gamma=2.0, proposal_weight=exponent)
+    votes = expectation(teacher, images, sums, settings())
+    loss = student_loss(
+        student.effective(), images, votes, sums, settings(proposal_weight=exponent)
+    )
     loss.backward()
     arrays = (value.detach().double().numpy() for value in (teacher, scale, direction))
     expected, grad_scale, grad_direction = numpy_step(*arrays, images, 2.0, exponent)
@@ -247,24 +245,24 @@ def test_loss_and_gradient_equal_a_numpy_restatement(monkeypatch, limit, exponen
     np.testing.assert_allclose(student.direction.grad, grad_direction, rtol=1e-5, atol=1e-7)
 
 
-def test_loss_is_weighted_cross_entropy_over_all_pixels():
+def test_loss_is_weighted_cross_entropy_over_all_pixels(sums):
     one, student = image(seed=7), random(5, 6)
-    votes = expectation(random(5, 6, seed=8), [one])
+    votes = expectation(random(5, 6, seed=8), [one], sums, settings())
     full = interpolate(logits(one.student_features, student), one.size)[None]
-    labels = plain_steps.pseudo_labels(one.proposals[None], votes[0][None])
+    labels = pseudo_labels(one.proposals[None], votes[0][None])
     assert (labels == IGNORE_INDEX).any()
     weights = (1 - full.softmax(1).mean((0, 2, 3))) ** 2
     plain = (
         F.cross_entropy(full, labels, weight=weights, ignore_index=IGNORE_INDEX, reduction="sum")
         / labels.numel()
     )
-    torch.testing.assert_close(student_loss(student, [one], votes, gamma=2.0), plain)
+    torch.testing.assert_close(student_loss(student, [one], votes, sums, settings()), plain)
 
 
 @pytest.mark.parametrize(
     ("exponent", "counts"), [(1.0, (12, 4, 9)), (0.5, (3.4641016, 2, 3)), (0.0, (1, 1, 1))]
 )
-def test_a_proposal_counts_by_a_power_of_its_area(exponent, counts):
+def test_a_proposal_counts_by_a_power_of_its_area(sums, exponent, counts):
     """Areas 12 and 4, 9; every token of an image is the same, so that every proposal has one
     logarithm.
     """
@@ -283,13 +281,12 @@ def test_a_proposal_counts_by_a_power_of_its_area(exponent, counts):
         for count, label, p in zip(counts, (0, 2, 1), (one, one, other), strict=True)
     ]
     expected = sum(terms) * (12 + 4 + 9) / sum(counts) / 40
-    torch.testing.assert_close(
-        student_loss(student, images, votes, gamma=1.0, proposal_weight=exponent), expected
-    )
+    config = settings(focal_gamma=1.0, proposal_weight=exponent)
+    torch.testing.assert_close(student_loss(student, images, votes, sums, config), expected)
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.3, 1.0])
-def test_weights_of_labelled_pixels_add_up_to_their_number(exponent):
+def test_weights_of_labelled_pixels_add_up_to_their_number(sums, exponent):
     proposals = [
         image(seed=1).proposals,
         image(h=6, w=3, ids=9, seed=2).proposals,
@@ -300,7 +297,7 @@ def test_weights_of_labelled_pixels_add_up_to_their_number(exponent):
         torch.tensor([255, 0, 0, 2, 2, 1, 0, 255, 1, 1, 2]),
         torch.tensor([255]),
     ]
-    weights = pixel_weights(torch.ones(3), proposals, votes, exponent)
+    weights = pixel_weights(torch.ones(3), proposals, votes, exponent, sums)
     spread = torch.cat([each[ids.flatten()] for each, ids in zip(weights, proposals, strict=True)])
     labelled = (
         torch.cat([each[ids.flatten()] for each, ids in zip(votes, proposals, strict=True)])
@@ -318,37 +315,24 @@ def test_class_weights_do_not_carry_a_gradient():
     torch.testing.assert_close(weights, torch.tensor([0.5625, 0.0625]))
 
 
-def test_mean_probabilities_count_pixels_of_images_of_different_size():
-    tokens, sizes = [random(4, 3, 3), random(4, 2, 5, seed=1)], [(9, 9), (4, 10)]
-    full = torch.cat(
-        [
-            interpolate(value, size).flatten(1).softmax(0)
-            for value, size in zip(tokens, sizes, strict=True)
-        ],
-        dim=1,
-    )
-    torch.testing.assert_close(plain_steps.mean_probabilities(tokens, sizes), full.mean(1))
-
-
 @pytest.mark.parametrize("exponent", [0.5, 1.0])
 def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(
-    monkeypatch, exponent
+    sums, monkeypatch, exponent
 ):
     """Class weights and votes come from all pixels, so that the sampled loss is linear in the
     sample.
     """
     one, student = image(h=5, w=6, stride=8, seed=1), random(5, 6, seed=3).requires_grad_()
-    votes = expectation(random(5, 6, seed=4), [one])
-    full = student_loss(student, [one], votes, gamma=2.0, proposal_weight=exponent)
+    votes = expectation(random(5, 6, seed=4), [one], sums, settings())
+    full = student_loss(student, [one], votes, sums, settings(proposal_weight=exponent))
+    sampled = settings(proposal_weight=exponent, pixels_per_image=32)
     (expected,) = torch.autograd.grad(full, student)
     losses, gradient = [], torch.zeros(5, 6)
     for part in torch.randperm(
         one.proposals.numel(), generator=torch.Generator().manual_seed(0)
     ).split(32):
         monkeypatch.setattr(em, "_draw_pixels", lambda *_, part=part: part)
-        loss = student_loss(
-            student, [one], votes, gamma=2.0, proposal_weight=exponent, pixels_per_image=32
-        )
+        loss = student_loss(student, [one], votes, sums, sampled)
         losses.append(loss.item())
         gradient += torch.autograd.grad(loss, student)[0]
     assert len(losses) == 60
@@ -359,15 +343,17 @@ def test_the_mean_of_the_sampled_loss_over_all_pixels_is_the_loss_of_all_pixels(
 
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("pixels", [None, 100])
-def test_loops_and_torch_agree_on_a_step(monkeypatch, pixels, exponent):
+def test_loops_and_torch_agree_on_a_step(pixels, exponent):
     images = [image(h=5, w=6, stride=8, seed=seed) for seed in range(3)] + [image(h=3, w=4, seed=9)]
     teacher, student = random(11, 6, seed=4), random(11, 6, seed=3).requires_grad_()
 
-    def step():
-        votes = expectation(teacher, images, 1, 0.5)
-        given = {"pixels_per_image": pixels, "generator": torch.Generator().manual_seed(0)}
-        loss = student_loss(student, images, votes, gamma=2.0, proposal_weight=exponent, **given)
-        closest = kmeans_loss(student, [one.student_features for one in images])
+    config = settings(min_agreement=0.5, pixels_per_image=pixels, proposal_weight=exponent)
+
+    def step(way):
+        votes = expectation(teacher, images, way, config)
+        generator = torch.Generator().manual_seed(0)
+        loss = student_loss(student, images, votes, way, config, generator)
+        closest = kmeans_loss(student, [one.student_features for one in images], way)
         return (
             votes,
             loss,
@@ -375,10 +361,7 @@ def test_loops_and_torch_agree_on_a_step(monkeypatch, pixels, exponent):
             *(torch.autograd.grad(value, student)[0] for value in (loss, closest)),
         )
 
-    found = step()
-    with monkeypatch.context() as patch:
-        patch.setattr(em, "_compiled_steps", lambda: None)
-        plain = step()
+    found, plain = step(CompiledSums()), step(PlainSums())
     for votes, expected in zip(found[0], plain[0], strict=True):
         assert torch.equal(votes, expected[: len(votes)])
     torch.testing.assert_close(found[1:], plain[1:], rtol=1e-5, atol=1e-6)
@@ -386,64 +369,56 @@ def test_loops_and_torch_agree_on_a_step(monkeypatch, pixels, exponent):
 
 def test_one_and_three_threads_give_the_same_bytes():
     images = [image(h=5, w=6, stride=8, seed=seed) for seed in range(3)] + [image(h=3, w=4, seed=9)]
-    student = random(11, 6, seed=3).requires_grad_()
-    votes = expectation(random(11, 6, seed=4), images)
+    student, config = random(11, 6, seed=3).requires_grad_(), settings(proposal_weight=0.3)
     found = []
     with one_thread_each(), ThreadPoolExecutor(3) as pool:
         for count in (1, 3):
-            workers = Workers(None if count == 1 else pool, count)
-            loss = student_loss(
-                student, images, votes, gamma=2.0, proposal_weight=0.3, workers=workers
-            )
-            found.append((loss, *torch.autograd.grad(loss, student)))
+            sums = CompiledSums(Workers(None if count == 1 else pool, count))
+            votes = expectation(random(11, 6, seed=4), images, sums, config)
+            loss = student_loss(student, images, votes, sums, config)
+            found.append((*votes, loss, *torch.autograd.grad(loss, student)))
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
-def test_sampled_loss_is_unbiased():
+def test_sampled_loss_is_unbiased(sums):
     images = [image(h=5, w=5, seed=1), image(h=3, w=4, seed=2)]
-    student, votes = random(5, 6, seed=3), expectation(random(5, 6, seed=4), images)
-    full = student_loss(student, images, votes, gamma=2.0).item()
+    student, sampled = random(5, 6, seed=3), settings(pixels_per_image=40)
+    votes = expectation(random(5, 6, seed=4), images, sums, settings())
+    full = student_loss(student, images, votes, sums, settings()).item()
     generator = torch.Generator().manual_seed(0)
     draws = torch.tensor(
-        [
-            student_loss(
-                student, images, votes, gamma=2.0, pixels_per_image=40, generator=generator
-            ).item()
-            for _ in range(600)
-        ]
+        [student_loss(student, images, votes, sums, sampled, generator).item() for _ in range(600)]
     )
     error = draws.std().item() / len(draws) ** 0.5
     assert error < 0.02 * full
     assert abs(draws.mean().item() - full) < 4 * error
 
 
-def test_sampling_at_least_all_pixels_is_the_full_loss():
+def test_sampling_at_least_all_pixels_is_the_full_loss(sums):
     one, student = image(), random(5, 6)
-    votes = expectation(student, [one])
-    exact = student_loss(student, [one], votes, gamma=2.0)
-    assert torch.equal(
-        student_loss(student, [one], votes, gamma=2.0, pixels_per_image=one.proposals.numel()),
-        exact,
-    )
+    votes = expectation(student, [one], sums, settings())
+    exact = student_loss(student, [one], votes, sums, settings())
+    sampled = settings(pixels_per_image=one.proposals.numel())
+    assert torch.equal(student_loss(student, [one], votes, sums, sampled), exact)
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0])
 @pytest.mark.parametrize("pixels", [None, 16])
-def test_batch_without_proposals_has_zero_loss_and_gradient(pixels, exponent):
+def test_batch_without_proposals_has_zero_loss_and_gradient(sums, pixels, exponent):
     one, student = image(ids=1), random(5, 6).requires_grad_()
-    votes = expectation(student.detach(), [one])
-    given = {"pixels_per_image": pixels, "generator": torch.Generator()}
-    loss = student_loss(student, [one], votes, gamma=2.0, proposal_weight=exponent, **given)
+    votes = expectation(student.detach(), [one], sums, settings())
+    config = settings(pixels_per_image=pixels, proposal_weight=exponent)
+    loss = student_loss(student, [one], votes, sums, config, torch.Generator())
     loss.backward()
     assert loss.item() == 0.0
     assert torch.equal(student.grad, torch.zeros(5, 6))
 
 
-def test_kmeans_loss_is_the_mean_cosine_to_the_closest_prototype():
+def test_kmeans_loss_is_the_mean_cosine_to_the_closest_prototype(sums):
     maps, prototypes = [random(6, 3, 4), random(6, 2, 2, seed=1)], random(5, 6, seed=2)
     tokens = torch.cat([values.flatten(1) for values in maps], dim=1).T
     cosines = F.cosine_similarity(tokens[:, None], prototypes[None], dim=2)
-    torch.testing.assert_close(kmeans_loss(prototypes, maps), -cosines.max(1).values.mean())
+    torch.testing.assert_close(kmeans_loss(prototypes, maps, sums), -cosines.max(1).values.mean())
 
 
 # --- teacher
@@ -483,7 +458,7 @@ def test_teacher_is_the_running_mean_of_the_students_before_the_cap():
     )
 
 
-def test_sixty_steps_follow_the_recorded_trajectory():
+def test_sixty_steps_follow_the_recorded_trajectory(sums):
     if not GOLDEN.exists():
         pytest.skip(f"{GOLDEN} is absent")
     golden = load_file(GOLDEN)
@@ -504,9 +479,9 @@ def test_sixty_steps_follow_the_recorded_trajectory():
                 TrainingImage(golden["features"][i], golden["features_student"][i], proposals[i])
                 for i in batch
             ]
-            votes = expectation(teacher.effective(), images)
+            votes = expectation(teacher.effective(), images, sums, settings())
             optimizer.zero_grad()
-            loss = student_loss(student.effective(), images, votes, gamma=2.0)
+            loss = student_loss(student.effective(), images, votes, sums, settings())
             loss.backward()
             optimizer.step()
             if step > 0 and step % 10 == 0:

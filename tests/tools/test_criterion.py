@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from primaps.config import FitConfig
-from primaps.protocol.measure import measure_row
+from primaps.protocol.measure import RowPlace, measure_row
 from primaps.protocol.row import Row
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -56,7 +56,7 @@ def store(scenes, texture, tmp_path_factory):
     out = tmp_path_factory.mktemp("row")
     fit = {"batch_size": 3, "min_steps": 1, "max_steps": 6, "pixels_per_image": 64}
     row = Row("folder", "texture", preset="paper", size=48, seeds=2, probe_steps=5, fit=fit)
-    measure_row(row, scenes, out / "row", texture, store=out / "store")
+    measure_row(row, RowPlace(scenes, out / "row", store=out / "store"), texture)
     return out / "store"
 
 
@@ -82,6 +82,7 @@ def contents(folder):
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+@pytest.mark.slow
 def test_fits_are_made_measured_and_correlated(scenes, store, tmp_path, capsys):
     import criterion
     from criterion_measures.criteria import CRITERIA
@@ -148,7 +149,7 @@ def test_a_store_of_plain_views_leaves_out_agreement(scenes, texture, tmp_path, 
     import criterion
 
     row = Row("folder", "texture", preset="fast", size=48, probe_steps=5, fit={"proposal_steps": 2})
-    measure_row(row, scenes, tmp_path / "row", texture, store=tmp_path / "store")
+    measure_row(row, RowPlace(scenes, tmp_path / "row", store=tmp_path / "store"), texture)
     more = ("--preset", "fast", "--fits", 2, "--max-steps", 4)
     assert criterion.main(arguments(scenes, tmp_path / "store", tmp_path / "out", *more)) == 0
     result = json.loads((tmp_path / "out" / "criterion.json").read_text("utf-8"))

@@ -42,6 +42,7 @@ class CutError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_also_when_cut_in_between(tool, folder, tmp_path, monkeypatch):
     cpu = torch.device("cpu")
     whole = tool.train(tmp_path / "whole", [folder], 0, cpu).read_bytes()

@@ -20,7 +20,7 @@ from primaps.data.reading import read_image, read_photo
 from primaps.errors import ConfigError, DatasetError, MissingExtraError
 from primaps.evaluation.covering import connected_segments, covering
 from primaps.pipeline.features_and_proposals import features_and_proposals
-from primaps.proposals.extract import enlarge_nearest
+from primaps.proposals.resampling import enlarge_nearest
 from primaps.types import FeatureExtractor, MaskProposals, View
 
 DATA: Final = ("camvid", "bsds500")

@@ -19,7 +19,7 @@ from torch import Tensor
 from primaps.config import FitConfig, did_you_mean, preset_config
 from primaps.errors import ConfigError
 from primaps.prototypes.clusters import proposal_means, spherical_kmeans
-from primaps.prototypes.fit import fit_prototypes
+from primaps.prototypes.loop.fit import fit_prototypes
 from primaps.types import FeatureSource, View
 
 RESTARTS: Final = 32

@@ -15,8 +15,8 @@ from primaps.evaluation.probe import token_labels
 from primaps.features.device import compute_device
 from primaps.pipeline.fit_curves import sampled_names
 from primaps.protocol.selection import cohens_kappa, most_stable
-from primaps.prototypes.curve_measures import measure_curves, token_classes
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.curve_measures import measure_curves, token_classes
+from primaps.prototypes.loop.state import Snapshot
 from primaps.runs.run import Run
 from primaps.types import View
 

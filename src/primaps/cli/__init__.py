@@ -1,8 +1,10 @@
 """The command line: parsing of arguments, and what is shown while a command works.
 
-Every command calls the pipeline or the protocol. `primaps.cli.commands` is where to begin.
+Comes in: what a user typed.
+Goes out: a call of the pipeline or the protocol, progress, an exit code.
+Open first: `app` (the list of commands), `stages`, `terminal`.
 """
 
-from primaps.cli.commands import app, main
+from primaps.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -1,4 +1,4 @@
-"""``primaps head stego fit`` and ``primaps head hp fit``: argument parsing only."""
+"""Heads on top of a backbone: ``primaps head stego fit``, ``head hp fit`` and ``head import``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
+from primaps.cli.options import Device, Levels, Weights
+from primaps.cli.terminal import TerminalProgress, exit_after, make_console, reported_errors
 from primaps.errors import ConfigError
 from primaps.features.registry import DEFAULT_BACKBONE
 
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
     from primaps.heads.settings import HPConfig, StegoConfig
     from primaps.types import FeatureExtractor
 
+head_app = typer.Typer(
+    no_args_is_help=True, help="Heads on top of a backbone (STEGO, HP), used with --head elsewhere."
+)
 stego_app = typer.Typer(no_args_is_help=True, help="STEGO heads (Hamilton et al., ICLR 2022).")
 hp_app = typer.Typer(no_args_is_help=True, help="HP heads (Seong et al., CVPR 2023).")
+head_app.add_typer(stego_app, name="stego")
+head_app.add_typer(hp_app, name="hp")
 
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for the head; used with --head elsewhere.")
@@ -48,21 +54,6 @@ BackboneName = Annotated[
         help=f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE})",
     ),
 ]
-Weights = Annotated[
-    Path | None,
-    typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download."),
-]
-Levels = Annotated[
-    str | None,
-    typer.Option(
-        "--levels",
-        help=(
-            "Levels of a convolutional or hierarchical backbone that are joined, by stride, with"
-            " weights if wanted: 8:0.5,16,32; or last. (default: 8,16,32 as far as it has them)"
-        ),
-    ),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Preset = Annotated[
     str,
     typer.Option(
@@ -118,6 +109,43 @@ stego_app.command("fit", help="Train a STEGO head without labels. Run again to r
 hp_app.command("fit", help="Train an HP head without labels. Run again to resume.")(
     _fit_command("hp")
 )
+
+
+@head_app.command("import")
+def import_official(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Official checkpoint of STEGO, HP or PriMaPs.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="New folder for the head, or for the model of a PriMaPs checkpoint."
+        ),
+    ],
+    kind: Annotated[str, typer.Option("--kind", help="auto, stego, hp or primaps.")] = "auto",
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", help="Name of its backbone. (default: told by shapes)"),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights of the backbone, if FILE holds none.")
+    ] = None,
+    head: Annotated[
+        Path | None, typer.Option("--head", help="Head that a PriMaPs checkpoint was fitted on.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a head, a model or weights in --out.")
+    ] = False,
+) -> None:
+    """Convert an official checkpoint; no code in it is run."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.pipeline.heads.head_import import import_checkpoint
+
+        text = import_checkpoint(
+            file, out, kind=kind, backbone=backbone, weights=weights, head=head, overwrite=overwrite
+        )
+        typer.echo(text)
 
 
 def _config(kind: HeadKind, preset: str, steps: int | None) -> StegoConfig | HPConfig:
@@ -181,4 +209,4 @@ def _fit(
     job = HeadJob(inputs, out, extractor, config, classes, seed, cache)
     run = fit_head(job, overwrite=overwrite, progress=TerminalProgress(make_console()))
     typer.echo(f"Head: {out}")
-    exit_with(run.failures, f"; see {run.folder.failures_file}")
+    exit_after(run)

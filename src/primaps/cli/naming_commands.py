@@ -10,20 +10,10 @@ from typing import Annotated
 
 import typer
 
+from primaps.cli.options import Device, MovedHead, RunArgument, Weights
 from primaps.cli.terminal import TerminalProgress, make_console, reported_errors
 from primaps.errors import ConfigError
 
-RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")
-]
-Weights = Annotated[
-    Path | None,
-    typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download."),
-]
-MovedHead = Annotated[
-    Path | None, typer.Option("--head", help="Folder of the head, if it has moved.")
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 With = Annotated[
     str | None,
     typer.Option(

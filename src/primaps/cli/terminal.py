@@ -8,6 +8,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -17,7 +18,7 @@ from rich.progress import Task as Bar
 from rich.table import Column
 from rich.text import Text
 
-from primaps.cli.durations import Durations
+from primaps.cli.durations import Durations, durations_file
 from primaps.cli.job import Job
 from primaps.cli.pace import Clock, Pace, in_words
 from primaps.compute.compiling.announcing import compilation_was_told
@@ -29,6 +30,9 @@ from primaps.errors import (
     PrimapsError,
 )
 from primaps.types import Failure
+
+if TYPE_CHECKING:
+    from primaps.runs.run import Run
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -162,6 +166,11 @@ def make_console() -> Console:
     return Console(file=sys.stderr)
 
 
+def run_progress(console: Console) -> TerminalProgress:
+    """Progress of a job that tells what earlier jobs of its kind took, and is remembered itself."""
+    return TerminalProgress(console, durations=Durations(durations_file()))
+
+
 def exit_with(failures: Sequence[Failure], where: str = "") -> None:
     """End with exit code 3 if some inputs failed; the first ones are named on standard error.
 
@@ -177,3 +186,12 @@ def exit_with(failures: Sequence[Failure], where: str = "") -> None:
         for failure in failures[:10]:
             typer.echo(f"  {failure.path}: {failure.reason}", err=True)
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def exit_after(run: Run) -> None:
+    """End a command that worked in a run folder: with exit code 3 if some inputs failed.
+
+    Raises:
+        typer.Exit: If there are failures.
+    """
+    exit_with(run.failures, f"; see {run.folder.failures_file}")

@@ -1,1 +1,6 @@
-"""Images and data sets: reading, scanning folders, labelled data sets behind one protocol."""
+"""Photographs and data sets: reading, scanning folders, labelled data sets behind one protocol.
+
+Comes in: paths.
+Goes out: upright (H, W, 3) uint8 RGB images; label images for `evaluation/` alone.
+Open first: `reading`, `scanning`, `dataset`.
+"""

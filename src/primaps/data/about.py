@@ -40,7 +40,7 @@ class Split:
 
 @dataclass(frozen=True)
 class About:
-    """What `primaps check` and `primaps list` say about a data set.
+    """What `primaps check`, `primaps list` and tables say about a data set.
 
     Attributes:
         title: Its name and number of classes.
@@ -49,6 +49,7 @@ class About:
         source: Where to get it, and what to do with the archives.
         licence: Where its terms stand.
         discover: Finds the splits below a root, where ``splits`` is empty.
+        short: Its name in tables; empty = the name for ``--dataset``.
     """
 
     title: str
@@ -57,6 +58,7 @@ class About:
     source: str
     licence: str
     discover: Callable[[Path], tuple[Split, ...]] | None = None
+    short: str = ""
 
     def split(self, name: str | None, root: Path) -> Split:
         """The split with a name.

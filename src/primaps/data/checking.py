@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,12 +92,6 @@ class DatasetCheck:
         return any(split.images for split in self.splits)
 
 
-class _Module(Protocol):
-    ABOUT: About
-
-    def survey(self, root: Path, split: str | None) -> PairedDataset: ...
-
-
 def check_dataset(
     name: str, root: str | Path, split: str | None, progress: Progress, workers: int = 1
 ) -> DatasetCheck:
@@ -114,7 +107,7 @@ def check_dataset(
     Raises:
         ConfigError: If the name is unknown.
     """
-    module: _Module = dataset_module(name)
+    module = dataset_module(name)
     about, folder = module.ABOUT, Path(root)
     try:
         require_folder(folder, "a data set")

@@ -84,6 +84,7 @@ ABOUT: Final = About(
         " gtFine_trainvaltest.zip, and unpack both into the root."
     ),
     licence="Read the terms at www.cityscapes-dataset.com/license.",
+    short="Cityscapes",
 )
 
 

@@ -104,6 +104,7 @@ ABOUT: Final = About(
     licence=(
         "Read the terms at cocodataset.org (images) and github.com/nightrome/cocostuff (labels)."
     ),
+    short="COCO-Stuff",
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,17 @@ from primaps.data.about import About
 from primaps.errors import ConfigError
 from primaps.types import Image
 
+if TYPE_CHECKING:
+    from primaps.data.paired import PairedDataset
+
 DATASETS: Final[Mapping[str, str]] = MappingProxyType(
     {
         name: f"primaps.data.{name}"
         for name in ("cityscapes", "cocostuff", "potsdam", "camvid", "folder")
     }
 )
-"""Names of the data sets and the modules that load them; each has ``load(root, split) ->
-LabelledDataset`` and ``ABOUT``, and those whose classes are published have ``CLASS_COLOURS``.
+"""Names of the data sets and the modules that load them; see `DatasetModule`. A module here and an
+entry in this table make a data set.
 """
 
 
@@ -81,10 +84,25 @@ class LabelledDataset(Protocol):
         ...
 
 
-class _Module(Protocol):
-    ABOUT: About
+class DatasetModule(Protocol):
+    """What the module of a data set has; those whose classes are published also have
+    ``CLASS_COLOURS``, colours by name.
+    """
 
-    def load(self, root: Path, split: str | None) -> LabelledDataset: ...
+    ABOUT: About
+    """What is published about it."""
+
+    def load(self, root: Path, split: str | None) -> LabelledDataset:
+        """Open a split that is complete; see `load_dataset`."""
+        ...
+
+    def survey(self, root: Path, split: str | None) -> PairedDataset:
+        """Open what there is of a split, for `primaps check`.
+
+        Raises:
+            DatasetError: If root or split is missing, or the split is empty.
+        """
+        ...
 
 
 def load_dataset(
@@ -103,8 +121,7 @@ def load_dataset(
         DatasetError: If the folder, the split, an image or a label image is missing, or the split
             is empty.
     """
-    module: _Module = dataset_module(name)
-    return module.load(Path(root), split)
+    return dataset_module(name).load(Path(root), split)
 
 
 def describe_dataset(name: str) -> About:
@@ -116,11 +133,15 @@ def describe_dataset(name: str) -> About:
     Raises:
         ConfigError: If the name is unknown.
     """
-    module: _Module = dataset_module(name)
-    return module.ABOUT
+    return dataset_module(name).ABOUT
 
 
-def dataset_module(name: str) -> Any:
+def dataset_title(name: str) -> str:
+    """What a data set is called in tables; one that is not known goes by its own name."""
+    return (describe_dataset(name).short if name in DATASETS else "") or name
+
+
+def dataset_module(name: str) -> DatasetModule:
     """The module of a data set.
 
     Args:
@@ -135,4 +156,6 @@ def dataset_module(name: str) -> Any:
             f"Expected the name of a data set, but got {name!r}.{hint} Choose one of"
             f" {', '.join(DATASETS)}."
         )
-    return importlib.import_module(DATASETS[name])
+    module: Any = importlib.import_module(DATASETS[name])
+    checked: DatasetModule = module
+    return checked

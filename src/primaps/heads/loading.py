@@ -12,6 +12,7 @@ import torch
 
 from primaps.errors import CheckpointError
 from primaps.features.backbone import load_plain_backbone
+from primaps.features.extractor import FrozenBackbone
 from primaps.features.levels import LAST
 from primaps.features.registry import DEFAULT_BACKBONE
 from primaps.heads.extractor import BackboneWithHead
@@ -66,29 +67,39 @@ def load_backbone(
         'texture'
     """
     if head is not None:
-        folder = Path(head)
-        record = head_record(folder)
-        wanted, beside = record["backbone"]["name"], record["weights"]
-        if wanted != name:  # before anything is downloaded
-            raise CheckpointError(
-                f"Expected the backbone {wanted!r}, on which the head in {folder} was trained, but"
-                f" got {name!r}."
-            )
-        if weights is None and beside is not None:
-            weights = folder / beside
-        plain = load_plain_backbone(
-            name,
-            weights=weights,
-            device=device,
-            levels=record["backbone"].get("levels", LAST) if levels is None else levels,
-        )
-        return BackboneWithHead(plain, folder, inference_dropout=head_dropout)
+        plain = _load_below_head(name, Path(head), weights, device, levels)
+        return BackboneWithHead(plain, Path(head), inference_dropout=head_dropout)
     if head_dropout:
         raise CheckpointError(
             "Expected a head whose channels to drop, but got none. Give one, or leave the dropout"
             " away."
         )
     return load_plain_backbone(name, weights=weights, device=device, levels=levels)
+
+
+def _load_below_head(
+    name: str,
+    folder: Path,
+    weights: str | Path | None,
+    device: str | torch.device,
+    levels: str | None,
+) -> FrozenBackbone:
+    """The backbone that a head was trained on: with the weights beside the head and its levels,
+    unless others are given.
+    """
+    record = head_record(folder)
+    wanted, beside = record["backbone"]["name"], record["weights"]
+    if wanted != name:  # before anything is downloaded
+        raise CheckpointError(
+            f"Expected the backbone {wanted!r}, on which the head in {folder} was trained, but"
+            f" got {name!r}."
+        )
+    return load_plain_backbone(
+        name,
+        weights=folder / beside if weights is None and beside is not None else weights,
+        device=device,
+        levels=record["backbone"].get("levels", LAST) if levels is None else levels,
+    )
 
 
 def reload_backbone(

@@ -205,7 +205,8 @@ def resolve(journal: Journal, table: ClassTable) -> tuple[Correction, ...]:
             found.append(dataclasses.replace(entry, class_id=find_class(table, entry.class_id).id))
         except ConfigError as error:
             raise ConfigError(
-                f"{journal.place(entry.id)}: {error} Put the class back into classes.yaml, or add"
+                f"{journal.place(entry.id)}: {error} Put the class back into classes.yaml"
+                " (former versions are in classes-history), or add"
                 f' the line {{"id": {journal.next_id}, "undo": {entry.id}}}.'
             ) from error
     return tuple(found)

@@ -4,6 +4,10 @@ them in order.
 Whatever a stage has finished for an image lies on disk under a fingerprint of everything that
 determined it. A stage skips what is current and makes the rest; a killed run therefore resumes, and
 ends with the same bytes as an undisturbed one.
+
+Comes in: a `primaps.runs.run.Run`, that is a folder, images, a backbone and settings.
+Goes out: what the stages write into the folder, and their statistics in its record.
+Open first: `commands`, then `extraction`, `fitting`, `labelling`.
 """
 
 from primaps.pipeline.commands import (

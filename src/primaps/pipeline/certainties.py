@@ -8,7 +8,6 @@ file is replaced by one with a line per image, in the order of their names.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -104,13 +103,18 @@ class CertaintyBook:
             self._records[image] = record
             self._append(_line(record))
 
-    def finish(self, images: Collection[str]) -> None:
+    def finish(self, images: Collection[str], *, others: bool = False) -> None:
         """All of these images are done: write the file anew, a line for each that is known.
+
+        Args:
+            images: Their names.
+            others: Keep lines of other images too.
 
         Raises:
             OutputError: If it cannot be written.
         """
-        lines = [_line(self._records[each]) for each in sorted(images) if each in self._records]
+        kept = self._records.keys() if others else self._records.keys() & set(images)
+        lines = [_line(self._records[each]) for each in sorted(kept)]
         content = b"".join(lines)
         if not self._path.exists() or self._path.read_bytes() != content:
             atomic_write(self._path, content)
@@ -118,13 +122,8 @@ class CertaintyBook:
     def _append(self, line: bytes) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(
-                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
-            )
-            try:
-                os.write(descriptor, line)  # one write: the line is there as a whole, or not at all
-            finally:
-                os.close(descriptor)
+            with self._path.open("ab", buffering=0) as stream:
+                stream.write(line)  # one write: the line is there as a whole, or not at all
         except OSError as error:
             raise OutputError(
                 f"Could not write {self._path}: {error.strerror or error}."

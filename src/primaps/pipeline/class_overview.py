@@ -11,6 +11,7 @@ import numpy as np
 
 from primaps.outputs.class_table import ClassRow, class_table_text
 from primaps.outputs.label_files import read_png_info
+from primaps.pipeline.certainties import CertaintyBook, class_certainty
 from primaps.pipeline.classes import ClassChanges, clusters_of, edit_classes, read_classes
 from primaps.pipeline.named_labels import CorrectionCounts, NamedLabels, count_corrections
 from primaps.runs.run import RunFolder
@@ -66,7 +67,11 @@ def class_rows(folder: str | Path) -> tuple[list[ClassRow], CorrectionCounts]:
     # ignored classes have a share too
     every = [dataclasses.replace(each, ignore=False) for each in table.classes]
     labels = NamedLabels(folder, ClassTable(table.num_clusters, tuple(every)))
-    images = labelled_files(labels.files, clusters_of(labels.named).model)
+    model = clusters_of(labels.named).model
+    images = labelled_files(labels.files, model)
+    book = CertaintyBook(labels.files.certainties, str(model))
+    known = [found for image in images if (found := book.get(image.name)) is not None]
+    certain = class_certainty(known, table)
     pixels = labels.pixels([image.name for image in images])
     shares = pixels / pixels.sum(axis=1, keepdims=True).clip(1)
     ranked, total = np.argsort(-shares, axis=0, kind="stable"), int(pixels.sum())
@@ -76,6 +81,7 @@ def class_rows(folder: str | Path) -> tuple[list[ClassRow], CorrectionCounts]:
             float(pixels[:, entry.id].sum() / total) if total else None,
             int(np.count_nonzero(pixels[:, entry.id])),
             tuple(images[row].path for row in ranked[:EXAMPLES, entry.id] if pixels[row, entry.id]),
+            certain.get(entry.id),
         )
         for entry in table.classes
     ]

@@ -96,7 +96,8 @@ def clusters_of(named: NamedFolder) -> Clusters:
             f"Expected {named.root} to hold a model, or label maps, but it holds neither yet. Run"
             " `primaps segment` or `primaps fit` first."
         )
-    return Clusters(int(record["config"]["num_clusters"]), str(model))
+    number = record.get("num_clusters", record["config"]["num_clusters"])
+    return Clusters(int(number), str(model))
 
 
 def read_classes(folder: str | Path) -> ClassTable:
@@ -128,8 +129,8 @@ def parsed_for(text: str, named: NamedFolder, clusters: Clusters) -> ClassesText
         raise ConfigError(
             f"Expected {named.classes} to name the {clusters.number} clusters of model"
             f" {clusters.model}, but it is for {found.table.num_clusters} clusters of model"
-            f" {found.model}. Run `primaps fit` or `primaps segment` again, which carries names"
-            " over; or move the file away to have it made anew."
+            f" {found.model}. Run the command that fitted, or made label maps here, again: it"
+            " carries names over. Or move the file away to have it made anew."
         )
     return found
 

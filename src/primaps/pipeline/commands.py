@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from primaps.compute.processes import check_processes
 from primaps.config import Config, differences, to_dict
@@ -259,7 +261,7 @@ def predict_from_store(
     stored: Run,
     out: str | Path,
     model_folder: Path,
-    config: Config | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
     *,
     overwrite: bool = False,
     extras: Extras | None = None,
@@ -271,7 +273,8 @@ def predict_from_store(
         stored: The run, from `reopen`.
         out: Where everything goes; another folder than the run's.
         model_folder: Of the model, from ``primaps fit RUN --model``.
-        config: All settings; None = the run's, and label maps as the model says.
+        given: Settings as for `primaps.config.with_settings`; others are the run's, and those of
+            label maps the model's.
         overwrite: Redo what other settings made.
         extras: What is made beside label maps.
 
@@ -283,7 +286,7 @@ def predict_from_store(
         OutputError: If something cannot be written.
     """
     model = Model.load(model_folder)
-    run = run_on_store(stored, Path(out), model, config)
+    run = run_on_store(stored, Path(out), model, given)
     refuse_own_model(Path(out), model, overwrite=overwrite)
     claim(run, ("backbone", "predict"), overwrite=overwrite)
     claim_for_model(run, model, overwrite=overwrite)

@@ -19,8 +19,9 @@ from primaps.pipeline.failures import all_failed, reported
 from primaps.pipeline.features_and_proposals import as_image
 from primaps.pipeline.threshold import own_threshold
 from primaps.progress import Progress, Silent
+from primaps.proposals.decomposition import Round
 from primaps.proposals.extract import extract_proposals
-from primaps.proposals.principal import MASK_LIMIT, Round, rounds
+from primaps.proposals.principal import MASK_LIMIT, rounds
 from primaps.runs.store import atomic_write
 from primaps.types import ExtractionStep, Failure, FeatureExtractor, ImageFile
 
@@ -84,11 +85,12 @@ def picture_of_steps(
     # a head takes no part in the extraction
     features = plain_backbone(backbone).forward(batch)[0].float()
     done = rounds(
-        features,
+        features[None],
         threshold,
         config.proposals.stop_fraction,
         min(config.proposals.max_masks or MASK_LIMIT, MASK_LIMIT),
         official_anchor=config.proposals.official_order,
+        signed=True,
     )
     steps = [_step(features, each) for each in done]
     if not steps:
@@ -104,16 +106,17 @@ def picture_of_steps(
 
 
 def _step(features: torch.Tensor, each: Round) -> ExtractionStep:
-    """One round on the token grid, with the similarity of all tokens to the anchor, not only of
-    those that were taken.
+    """One round of one image on the token grid, with the similarity of all tokens to the anchor,
+    not only of those that were taken.
     """
     grid = features.shape[1:]
     tokens = F.normalize(features.flatten(1), dim=0)
-    similarity = tokens[:, each.anchor] @ tokens
+    anchor = int(each.anchors[0])
+    similarity = tokens[:, anchor] @ tokens
     return ExtractionStep(
-        available=each.available.view(grid).cpu().numpy(),
-        alignment=each.alignment.view(grid).float().cpu().numpy(),
-        anchor=divmod(each.anchor, grid[1]),
+        available=each.available[0].view(grid).cpu().numpy(),
+        alignment=each.alignment[0].view(grid).float().cpu().numpy(),
+        anchor=divmod(anchor, grid[1]),
         similarity=similarity.view(grid).cpu().numpy(),
-        mask=(each.similarity > 0).view(grid).cpu().numpy(),
+        mask=(each.similarity[0] > 0).view(grid).cpu().numpy(),
     )

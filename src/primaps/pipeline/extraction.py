@@ -30,7 +30,7 @@ from primaps.pipeline.features_and_proposals import (
 )
 from primaps.pipeline.framed import framed_photo
 from primaps.pipeline.parallel import for_each_image
-from primaps.proposals.extract import enlarge_nearest
+from primaps.proposals.resampling import enlarge_nearest
 from primaps.runs.run import Run, cached_views
 from primaps.runs.store import FeatureStore, ShardInfo, write_json
 from primaps.types import ImageFile, MaskProposals

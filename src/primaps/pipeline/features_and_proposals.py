@@ -15,8 +15,7 @@ from primaps.errors import ImageError
 from primaps.features.extractor import FrozenBackbone
 from primaps.features.views import make_views
 from primaps.heads.extractor import encode, plain_backbone
-from primaps.proposals.extract import extract_proposals
-from primaps.proposals.extract_batch import extract_proposals_batch
+from primaps.proposals.extract import extract_proposals, extract_proposals_batch
 from primaps.types import FeatureExtractor, Image, MaskProposals, View
 
 

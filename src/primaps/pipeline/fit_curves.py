@@ -12,7 +12,7 @@ from primaps.errors import CheckpointError
 from primaps.features.device import compute_device
 from primaps.pipeline.fitting import drawn_snapshots, snapshot_distance, snapshot_folder
 from primaps.pipeline.overview import evenly
-from primaps.prototypes.curve_measures import measure_curves
+from primaps.prototypes.loop.curve_measures import measure_curves
 from primaps.runs.model import Model
 from primaps.runs.run import Run
 from primaps.runs.store import read_json, write_json

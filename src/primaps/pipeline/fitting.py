@@ -17,8 +17,8 @@ from primaps.features.device import compute_device
 from primaps.heads.extractor import head_centres, head_path
 from primaps.pipeline.live import LiveFit
 from primaps.progress import Progress
-from primaps.prototypes.fit import fit_prototypes
-from primaps.prototypes.fit_state import Snapshot, snapshot
+from primaps.prototypes.loop.fit import fit_prototypes
+from primaps.prototypes.loop.state import Snapshot, snapshot
 from primaps.runs.model import Model
 from primaps.runs.run import Run
 from primaps.runs.store import fingerprint, read_tensors, remove_file, write_tensors

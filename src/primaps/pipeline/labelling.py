@@ -104,7 +104,9 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
             work.make(image, features, photo.sha256, (photo.height, photo.width), photo.image)
         done.append(image)
 
-    with work.certainties(run.images), run.stage("label maps", len(run.images)):
+    # new photographs may be labelled into the run of the model itself
+    own = (run.folder.model / "model.json").exists()
+    with work.certainties(run.images, others=own), run.stage("label maps", len(run.images)):
         for_each_image(run, run.images, "predict", label, LARGE_LABEL_MAP)
     run.counts |= {"label_maps": len(done)}
     if not done:
@@ -124,10 +126,15 @@ class _Work:
         self.book = CertaintyBook(run.folder.certainties, model.fingerprint)
 
     @contextlib.contextmanager
-    def certainties(self, images: Sequence[ImageFile]) -> Iterator[None]:
-        """While images are worked on; at the end their certainties are put in order."""
+    def certainties(self, images: Sequence[ImageFile], *, others: bool = False) -> Iterator[None]:
+        """While images are worked on; at the end their certainties are put in order.
+
+        Args:
+            images: All images of the folder.
+            others: There are more, whose certainties stay.
+        """
         yield
-        self.book.finish([image.name for image in images])
+        self.book.finish([image.name for image in images], others=others)
         means = [found.mean for image in images if (found := self.book.get(image.name))]
         if means:
             self.run.counts["certainty"] = {

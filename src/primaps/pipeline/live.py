@@ -14,8 +14,8 @@ import numpy as np
 from primaps.features.device import compute_device
 from primaps.outputs.events import LiveEvents
 from primaps.pipeline.overview import evenly
-from primaps.prototypes.curve_measures import measure_curves
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.curve_measures import measure_curves
+from primaps.prototypes.loop.state import Snapshot
 from primaps.runs.run import Run
 from primaps.types import FitCurves, ImageFile
 

@@ -86,7 +86,8 @@ def _put_aside(named: NamedFolder, folder: Path) -> None:
     if text is None or not (folder / "model.json").exists():
         return
     found = parse_classes(text, str(named.classes), default_colours())
-    if not any(is_touched(each) for each in found.table.classes):
+    said = any(is_touched(each) for each in found.table.classes) or named.read_corrections()
+    if not said:
         return
     try:
         model = Model.load(folder)

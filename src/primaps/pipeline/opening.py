@@ -207,25 +207,13 @@ def reopen(
             "Run `primaps segment` or `primaps proposals` with this folder as --out first."
         )
     manifest = read_json(listing)
-    config = from_record(folder.record["config"])
-    top = {key: value for key, value in fit_changes.items() if key in {"num_clusters", "seed"}}
-    inner = {key: value for key, value in fit_changes.items() if key not in top}
-    config = dataclasses.replace(
-        config,
-        **top,
-        fit=_changed_fit(folder, config, top.get("num_clusters", config.num_clusters), inner),
+    config = _changed_config(folder, fit_changes)
+    backbone = _same_backbone(
+        folder,
+        weights=weights or folder.record["weights"],
+        head=head or folder.record.get("head"),
+        device=device,
     )
-    known = folder.record["settings"]["backbone"]
-    weights, head = weights or folder.record["weights"], head or folder.record.get("head")
-    backbone = reload_backbone(known, weights=weights, device=device, head=head)
-    changed = differences(known, json.loads(json.dumps(dict(backbone.describe()))))
-    if changed:
-        listed = "\n  ".join(changed)
-        raise CheckpointError(
-            f"The features in {root} were made by another backbone or head (stored -> given):\n "
-            f" {listed}\nRun `primaps proposals` with these into another --out first, or fit with"
-            " what was stored."
-        )
     images = tuple(
         ImageFile(Path(os.fsdecode(entry["path"])), name)
         for name, entry in manifest["images"].items()
@@ -239,6 +227,32 @@ def reopen(
             " record are kept."
         )
     return run
+
+
+def _same_backbone(
+    folder: RunFolder, *, weights: str | Path | None, head: str | Path | None, device: str
+) -> FeatureExtractor:
+    """The backbone that made the features in a run folder."""
+    known = folder.record["settings"]["backbone"]
+    backbone = reload_backbone(known, weights=weights, device=device, head=head)
+    changed = differences(known, json.loads(json.dumps(dict(backbone.describe()))))
+    if changed:
+        listed = "\n  ".join(changed)
+        raise CheckpointError(
+            f"The features in {folder.root} were made by another backbone or head (stored ->"
+            f" given):\n  {listed}\nRun `primaps proposals` with these into another --out first, or"
+            " fit with what was stored."
+        )
+    return backbone
+
+
+def _changed_config(folder: RunFolder, changes: Mapping[str, Any]) -> Config:
+    """The settings on record with changes of ``num_clusters``, ``seed`` and fields of the fit."""
+    config = from_record(folder.record["config"])
+    top = {key: value for key, value in changes.items() if key in {"num_clusters", "seed"}}
+    inner = {key: value for key, value in changes.items() if key not in top}
+    fit = _changed_fit(folder, config, top.get("num_clusters", config.num_clusters), inner)
+    return dataclasses.replace(config, **top, fit=fit)
 
 
 def _changed_fit(

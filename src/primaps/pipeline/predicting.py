@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from primaps.config import Config
+from primaps.config import with_settings
 from primaps.errors import CheckpointError, ConfigError
 from primaps.pipeline.classes import Clusters, copy_classes
 from primaps.pipeline.labelling import Extras
@@ -35,18 +36,18 @@ def refuse_own_model(out: Path, model: Model, *, overwrite: bool) -> None:
         )
 
 
-def run_on_store(stored: Run, out: Path, model: Model, config: Config | None) -> Run:
+def run_on_store(stored: Run, out: Path, model: Model, given: Mapping[str, Any]) -> Run:
     """A run with a folder of its own on the features of another one.
 
     Args:
         stored: The run that has the features.
         out: The other folder.
         model: The model that label maps are made with.
-        config: All settings; None = those of the run, and label maps as the model says.
+        given: Settings that are neither the run's nor, of label maps, the model's.
 
     Raises:
         CheckpointError: If the model was fitted to other features.
-        ConfigError: If both folders are the same.
+        ConfigError: If both folders are the same, or a setting is unknown or out of range.
     """
     if out.exists() and out.samefile(stored.folder.root):
         raise ConfigError(
@@ -59,13 +60,15 @@ def run_on_store(stored: Run, out: Path, model: Model, config: Config | None) ->
             f" stored, but got one for {model.size}. Fit it to this run: primaps fit"
             f" {stored.folder.root} --model DIR"
         )
-    chosen = config or dataclasses.replace(
-        stored.config, predict=model.predict or stored.config.predict
+    usual = dataclasses.replace(
+        stored.config,
+        predict=model.predict or stored.config.predict,
+        num_clusters=model.num_clusters,
     )
     return Run(
         RunFolder(out),
         stored.backbone,
-        dataclasses.replace(chosen, num_clusters=model.num_clusters),
+        with_settings(usual, given),
         stored.images,
         stored.progress,
         chosen_threshold=stored.chosen_threshold,
@@ -78,6 +81,8 @@ def claim_for_model(run: Run, model: Model, *, overwrite: bool) -> None:
     Raises:
         ConfigError: If it has those of another one and ``overwrite`` is not set.
     """
+    # the configuration on record may be that of an earlier model
+    run.folder.record["num_clusters"] = model.num_clusters
     run.folder.claim({"model": {"fingerprint": model.fingerprint}}, overwrite=overwrite)
 
 

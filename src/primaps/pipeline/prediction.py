@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 from primaps.config import CRFConfig, PredictConfig
 from primaps.errors import ConfigError
 from primaps.proposals.crf.dense_crf import dense_crf
-from primaps.proposals.extract import (
-    POSTERIOR_LIMIT,
-    enlarge_nearest,
-    fraction,
-    limited_size,
-    reduced,
-    scaled_constants,
-    shrink,
-)
+from primaps.proposals.refining import POSTERIOR_LIMIT, scaled_constants
+from primaps.proposals.resampling import enlarge_nearest, fraction, limited_size, reduced, shrink
 from primaps.prototypes.certainty import certainty_map
 from primaps.prototypes.classifier import label_map_from_logits, logits
 from primaps.runs.model import Model

@@ -124,7 +124,7 @@ def settings_for(
 
 
 def backbone_for(
-    out: Path,
+    out: Path | None,
     name: str | None,
     progress: Progress,
     *,
@@ -134,10 +134,10 @@ def backbone_for(
     levels: str | None = None,
     device: str | torch.device = "auto",
 ) -> FeatureExtractor:
-    """The backbone of a command that writes into a run folder.
+    """The backbone of a command that writes into a run folder, or of one that has none.
 
     Args:
-        out: The run folder.
+        out: The run folder; None without one.
         name: Of the backbone, if the user gave one.
         progress: Is told if the backbone is taken from an earlier run.
         weights: Weights file, likewise.
@@ -151,7 +151,7 @@ def backbone_for(
         CheckpointError: If the head cannot be read, or belongs to another backbone.
         ConfigError: If the device is not available.
     """
-    earlier = earlier_run(out)
+    earlier = None if out is None else earlier_run(out)
     if earlier is not None and name is None and head is None:
         name = str(earlier.backbone["name"])
         progress.note(f"Backbone: {name}, as on record in {out}.")

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from primaps.errors import ConfigError
-from primaps.proposals.principal import median_filter, principal_masks
+from primaps.proposals.principal import principal_masks
+from primaps.proposals.soft_scores import median_filter
 from primaps.types import ThresholdChoice, ThresholdStatistics
 
 CANDIDATES: Final = tuple(step / 100 for step in range(20, 100, 5))
@@ -107,12 +108,12 @@ def _masks(
     that they hold.
     """
     masks = principal_masks(
-        features,
+        features[None],
         threshold,
         stop_fraction=stop_fraction,
         max_masks=_MOST,
         official_anchor=official_anchor,
-    ).similarity
+    ).similarity[0]
     if not len(masks):
         return 0, 0.0
     held = median_filter(masks) > 0

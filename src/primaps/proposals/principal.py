@@ -1,76 +1,47 @@
-"""Principal mask proposals: one image is decomposed by iterated PCA of its features.
+"""Principal mask proposals: images are decomposed by iterated PCA of their features.
 
 Hahn, Araslanov, Schaub-Meyer, Roth: Boosting Unsupervised Semantic Segmentation with Principal Mask
 Proposals, TMLR 2024, section 3.1. Each round finds the first principal direction of the tokens that
 are still available, takes the token most similar to it as anchor, and removes the tokens whose
 cosine similarity to the anchor reaches a threshold: they are one proposal.
+
+All images of a batch advance by one proposal per round. Nothing here has to wait for the device;
+how directions are found decides when the host looks at how much is left. Where directions are found
+for many images at once, rounding could change a proposal: such images count as *doubtful* and are
+decomposed once more with exact directions, so that masks are the same by construction.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+from torch import Tensor
 
-from primaps.proposals.leading_direction import RemainingTokens
+from primaps.proposals.decomposition import Plane, PrincipalMasks, Round, collected, plane_of
+from primaps.proposals.directions import Directions, Finder
+from primaps.proposals.directions_exact import ExactDirections
+from primaps.proposals.doubt import doubtful_proposals
 
-SHORT_PATH = 60
 MASK_LIMIT = 254  # ids of a stack stay within 8 bits, as in the official implementation
-
-
-@dataclass(frozen=True)
-class PrincipalMasks:
-    """The raw decomposition of one image at token resolution.
-
-    Attributes:
-        similarity: (K, h, w) float32; cosine similarity to the anchor where a token belongs to
-            proposal k, else 0. Disjoint.
-        anchors: (K,) int64 row-major token index of each anchor.
-        scores: (K,) float32 mean cosine similarity of a proposal's tokens to its anchor.
-        guards: Degenerate cases that were handled.
-    """
-
-    similarity: torch.Tensor
-    anchors: torch.Tensor
-    scores: torch.Tensor
-    guards: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round of the decomposition; all tensors are (N,) over the tokens of the image, row by
-    row.
-
-    Attributes:
-        available: bool; tokens that no earlier round took.
-        alignment: float64 cosine similarity to the principal direction of the available tokens.
-        anchor: Index of the anchor.
-        similarity: float64 cosine similarity to the anchor where a token belongs to the proposal,
-            else 0.
-        guards: Degenerate cases that were handled.
-    """
-
-    available: torch.Tensor
-    alignment: torch.Tensor
-    anchor: int
-    similarity: torch.Tensor
-    guards: tuple[str, ...]
+_TINY = torch.finfo(torch.float32).tiny
 
 
 def principal_masks(
-    features: torch.Tensor,
+    features: Tensor,
     threshold: float = 0.4,
     *,
     stop_fraction: float = 0.95,
     max_masks: int = MASK_LIMIT,
     official_anchor: bool = False,
+    directions: Finder = ExactDirections,
 ) -> PrincipalMasks:
-    """Decompose a feature map into disjoint similarity masks (paper, section 3.1).
+    """Decompose feature maps into disjoint similarity masks (paper, section 3.1).
 
     Args:
-        features: (C, h, w) finite float features, not normalised.
+        features: (B, C, h, w) finite float features, not normalised, B >= 1.
         threshold: Cosine similarity to the anchor from which on a token belongs to the proposal.
         stop_fraction: Ends when this fraction of the tokens (with a direction) is used.
         max_masks: Ends after this many proposals.
@@ -78,38 +49,48 @@ def principal_masks(
             over all tokens with used ones at zero (official code; depends on the sign of the
             direction). Otherwise the anchor is the available token with the largest absolute
             similarity.
+        directions: How principal directions are found; masks are the same, token for token,
+            similarities and scores up to rounding.
 
     Returns:
-        The masks in order of extraction. Tokens without direction (zero features) belong to none.
+        For each image its masks in order of extraction; which other images there are makes no
+        difference to them. Tokens without direction (zero features) belong to none.
     """
-    masks, anchors, scores = (
-        [features.new_zeros(0, features[0].numel()).float()],
-        list[int](),
-        list[float](),
-    )
-    guards: tuple[str, ...] = () if bool(features.any(0).all()) else ("zero_tokens",)
+    made: list[Plane] = []
+    doubtful = torch.zeros(len(features), dtype=torch.bool, device=features.device)
     for each in rounds(
-        features, threshold, stop_fraction, max_masks, official_anchor=official_anchor
+        features,
+        threshold,
+        stop_fraction,
+        max_masks,
+        official_anchor=official_anchor,
+        directions=directions,
     ):
-        masks.append((each.similarity / each.similarity.max()).float()[None])
-        anchors.append(each.anchor)
-        scores.append(float(each.similarity[each.similarity > 0].mean()))
-        guards += each.guards
-    return PrincipalMasks(
-        similarity=torch.cat(masks).view(-1, *features.shape[1:]),
-        anchors=torch.tensor(anchors, dtype=torch.int64, device=features.device),
-        scores=torch.tensor(scores, dtype=torch.float32, device=features.device),
-        guards=guards,
-    )
+        made.append(plane_of(each))
+        doubtful = each.doubtful
+    alone = {
+        image: principal_masks(
+            features[image : image + 1],
+            threshold,
+            stop_fraction=stop_fraction,
+            max_masks=max_masks,
+            official_anchor=official_anchor,
+        )
+        for image, is_doubtful in enumerate(doubtful.tolist())
+        if is_doubtful
+    }
+    return collected(features, made, alone)
 
 
 def rounds(
-    features: torch.Tensor,
+    features: Tensor,
     threshold: float,
     stop_fraction: float,
     max_masks: int,
     *,
     official_anchor: bool,
+    directions: Finder = ExactDirections,
+    signed: bool = False,
 ) -> Iterator[Round]:
     """The rounds of `principal_masks`, one by one: direction, anchor, similarity, removal.
 
@@ -119,125 +100,122 @@ def rounds(
         stop_fraction: See there.
         max_masks: See there.
         official_anchor: See there.
+        directions: See there.
+        signed: Whether alignments have the sign of the official code also where no anchor depends
+            on it; see `primaps.proposals.directions.with_official_sign`.
     """
-    tokens = features.reshape(len(features), -1).T.contiguous().double()
-    norms = tokens.norm(dim=1)
-    remaining = RemainingTokens(tokens, norms > 0)
-    norms = norms.clamp_min(torch.finfo(torch.float32).tiny)
-    total, number = remaining.count, 0
-    while number < max_masks and total - remaining.count < stop_fraction * total:
-        alignment = tokens @ principal_direction(remaining) / norms
-        anchor, guards = _anchor(alignment, remaining.available, official_anchor)
-        similarity = _similarity(tokens, norms, anchor, remaining.available, threshold)
+    tokens = _tokens(features.detach())
+    norms = tokens.norm(dim=2)
+    available = norms > 0
+    finder = directions(tokens, available, signed=signed or official_anchor)
+    step = _Step(tokens, norms.clamp_min(_TINY), threshold, finder, official=official_anchor)
+    doubtful = torch.zeros_like(available[:, 0])
+    total = available.sum(dim=1)
+    enough = stop_fraction * total.double()
+    for number in range(max_masks):
+        active = (total - available.sum(dim=1) < enough) & ~doubtful
+        if number % finder.patience == 0 and not finder.look(available, active):
+            return
+        direction, unsure = finder.find(available)
+        alignment = step.cosines(direction)
+        choice = step.choice(alignment, available)
+        doubtful = doubtful | (active & (unsure | choice.doubtful))
+        made = active & ~doubtful
+        similarity = choice.similarity * made[:, None]
+        yield Round(available, alignment, choice.anchors, similarity, made, choice.guards, doubtful)
+        available = available & (similarity <= 0)
+
+
+def _tokens(features: Tensor) -> Tensor:
+    """(B, h * w, C) float64 tokens, row by row, of (B, C, h, w) features."""
+    size = (len(features), features[0, 0].numel(), features.shape[1])
+    tokens = features.new_empty(size, dtype=torch.float64)
+    # to transpose one matrix at a time is ten times as fast as to permute the batch
+    for rows, image in zip(tokens, features, strict=True):
+        rows.copy_(image.flatten(1).T.contiguous())
+    return tokens
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Anchors and what belongs to them: `Round` before doubtful images are taken out.
+
+    Attributes:
+        anchors: (B,) int64.
+        similarity: (B, N) float64.
+        guards: (B, 2) bool.
+        doubtful: (B,) bool.
+    """
+
+    anchors: Tensor
+    similarity: Tensor
+    guards: Tensor
+    doubtful: Tensor
+
+
+class _Step:
+    """What a round does with given directions."""
+
+    def __init__(
+        self, tokens: Tensor, norms: Tensor, threshold: float, finder: Directions, *, official: bool
+    ) -> None:
+        """Keep what rounds do not change.
+
+        Args:
+            tokens: (B, N, C) float64.
+            norms: (B, N) float64, at least tiny.
+            threshold: See `principal_masks`.
+            finder: Whose directions they will be.
+            official: Whether anchors are those of the official code, see `principal_masks`.
+        """
+        self.tokens, self.norms, self.threshold = tokens, norms, threshold
+        self.finder, self.official = finder, official
+        self._image = torch.arange(len(tokens), device=tokens.device)
+        self._nowhere = torch.zeros(len(tokens), 2, dtype=torch.bool, device=tokens.device)
+
+    def cosines(self, directions: Tensor) -> Tensor:
+        """(B, N) cosine similarity of all tokens to (B, C) unit vectors."""
+        if len(directions) == 1:  # small batched products are summed in another order
+            return self.tokens @ directions[0] / self.norms
+        return (self.tokens @ directions[:, :, None]).squeeze(2) / self.norms
+
+    def choice(self, alignment: Tensor, available: Tensor) -> _Choice:
+        """Anchors by their (B, N) similarity to the direction, and what belongs to them."""
+        if not self.official:
+            return self._of_available(alignment, available)
+        choice = self._of_largest(alignment.masked_fill(~available, 0.0), available)
+        among_used = ~available.gather(1, choice.anchors[:, None])
         # anchor among the used tokens, nothing available resembles it: 0/0 in the official code
-        if not similarity.any():
-            guards = (*guards, "anchor_without_tokens")
-            anchor, _ = _anchor(alignment, remaining.available, official=False)
-            similarity = _similarity(tokens, norms, anchor, remaining.available, threshold)
-        yield Round(remaining.available.clone(), alignment, anchor, similarity, guards)
-        remaining.remove(similarity > 0)
-        number += 1
+        without = ~choice.similarity.any(dim=1, keepdim=True)
+        guards = torch.cat([among_used, without], dim=1)
+        choice = dataclasses.replace(choice, guards=guards)
+        if self.finder.patience == 1 and not bool(without.any()):
+            return choice  # where to look costs nothing
+        other, rare = self._of_available(alignment, available), without[:, 0]
+        return _Choice(
+            torch.where(rare, other.anchors, choice.anchors),
+            torch.where(without, other.similarity, choice.similarity),
+            guards,
+            choice.doubtful | (rare & other.doubtful),
+        )
 
+    def _of_available(self, alignment: Tensor, available: Tensor) -> _Choice:
+        """The available token most similar to the direction or its opposite is the anchor."""
+        return self._of_largest(alignment.abs().masked_fill(~available, -1.0), available)
 
-def principal_direction(remaining: RemainingTokens) -> torch.Tensor:
-    """First principal direction of mean-centred tokens, with the sign that the official code ends
-    up with.
-
-    The official code takes ``torch.pca_lowrank(q=3)``. In the limit of many iterations its sign
-    follows from the conventions of Householder QR and of LAPACK's SVD of the small factor: the
-    first row of the tall one of (tokens, tokens transposed) projects positively on the direction,
-    or negatively where LAPACK takes its short path, which it does below 60 rows or columns.
-
-    Args:
-        remaining: n tokens of C channels, n >= 1.
-
-    Returns:
-        (C,) float64 unit vector.
-    """
-    direction = remaining.direction()
-    first = remaining.first() @ direction if remaining.count >= len(direction) else direction[0]
-    positive = (first >= 0) == (min(remaining.count, len(direction)) >= SHORT_PATH)
-    return direction if positive else -direction
-
-
-def _anchor(
-    similarity: torch.Tensor, available: torch.Tensor, official: bool
-) -> tuple[int, tuple[str, ...]]:
-    """Row-major index of the anchor and the guard that was needed, if any."""
-    candidates = (
-        similarity.masked_fill(~available, 0.0)
-        if official
-        else similarity.abs().masked_fill(~available, -1.0)
-    )
-    anchor = int((candidates == candidates.max()).nonzero()[0, 0])
-    return anchor, () if bool(available[anchor]) else ("anchor_among_used",)
-
-
-def _similarity(
-    tokens: torch.Tensor,
-    norms: torch.Tensor,
-    anchor: int,
-    available: torch.Tensor,
-    threshold: float,
-) -> torch.Tensor:
-    """Cosine similarity of the available tokens to the anchor, zero below the threshold (relative
-    to the largest).
-    """
-    cosines = tokens @ (tokens[anchor] / norms[anchor]) / norms
-    similarity = cosines.masked_fill(~available, 0.0)
-    return similarity.masked_fill(similarity < threshold * similarity.max(), 0.0)
-
-
-def soft_scores(
-    similarity: torch.Tensor, gain: float = 10.0
-) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """Log-probabilities of background and proposals at token resolution: what the CRF starts from.
-
-    3x3 median filter (reflecting border), saturation, background = what no mask claims, log-softmax
-    over the K + 1 maps.
-
-    Args:
-        similarity: (K, h, w) masks of `principal_masks`.
-        gain: Factor before clamping to [0, 1]; 10 saturates every similarity of a threshold above
-            0.1.
-
-    Returns:
-        (K + 1, h, w) float32 log-probabilities, background first, and the guards that were needed.
-    """
-    masks = (median_filter(similarity) * gain).clamp(0.0, 1.0)
-    guards: tuple[str, ...] = ()
-    # every mask is thinner than the filter: keep them rather than lose the image
-    if len(similarity) and not masks.any():
-        masks, guards = (similarity * gain).clamp(0.0, 1.0), ("median_erased_all",)
-    filled = masks[masks > 0]
-    level = filled.mean() if len(filled) else masks.new_tensor(1.0)
-    background = (level - masks.sum(dim=0)).clamp(0.0, 1.0)
-    return torch.log_softmax(torch.cat([background[None], masks]), dim=0), guards
-
-
-def median_filter(masks: torch.Tensor) -> torch.Tensor:
-    """3x3 median of (K, h, w) maps with a reflecting border; an axis of one token repeats its
-    token.
-    """
-    if not len(masks):
-        return masks
-    padded = masks[None]
-    for axis, padding in ((2, (0, 0, 1, 1)), (3, (1, 1, 0, 0))):
-        padded = F.pad(padded, padding, mode="reflect" if padded.shape[axis] > 1 else "replicate")
-    # Sort every column of three; the median of nine is the middle of the largest low, the middle
-    # middle and the smallest high.
-    low, middle, high = _sorted3(padded[0, :, :-2], padded[0, :, 1:-1], padded[0, :, 2:])
-    parts = [
-        _sorted3(part[..., :-2], part[..., 1:-1], part[..., 2:]) for part in (low, middle, high)
-    ]
-    return _sorted3(parts[0][2], parts[1][1], parts[2][0])[1]
-
-
-def _sorted3(
-    a: torch.Tensor, b: torch.Tensor, c: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Element-wise minimum, median and maximum of three; twenty times as fast as to sort
-    windows.
-    """
-    low, high = torch.minimum(a, b), torch.maximum(a, b)
-    return torch.minimum(low, c), torch.maximum(low, torch.minimum(high, c)), torch.maximum(high, c)
+    def _of_largest(self, candidates: Tensor, available: Tensor) -> _Choice:
+        """The first of the largest (B, N) candidates is the anchor; available tokens belong to it
+        whose similarity to it reaches the threshold (relative to the largest).
+        """
+        largest = candidates.amax(dim=1, keepdim=True)
+        contenders = candidates >= largest - self.finder.tie
+        anchors = contenders.int().argmax(dim=1)
+        norms = self.norms.gather(1, anchors[:, None])
+        cosines = self.cosines(self.tokens[self._image, anchors] / norms)
+        similarity = cosines.masked_fill(~available, 0.0)
+        limit = self.threshold * similarity.amax(dim=1, keepdim=True)
+        similarity = similarity.masked_fill(similarity < limit, 0.0)
+        doubtful = self._nowhere[:, 0]
+        if self.finder.tie:
+            doubtful = doubtful_proposals(contenders, available, cosines, limit)
+        return _Choice(anchors, similarity, self._nowhere, doubtful)

@@ -14,7 +14,7 @@ from primaps.heads.loading import load_backbone
 from primaps.outputs.events import require_tensorboard
 from primaps.progress import Progress
 from primaps.protocol.images import open_parts
-from primaps.protocol.measure import measure_row
+from primaps.protocol.measure import RowPlace, measure_row
 from primaps.protocol.row import Row, read_row
 from primaps.protocol.several_heads import measure_heads
 from primaps.protocol.tables import joined_tables, markdown_row, read_metrics
@@ -163,21 +163,21 @@ def measure(row: Row, places: Places, *, overwrite: bool, progress: Progress) ->
     parts = open_parts(row, places.root)  # before weights are downloaded in vain
 
     def load(head: Path | None) -> FeatureExtractor:
-        options: dict[str, Any] = {
-            "weights": places.weights,
-            "device": places.device,
-            "head_dropout": places.head_dropout,
-        }
-        options["levels"] = row.levels
-        return load_backbone(row.backbone, head=head, **options)
+        return load_backbone(
+            row.backbone,
+            weights=places.weights,
+            device=places.device,
+            head=head,
+            head_dropout=places.head_dropout,
+            levels=row.levels,
+        )
 
-    options: dict[str, Any] = {"parts": parts, "store": places.store, "events": places.events}
-    options |= {"overwrite": overwrite, "progress": progress}
+    place = RowPlace(places.root, out, places.store, places.events, overwrite)
     if len(places.heads) > 1:
-        metrics, run = measure_heads(row, places.root, out, places.heads, load, **options)
+        metrics, run = measure_heads(row, place, places.heads, load, parts=parts, progress=progress)
     else:
         backbone = load(places.heads[0] if places.heads else None)
-        metrics, run = measure_row(row, places.root, out, backbone, **options)
+        metrics, run = measure_row(row, place, backbone, parts=parts, progress=progress)
     return f"{markdown_row(metrics)}\nScores: {out / 'metrics.json'}", run
 
 

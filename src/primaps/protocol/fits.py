@@ -12,7 +12,7 @@ import torch
 
 from primaps.pipeline.fitting import fit, fit_fingerprint, read_snapshots
 from primaps.protocol.selection import Selected, last
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.state import Snapshot
 from primaps.runs.run import Run
 
 HEAD_FACTOR: Final = 2.0

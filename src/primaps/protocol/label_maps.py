@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from primaps.evaluation.metrics import confusion
 from primaps.outputs.label_files import read_label_image, read_png_info, write_label_map
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.parallel import for_each_image
-from primaps.proposals.extract import scaled_constants
+from primaps.proposals.refining import scaled_constants
 from primaps.protocol.counting import TableSums
 from primaps.protocol.features import averaged
 from primaps.protocol.heads import CRF_SUFFIX, Head, variant_label_map
@@ -29,6 +30,16 @@ from primaps.protocol.images import Part, framed_labels, measured_picture
 from primaps.runs.run import ALGORITHM, Run
 from primaps.runs.store import FeatureStore, fingerprint
 from primaps.types import EvaluationResult, ImageFile
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """A label map to make: with which head, where it goes, and what it is stamped with."""
+
+    head: Head
+    file: Path
+    stamp: dict[str, str]
+    refined: bool
 
 
 def write_label_maps(
@@ -47,49 +58,32 @@ def write_label_maps(
     Raises:
         OutputError: If something cannot be written.
     """
-    predict = run.config.predict
-    settings = fingerprint(
-        [
-            ALGORITHM,
-            store.settings,
-            dataclasses.asdict(scaled_constants(CRFConfig(), predict.crf_scale)),
-        ]
-    )
-    identities = {(head.name, head.seed): head.identity() for head in found}
+    config = run.config
+    constants = scaled_constants(CRFConfig(), config.predict.crf_scale)
+    settings = fingerprint([ALGORITHM, store.settings, dataclasses.asdict(constants)])
+    stamps = [(head, {"head": head.identity(), "settings": settings}) for head in found]
 
-    def missing(image: ImageFile) -> list[tuple[Head, str, dict[str, str]]]:
+    def missing(image: ImageFile) -> list[_Missing]:
         info = store.info(image.name)
         if info is None:
             return []
-        todo: list[tuple[Head, str, dict[str, str]]] = []
-        for head in found:
-            stamp = {
-                "head": identities[head.name, head.seed],
-                "settings": settings,
-                "image": info.sha256,
-            }
-            files = {
-                variant: label_file(root, head, variant, image.name) for variant in head.variants()
-            }
-            todo += [
-                (head, variant, stamp)
-                for variant, file in files.items()
-                if read_png_info(file) != stamp
-            ]
-        return todo
+        return [
+            one
+            for head, stamp in stamps
+            for one in _missing(root, image.name, head, {**stamp, "image": info.sha256})
+        ]
 
     def label(image: ImageFile) -> None:
         todo = missing(image)
         features = averaged(run, store, image.name)
-        picture = (
-            measured_picture(image, run.backbone, run.config)
-            if any(_refined(variant) for _, variant, _ in todo)
-            else None
-        )
-        for head, variant, stamp in todo:
-            shown = picture if _refined(variant) else None
-            labels = variant_label_map(features, head, shown, run.config.features.size, predict)
-            write_label_map(label_file(root, head, variant, image.name), labels, stamp)
+        refined = any(one.refined for one in todo)
+        picture = measured_picture(image, run.backbone, config) if refined else None
+        for one in todo:
+            shown = picture if one.refined else None
+            labels = variant_label_map(
+                features, one.head, shown, config.features.size, config.predict
+            )
+            write_label_map(one.file, labels, one.stamp)
 
     wanted = [image for image in images if missing(image)]
     with run.stage("label maps", len(wanted)):
@@ -101,8 +95,14 @@ def label_file(root: Path, head: Head, variant: str, name: str) -> Path:
     return root / "labels" / head.group / variant / f"{name}.png"
 
 
-def _refined(variant: str) -> bool:
-    return variant.endswith(CRF_SUFFIX)
+def _missing(root: Path, name: str, head: Head, stamp: dict[str, str]) -> list[_Missing]:
+    """The label maps of one image and head that are not there, or were made in another way."""
+    files = {variant: label_file(root, head, variant, name) for variant in head.variants()}
+    return [
+        _Missing(head, file, stamp, refined=variant.endswith(CRF_SUFFIX))
+        for variant, file in files.items()
+        if read_png_info(file) != stamp
+    ]
 
 
 def score_label_maps(

@@ -37,6 +37,28 @@ from primaps.types import EvaluationResult, FeatureExtractor, ImageFile
 FORMAT: Final = 1
 COMMAND: Final = "benchmark"
 
+_Scores = Mapping[str, Mapping[str, EvaluationResult]]  # by variant and seed
+
+
+@dataclass(frozen=True)
+class RowPlace:
+    """Where a row reads and writes.
+
+    Attributes:
+        root: Folder of the data set.
+        out: Folder of the row.
+        store: Run folder for features and proposals, which rows of the same data set and backbone
+            can share; None = in ``out``.
+        events: Write TensorBoard events into ``out/tensorboard``, too.
+        overwrite: Redo what other settings made.
+    """
+
+    root: Path
+    out: Path
+    store: Path | None = None
+    events: bool = False
+    overwrite: bool = False
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -72,28 +94,19 @@ class _Fitted:
 
 def measure_row(
     row: Row,
-    root: Path,
-    out: Path,
+    place: RowPlace,
     backbone: FeatureExtractor,
     *,
     parts: tuple[Part, Part] | None = None,
-    store: Path | None = None,
-    events: bool = False,
-    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Run]:
     """Measure a row of the table. Writes ``metrics.json``, ``row.md``, ``row.tex`` and ``record/``.
 
     Args:
         row: What is measured.
-        root: Folder of the data set.
-        out: Folder of the row.
+        place: Where it reads and writes.
         backbone: The frozen feature extractor that the row names.
         parts: The images to fit to and to measure on, if `open_parts` has found them already.
-        store: Run folder for features and proposals, which rows of the same data set and backbone
-            can share; None = in ``out``.
-        events: Write TensorBoard events into ``out/tensorboard``, too.
-        overwrite: Redo what other settings made.
         progress: Who is told.
 
     Returns:
@@ -106,39 +119,41 @@ def measure_row(
         OutputError: If something cannot be written, or another process is at work in a folder.
         MissingExtraError: If events are wanted and tensorboard is not installed.
     """
-    parts = open_parts(row, root) if parts is None else parts
-    job = _open(row, parts, (str(root),), out, backbone, store, progress or Silent())
+    parts = open_parts(row, place.root) if parts is None else parts
+    job = _open(row, parts, place, backbone, progress or Silent())
     job.own.folder.claim(
-        {COMMAND: row_settings(row), "backbone": dict(backbone.describe())}, overwrite=overwrite
+        {COMMAND: row_settings(row), "backbone": dict(backbone.describe())},
+        overwrite=place.overwrite,
     )
     with finishing(job.own, COMMAND, job.inputs):
-        if overwrite:
-            remove_file(out / "metrics.json")  # until they are measured anew
-        claim(job.features, PROPOSAL_STAGES, overwrite=overwrite)
+        if place.overwrite:
+            remove_file(place.out / "metrics.json")  # until they are measured anew
+        claim(job.features, PROPOSAL_STAGES, overwrite=place.overwrite)
         # held to the end, because fits and probe are written there, too
         with finishing(job.features, COMMAND, job.inputs):
-            extract(job.features)
-            tested = measured_store(job.features, row.split)
-            images = extract_measured(job.features, job.measured.files, tested)
-            job.own.failures += job.features.failures
-            # Features are read where they lie; failures count for the row.
-            shared = dataclasses.replace(job.features, failures=job.own.failures, counts={})
-            fitted = _fit(job, shared, tested, images, events=events)
-            write_label_maps(job.own, out, images, tested, fitted.heads)
-            usable = _without_failures(job.own, images)
-            scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
-            record = write_records(
-                shared,
-                out,
-                job.fitted,
-                fitted.heads,
-                fitted.folders,
-                scores[HEADLINE],
-                events=events,
-            )
+            fitted, scores, record = _stages(job, events=place.events)
     metrics = {**_metrics(job, fitted, scores), "record": record}
-    write_row(out, metrics)
+    write_row(place.out, metrics)
     return metrics, job.own
+
+
+def _stages(job: _Job, *, events: bool) -> tuple[_Fitted, _Scores, dict[str, Any]]:
+    """Features and proposals, fits, label maps, scores, and the record of them."""
+    out = job.own.folder.root
+    extract(job.features)
+    tested = measured_store(job.features, job.row.split)
+    images = extract_measured(job.features, job.measured.files, tested)
+    job.own.failures += job.features.failures
+    # Features are read where they lie; failures count for the row.
+    shared = dataclasses.replace(job.features, failures=job.own.failures, counts={})
+    fitted = _fit(job, shared, tested, images, events=events)
+    write_label_maps(job.own, out, images, tested, fitted.heads)
+    usable = _without_failures(job.own, images)
+    scores = score_label_maps(job.own, out, job.measured, usable, fitted.heads)
+    record = write_records(
+        shared, out, job.fitted, fitted.heads, fitted.folders, scores[HEADLINE], events=events
+    )
+    return fitted, scores, record
 
 
 def row_settings(row: Row) -> dict[str, Any]:
@@ -153,22 +168,20 @@ def row_settings(row: Row) -> dict[str, Any]:
 def _open(
     row: Row,
     parts: tuple[Part, Part],
-    inputs: tuple[str, ...],
-    out: Path,
+    place: RowPlace,
     backbone: FeatureExtractor,
-    store: Path | None,
     progress: Progress,
 ) -> _Job:
     fitted, measured = parts
     config = row.config(backbone, len(fitted.dataset.class_names), len(fitted.files))
-    store = out / "features" if store is None else store
+    out, store = place.out, place.store or place.out / "features"
     if store.resolve() == out.resolve():
         raise ConfigError(f"Expected --store to be another folder than --out, but both are {out}.")
     own = Run(RunFolder(out), backbone, config, fitted.files, progress)
     # One account of time: what this row spends on features counts for it, what earlier rows spent
     # does not.
     features = Run(RunFolder(store), backbone, config, fitted.files, progress, seconds=own.seconds)
-    return _Job(row, fitted, measured, features, own, inputs)
+    return _Job(row, fitted, measured, features, own, (str(place.root),))
 
 
 def _fit(
@@ -207,9 +220,7 @@ def _without_failures(run: Run, images: tuple[ImageFile, ...]) -> tuple[ImageFil
     return tuple(image for image in images if str(image.path) not in failed)
 
 
-def _metrics(
-    job: _Job, fitted: _Fitted, scores: Mapping[str, Mapping[str, EvaluationResult]]
-) -> dict[str, Any]:
+def _metrics(job: _Job, fitted: _Fitted, scores: _Scores) -> dict[str, Any]:
     row, config = job.row, job.own.config
     description = dict(job.own.backbone.describe())
     head = head_kind(job.own.backbone)

@@ -20,7 +20,7 @@ from primaps.protocol.features import PLAIN
 from primaps.protocol.images import Part, framed_labels
 from primaps.protocol.selection import Selected, best
 from primaps.prototypes.classifier import label_map_from_logits, logits
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.state import Snapshot
 from primaps.runs.run import Run
 from primaps.runs.store import FeatureStore
 from primaps.types import ImageFile

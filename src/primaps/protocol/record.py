@@ -6,6 +6,7 @@ Labels of training images are drawn here; no fit and no selection sees them.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from primaps.pipeline.overview import evenly
 from primaps.protocol.heads import Head, variant_label_map
 from primaps.protocol.images import Part, framed_labels
 from primaps.prototypes.em import TrainingImage, expectation
+from primaps.prototypes.steps.choice import sums_on
 from primaps.prototypes.steps.plain import pseudo_labels
 from primaps.runs.model import Model
 from primaps.runs.run import Run
@@ -188,7 +190,8 @@ def _voted(run: Run, teacher: Head, images: Sequence[TrainingImage]) -> list[NDA
     weight = teacher.weight.to(images[0].teacher_features.device)
     if teacher.cosine:  # the norm of a token does not change its class, that of a prototype would
         weight = torch.nn.functional.normalize(weight, dim=1)
-    votes = expectation(weight, images, settings.vote_stride, least)
+    config = dataclasses.replace(settings, min_agreement=least)
+    votes = expectation(weight, images, sums_on(weight.device), config)
     return [
         pseudo_labels(one.proposals[None].long(), vote[None])[0].cpu().numpy()
         for one, vote in zip(images, votes, strict=True)

@@ -22,8 +22,8 @@ from primaps.errors import ConfigError
 from primaps.features.device import compute_device
 from primaps.pipeline.fit_curves import sampled_names
 from primaps.protocol.row import Select
-from primaps.prototypes.curve_measures import token_classes
-from primaps.prototypes.fit_state import Snapshot
+from primaps.prototypes.loop.curve_measures import token_classes
+from primaps.prototypes.loop.state import Snapshot
 from primaps.runs.run import Run
 from primaps.types import FeatureSource, View
 

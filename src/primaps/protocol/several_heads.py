@@ -4,6 +4,7 @@ seed of a fit touches.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from primaps.pipeline import finishing
 from primaps.progress import Progress, Silent
 from primaps.protocol.images import Part
 from primaps.protocol.label_maps import moments
-from primaps.protocol.measure import COMMAND, measure_row, row_settings, write_row
+from primaps.protocol.measure import COMMAND, RowPlace, measure_row, row_settings, write_row
 from primaps.protocol.row import Row
 from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import remove_file
@@ -24,31 +25,22 @@ from primaps.types import FeatureExtractor
 
 def measure_heads(
     row: Row,
-    root: Path,
-    out: Path,
+    place: RowPlace,
     heads: Sequence[Path],
     load: Callable[[Path], FeatureExtractor],
     *,
     parts: tuple[Part, Part],
-    store: Path | None = None,
-    events: bool = False,
-    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Run]:
     """Measure a row on every head, and mean and sample standard deviation over the heads.
 
     Args:
         row: What is measured; one seed.
-        root: Folder of the data set.
-        out: Folder of the row. The row of each head lies in it, in a folder named after the head's
-            checksum.
+        place: Where it reads and writes. The row of each head lies in ``out``, in a folder named
+            after the head's checksum, and so do its features in ``store``.
         heads: Folders of heads.
         load: Gives the backbone with a head.
         parts: The images to fit to and to measure on.
-        store: Folder for features, those of each head in a folder named after its checksum; None =
-            beside the head's row.
-        events: Write TensorBoard events, too.
-        overwrite: Redo what other settings made.
         progress: Who is told.
 
     Returns:
@@ -63,32 +55,24 @@ def measure_heads(
     progress = progress or Silent()
     first = load(heads[0])
     config = row.config(first, len(parts[0].dataset.class_names), len(parts[0].files))
-    own = Run(RunFolder(out), first, config, parts[0].files, progress)
+    own = Run(RunFolder(place.out), first, config, parts[0].files, progress)
     own.folder.claim(
         {COMMAND: row_settings(row), "backbone": _without_checksum(first.describe())},
-        overwrite=overwrite,
+        overwrite=place.overwrite,
     )
     found: dict[str, dict[str, Any]] = {}
-    with finishing(own, COMMAND, (str(root),)):
-        remove_file(out / "metrics.json")  # until all heads are measured
+    with finishing(own, COMMAND, (str(place.root),)):
+        remove_file(place.out / "metrics.json")  # until all heads are measured
         for name, folder in names.items():
             backbone = load(folder) if found else first
             progress.note(f"Head {len(found) + 1} of {len(names)}: {folder}")
-            place = None if store is None else store / name
-            found[name], run = measure_row(
-                row,
-                root,
-                out / name,
-                backbone,
-                parts=parts,
-                store=place,
-                events=events,
-                overwrite=overwrite,
-                progress=progress,
+            inner = dataclasses.replace(
+                place, out=place.out / name, store=place.store and place.store / name
             )
+            found[name], run = measure_row(row, inner, backbone, parts=parts, progress=progress)
             own.failures += [failure for failure in run.failures if failure not in own.failures]
     metrics = {**_joined(found), "failures": len(own.failures)}
-    write_row(out, metrics)
+    write_row(place.out, metrics)
     return metrics, own
 
 

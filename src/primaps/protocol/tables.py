@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from primaps.data.dataset import dataset_title
 from primaps.errors import CheckpointError, ConfigError
 from primaps.protocol.deviations import HEAD_DROPOUT, deviations, head_dropout
 from primaps.runs.store import read_json
@@ -25,14 +26,9 @@ ORACLE_NOTE: Final = (
 TRIAL_NOTE: Final = "trial: measured on a part of the images only; not comparable."
 
 _VARIANTS: Final = ("teacher", "teacher+crf", "student", "student+crf", "linear", "linear+crf")
-_DATASETS: Final = ("cityscapes", "cocostuff", "potsdam")
+_COLUMNS: Final = ("cityscapes", "cocostuff", "potsdam")
+"""Data sets of the published table, in its order; others follow them."""
 _METHODS: Final = {"baseline": "Baseline", "clusters": "Clusters of proposals", "em": "PriMaPs-EM"}
-_TITLES: Final = {
-    "cityscapes": "Cityscapes",
-    "cocostuff": "COCO-Stuff",
-    "potsdam": "Potsdam-3",
-    "camvid": "CamVid",
-}
 _BACKBONES: Final = {
     "dino_vits8": "DINO ViT-S/8",
     "dino_vits8_300ep": "DINO ViT-S/8 (300 epochs)",
@@ -104,7 +100,7 @@ def markdown_row(metrics: Mapping[str, Any]) -> str:
     method, backbone, settings = line.titles
     dataset = metrics["row"]["dataset"]
     lines = [
-        f"{method}, {backbone}, {_TITLES.get(dataset, dataset)}, accuracy / mIoU in %",
+        f"{method}, {backbone}, {dataset_title(dataset)}, accuracy / mIoU in %",
         f"({settings})" if line.heads else f"({settings}; seeds: {len(metrics['selection'])})",
         "",
         "| variant | measured | published |",
@@ -144,7 +140,7 @@ def latex_row(metrics: Mapping[str, Any]) -> str:
     settings, measured, published.
     """
     line, dataset = _Line.of(metrics), metrics["row"]["dataset"]
-    cells = (*line.titles[:2], _TITLES.get(dataset, dataset), line.titles[2])
+    cells = (*line.titles[:2], dataset_title(dataset), line.titles[2])
     measured = _cell(metrics["variants"][HEADLINE], r"$\pm$")
     columns = [*map(_escaped, cells), measured, _published(metrics["published"]) or "--"]
     return (
@@ -219,14 +215,14 @@ def joined_tables(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
             )
         cell[dataset] = metrics
     present = {metrics["row"]["dataset"] for metrics in rows}
-    datasets = [name for name in _DATASETS if name in present] + sorted(present - set(_DATASETS))
+    datasets = [name for name in _COLUMNS if name in present] + sorted(present - set(_COLUMNS))
     return _markdown(cells, datasets), _latex(cells, datasets)
 
 
 def _markdown(
     cells: Mapping[_Line, Mapping[str, Mapping[str, Any]]], datasets: Sequence[str]
 ) -> str:
-    titles = [_TITLES.get(name, name) for name in datasets]
+    titles = [dataset_title(name) for name in datasets]
     head = [
         "method",
         "backbone",
@@ -251,7 +247,7 @@ def _latex(cells: Mapping[_Line, Mapping[str, Mapping[str, Any]]], datasets: Seq
         "Method",
         "Backbone",
         "Settings",
-        *(text for name in datasets for text in (_TITLES.get(name, name), "published")),
+        *(text for name in datasets for text in (dataset_title(name), "published")),
     ]
     lines = [
         rf"\begin{{tabular}}{{lll{'cc' * len(datasets)}}}",

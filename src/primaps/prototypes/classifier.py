@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from primaps.errors import ConfigError, DatasetError
-from primaps.prototypes.steps.pixels import bilinear_taps
+from primaps.prototypes.pixels import bilinear_taps
 
 STRIP_ELEMENTS: Final = 4_000_000
 """Floats in one strip of full-size logits while a label map is made (16 MB)."""

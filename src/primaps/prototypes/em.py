@@ -12,33 +12,30 @@ Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Pr
 3. Now and then the teacher follows the student with a momentum that grows from 0 to its cap
    (`teacher_momentum`).
 
-With `pixels_per_image` the loss is a sum over random pixels; votes and class weights still come
-from all pixels, so that its expectation is the loss of all pixels. `vote_stride` thins the pixel
-grid on which classes are counted; with `min_agreement` proposals that the teacher finds mixed give
-no pseudo label, so that frequent classes do not swallow rare ones; with `proposal_weight` a
-proposal counts by a power of its area, so that large ones do not drown small ones. None is used by
-the publication; without them every pixel counts alike. Images of one batch may differ in size:
-means are over all its pixels.
+With `FitConfig.pixels_per_image` the loss is a sum over random pixels; votes and class weights
+still come from all pixels, so that its expectation is the loss of all pixels. ``vote_stride`` thins
+the pixel grid on which classes are counted; with ``min_agreement`` proposals that the teacher finds
+mixed give no pseudo label, so that frequent classes do not swallow rare ones; with
+``proposal_weight`` a proposal counts by a power of its area, so that large ones do not drown small
+ones. None is used by the publication; without them every pixel counts alike. Images of one batch
+may differ in size: means are over all its pixels.
 
-Sums over pixels are in `primaps.prototypes.steps.plain`, and on a CPU in loops that do the same
-(`compiled_steps`).
+What is summed over pixels, and over the processes that divide a batch between them, is asked of
+`Sums`, see `primaps.prototypes.steps`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from primaps.compute.compiling.loading import compiled_module
-from primaps.compute.cores import Workers
+from primaps.config import FitConfig
 from primaps.prototypes.classifier import Prototypes
-from primaps.prototypes.steps import plain as plain_steps
+from primaps.prototypes.sums import Sums
 from primaps.types import IGNORE_INDEX
 
 
@@ -92,34 +89,25 @@ def vote(ballots: Sequence[Tensor], min_agreement: float = 0.0) -> list[Tensor]:
 
 
 def expectation(
-    teacher: Tensor,
-    images: Sequence[TrainingImage],
-    stride: int = 1,
-    min_agreement: float = 0.0,
-    workers: Workers | None = None,
+    teacher: Tensor, images: Sequence[TrainingImage], sums: Sums, config: FitConfig
 ) -> list[Tensor]:
     """E-step for a batch.
 
     Args:
         teacher: (K, C) float32 effective prototypes of the teacher.
         images: The batch; with several processes, this one's part of it.
-        stride: Pixel stride of the grid that votes.
-        min_agreement: As for `vote`, over the whole batch.
-        workers: Threads for images on the CPU, and processes; None = the calling one.
+        sums: Over the pixels of the batch.
+        config: Its ``vote_stride`` is that of the grid that votes; its ``min_agreement`` holds as
+            for `vote`, over the whole batch.
 
     Returns:
         Per image of ``images`` (M + 1,) int64 as from `vote`; M is at least the number of its
         proposals.
     """
-    steps, workers = _steps(teacher.device), workers or Workers()
-    tokens = steps.token_logits(
-        teacher.detach(), [image.teacher_features for image in images], workers
-    )
-    ballots = steps.ballots(tokens, [image.proposals for image in images], stride, workers)
-    votes = vote(
-        [counts for (counts,) in workers.gather([(counts,) for counts in ballots])], min_agreement
-    )
-    return [each.to(teacher.device) for each in workers.own(votes)]
+    tokens = sums.token_logits(teacher.detach(), [image.teacher_features for image in images])
+    ballots = sums.ballots(tokens, [image.proposals for image in images], config.vote_stride)
+    votes = vote(sums.gather(ballots), config.min_agreement)
+    return [each.to(teacher.device) for each in sums.own(votes)]
 
 
 def focal_class_weights(mean_probabilities: Tensor, gamma: float) -> Tensor:
@@ -141,7 +129,7 @@ def pixel_weights(
     proposals: Sequence[Tensor],
     votes: Sequence[Tensor],
     exponent: float,
-    workers: Workers | None = None,
+    sums: Sums,
 ) -> list[Tensor]:
     """Weight of a pixel of each proposal: that of its class, times what makes proposals count by a
     power of their area.
@@ -156,7 +144,7 @@ def pixel_weights(
         votes: Per image (M + 1,) int64 as from `vote`.
         exponent: In [0, 1]; 1 = every pixel counts by its class alone, 0 = all proposals of a class
             count alike.
-        workers: Threads for images on the CPU, and processes; None = the calling one.
+        sums: Over the pixels of the batch.
 
     Returns:
         Per image (M + 1,) float32, 0 where there is no vote.
@@ -166,23 +154,16 @@ def pixel_weights(
     weights = [by_vote[classes] for classes in votes]
     if exponent == 1.0:
         return weights
-    workers = workers or Workers()
-
-    def labelled_areas(pair: tuple[Tensor, Tensor]) -> Tensor:
-        ids, classes = pair
-        return torch.bincount(ids.flatten(), minlength=len(classes)).double() * (
-            classes != IGNORE_INDEX
-        )
-
-    areas = list(workers.each(labelled_areas, zip(proposals, votes, strict=True)))
+    areas = [
+        area.double() * (classes != IGNORE_INDEX)
+        for area, classes in zip(sums.areas(proposals, list(map(len, votes))), votes, strict=True)
+    ]
     counts = [torch.where(area > 0, area**exponent, 0.0) for area in areas]
-    parts = workers.gather(
-        [(area.sum(), count.sum()) for area, count in zip(areas, counts, strict=True)]
+    parts = sums.gather(
+        [torch.stack([area.sum(), count.sum()]) for area, count in zip(areas, counts, strict=True)]
     )
-    all_pixels, all_counts = (
-        sum(float(value) for value in values) for values in zip(*parts, strict=True)
-    )
-    unit = all_pixels / max(1.0, all_counts)  # a labelled proposal counts by 1 or more
+    pixels, counted = (sum(float(part[place]) for part in parts) for place in (0, 1))
+    unit = pixels / max(1.0, counted)  # a labelled proposal counts by 1 or more
     return [
         (weight * (unit * count / area.clamp_min(1.0))).float()
         for weight, count, area in zip(weights, counts, areas, strict=True)
@@ -193,13 +174,9 @@ def student_loss(
     student: Tensor,
     images: Sequence[TrainingImage],
     votes: Sequence[Tensor],
-    *,
-    gamma: float,
-    proposal_weight: float = 1.0,
-    vote_stride: int = 1,
-    pixels_per_image: int | None = None,
+    sums: Sums,
+    config: FitConfig,
     generator: torch.Generator | None = None,
-    workers: Workers | None = None,
 ) -> Tensor:
     """M-step loss of a batch: focal cross-entropy to the pseudo labels (paper, section 3.2).
 
@@ -212,30 +189,26 @@ def student_loss(
             them.
         images: The batch; with several processes, this one's part of it.
         votes: From `expectation`.
-        gamma: Focal exponent.
-        proposal_weight: Exponent of the area by which a proposal counts, in [0, 1]; 1 = the
-            publication's.
-        vote_stride: Pixel stride of the grid for the mean probabilities.
-        pixels_per_image: Random pixels per image (with replacement); None, or at least the image's
-            pixels, = all pixels.
+        sums: Over the pixels of the batch.
+        config: Its ``focal_gamma`` is the focal exponent, ``proposal_weight`` the exponent of the
+            area by which a proposal counts, ``vote_stride`` that of the grid for the mean
+            probabilities. With ``pixels_per_image`` the sum goes over so many random pixels (with
+            replacement), unless the image has no more than these.
         generator: Source of the random pixels, on the CPU; not used with all pixels.
-        workers: Threads for images on the CPU, and processes; None = the calling one.
 
     Returns:
         () float32, of the whole batch.
     """
-    steps, workers = _steps(student.device), workers or Workers()
-    tokens = steps.token_logits(student, [image.student_features for image in images], workers)
+    tokens = sums.token_logits(student, [image.student_features for image in images])
     sizes, proposals = [image.size for image in images], [image.proposals for image in images]
     class_weights = focal_class_weights(
-        steps.mean_probabilities(tokens, sizes, vote_stride, workers), gamma
+        sums.mean_probabilities(tokens, sizes, config.vote_stride), config.focal_gamma
     )
-    weights = pixel_weights(class_weights, proposals, votes, proposal_weight, workers)
-    counts = _of_all([height * width for height, width in sizes], workers)
+    weights = pixel_weights(class_weights, proposals, votes, config.proposal_weight, sums)
+    counts = _of_all([height * width for height, width in sizes], sums)
     # Drawn for all images, so that they do not depend on the number of processes.
-    pixels = workers.own([_draw_pixels(count, pixels_per_image, generator) for count in counts])
-    total: Tensor = steps.cross_entropy(tokens, proposals, votes, weights, pixels, workers)
-    return total / sum(counts)
+    pixels = sums.own([_draw_pixels(count, config.pixels_per_image, generator) for count in counts])
+    return sums.cross_entropy(tokens, proposals, votes, weights, pixels) / sum(counts)
 
 
 def _draw_pixels(
@@ -246,9 +219,12 @@ def _draw_pixels(
     return torch.randint(count, (pixels_per_image,), generator=generator)
 
 
-def kmeans_loss(
-    prototypes: Tensor, features: Sequence[Tensor], workers: Workers | None = None
-) -> Tensor:
+def _of_all(counts: list[int], sums: Sums) -> list[int]:
+    """Per image of the whole batch what is given per image of this process's part."""
+    return [int(count) for count in sums.gather([torch.tensor(count) for count in counts])]
+
+
+def kmeans_loss(prototypes: Tensor, features: Sequence[Tensor], sums: Sums) -> Tensor:
     """Loss of cosine k-means, which initialises EM and is the baseline: minus the mean cosine to
     the closest prototype.
 
@@ -256,36 +232,13 @@ def kmeans_loss(
         prototypes: (K, C) float32, any norm; the loss is differentiable in them.
         features: Per image of the batch (C, h, w) floating point; with several processes, of this
             one's part of it.
-        workers: Threads for images on the CPU, and processes; None = the calling one.
+        sums: Over the tokens of the batch.
 
     Returns:
         () float32 in [-1, 1], of the whole batch.
     """
-    steps, workers, directions = (
-        _steps(prototypes.device),
-        workers or Workers(),
-        F.normalize(prototypes, dim=1),
-    )
-    total: Tensor = steps.closest_cosines(directions, features, workers)
-    return -total / sum(_of_all([values[0].numel() for values in features], workers))
-
-
-def _of_all(counts: list[int], workers: Workers) -> list[int]:
-    """Per image of the whole batch what is given per image of this process's part."""
-    return [int(count) for (count,) in workers.gather([(torch.tensor(count),) for count in counts])]
-
-
-def _steps(device: torch.device) -> ModuleType:
-    """Where the sums over pixels are: compiled loops on the CPU if they can be had, plain torch
-    otherwise.
-    """
-    compiled = _compiled_steps() if device.type == "cpu" else None
-    return plain_steps if compiled is None else compiled
-
-
-@cache
-def _compiled_steps() -> ModuleType | None:
-    return compiled_module("primaps.prototypes.steps.compiled", "Prototypes are fitted")[0]
+    total = sums.closest_cosines(F.normalize(prototypes, dim=1), features)
+    return -total / sum(_of_all([values[0].numel() for values in features], sums))
 
 
 def teacher_momentum(call: int, cap: float) -> float:

@@ -1,3 +1,6 @@
-"""What lies on disk: the store of features and proposals, the run folder, the model. All writes are
-atomic.
+"""What lies on disk. All writes are atomic.
+
+Comes in: tensors, settings and records.
+Goes out: safetensors shards and JSON, and the same back again, or an error that says what to do.
+Open first: `run` (the folder), `store` (features and proposals), `model`.
 """

@@ -64,6 +64,23 @@ def test_variants_have_index_files_of_their_own(module):
     assert len(list(module.parent.rglob("*.nbc"))) == 2
 
 
+def test_a_function_inlined_from_a_module_beside_is_followed(module):
+    """Its own module stays as it is when the other one changes."""
+    module.write_text(
+        SOURCE.replace("import compiled", "import compiled\nfrom inner import weigh").replace(
+            "value * len(lanes)", "weigh(value, len(lanes))"
+        )
+    )
+    inner = module.parent / "inner.py"
+    inner.write_text(
+        "from primaps.compute.compiling.functions import inlined\n\n"
+        "@inlined\ndef weigh(value, count):\n    return value * count\n"
+    )
+    hits = [run(module)[0] for _ in "ab"]
+    inner.write_text(inner.read_text().replace("value * count", "count * value"))
+    assert [*hits, run(module)[0], run(module)[0]] == [0, 2, 0, 2]
+
+
 def test_users_cache_folder_serves_where_the_package_cannot_be_written(module, tmp_path):
     (module.parent / "__pycache__").touch()  # a file cannot become a folder, whoever runs this
     home = tmp_path / "home"

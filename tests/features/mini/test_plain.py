@@ -1,8 +1,7 @@
 import torch
 from torch.nn import functional as F
 
-from primaps.features.cells import window_mean
-from primaps.features.mini import plain as mini_plain
+from primaps.features.mini import plain
 
 
 def test_mean_shift_equals_a_plain_loop_however_it_is_cut(monkeypatch):
@@ -30,11 +29,11 @@ def test_mean_shift_equals_a_plain_loop_however_it_is_cut(monkeypatch):
         expected = rounds
     cells = tokens[:, :, None]  # 17 cells in a row
     torch.testing.assert_close(
-        mini_plain.mean_shift(cells, 3, 0.2)[:, :, 0].double(), expected, rtol=1e-4, atol=1e-5
+        plain.mean_shift(cells, 3, 0.2)[:, :, 0].double(), expected, rtol=1e-4, atol=1e-5
     )
-    monkeypatch.setattr(mini_plain, "_AFFINITY_ENTRIES", 100)
+    monkeypatch.setattr(plain, "_AFFINITY_ENTRIES", 100)
     torch.testing.assert_close(
-        mini_plain.mean_shift(cells, 3, 0.2)[:, :, 0].double(), expected, rtol=1e-4, atol=1e-5
+        plain.mean_shift(cells, 3, 0.2)[:, :, 0].double(), expected, rtol=1e-4, atol=1e-5
     )
 
 
@@ -51,12 +50,5 @@ def test_triangle_is_the_mean_over_a_cell_of_mean_distance_minus_distance():
     near = (distances.mean(0) - distances).clamp_min(0.0)
     expected = (near[:3] + near[3:]).view(3, 1, 2, 3, 2).mean((2, 4))
     torch.testing.assert_close(
-        mini_plain.triangle(patches, centres, 2)[0].double(), expected, rtol=1e-5, atol=1e-6
+        plain.triangle(patches, centres, 2)[0].double(), expected, rtol=1e-5, atol=1e-6
     )
-
-
-def test_window_means_are_stacked_by_side():
-    cells = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
-    found = mini_plain.window_means(cells, (3, 5))
-    assert found.shape == (2, 2, 3, 5, 7)
-    assert torch.equal(found[:, 1], window_mean(cells, 5))

@@ -64,6 +64,7 @@ def test_a_head_becomes_a_head_folder_and_a_model(kind, on_texture, texture, tmp
     assert segmenter.model.fit.dead_clusters == ()
 
 
+@pytest.mark.slow
 def test_a_head_with_its_backbone_inside(official, vit, tmp_path, photograph):
     official.channels = 384
     file = official.write(official.stego_content(vit))

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primaps.config import CRFConfig
-from primaps.proposals.crf import compiled as crf_kernel
-from primaps.proposals.crf import dense_crf as crf
+from primaps.proposals.crf import compiled, plain
+from primaps.proposals.crf.dense_crf import mean_field
 
 CONFIG = CRFConfig()
 
@@ -33,15 +33,14 @@ def probabilities(labels, height, width, seed=0):
 
 
 def both(image, probability, config=CONFIG, steps=10):
-    compiled = torch.empty(probability.shape)
-    crf_kernel.mean_field(image, probability, compiled, config, steps, 1e-5, 1e-15)
-    return compiled, crf._plain_mean_field(image[None], probability[None], config, steps)[0]
+    given = image[None], probability[None], config, steps
+    return compiled.mean_field_batch(*given)[0], plain.mean_field_batch(*given)[0]
 
 
-def assert_alike(compiled, plain):
-    assert (compiled - plain).abs().max() < 2e-3
-    assert (compiled - plain).abs().mean() < 1e-5
-    assert (compiled.argmax(0) == plain.argmax(0)).float().mean() >= 0.9999
+def assert_alike(found, expected):
+    assert (found - expected).abs().max() < 2e-3
+    assert (found - expected).abs().mean() < 1e-5
+    assert (found.argmax(0) == expected.argmax(0)).float().mean() >= 0.9999
 
 
 @pytest.mark.parametrize("labels", [1, 3, 4, 5, 8, 11, 16, 17, 24, 27, 33, 40])
@@ -71,8 +70,8 @@ def test_equals_plain_torch_with_other_settings(config, labels):
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_equals_plain_torch_after_any_number_of_iterations(steps):
-    compiled, plain = both(picture(40, 50), probabilities(9, 40, 50), steps=steps)
-    torch.testing.assert_close(compiled, plain, atol=1e-5, rtol=1e-4)
+    found, expected = both(picture(40, 50), probabilities(9, 40, 50), steps=steps)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @settings(max_examples=30, deadline=None)
@@ -87,15 +86,15 @@ def test_equals_plain_torch_at_any_size(labels, height, width, seed):
     image = torch.from_numpy(
         np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     )
-    compiled, plain = both(image, probabilities(labels, height, width, seed), steps=1)
-    torch.testing.assert_close(compiled, plain, atol=1e-4, rtol=1e-3)
+    found, expected = both(image, probabilities(labels, height, width, seed), steps=1)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
 
 
 def test_short_rows_on_a_large_lattice_equal_long_ones(monkeypatch):
     image, probability = picture(40, 40), probabilities(27, 40, 40)
     long = both(image, probability)[0]
-    monkeypatch.setattr(crf_kernel, "_MAX_LATTICE", 1)
-    assert crf_kernel._choose_width(27, 1000) == 4
+    monkeypatch.setattr(compiled, "_MAX_LATTICE", 1)
+    assert compiled._choose_width(27, 1000) == 4
     assert_alike(both(image, probability)[0], long)
 
 
@@ -104,18 +103,18 @@ def test_short_rows_on_a_large_lattice_equal_long_ones(monkeypatch):
     [(1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (16, 16), (24, 8), (27, 16), (300, 16)],
 )
 def test_rows_are_as_long_as_pays(labels, width):
-    assert crf_kernel._choose_width(labels, 100_000) == width
+    assert compiled._choose_width(labels, 100_000) == width
 
 
 def test_memory_limits_the_rows():
-    assert crf_kernel._choose_width(27, 1_500_000) == 8
-    assert crf_kernel._choose_width(27, 4_000_000) == 4
-    assert crf_kernel._choose_width(27, 40_000_000) == 4
+    assert compiled._choose_width(27, 1_500_000) == 8
+    assert compiled._choose_width(27, 4_000_000) == 4
+    assert compiled._choose_width(27, 40_000_000) == 4
 
 
 def test_huge_images_do_not_fit():
-    assert crf_kernel.fits(12000 * 9000)
-    assert not crf_kernel.fits(20000 * 20000)
+    assert compiled.fits(12000 * 9000)
+    assert not compiled.fits(20000 * 20000)
 
 
 def test_layout_of_the_probabilities_does_not_matter():
@@ -134,23 +133,23 @@ def test_rows_of_labels_and_back(labels, width, points):
         rng.random(points, dtype=np.float32),
     )
     rows, back = np.full(points * width + 3, 9, np.float32), np.empty_like(given)
-    crf_kernel._pack(given, factor, np.float32(-1), rows, (0,) * width)
+    compiled._pack(given, factor, np.float32(-1), rows, (0,) * width)
     expected = np.full((points, width), -1, np.float32)
     expected[:, :labels] = (given * factor).T
     assert np.array_equal(rows[: points * width].reshape(points, width), expected)
     assert (rows[points * width :] == 9).all()
-    crf_kernel._unpack(rows, back, (0,) * width)
+    compiled._unpack(rows, back, (0,) * width)
     assert np.array_equal(back, given * factor)
 
 
 def test_threads_give_the_same_bytes():
     images = [picture(60, 50, seed) for seed in range(4)]
     given = [probabilities(20, 60, 50, seed) for seed in range(4)]
-    expected = [crf.mean_field(*pair) for pair in zip(images, given, strict=True)]
+    expected = [mean_field(*pair) for pair in zip(images, given, strict=True)]
     results = {}
 
     def work(index):
-        results[index] = crf.mean_field(images[index], given[index])
+        results[index] = mean_field(images[index], given[index])
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
     for thread in threads:
@@ -178,30 +177,3 @@ def test_processes_give_the_same_bytes():
         for count in ("1", "2")
     }
     assert len(digests) == 1
-
-
-def test_compiled_loops_are_used_on_cpus():
-    kernel, words = crf._compiled_kernel()
-    assert kernel is crf_kernel
-    assert crf.describe_backend() == words
-    assert words.startswith("compiled by numba ")
-
-
-def test_without_numba_torch_takes_over_aloud(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.warns(UserWarning, match="several times slower on CPUs: numba does not work here"):
-        kernel, words = crf._compiled_kernel.__wrapped__()
-    assert kernel is None
-    assert words.startswith("torch, several times slower")
-
-
-def test_without_any_folder_the_backend_says_so(monkeypatch):
-    monkeypatch.setattr(crf_kernel, "cache_folder", lambda: None)
-    assert "no folder for machine code can be written" in crf._compiled_kernel.__wrapped__()[1]
-
-
-def test_images_too_large_for_the_compiled_loops_are_done_in_torch(monkeypatch):
-    image, probability = picture(20, 20), probabilities(3, 20, 20)
-    expected = both(image, probability)[1]
-    monkeypatch.setattr(crf_kernel, "fits", lambda _: False)
-    assert torch.equal(crf.mean_field(image, probability), expected)

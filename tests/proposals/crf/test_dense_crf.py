@@ -1,3 +1,5 @@
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -5,12 +7,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch._subclasses.fake_tensor import FakeTensorMode
 
+from primaps.compute.compiling.twins import Twins
 from primaps.config import CRFConfig
 from primaps.errors import ConfigError
+from primaps.proposals.crf import compiled, plain
 from primaps.proposals.crf import dense_crf as crf
-from primaps.proposals.crf.dense_crf import dense_crf, mean_field, mean_field_batch, official_uint8
+from primaps.proposals.crf.dense_crf import (
+    PATHS,
+    MeanField,
+    dense_crf,
+    describe_backend,
+    mean_field,
+    mean_field_batch,
+    official_uint8,
+)
 
 GOLDEN = Path(__file__).parents[3].parent / "shared" / "golden"
 GOLDEN_NAMES = [
@@ -26,11 +37,10 @@ GOLDEN_NAMES = [
 
 
 @pytest.fixture(params=["compiled", "plain"], autouse=True)
-def backend(request, monkeypatch):
+def path(request):
     """What carries out the mean field: everything here holds for both."""
-    if request.param == "plain":
-        monkeypatch.setattr(crf, "_compiled_kernel", lambda: (None, "torch"))
-    return request.param
+    with PATHS.plain_only() if request.param == "plain" else nullcontext():
+        yield request.param
 
 
 def blobs(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -262,14 +272,6 @@ def test_wrong_numbers_of_labels_are_refused(labels):
         mean_field_batch(images, probability, labels=labels)
 
 
-@pytest.mark.parametrize("backend", ["plain"], indirect=True)
-def test_labels_and_pixels_in_turns_equal_all_at_once(monkeypatch):
-    image, probability = torch.from_numpy(blobs(30, 30)), probabilities(27, 30, 30)
-    at_once = mean_field(image, probability)
-    monkeypatch.setattr(crf, "_MAX_BUFFER", 1)
-    assert torch.equal(mean_field(image, probability), at_once)
-
-
 def test_repeated_runs_are_bit_equal_on_any_number_of_threads():
     image, probability = torch.from_numpy(blobs(100, 100)), probabilities(9, 100, 100)
     first = mean_field(image, probability)
@@ -280,20 +282,6 @@ def test_repeated_runs_are_bit_equal_on_any_number_of_threads():
             assert torch.equal(mean_field(image, probability), first)
     finally:
         torch.set_num_threads(threads)
-
-
-@pytest.mark.parametrize("backend", ["plain"], indirect=True)
-def test_smoothness_kernel_is_cached_for_small_images_only(monkeypatch):
-    cache = crf._position_lattice
-    cache.cache_clear()
-    image, probability = torch.from_numpy(blobs(23, 19)), probabilities(2, 23, 19)
-    first, second = mean_field(image, probability), mean_field(image, probability)
-    assert (cache.cache_info().hits, cache.cache_info().misses) == (1, 1)
-    monkeypatch.setattr(crf, "_CACHED_POINTS", 23 * 19 - 1)
-    uncached = mean_field(image, probability)
-    assert (cache.cache_info().hits, cache.cache_info().misses) == (1, 1)
-    assert torch.equal(first, second)
-    assert torch.equal(first, uncached)
 
 
 @pytest.mark.parametrize(
@@ -350,14 +338,6 @@ def test_arguments_are_left_alone_and_carry_no_gradient():
     kept = probability.clone()
     mean_field(image, probability)
     assert torch.equal(probability, kept)
-
-
-def test_cached_lattice_of_inference_mode_serves_training_code():
-    crf._position_lattice.cache_clear()
-    image, probability = torch.from_numpy(blobs(13, 12)), probabilities(3, 13, 12)
-    with torch.inference_mode():
-        first = mean_field(image, probability)
-    assert torch.equal(mean_field(image, probability.clone().requires_grad_()), first)
 
 
 def test_tiny_probabilities_are_clipped():
@@ -494,15 +474,31 @@ def test_a_single_nan_among_probabilities_is_refused(dtype, place):
         mean_field(torch.zeros(6, 5, 3, dtype=torch.uint8), given)
 
 
-@pytest.mark.parametrize("labels", [None, [5, 1, 3]])
-def test_log_probabilities_are_made_on_the_device(labels):
-    """On a device that is only pretended: operands on two devices, or a look at a value, are errors
-    there.
-    """
-    with FakeTensorMode():
-        logits = crf._log_unary(torch.empty(3, 5, 6, 7, device="cuda"), labels)
-    assert (logits.device.type, logits.dtype, logits.shape) == (
-        "cuda",
-        torch.float32,
-        (3 * 6 * 7, crf.LABEL_MULTIPLE),
-    )
+def test_a_path_is_compiled_or_plain_as_was_asked(path):
+    chosen = PATHS.on(torch.device("cpu"))
+    assert chosen is (plain if path == "plain" else compiled)
+    assert PATHS.on(torch.device("cuda")) is plain
+
+
+def test_the_backend_says_where_machine_code_is_kept(monkeypatch):
+    words = describe_backend()
+    assert words.startswith("compiled by numba ")
+    assert "machine code kept in" in words
+    monkeypatch.setattr(compiled, "cache_folder", lambda: None)
+    assert "no folder for machine code can be written" in describe_backend()
+
+
+def test_without_numba_the_backend_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(crf, "PATHS", Twins[MeanField](plain, PATHS._load, "The dense CRF runs"))
+    with pytest.warns(UserWarning, match="several times slower on CPUs: numba does not work here"):
+        words = describe_backend()
+    assert words.startswith("torch, several times slower")
+
+
+def test_images_too_large_for_the_compiled_loops_are_done_in_torch(monkeypatch):
+    image, probability = torch.from_numpy(blobs(20, 20)), probabilities(3, 20, 20)
+    with PATHS.plain_only():
+        expected = mean_field(image, probability)
+    monkeypatch.setattr(compiled, "fits", lambda _: False)
+    assert torch.equal(mean_field(image, probability), expected)

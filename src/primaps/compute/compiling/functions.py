@@ -83,7 +83,8 @@ class Compiled(Generic[Arguments, Result]):
             source.__defaults__,
             source.__closure__,
         )
-        copy.__qualname__ = "-".join([source.__qualname__, *map(str, sizes), _surroundings()])
+        beside = Path(source.__code__.co_filename).parent
+        copy.__qualname__ = "-".join([source.__qualname__, *map(str, sizes), _surroundings(beside)])
         dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(copy)
         try:
             dispatcher.enable_caching()
@@ -98,8 +99,8 @@ def compiled(function: Callable[Arguments, Result]) -> Compiled[Arguments, Resul
 
 
 def inlined(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Make a function callable by compiled functions of the same module; it becomes part of their
-    machine code.
+    """Make a function callable by compiled functions of the modules in its folder; it becomes part
+    of their machine code.
     """
     dispatcher = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
         function
@@ -118,11 +119,12 @@ def _is_kept(variant: Any) -> bool:
 
 
 @cache
-def _surroundings() -> str:
-    """Digest of what machine code depends on besides its own module: the processor and the modules
-    of this package.
+def _surroundings(folder: Path) -> str:
+    """Digest of what machine code depends on: the processor, the modules of this package, and those
+    in the folder of its own one, from which it may inline functions.
     """
     digest = hashlib.sha256(repr(cpu_target.target_context.codegen().magic_tuple()).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for place in (Path(__file__).parent, folder):
+        for path in sorted(place.glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
-from types import ModuleType
+from collections.abc import Callable
+from typing import TypeVar
+
+Module = TypeVar("Module")
 
 
-def compiled_module(name: str, task: str) -> tuple[ModuleType | None, str]:
-    """A module of compiled loops, or None, with a warning, where numba does not work.
+def loaded(load: Callable[[], Module], task: str) -> tuple[Module | None, str]:
+    """Compiled loops, or None, with a warning, where numba does not work.
 
     Args:
-        name: Absolute name of the module.
-        task: What torch does without it, as the beginning of a sentence.
+        load: Imports the loops, and knows their type.
+        task: What torch does without them, as the beginning of a sentence.
 
     Returns:
-        The module or None, and in words what does the work.
+        What ``load`` returns or None, and in words what does the work.
     """
     try:
         import numba
 
-        module = importlib.import_module(name)
+        module = load()
     except (ImportError, OSError) as error:  # OSError: the compiler's library cannot be loaded
         reason = f"numba does not work here ({error})"
         warnings.warn(

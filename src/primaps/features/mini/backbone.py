@@ -13,27 +13,27 @@ mean shift.
    position of the cell follow at a lower weight.
 
 What takes long is in `primaps.features.mini.plain`, and on a CPU in loops that do the same
-(`mini_kernel`). ``tools/train_mini.py`` learns the weights; ``docs/mini.md`` is the model card.
+(`primaps.features.mini.compiled`). ``tools/train_mini.py`` learns the weights; ``docs/mini.md`` is
+the model card.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import torch
 from torch.nn import functional as F
 
-from primaps.compute.compiling.loading import compiled_module
+from primaps.compute.compiling.twins import Twins
 from primaps.errors import BackboneError
-from primaps.features.cells import cell_position
-from primaps.features.colour import equalise_exposure
+from primaps.features.cells import cell_position, window_mean
+from primaps.features.colour import equalise_exposure, rgb_to_lab
 from primaps.features.extractor import FrozenBackbone
-from primaps.features.mini import plain as mini_plain
+from primaps.features.levels import refuse_levels
+from primaps.features.mini import plain
 from primaps.features.registry import BackboneSpec
 from primaps.features.weights import file_sha256, read_weights
 
@@ -53,6 +53,26 @@ _DETAIL_WEIGHT: Final = 0.25
 _POSITION_WEIGHT: Final = 2.0  # of the three position channels among the details
 # gives features the norm at which prototypes and linear probes with usual learning rates do well
 _GAIN: Final = 6.0
+
+
+class CostlyParts(Protocol):
+    """What `primaps.features.mini.plain` and `primaps.features.mini.compiled` both offer."""
+
+    def triangle(self, patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> torch.Tensor:
+        """Triangle activations of patches, averaged over cells."""
+
+    def mean_shift(self, cells: torch.Tensor, rounds: int, temperature: float) -> torch.Tensor:
+        """Cells moved towards those of their image that resemble them."""
+
+
+def _compiled() -> CostlyParts:
+    from primaps.features.mini import compiled
+
+    return compiled
+
+
+PATHS: Final = Twins[CostlyParts](plain, _compiled, "Features of 'mini' are computed")
+"""Where the costly parts are; ``PATHS.plain_only()`` forces the plain path."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +171,18 @@ class MiniBackbone(FrozenBackbone):
         return group(project(with_context(local), self.metric, self.metric_mean))
 
 
+def load(spec: BackboneSpec, weights: Path | None, levels: str | None) -> MiniBackbone:
+    """The backbone of the registry entry ``mini``, with the bundled weights unless others are
+    given.
+
+    Raises:
+        BackboneError: If the weights file cannot be read or is not a `mini`.
+        ConfigError: If levels are given.
+    """
+    refuse_levels(levels, spec.name)
+    return MiniBackbone(spec, weights or BUNDLED_WEIGHTS)
+
+
 def weight_shapes(
     patch_components: int = 64, centres: int = 128, components: int = 192
 ) -> dict[str, tuple[int, ...]]:
@@ -177,7 +209,7 @@ def pyramid(rgb: torch.Tensor) -> list[torch.Tensor]:
     Returns:
         One (N, 3, H / down + padding, W / down + padding) float32 per entry of `SCALES`.
     """
-    lab, down, levels = equalise_exposure(_steps(rgb.device).rgb_to_lab(rgb)), 1, []
+    lab, down, levels = equalise_exposure(rgb_to_lab(rgb)), 1, []
     for scale in SCALES:
         while down < scale.down:
             lab, down = F.avg_pool2d(lab, 2, ceil_mode=True), 2 * down
@@ -202,7 +234,7 @@ def activations(rgb: torch.Tensor, dictionaries: Sequence[Dictionary]) -> torch.
         patches = F.conv2d(level, dictionary.projection, dictionary.offset, stride=scale.stride)
         per_cell = max(1, CELL // (scale.down * scale.stride))
         both = torch.cat([dictionary.centres, dictionary.centres * dictionary.mirror])
-        triangle = _steps(rgb.device).triangle(patches, both, per_cell)
+        triangle = PATHS.on(rgb.device).triangle(patches, both, per_cell)
         if triangle.shape[-2:] != grid:
             triangle = F.interpolate(triangle, grid, mode="bilinear")
         pooled.append(triangle)
@@ -222,7 +254,7 @@ def project(cells: torch.Tensor, rows: torch.Tensor, mean: torch.Tensor) -> torc
 
 def with_context(local: torch.Tensor) -> torch.Tensor:
     """The cells and their means over `CONTEXT_WINDOWS`: (N, C, h, w) -> (N, 4 C, h, w) float32."""
-    means = _steps(local.device).window_means(local, CONTEXT_WINDOWS)
+    means = torch.stack([window_mean(local, side) for side in CONTEXT_WINDOWS], dim=1)
     return torch.cat([local, means.flatten(1, 2)], dim=1)
 
 
@@ -236,7 +268,7 @@ def group(components: torch.Tensor) -> torch.Tensor:
         (N, 64 + 320 + 3, h, w) float32.
     """
     images, channels, height, width = components.shape
-    grouped = _steps(components.device).mean_shift(components[:, :GROUPED], ROUNDS, TEMPERATURE)
+    grouped = PATHS.on(components.device).mean_shift(components[:, :GROUPED], ROUNDS, TEMPERATURE)
     # Not x: mirroring an image only mirrors its features.
     position = cell_position(height, width, components.device)[:, [0, 2, 3]]
     result = components.new_empty(images, channels + position.shape[1], height, width)
@@ -247,16 +279,3 @@ def group(components: torch.Tensor) -> torch.Tensor:
     torch.mul(components[:, GROUPED:], _GAIN * _DETAIL_WEIGHT, out=result[:, GROUPED:channels])
     result[:, channels:] = _GAIN * _DETAIL_WEIGHT * _POSITION_WEIGHT * position
     return result
-
-
-def _steps(device: torch.device) -> ModuleType:
-    """Where the costly parts are: compiled loops on the CPU if they can be had, plain torch
-    otherwise.
-    """
-    compiled = _compiled_steps() if device.type == "cpu" else None
-    return mini_plain if compiled is None else compiled
-
-
-@cache
-def _compiled_steps() -> ModuleType | None:
-    return compiled_module("primaps.features.mini.compiled", "Features of 'mini' are computed")[0]

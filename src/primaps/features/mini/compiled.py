@@ -23,11 +23,9 @@ from primaps.compute.compiling.vectors import (
     load,
     power_of_two,
     root,
-    scaled,
     store,
     total,
 )
-from primaps.features.colour import RGB_TO_XYZ
 
 Floats = NDArray[np.float32]
 Lanes = tuple[int, ...]
@@ -39,10 +37,6 @@ _ROWS: Final = 128
 
 _COLUMNS: Final = 4096
 """... to this many others: 2 MiB."""
-
-_PIXELS: Final = 1024
-
-_XYZ: Final = np.array(RGB_TO_XYZ, np.float32)
 
 _PATCHES: Final = 256
 """Patches whose distances from all centres are held at a time, about."""
@@ -241,145 +235,3 @@ def _distances(
         store(products, start + label, distances)
         sums = add(sums, distances)
     return total(sums)
-
-
-def window_means(cells: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
-    """Means over square windows as `primaps.features.cells.window_mean` gives them.
-
-    Args:
-        cells: (N, C, h, w) float32 on the CPU.
-        sides: S sides of windows in cells, odd.
-
-    Returns:
-        (N, S, C, h, w) float32.
-    """
-    (images, channels, height, width), reaches = (
-        cells.shape,
-        np.array([side // 2 for side in sides]),
-    )
-    result = torch.empty(images, len(sides), channels, height, width)
-    for image, means in zip(cells.contiguous(), result, strict=True):
-        _average(
-            means.view(-1).numpy(), image.view(-1).numpy(), channels, height, width, reaches, _LANES
-        )
-    return result
-
-
-@compiled
-def _average(
-    means: Floats,
-    cells: Floats,
-    channels: int,
-    height: int,
-    width: int,
-    reaches: NDArray[np.int64],
-    lanes: Lanes,
-) -> None:
-    """Sums along columns, then along rows, of one channel at a time, with zeros around it."""
-    border, area = reaches.max(), height * width
-    length = border + -(-width // len(lanes)) * len(lanes) + border
-    plane, row, sums = (
-        np.zeros(height * length, np.float32),
-        np.zeros(length, np.float32),
-        np.zeros(length, np.float32),
-    )
-    shares = _shares(width, reaches)
-    for channel in range(channels):
-        for y in range(height):
-            for x in range(width):
-                plane[y * length + border + x] = cells[channel * area + y * width + x]
-        for index in range(len(reaches)):
-            reach, start = reaches[index], (index * channels + channel) * area
-            for y in range(height):
-                first, last = max(0, y - reach), min(height - 1, y + reach)
-                for x in range(border, length - border, len(lanes)):
-                    store(
-                        row, x, _sum_of(plane, first * length + x, length, last - first + 1, lanes)
-                    )
-                share = np.float32(1.0) / np.float32(last - first + 1)
-                for x in range(border, length - border, len(lanes)):
-                    store(sums, x, scaled(_sum_of(row, x - reach, 1, 2 * reach + 1, lanes), share))
-                for x in range(width):
-                    means[start + y * width + x] = sums[border + x] * shares[index, x]
-
-
-@inlined
-def _sum_of(values: Floats, start: int, step: int, count: int, lanes: Lanes) -> Any:
-    """Sum of ``count`` vectors that are ``step`` values apart."""
-    summed = load(values, start, lanes)
-    for index in range(1, count):
-        summed = add(summed, load(values, start + index * step, lanes))
-    return summed
-
-
-@inlined
-def _shares(width: int, reaches: NDArray[np.int64]) -> Floats:
-    """1 / number of columns of each window that are inside."""
-    shares = np.empty((len(reaches), width), np.float32)
-    for index in range(len(reaches)):
-        for x in range(width):
-            inside = min(width - 1, x + reaches[index]) - max(0, x - reaches[index]) + 1
-            shares[index, x] = np.float32(1.0) / np.float32(inside)
-    return shares
-
-
-def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
-    """CIELAB colour as `primaps.features.colour.rgb_to_lab` gives it: (N, 3, H, W) float32 in [0,
-    1] on the CPU, and back.
-    """
-    result = torch.empty(rgb.shape)
-    for image, lab in zip(rgb.contiguous(), result, strict=True):
-        _convert(lab.view(3, -1).numpy(), image.view(3, -1).numpy(), _XYZ)
-    return result
-
-
-@compiled
-def _convert(lab: Floats, rgb: Floats, matrix: Floats) -> None:
-    """All pixels of one image, some at a time."""
-    linear, roots = np.empty((3, _PIXELS), np.float32), np.empty((3, _PIXELS), np.float32)
-    for first in range(0, rgb.shape[1], _PIXELS):
-        count = min(_PIXELS, rgb.shape[1] - first)
-        for channel in range(3):
-            for pixel in range(count):
-                linear[channel, pixel] = _linear(rgb[channel, first + pixel])
-        for axis in range(3):
-            red, green, blue = matrix[axis]
-            for pixel in range(count):
-                roots[axis, pixel] = _lightness(
-                    red * linear[0, pixel] + green * linear[1, pixel] + blue * linear[2, pixel]
-                )
-        for pixel in range(count):
-            x, y, z = roots[0, pixel], roots[1, pixel], roots[2, pixel]
-            lab[0, first + pixel] = np.float32(1.16) * y - np.float32(0.16)
-            lab[1, first + pixel] = np.float32(5.0) * (x - y)
-            lab[2, first + pixel] = np.float32(2.0) * (y - z)
-
-
-@inlined
-def _linear(value: np.float32) -> np.float32:
-    """From sRGB to linear light; the fifth root by Newton's method from a polynomial that is within
-    1 % of it.
-    """
-    base = max((value + np.float32(0.055)) / np.float32(1.055), np.float32(0.09))
-    guess = np.float32(0.66836448) * base - np.float32(1.45288776)
-    guess = (guess * base + np.float32(1.27272495)) * base + np.float32(0.51897988)
-    for _ in range(2):
-        square = guess * guess
-        guess = np.float32(0.8) * guess + np.float32(0.2) * base / (square * square)
-    power = base * base * (guess * guess)  # to the power of 2.4
-    return power if value > np.float32(0.04045) else value / np.float32(12.92)
-
-
-@inlined
-def _lightness(value: np.float32) -> np.float32:
-    """Cube root, by Newton's method from a polynomial that is within 9 % of it, and a straight line
-    for small values.
-    """
-    base = max(value, np.float32(0.008856))
-    guess = np.float32(3.1679009) * base - np.float32(5.36566884)
-    guess = (guess * base + np.float32(3.08621657)) * base + np.float32(0.19750495)
-    for _ in range(3):
-        guess = np.float32(2 / 3) * guess + np.float32(1 / 3) * base / (guess * guess)
-    return (
-        guess if value > np.float32(0.008856) else np.float32(7.787) * value + np.float32(16 / 116)
-    )

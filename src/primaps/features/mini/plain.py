@@ -9,11 +9,6 @@ from typing import Final
 import torch
 from torch.nn import functional as F
 
-from primaps.features.cells import window_mean
-from primaps.features.colour import rgb_to_lab
-
-__all__ = ["mean_shift", "rgb_to_lab", "triangle", "window_means"]
-
 _AFFINITY_ENTRIES: Final = 2**19  # at a time: 2 MiB
 
 
@@ -36,13 +31,6 @@ def triangle(patches: torch.Tensor, centres: torch.Tensor, per_cell: int) -> tor
     found = F.avg_pool2d(found, per_cell) if per_cell > 1 else found
     centre, mirrored = found.chunk(2, dim=1)
     return centre + mirrored
-
-
-def window_means(cells: torch.Tensor, sides: tuple[int, ...]) -> torch.Tensor:
-    """Means over square windows of several sides, see `window_mean`: (N, C, h, w) -> (N, S, C, h,
-    w) float32.
-    """
-    return torch.stack([window_mean(cells, side) for side in sides], dim=1)
 
 
 def mean_shift(cells: torch.Tensor, rounds: int, temperature: float) -> torch.Tensor:

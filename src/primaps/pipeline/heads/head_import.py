@@ -69,24 +69,11 @@ def import_checkpoint(
             foreign weights already.
         OutputError: If ``out`` cannot be written.
     """
-    if kind not in {"auto", *CHECKPOINT_KINDS}:
-        hint = did_you_mean(kind, CHECKPOINT_KINDS)
-        raise ConfigError(
-            f"Expected --kind to be auto or one of {', '.join(CHECKPOINT_KINDS)}, but got"
-            f" {kind!r}.{hint}"
-        )
+    _check_kind(kind)
     _refuse_taken(out, head, overwrite=overwrite)
     official = read_official(file, kind)  # type: ignore[arg-type]  # checked above
     _check_clusters(official, file)
-    if official.vit and (weights is not None or head is not None):
-        raise ConfigError(
-            f"Expected neither --weights nor --head, since {file} holds its backbone. Leave them"
-            " away."
-        )
-    if isinstance(official, OfficialHead) and head is not None:
-        raise ConfigError(
-            f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints."
-        )
+    _check_backbone_options(official, file, weights, head)
     name = _name(official, file, backbone, head)
     if official.vit:
         _refuse_weights(out, overwrite=overwrite)
@@ -103,6 +90,15 @@ def import_checkpoint(
         if isinstance(official, OfficialModel):
             return _import_model(official, extractor, made, out, facts)
         return _import_head(official, extractor, made, out, facts)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in {"auto", *CHECKPOINT_KINDS}:
+        hint = did_you_mean(kind, CHECKPOINT_KINDS)
+        raise ConfigError(
+            f"Expected --kind to be auto or one of {', '.join(CHECKPOINT_KINDS)}, but got"
+            f" {kind!r}.{hint}"
+        )
 
 
 def _refuse_taken(out: Path, head: Path | None, *, overwrite: bool) -> None:
@@ -162,6 +158,21 @@ def _check_clusters(official: OfficialHead | OfficialModel, file: Path) -> None:
         raise CheckpointError(
             f"Expected {file} to have {MIN_CLASSES} to {MAX_CLASSES} clusters, which label maps can"
             f" hold, but it has {clusters}."
+        )
+
+
+def _check_backbone_options(
+    official: OfficialHead | OfficialModel, file: Path, weights: Path | None, head: Path | None
+) -> None:
+    """Nothing is given that the checkpoint holds, or is."""
+    if official.vit and (weights is not None or head is not None):
+        raise ConfigError(
+            f"Expected neither --weights nor --head, since {file} holds its backbone. Leave them"
+            " away."
+        )
+    if isinstance(official, OfficialHead) and head is not None:
+        raise ConfigError(
+            f"Expected no --head, since {file} is a head itself. It is for PriMaPs checkpoints."
         )
 
 

@@ -1,1 +1,1 @@
-"""The dense CRF (Kraehenbuehl & Koltun 2011); see ``README.md`` here for who calls whom."""
+"""The dense CRF (Krähenbühl & Koltun 2011); ``README.md`` here says who calls whom."""

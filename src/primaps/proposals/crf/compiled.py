@@ -1,5 +1,8 @@
-"""Mean-field inference of the dense CRF on one image by compiled loops: what
-`primaps.proposals.crf.dense_crf` does on CPUs.
+"""Mean field of the dense CRF as compiled loops for the CPU, one image after another.
+
+Equal to `primaps.proposals.crf.plain` up to rounding, with the same functions. The loops are here,
+in `primaps.proposals.crf.filter_kernel`, `primaps.proposals.crf.lattice_kernel` and
+`primaps.proposals.crf.stencil_kernel`. Arguments are checked by `primaps.proposals.crf.dense_crf`.
 
 Up to 16 labels of a pixel form a row, padded to 4, 8 or 16; more labels are spread over several
 planes of rows, which are filtered one after another and meet in the softmax. The result does not
@@ -9,6 +12,7 @@ depend on the number of threads.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -40,6 +44,7 @@ from primaps.proposals.crf.filter_kernel import (
     aligned,
     build_filter,
 )
+from primaps.proposals.crf.plain import MIN_PROBABILITY, NEGLIGIBLE
 from primaps.proposals.crf.stencil_kernel import (
     Stencil,
     build_stencil,
@@ -66,28 +71,41 @@ def cache_folder() -> str | None:
     return _finish.folder
 
 
-def mean_field(
-    image: Tensor,
+def mean_field_batch(
+    images: Tensor,
     probabilities: Tensor,
-    posterior: Tensor,
     config: CRFConfig,
     iterations: int,
-    clip: float,
-    negligible: float,
-) -> None:
-    """Mean-field inference for one image, see `primaps.proposals.crf.dense_crf.mean_field_batch`.
+    labels: Sequence[int] | None = None,
+) -> Tensor:
+    """Mean-field inference for N images of one size.
 
     Args:
-        image: (H, W, 3) uint8 RGB on the CPU, with fewer than 2^31 / 6 pixels.
-        probabilities: (M, H, W) floating point on the CPU, without NaN.
-        posterior: (M, H, W) float32 on the CPU, contiguous; overwritten with the result.
+        images: (N, H, W, 3) uint8 RGB on the CPU, of a size that `fits`.
+        probabilities: (N, M, H, W) floating point on the CPU, without NaN.
         config: Kernel widths and weights.
         iterations: Mean-field iterations.
-        clip: Lower clip of the probabilities.
-        negligible: Probabilities of at most this much are not passed on.
+        labels: How many of the M labels each image has, at least 1; None = all.
+
+    Returns:
+        (N, M, H, W) float32 posterior, contiguous; 0 for labels that an image does not have.
 
     Raises:
         ConfigError: If the features span more lattice cells than 64-bit keys can tell apart.
+    """
+    posterior = torch.empty(probabilities.shape, dtype=torch.float32)
+    own = [probabilities.shape[1]] * len(images) if labels is None else labels
+    for image, given, result, count in zip(images, probabilities, posterior, own, strict=True):
+        _infer(image, given[:count], result[:count], config, iterations)
+        result[count:] = 0.0
+    return posterior
+
+
+def _infer(
+    image: Tensor, probabilities: Tensor, posterior: Tensor, config: CRFConfig, iterations: int
+) -> None:
+    """Mean-field inference for one image, from probabilities (M, H, W) to a posterior of the same
+    shape.
     """
     height, width = image.shape[:2]
     position = pixel_positions(height, width)
@@ -101,9 +119,9 @@ def mean_field(
         smoothness: Stencil | LatticeFilter = build_stencil(height, width, config.gaussian_compat)
     else:
         smoothness = build_filter(position / config.gaussian_sxy, config.gaussian_compat)
-    inference = _Inference(probabilities, smoothness, appearance, clip)
+    inference = _Inference(probabilities, smoothness, appearance)
     for step in range(iterations):
-        inference.iterate(negligible if step < iterations - 1 else 0.0)
+        inference.iterate(NEGLIGIBLE if step < iterations - 1 else 0.0)
     inference.write(posterior)
 
 
@@ -120,7 +138,6 @@ class _Inference:
         probabilities: Tensor,
         smoothness: Stencil | LatticeFilter,
         appearance: LatticeFilter,
-        clip: float,
     ) -> None:
         self.smoothness, self.appearance = smoothness, appearance
         vertices, margin = appearance.vertices.count, 0
@@ -139,11 +156,11 @@ class _Inference:
         for plane in [*self.planes, self.spare]:
             self.values[plane : plane + self.start] = 0
             self.values[plane + self.size - self.start : plane + self.size] = 0
-        self._read(probabilities.detach().reshape(labels, points), clip)
+        self._read(probabilities.detach().reshape(labels, points))
 
-    def _read(self, probabilities: Tensor, clip: float) -> None:
+    def _read(self, probabilities: Tensor) -> None:
         """Fill the planes; padding is probability 0 from here on."""
-        clipped = probabilities.to(torch.float32).contiguous().clamp(clip, 1.0)
+        clipped = probabilities.to(torch.float32).contiguous().clamp(MIN_PROBABILITY, 1.0)
         factor, ones = (1 / clipped.sum(0)).numpy(), np.ones(clipped.shape[1], np.float32)
         for index, plane in enumerate(self.planes):
             part = clipped[index * len(self.lanes) : (index + 1) * len(self.lanes)]

@@ -2,18 +2,17 @@
 2011).
 
 Mean field with two kernels, a smoothness kernel on position and an appearance kernel on position
-and colour, Potts compatibility and symmetric normalisation. Message passing is a Gaussian filter on
-the permutohedral lattice. On CPUs it runs as compiled loops (`primaps.proposals.crf.compiled`), on
-other devices in plain torch, as written here.
+and colour, Potts compatibility and symmetric normalisation. Here are the public functions, the
+checks of their arguments and the choice of the path: compiled loops on CPUs
+(`primaps.proposals.crf.compiled`), plain torch elsewhere (`primaps.proposals.crf.plain`).
+``README.md`` here says who calls whom.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache, lru_cache
-from types import ModuleType
-from typing import TypeVar
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,41 +20,43 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from primaps.compute.compiling.loading import compiled_module
+from primaps.compute.compiling.twins import Twins
 from primaps.compute.cores import one_thread_each
 from primaps.config import CRFConfig
 from primaps.errors import ConfigError
-from primaps.proposals.crf.permutohedral import Lattice, build_lattice
-
-_MIN_PROBABILITY = 1e-5
-"""Lower clip of the unary probabilities."""
-
-_NEGLIGIBLE = 1e-15
-"""Probabilities below this are not passed on: invisible in float32, and denormal numbers would slow
-the filter down.
-"""
-
-LABEL_MULTIPLE = 8
-"""The label axis is padded to a multiple of this, so that rows fill vector registers. Padding is
-exactly 0 throughout.
-"""
-
-_MAX_BUFFER = 1 << 24
-"""Largest number of values in a temporary buffer (64 MB); beyond it labels and pixels take turns.
-"""
-
-_MAX_DEVICE_BUFFER = 1 << 28
-"""The same on an accelerator (1 GB), where turns leave it idle."""
-
-_CACHED_POINTS = 1 << 18
-"""Largest number of pixels for which the lattice of the smoothness kernel is kept (about 36 MB at
-this size).
-"""
+from primaps.proposals.crf import plain
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 AnyArray = TypeVar("AnyArray", NDArray[np.generic], Tensor)
+
+
+class MeanField(Protocol):
+    """What `primaps.proposals.crf.plain` and `primaps.proposals.crf.compiled` both offer."""
+
+    def fits(self, points: int) -> bool:
+        """Whether images of so many pixels can be worked on."""
+
+    def mean_field_batch(
+        self,
+        images: Tensor,
+        probabilities: Tensor,
+        config: CRFConfig,
+        iterations: int,
+        labels: Sequence[int] | None = None,
+    ) -> Tensor:
+        """As `mean_field_batch` below, with arguments that were checked."""
+
+
+def _compiled() -> MeanField:
+    from primaps.proposals.crf import compiled
+
+    return compiled
+
+
+PATHS: Final = Twins[MeanField](plain, _compiled, "The dense CRF runs")
+"""Who carries out the mean field; ``PATHS.plain_only()`` forces the plain path."""
 
 
 def dense_crf(
@@ -151,7 +152,6 @@ def mean_field(
     return mean_field_batch(image[None], probabilities[None], config, iterations)[0]
 
 
-@torch.no_grad()
 def mean_field_batch(
     images: Tensor,
     probabilities: Tensor,
@@ -185,61 +185,26 @@ def mean_field_batch(
     _check_images(images)
     _check_probabilities(probabilities, images)
     _check_labels(labels, probabilities)
-    kernel = _compiled_kernel()[0] if images.device.type == "cpu" else None
-    if kernel is None or not kernel.fits(images[0, :, :, 0].numel()):
-        return _plain_mean_field(images, probabilities, config, steps, labels)
-    posterior = torch.empty(probabilities.shape, dtype=torch.float32)
-    own = [probabilities.shape[1]] * len(images) if labels is None else labels
-    for image, given, result, count in zip(images, probabilities, posterior, own, strict=True):
-        kernel.mean_field(
-            image, given[:count], result[:count], config, steps, _MIN_PROBABILITY, _NEGLIGIBLE
-        )
-        result[count:] = 0.0
-    return posterior
+    path = PATHS.on(images.device)
+    if not path.fits(images[0, :, :, 0].numel()):
+        path = PATHS.plain
+    return path.mean_field_batch(images, probabilities, config, steps, labels)
 
 
 def describe_backend() -> str:
     """What carries out the mean field on CPUs, in words."""
-    return _compiled_kernel()[1]
+    words = PATHS.describe()
+    if PATHS.compiled is None:
+        return words
+    from primaps.proposals.crf.compiled import cache_folder
 
-
-@cache
-def _compiled_kernel() -> tuple[ModuleType | None, str]:
-    """The compiled loops, or None where numba does not work, and what to tell the user about
-    them.
-    """
-    kernel, words = compiled_module("primaps.proposals.crf.compiled", "The dense CRF runs")
-    if kernel is None:
-        return None, words
-    folder = kernel.cache_folder()
+    folder = cache_folder()
     kept = (
         f"machine code kept in {folder}"
         if folder
         else "no folder for machine code can be written: compiled by each process"
     )
-    return kernel, f"{words}, {kept}"
-
-
-def _plain_mean_field(
-    images: Tensor,
-    probabilities: Tensor,
-    config: CRFConfig,
-    steps: int,
-    own: Sequence[int] | None = None,
-) -> Tensor:
-    """`mean_field_batch` in plain torch, on any device."""
-    count, labels, height, width = probabilities.shape
-    kernels = (
-        _smoothness_kernel(count, height, width, images.device, config),
-        _appearance_kernel(images, config),
-    )
-    logits = _log_unary(probabilities, own)
-    posterior = logits.softmax(1)
-    for _ in range(steps):
-        _iterate(kernels, posterior, logits)
-    return (
-        posterior[:, :labels].reshape(count, height, width, labels).permute(0, 3, 1, 2).contiguous()
-    )
+    return f"{words}, {kept}"
 
 
 def official_uint8(image: AnyArray) -> AnyArray:
@@ -265,85 +230,6 @@ def official_uint8(image: AnyArray) -> AnyArray:
     normalized = (picture.to(torch.float32) / 255 - mean) / std
     restored = ((normalized * std + mean) * 255).floor().clamp_(0, 255).to(torch.uint8)
     return restored if isinstance(image, Tensor) else restored.numpy()
-
-
-def _log_unary(probabilities: Tensor, own: Sequence[int] | None) -> Tensor:
-    """Clipped log-probabilities, (N * H * W, padded M) float32; padding, and labels beyond an
-    image's own, are -inf and stay 0.
-
-    Pixels come first and labels are innermost: a vertex of the lattice then reads and writes whole
-    rows.
-    """
-    count, labels, height, width = probabilities.shape
-    padded = labels + (-labels) % LABEL_MULTIPLE
-    logits = torch.full(
-        (count, height * width, padded), -math.inf, dtype=torch.float32, device=probabilities.device
-    )
-    logits[..., :labels] = probabilities.flatten(2).transpose(1, 2)
-    logits[..., :labels].clamp_(_MIN_PROBABILITY, 1.0).log_()
-    if own is not None:
-        numbers = torch.tensor(own, device=logits.device)
-        logits.masked_fill_(
-            torch.arange(padded, device=logits.device) >= numbers[:, None, None], -math.inf
-        )
-    return logits.flatten(0, 1)
-
-
-def _iterate(kernels: tuple[Lattice, Lattice], posterior: Tensor, logits: Tensor) -> None:
-    """One mean-field iteration in place; labels, then pixels, take turns where a whole buffer would
-    be large.
-    """
-    F.threshold(posterior, _NEGLIGIBLE, 0.0, inplace=True)
-    padded = posterior.shape[1]
-    vertices = max(kernel.num_vertices for kernel in kernels)
-    limit = _MAX_BUFFER if posterior.device.type == "cpu" else _MAX_DEVICE_BUFFER
-    width = max(1, limit // (vertices * LABEL_MULTIPLE)) * LABEL_MULTIPLE
-    for start in range(0, padded, width):
-        part = slice(start, start + width)
-        values = posterior[:, part].contiguous()
-        filtered = kernels[0].filter(values)
-        filtered += kernels[1].filter(values)
-        torch.add(filtered, logits[:, part], out=posterior[:, part])
-    height = max(1, limit // padded)
-    for start in range(0, len(posterior), height):
-        rows = posterior[start : start + height]
-        rows.copy_(rows.softmax(1))
-
-
-def _smoothness_kernel(
-    count: int, height: int, width: int, device: torch.device, config: CRFConfig
-) -> Lattice:
-    """Normalised and weighted kernel on position alone; it depends on the size of the images
-    only.
-    """
-    build = _position_lattice if height * width <= _CACHED_POINTS else _position_lattice.__wrapped__
-    return build(height, width, device, config.gaussian_sxy, config.gaussian_compat).repeated(count)
-
-
-@lru_cache(maxsize=4)
-def _position_lattice(
-    height: int, width: int, device: torch.device, sxy: float, compat: float
-) -> Lattice:
-    position = _positions(height, width, device) / sxy
-    return build_lattice(position[None]).normalized(compat)
-
-
-def _appearance_kernel(images: Tensor, config: CRFConfig) -> Lattice:
-    """Normalised and weighted kernel on position and colour."""
-    count, height, width, _ = images.shape
-    position = _positions(height, width, images.device) / config.bilateral_sxy
-    # The lattice approximates the Gaussian, and its error depends on the order of the axes: the
-    # common implementations are fed blue first.
-    colour = images.flip(3).flatten(1, 2).to(torch.float32) / config.bilateral_srgb
-    features = torch.cat([position.expand(count, -1, -1), colour], 2)
-    return build_lattice(features).normalized(config.bilateral_compat)
-
-
-def _positions(height: int, width: int, device: torch.device) -> Tensor:
-    """(H * W, 2) float32 pixel coordinates, x first, row by row."""
-    y = torch.arange(height, dtype=torch.float32, device=device)
-    x = torch.arange(width, dtype=torch.float32, device=device)
-    return torch.stack([x.repeat(height), y.repeat_interleave(width)], 1)
 
 
 def _as_tensor(array: object, name: str) -> Tensor:

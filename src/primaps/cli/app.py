@@ -1,0 +1,53 @@
+"""The ``primaps`` command: all its commands, in the order in which the help lists them."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from primaps.cli.first_steps import demo, doctor, list_names
+from primaps.cli.head_commands import head_app
+from primaps.cli.measuring import benchmark, check, evaluate
+from primaps.cli.naming import classes
+from primaps.cli.naming_commands import accept, suggest
+from primaps.cli.stages import fit, predict, proposals, report, segment
+
+app = typer.Typer(
+    name="primaps",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=(
+        "Unsupervised semantic segmentation of any folder of photographs.\n\nExit codes: 0 all"
+        " done; 1 nothing could be done; 2 usage or configuration error; 3 finished, but some"
+        " inputs failed; 130 interrupted, resumable."
+    ),
+)
+for command in (segment, proposals, fit, predict, classes, suggest, accept, report):
+    app.command()(command)
+for command in (evaluate, check, demo, benchmark):
+    app.command()(command)
+app.command("list")(list_names)
+app.command()(doctor)
+app.add_typer(head_app, name="head")
+
+
+def main() -> None:
+    """Entry point of the ``primaps`` command."""
+    # Waiting threads must not spin: beside any other process, two spinning threads are three times
+    # slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import importlib.metadata
+
+        typer.echo(importlib.metadata.version("primaps"))
+        raise typer.Exit

@@ -1,0 +1,68 @@
+"""What to try first: ``primaps demo``, ``list`` and ``doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from primaps.cli.given import given_settings, preset_settings
+from primaps.cli.options import BackboneName, Device, Out, Overwrite
+from primaps.cli.terminal import (
+    EXIT_FAILED,
+    exit_after,
+    make_console,
+    reported_errors,
+    run_progress,
+)
+
+
+def demo(
+    out: Out = Path("demo-run"),
+    classes: Annotated[
+        int | None, typer.Option("--classes", help="Number of classes to find. (default: 12)")
+    ] = None,
+    backbone: BackboneName = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the main job on views of six photographs that come with scikit-image and scikit-learn."""
+    console = make_console()
+    with reported_errors(console):
+        given = given_settings(classes=classes)
+        preset_settings(None, given)
+        from primaps import pipeline
+        from primaps.data.demo_views import NUM_CLASSES, views_folder, write_views
+        from primaps.pipeline.beginning import Choice, begin
+
+        folder = views_folder(out)
+        images, about = write_views(folder)
+        typer.echo(f"{about}\nViews: {folder}")
+        choice = Choice(given, backbone=backbone, device=device, num_clusters=NUM_CLASSES)
+        inputs = [str(path) for path in images]
+        run = begin(inputs, out, choice, overwrite=overwrite, progress=run_progress(console))
+        run.folder.record["about"] = about
+        pipeline.segment(run, command="demo", inputs=[str(folder)])
+        typer.echo(f"Label maps: {out / 'labels'}")
+        typer.echo(f"Report:     {(out / 'report.html').resolve()}")
+        exit_after(run)
+
+
+def list_names() -> None:
+    """Backbones, data sets and presets."""
+    from primaps.cli.inventory import inventory
+
+    typer.echo(inventory())
+
+
+def doctor() -> None:
+    """Check this machine: versions, devices, disk, optional parts, and one small run."""
+    console = make_console()
+    with reported_errors(console):
+        from primaps.pipeline.installation import examine
+
+        healthy, text = examine()
+        typer.echo(text)
+        if not healthy:
+            raise typer.Exit(EXIT_FAILED)

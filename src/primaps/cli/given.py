@@ -1,0 +1,66 @@
+"""The settings that options give. A wrong one is refused before heavy modules are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, get_args
+
+from primaps.config import Config, Initialise, Method, did_you_mean, preset_config, with_settings
+from primaps.errors import ConfigError
+
+_SETTINGS: Final = {
+    "classes": "num_clusters",
+    "seed": "seed",
+    "size": "features.size",
+    "threshold": "proposals.threshold",
+    "min_area": "proposals.min_area",
+    "max_masks": "proposals.max_masks",
+    "method": "fit.method",
+    "init": "fit.initialise",
+    "crf": "predict.crf",
+    "max_pixels": "predict.max_pixels",
+    "unknown_below": "predict.unknown_below",
+}
+"""What the options set; one that is not given is left to the folder or the preset."""
+
+
+def given_settings(**options: Any) -> dict[str, Any]:
+    """The settings that were given, by their full names; options that were left out are None.
+
+    Raises:
+        ConfigError: If a word is none of those that an option takes.
+    """
+    given = {_SETTINGS[option]: value for option, value in options.items() if value is not None}
+    for name, option, known in (
+        ("fit.method", "--method", get_args(Method)),
+        ("fit.initialise", "--init", get_args(Initialise)),
+    ):
+        if given.get(name, known[0]) not in known:
+            raise ConfigError(
+                f"Expected {option} to be {', '.join(known[:-1])} or {known[-1]}, but got"
+                f" {given[name]!r}.{did_you_mean(given[name], known)}"
+            )
+    if "proposals.threshold" in given:
+        given["proposals.threshold"] = _threshold(given["proposals.threshold"])
+    return given
+
+
+def preset_settings(preset: str | None, given: Mapping[str, Any]) -> Config:
+    """The settings of a preset with those that were given, whatever an earlier run did.
+
+    Raises:
+        ConfigError: If the preset is unknown, or a value is out of range.
+    """
+    return with_settings(preset_config("default" if preset is None else preset), given)
+
+
+def _threshold(text: str) -> float | None:
+    """A number; None = auto."""
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"Expected --threshold to be auto, or a cosine similarity in (0, 1], but got {text!r}."
+        ) from error

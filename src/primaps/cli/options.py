@@ -1,0 +1,195 @@
+"""Options that several commands have, each stated once: its names, its type and its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from primaps.features.registry import DEFAULT_BACKBONE
+
+Images = Annotated[
+    list[str],
+    typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns."),
+]
+Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is written there.")]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")
+]
+Classes = Annotated[
+    int | None, typer.Option("--classes", help="Number of classes to find, 2..254. (default: 27)")
+]
+BackboneName = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        help=(
+            f"Name of a backbone; `primaps list` shows them. (default: {DEFAULT_BACKBONE}, or the"
+            " head's)"
+        ),
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Weights file (.safetensors or .pth) instead of a download."),
+]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        "--levels",
+        help=(
+            "Levels of a convolutional or hierarchical backbone that are joined, by stride, with"
+            " weights if wanted: 8:0.5,16,32; or last. (default: 8,16,32 as far as it has them)"
+        ),
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Head = Annotated[
+    Path | None,
+    typer.Option("--head", help="Folder of a head (STEGO, HP): classes are fitted to its codes."),
+]
+Heads = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--head", help="Folder of a head (STEGO, HP). Several: one fit on each, mean over heads."
+    ),
+]
+MovedHead = Annotated[
+    Path | None, typer.Option("--head", help="Folder of the head, if it has moved.")
+]
+HeadDropout = Annotated[
+    bool,
+    typer.Option(
+        "--head-dropout",
+        help="The head drops channels in inference too, as in the official code with STEGO.",
+    ),
+]
+PresetName = Annotated[
+    str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")
+]
+Size = Annotated[
+    int | None,
+    typer.Option("--size", help="Short side of the backbone's input in pixels. (default: 320)"),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: 0)")]
+MethodName = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        help=(
+            "em; clusters (k-means of the proposals alone); baseline (cosine k-means of pixels, as"
+            " published). (default: em)"
+        ),
+    ),
+]
+Initial = Annotated[
+    str | None,
+    typer.Option(
+        "--init",
+        help=(
+            "Where EM starts: proposals (k-means of them), pca (principal directions, then EM on"
+            " pixels, as published), head (the cluster centres of --head). (default: by preset;"
+            " baseline: pca)"
+        ),
+    ),
+]
+Threshold = Annotated[
+    str | None,
+    typer.Option(
+        "--threshold",
+        metavar="auto|T",
+        help=(
+            "Cosine similarity to the anchor; auto: the backbone's, or calibrated on the images if"
+            " none is published. (default: auto)"
+        ),
+    ),
+]
+MinArea = Annotated[
+    int | None,
+    typer.Option(
+        "--min-area", help="Drop proposals with fewer pixels, at working size. (default: 0)"
+    ),
+]
+MaxMasks = Annotated[
+    int | None,
+    typer.Option("--max-masks", help="At most this many proposals per image. (default: no limit)"),
+]
+Crf = Annotated[
+    bool | None,
+    typer.Option(
+        "--crf/--no-crf", help="Refine label maps with the dense CRF. (default: by preset)"
+    ),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels", help="Label maps and CRF work at up to so many pixels. (default: 1000000)"
+    ),
+]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--processes",
+        help="Processes that share the work, on the CPU or on one GPU each; same result.",
+    ),
+]
+RunClasses = Annotated[
+    int | None, typer.Option("--classes", help="Number of classes, 2..254. (default: the run's)")
+]
+RunSeed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: the run's)")]
+RunMethod = Annotated[
+    str | None,
+    typer.Option("--method", help="em, clusters or baseline; see segment. (default: the run's)"),
+]
+RunInitial = Annotated[
+    str | None,
+    typer.Option(
+        "--init", help="Where EM starts: proposals, pca or head; see segment. (default: the run's)"
+    ),
+]
+RunCrf = Annotated[
+    bool | None,
+    typer.Option(
+        "--crf/--no-crf",
+        help="Refine label maps with the dense CRF. (default: as the model's run did)",
+    ),
+]
+RunMaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        help="Label maps work at up to so many pixels. (default: as the model's run did)",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")
+]
+Certainty = Annotated[
+    bool,
+    typer.Option(
+        "--certainty", help="Also write how certain each pixel is: certainty/<path>.png, 0..255."
+    ),
+]
+Overlays = Annotated[
+    bool,
+    typer.Option(
+        "--overlays", help="Also paint the classes over the photographs: overlays/<path>.jpg."
+    ),
+]
+UnknownBelow = Annotated[
+    float | None,
+    typer.Option(
+        "--unknown-below",
+        metavar="T",
+        help="Pixels that are less certain, 0..1, become 255. (default: 0, none)",
+    ),
+]
+Stored = Annotated[
+    Path | None,
+    typer.Option(
+        "--stored",
+        metavar="RUN",
+        help="Instead of IMAGES: those of a run, whose features are not computed again.",
+    ),
+]

@@ -1,0 +1,78 @@
+import re
+import subprocess
+import sys
+
+import typer
+from typer.testing import CliRunner
+
+from primaps.cli import app
+
+
+def test_help_lists_the_commands(run):
+    result = run("--help")
+    assert result.exit_code == 0
+    commands = (
+        "segment",
+        "proposals",
+        "fit",
+        "predict",
+        "classes",
+        "evaluate",
+        "check",
+        "report",
+        "benchmark",
+        "demo",
+        "list",
+        "doctor",
+    )
+    for command in commands:
+        assert command in result.stdout
+
+
+def commands_of(group, path=()):
+    """All commands, those of groups within groups too, with the words that call them."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def test_help_swallows_no_default():
+    """What stands in square brackets is taken for markup and does not show."""
+    swallowed = re.compile(r"\[[a-z#/@][^\]]*\]")
+    seen, written = 0, []
+    for path, command in commands_of(typer.main.get_command(app)):
+        texts = [
+            command.help or "",
+            *(getattr(parameter, "help", None) or "" for parameter in command.params),
+        ]
+        assert not [line for line in texts if swallowed.search(line)], path
+        written += [
+            (path, default) for line in texts for default in re.findall(r"\(default: [^)]*\)", line)
+        ]
+        seen += 1
+    assert seen >= 14
+    for path in (("fit",), ("head", "import")):
+        shown = "".join(
+            CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"}).stdout.split()
+        )
+        for _, default in (entry for entry in written if entry[0] == path):
+            assert "".join(default.split()) in shown
+    assert {path for path, _ in written} >= {
+        ("fit",),
+        ("head", "import"),
+        ("segment",),
+        ("head", "stego", "fit"),
+    }
+
+
+def test_version(run):
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.strip()[0].isdigit()
+
+
+def test_module_and_script_start_without_torch(run):
+    code = "import sys, primaps.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,451 @@
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def test_segment_then_every_other_stage(photographs, tmp_path, run, text, fast):
+    out = tmp_path / "run"
+    result = run("segment", photographs, "--out", out, *fast)
+    assert result.exit_code == 0, text(result)
+    assert str(out / "report.html") in result.stdout
+    assert len(list((out / "labels").rglob("*.png"))) == 5
+
+    assert (
+        run("fit", out, "--classes", 3, "--seed", 1, "--model", tmp_path / "model").exit_code == 0
+    )
+    assert json.loads((tmp_path / "model" / "model.json").read_text())["settings"]["seed"] == 1
+
+    result = run(
+        "predict",
+        photographs / "p0.png",
+        "--model",
+        tmp_path / "model",
+        "--out",
+        tmp_path / "new",
+        "--no-crf",
+    )
+    assert result.exit_code == 0, text(result)
+    with Image.open(tmp_path / "new" / "labels" / "p0.png.png") as labels:
+        assert labels.size == (80, 60)
+
+    (out / "report.html").unlink()
+    assert run("report", out).exit_code == 0
+    assert (out / "report.html").exists()
+
+
+def test_kmeans_of_proposals_has_labels_a_report_and_no_steps(
+    photographs, tmp_path, run, text, fast
+):
+    out = tmp_path / "run"
+    result = run("segment", photographs, "--out", out, "--method", "clusters", *fast)
+    assert result.exit_code == 0, text(result)
+    assert len(list((out / "labels").rglob("*.png"))) == 5
+    record = json.loads((out / "model" / "model.json").read_text())
+    assert (record["settings"]["method"], record["settings"]["initialise"], record["losses"]) == (
+        "clusters",
+        "proposals",
+        [],
+    )
+    assert not (out / "model" / "snapshots").exists()
+    page = (out / "report.html").read_text("utf-8")
+    assert "<span>--method</span> <span>clusters</span>" in page
+    assert "<dd>clusters of proposals</dd>" in page
+    assert 'id="fit"' not in page
+
+    assert (
+        run(
+            "fit",
+            out,
+            "--classes",
+            3,
+            "--method",
+            "em",
+            "--init",
+            "pca",
+            "--model",
+            tmp_path / "model",
+        ).exit_code
+        == 0
+    )
+    settings = json.loads((tmp_path / "model" / "model.json").read_text())["settings"]
+    assert (settings["method"], settings["initialise"], settings["snapshot_distance"]) == (
+        "em",
+        "pca",
+        100,
+    )
+    assert run("segment", photographs, "--out", out, "--method", "clusters", *fast).exit_code == 0
+
+
+def test_photographs_without_a_proposal_say_what_to_do(tmp_path, run, text, fast):
+    (tmp_path / "photos").mkdir()
+    for name in "ab":
+        Image.new("RGB", (64, 48)).save(tmp_path / "photos" / f"{name}.png")
+    start = ("--init", "proposals", "--backbone", "texture")
+    options = (tmp_path / "photos", "--out", tmp_path / "run", "--min-area", 9999, *start, *fast)
+    result = run("segment", *options)
+    assert (result.exit_code, "Traceback" in text(result)) == (1, False)
+    assert "Expected mask proposals to fit classes to" in text(result)
+    assert "--init pca" in text(result)
+    assert run("segment", *options, "--init", "pca", "--overwrite").exit_code == 0
+
+
+def test_levels_are_recorded_and_restored(photographs, tmp_path, run, text, fast):
+    out = tmp_path / "run"
+    options = (photographs, "--out", out, "--backbone", "efficientnet_lite0", *fast)
+    assert run("segment", *options, "--levels", "16,8:0.5").exit_code == 0
+    assert (
+        json.loads((out / "run.json").read_text())["settings"]["backbone"]["levels"] == "8:0.5,16"
+    )
+
+    assert run("segment", *options, "--levels", "8:0.5,16").exit_code == 0  # resumed
+    refused = run("segment", *options)
+    assert refused.exit_code == 2
+    assert "backbone.levels: '8:0.5,16' -> '8,16,32'" in text(refused)
+    assert run("fit", out, "--classes", 3, "--model", tmp_path / "model").exit_code == 0
+    result = run(
+        "predict", photographs / "p0.png", "--model", out, "--out", tmp_path / "new", "--no-crf"
+    )
+    assert result.exit_code == 0, text(result)
+
+
+@pytest.mark.parametrize(
+    ("levels", "reason"),
+    [
+        ("8,12", "has, with strides 2, 4, 8, 16, 32, but got 12"),
+        ("fine", "Expected levels to be strides"),
+    ],
+)
+def test_bad_levels_are_refused(levels, reason, photographs, tmp_path, run, text):
+    for command in ("segment", "proposals"):
+        result = run(
+            command,
+            photographs,
+            "--out",
+            tmp_path / "run",
+            "--backbone",
+            "efficientnet_lite0",
+            "--levels",
+            levels,
+        )
+        assert (result.exit_code, reason in text(result)) == (2, True)
+
+
+def test_proposals_alone(photographs, tmp_path, run, text):
+    result = run(
+        "proposals", photographs, "--out", tmp_path / "run", "--size", 64, "--max-masks", 2
+    )
+    assert result.exit_code == 0, text(result)
+    for path in (tmp_path / "run" / "proposals").rglob("*.png"):
+        assert 1 <= np.asarray(Image.open(path)).max() <= 2
+    assert not (tmp_path / "run" / "labels").exists()
+
+
+def test_some_bad_inputs_exit_with_3(photographs, tmp_path, run, text, fast):
+    (photographs / "text.jpg").write_text("words")
+    result = run("segment", photographs, "--out", tmp_path / "run", *fast)
+    assert result.exit_code == 3
+    assert "text.jpg" in text(result)
+    assert "failures.jsonl" in text(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--classes", "0"], 2, "between 2 and 254"),
+        (["--classes", "255"], 2, "between 2 and 254"),
+        (["--backbone", "dino_vits9"], 2, "Did you mean 'dino_vits8'"),
+        (["--preset", "papr"], 2, "Did you mean 'paper'"),
+        (["--method", "magic"], 2, "em, clusters or baseline"),
+        (["--device", "quantum"], 2, "quantum"),
+        (["--weights", "none.pth"], 2, "none.pth"),
+        (["--no-such-option"], 2, "--no-such-option"),
+        (["--threshold", "7"], 2, "cosine similarity"),
+        (["--threshold", "automatic"], 2, "--threshold to be auto, or a cosine similarity"),
+        (["--init", "random"], 2, "--init to be proposals, pca or head"),
+    ],
+)
+def test_wrong_settings_exit_with_2_and_say_why(
+    arguments, code, message, photographs, tmp_path, run, text
+):
+    result = run("segment", photographs, "--out", tmp_path / "run", *arguments)
+    assert result.exit_code == code
+    assert message in text(result)
+    assert "Traceback" not in text(result)
+
+
+def test_missing_and_empty_folders_and_only_bad_inputs(tmp_path, run, text):
+    result = run("segment", tmp_path / "nowhere", "--out", tmp_path / "run")
+    assert (result.exit_code, "nowhere" in text(result)) == (2, True)
+    (tmp_path / "empty").mkdir()
+    result = run("segment", tmp_path / "empty", "--out", tmp_path / "run")
+    assert (result.exit_code, "empty" in text(result)) == (1, True)
+    (tmp_path / "bad.jpg").write_bytes(b"")
+    result = run("segment", tmp_path / "bad.jpg", "--out", tmp_path / "run")
+    assert (result.exit_code, "bad.jpg" in text(result)) == (1, True)
+
+
+def test_other_settings_are_refused_with_2(photographs, tmp_path, run, text, fast):
+    assert run("segment", photographs, "--out", tmp_path / "run", *fast).exit_code == 0
+    result = run("segment", photographs, "--out", tmp_path / "run", *fast, "--seed", 3)
+    assert result.exit_code == 2
+    assert "fit.seed: 0 -> 3" in text(result)
+    assert (
+        run(
+            "segment", photographs, "--out", tmp_path / "run", *fast, "--seed", 3, "--overwrite"
+        ).exit_code
+        == 0
+    )
+
+
+def test_out_that_is_a_file(photographs, tmp_path, run, text):
+    (tmp_path / "file").write_text("")
+    result = run("segment", photographs, "--out", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "is a file" in text(result)
+
+
+def test_a_model_that_is_not_there(photographs, tmp_path, run, text):
+    result = run("predict", photographs, "--model", tmp_path, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "primaps fit" in text(result)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/proc/mounts").exists(),
+    reason="mounting a small file system needs root on Linux",
+)
+def test_full_disk_and_read_only_folder(photographs, tmp_path, run, text, fast):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("this machine does not allow mounts")
+    try:
+        result = run("segment", photographs, "--out", disk / "run", "--size", 200, "--classes", 3)
+        assert result.exit_code == 1
+        assert "disk is full" in text(result)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        result = run("segment", photographs, "--out", disk / "other", *fast)
+        assert result.exit_code == 1
+        assert "read-only" in text(result)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_steps_are_drawn_instead_of_a_run(photographs, tmp_path, run, text):
+    out = tmp_path / "pictures"
+    result = run(
+        "proposals",
+        photographs / "p0.png",
+        "--steps",
+        "--out",
+        out,
+        "--size",
+        "64",
+        "--backbone",
+        "texture",
+    )
+    assert result.exit_code == 0, text(result)
+    assert [path.name for path in out.iterdir()] == ["p0.png.steps.png"]
+    assert "p0.png.steps.png" in text(result)
+    partly = run(
+        "proposals",
+        photographs / "p0.png",
+        "gone.png",
+        "--steps",
+        "--out",
+        out,
+        "--size",
+        "64",
+        "--backbone",
+        "texture",
+    )
+    assert partly.exit_code == 3
+    assert "gone.png" in text(partly)
+
+
+def test_proposals_need_a_place(photographs, run, text):
+    result = run("proposals", photographs)
+    assert result.exit_code == 2
+    assert "Expected --out DIR" in text(result)
+
+
+def test_a_damaged_tile_is_reported_and_skipped(trees, tmp_path, run, text, fast):
+    root = trees.write_potsdam(tmp_path / "potsdam")
+    content = (root / "imgs/1.mat").read_bytes()
+    (root / "imgs/1.mat").write_bytes(content[:3000])
+    result = run(
+        "proposals",
+        *sorted((root / "imgs").glob("*.mat")),
+        "--out",
+        tmp_path / "run",
+        "--backbone",
+        "texture",
+        *fast[:4],
+    )
+    assert result.exit_code == 3, text(result)
+    assert "1.mat is damaged or truncated" in text(result)
+    assert len(list((tmp_path / "run/proposals").glob("*.png"))) == 4
+
+
+def test_predict_repeats_what_the_run_did(photographs, tmp_path, run, text):
+    options = [
+        "--size",
+        64,
+        "--preset",
+        "fast",
+        "--classes",
+        3,
+        "--backbone",
+        "texture",
+        "--device",
+        "cpu",
+    ]
+    assert (
+        run(
+            "segment",
+            photographs,
+            "--out",
+            tmp_path / "run",
+            *options,
+            "--crf",
+            "--max-pixels",
+            2000,
+        ).exit_code
+        == 0
+    )
+    result = run(
+        "predict",
+        photographs,
+        "--model",
+        tmp_path / "run",
+        "--out",
+        tmp_path / "new",
+        "--device",
+        "cpu",
+    )
+    assert result.exit_code == 0, text(result)
+    maps = sorted((tmp_path / "run" / "labels").rglob("*.png"))
+    assert len(maps) == 5
+    for path in maps:
+        other = tmp_path / "new" / path.relative_to(tmp_path / "run")
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(other)))
+    again = run(
+        "predict",
+        photographs,
+        "--model",
+        tmp_path / "run",
+        "--out",
+        tmp_path / "new",
+        "--device",
+        "cpu",
+        "--no-crf",
+    )
+    assert again.exit_code == 2
+    assert "predict.crf: True -> False" in text(again)
+
+
+def test_fit_repeats_what_is_not_given(photographs, tmp_path, run, text, fast):
+    out, options = tmp_path / "run", ["--backbone", "texture", "--device", "cpu", "--seed", 4]
+    assert run("segment", photographs, "--out", out, *fast, *options).exit_code == 0
+    # the same model, so nothing to overwrite
+    assert run("fit", out, "--device", "cpu").exit_code == 0
+    result = run(
+        "fit", out, "--device", "cpu", "--method", "baseline", "--model", tmp_path / "model"
+    )
+    assert result.exit_code == 0, text(result)
+    settings = json.loads((tmp_path / "model" / "model.json").read_text())["settings"]
+    assert (
+        settings["num_clusters"],
+        settings["seed"],
+        settings["method"],
+        settings["initialise"],
+    ) == (3, 4, "baseline", "pca")
+
+
+def test_a_threshold_is_auto_or_a_number(photographs, tmp_path, run, text):
+    options = ["--size", 64, "--backbone", "texture", "--device", "cpu"]
+    assert (
+        run(
+            "proposals", photographs, "--out", tmp_path / "a", *options, "--threshold", "auto"
+        ).exit_code
+        == 0
+    )
+    assert run("proposals", photographs, "--out", tmp_path / "a", *options).exit_code == 0
+    assert (
+        run(
+            "proposals", photographs, "--out", tmp_path / "b", *options, "--threshold", "0.7"
+        ).exit_code
+        == 0
+    )
+    found = [json.loads((tmp_path / name / "run.json").read_text())["threshold"] for name in "ab"]
+    assert found == [{"value": 0.5, "source": "backbone"}, {"value": 0.7, "source": "given"}]
+    result = run("proposals", photographs, "--out", tmp_path / "b", *options)
+    assert result.exit_code == 2
+    assert "proposals.threshold: 0.7 -> 0.5" in text(result)
+
+
+def test_a_timm_model_is_calibrated_on_the_images(photographs, tmp_path, run, text):
+    import timm
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(
+            timm.create_model("test_vit", num_classes=0).state_dict(), tmp_path / "weights.pth"
+        )
+    options = [
+        "--size",
+        64,
+        "--backbone",
+        "timm:test_vit",
+        "--weights",
+        tmp_path / "weights.pth",
+        "--device",
+        "cpu",
+    ]
+    result = run("proposals", photographs, "--out", tmp_path / "run", *options)
+    assert result.exit_code == 0, text(result)
+    assert "No threshold is published for timm:test_vit" in text(result)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["threshold"]["source"] == "calibrated"
+    assert record["settings"]["proposals"]["threshold"] == record["threshold"]["value"]
+    again = run("proposals", photographs, "--out", tmp_path / "run", *options)
+    assert again.exit_code == 0
+    assert "No threshold is published" not in text(again)
+
+
+def test_extras_names_and_the_store_of_a_run(photographs, tmp_path, run, text, fast):
+    out, new = tmp_path / "run", tmp_path / "new"
+    options = ("--backbone", "texture", "--certainty", "--overlays", *fast)
+    assert run("segment", photographs, "--out", out, *options).exit_code == 0
+    for folder, suffix in (("certainty", ".png"), ("overlays", ".jpg"), ("labels", ".png")):
+        assert len(list((out / folder).rglob(f"*{suffix}"))) == 5
+    assert run("classes", out, "--name", "0=sky").exit_code == 0
+    assert run("fit", out, "--classes", 4, "--model", tmp_path / "four").exit_code == 0
+    stored = ("predict", "--stored", out, "--model", tmp_path / "four", "--out", new)
+    result = run(*stored, "--unknown-below", "0.2")
+    assert result.exit_code == 0, text(result)
+    assert "sky" in (new / "classes.yaml").read_text()
+    assert len(list((new / "labels").rglob("*.png"))) == 5
+    assert run("report", new).exit_code == 0
+    refused = run(*stored)
+    assert refused.exit_code == 2
+    assert "predict.unknown_below: 0.2 -> 0.0" in text(refused)
+    assert run(*stored, "--unknown-below", "2").exit_code == 2
+
+
+@pytest.mark.parametrize("given", [(), ("photos", "--stored", "run")])
+def test_predict_takes_images_or_a_run(given, tmp_path, run, text):
+    result = run("predict", *given, "--model", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "IMAGES, or --stored RUN" in text(result)
