@@ -81,7 +81,7 @@ def named_model(run: Run, evidence: Evidence) -> Model:
     names = {
         "algorithm": NAMED_FIT_ALGORITHM,
         "of": fit_fingerprint(run, images),
-        "classes": [each.title for each in classes],
+        "classes": _titles(named_table(evidence.table, classes)[0]),
         "clicks": len(evidence.said),
     }
     usage = torch.full((len(classes),), -1, dtype=torch.int64)
@@ -133,7 +133,13 @@ def _write(run: Run, evidence: Evidence, model: Model) -> Candidate:
     images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
     write_run_report(made, model, made.folder.record.get("inputs", ()))
-    classes = tuple(each.title for each in evidence.classes())
-    candidate = Candidate(number, classes, moves, len(evidence.said), model.fingerprint)
+    candidate = Candidate(
+        number, tuple(_titles(table)), moves, len(evidence.said), model.fingerprint
+    )
     folders.write(candidate)
     return candidate
+
+
+def _titles(table: ClassTable) -> list[str]:
+    """What the classes with clusters are called."""
+    return [each.title for each in table.classes if each.clusters]
