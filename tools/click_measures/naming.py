@@ -12,7 +12,13 @@ from primaps.naming.suggesting import typical
 from primaps.pipeline.classes import default_colours
 from primaps.pipeline.evidence import Evidence
 from primaps.pipeline.stored_proposals import StoredProposals
-from primaps.pipeline.suggesting import group_proposals, uncertain_proposals
+from primaps.pipeline.suggesting import (
+    SMALL_GROUPS,
+    SMALL_RESTARTS,
+    group_proposals,
+    known_rows,
+    uncertain_proposals,
+)
 from primaps.types import ClassTable, NamedClass
 
 RESTARTS: Final = 32
@@ -59,9 +65,11 @@ def named_by_clicks(
     centres, members = group_proposals(stored, first, seed, RESTARTS)
     asked = typical(stored.unit, stored.areas, centres, members)
     said |= {stored.name(each.row): labels[each.row] for each in asked}
+    if len(said) < clicks:
+        small = group_proposals(stored, max(SMALL_GROUPS, 2 * clicks), seed, SMALL_RESTARTS)
     while len(said) < clicks:
         number = min(plan.round, clicks - len(said))
-        more = uncertain_proposals(evidence, (), number, seed)
+        more = uncertain_proposals(evidence, *small, known_rows(evidence), number)
         if not more:
             break
         said |= {stored.name(each.row): labels[each.row] for each in more}

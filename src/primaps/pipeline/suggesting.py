@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,8 +35,10 @@ GROUPS: Final = 50
 MOST: Final = 10_000
 """Groups, or uncertain proposals, that can be asked for."""
 
-SMALL: Final = 4
-"""Small groups for each proposal that is asked for; of the most doubtful ones one each is."""
+SMALL_GROUPS: Final = 200
+"""Small groups of which the most doubtful are asked for; twice as many as are asked for and known,
+if that is more.
+"""
 
 SMALL_RESTARTS: Final = 2
 
@@ -105,7 +107,7 @@ def suggest(
             stored, groups, run.config.seed, run.config.fit.cluster_restarts
         )
         chosen = list(typical(stored.unit, stored.areas, centres, members))
-        chosen += uncertain_proposals(evidence, chosen, uncertain, run.config.seed)
+        chosen += _uncertain(run, evidence, chosen, uncertain)
         rows = _rows(evidence, chosen)
         _write_cards(run, files, rows)
         atomic_write(files.table, write_table(rows))
@@ -135,28 +137,39 @@ def group_proposals(
     return found.centres, (stored.unit @ found.centres.T).max(1).indices
 
 
+def _uncertain(
+    run: Run, evidence: Evidence, chosen: Sequence[Suggestion], number: int
+) -> tuple[Suggestion, ...]:
+    if not number:
+        return ()
+    known = {*known_rows(evidence), *(each.row for each in chosen)}
+    small = max(SMALL_GROUPS, 2 * (len(known) + number))
+    found = group_proposals(evidence.stored, small, run.config.seed, SMALL_RESTARTS)
+    return uncertain_proposals(evidence, *found, known, number)
+
+
+def known_rows(evidence: Evidence) -> list[int]:
+    """Numbers of the proposals that something was said of."""
+    return [row for key, row in evidence.stored.rows().items() if key in evidence.said]
+
+
 def uncertain_proposals(
-    evidence: Evidence, chosen: Sequence[Suggestion], number: int, seed: int
+    evidence: Evidence, centres: Tensor, members: Tensor, known: Collection[int], number: int
 ) -> tuple[Suggestion, ...]:
     """Those that the names so far say least about; before there are any, the model itself.
 
     Args:
         evidence: What was said.
-        chosen: What is asked for besides.
+        centres: (G, C) float32 unit centres of small groups.
+        members: (M,) int64 small group of every proposal.
+        known: Numbers of proposals that are named or asked for.
         number: How many.
-        seed: Of the k-means that finds small groups.
     """
-    if not number:
-        return ()
     stored, scores = evidence.stored, evidence.logits
     if len(evidence.classes()) > 1:
         scores = stored.unit @ evidence.classifier().T
-    known = [row for key, row in stored.rows().items() if key in evidence.said]
-    known += [each.row for each in chosen]
-    small = SMALL * (len(set(known)) + number)
-    centres, members = group_proposals(stored, small, seed, SMALL_RESTARTS)
     certain = certainty(scores.T[..., None])[:, 0]
-    return doubtful(stored.unit, stored.areas, centres, members, certain, known, number)
+    return doubtful(stored.unit, stored.areas, centres, members, certain, sorted(known), number)
 
 
 def _rows(evidence: Evidence, chosen: Sequence[Suggestion]) -> list[SuggestionRow]:
