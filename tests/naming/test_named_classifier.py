@@ -70,7 +70,6 @@ def test_the_classifier_is_the_minimum_of_the_stated_loss():
     loss = losses @ (weights.double() / weights.double().sum()) + 1e-2 * found.square().sum()
     (gradient,) = torch.autograd.grad(loss, found)
     assert gradient.abs().max() < 1e-5
-    assert ((unit @ found.float().T).argmax(1) == classes).float().mean() > 0.8
 
 
 def test_proposals_without_weight_change_nothing():

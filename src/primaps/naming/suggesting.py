@@ -99,7 +99,8 @@ def medoids(unit: Tensor, centres: Tensor, groups: Tensor) -> dict[int, int]:
     """The row most similar to the centre of each group that has proposals, by group."""
     cosines = (unit * centres[groups]).sum(1)
     order = torch.argsort(cosines, stable=True)  # the last one of each group stays
-    return dict(sorted(zip(groups[order].tolist(), order.tolist(), strict=True)))
+    found = dict(zip(groups[order].tolist(), order.tolist(), strict=True))
+    return dict(sorted(found.items()))
 
 
 def group_shares(areas: Tensor, groups: Tensor, num_groups: int) -> Tensor:

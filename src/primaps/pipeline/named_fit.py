@@ -129,7 +129,7 @@ def _write(run: Run, evidence: Evidence, model: Model) -> Candidate:
     named = NamedFolder(out)
     with named.lock():
         named.write_classes(write_classes(table, model.fingerprint))
-    made = predict_from_store(run, out, out / "model", run.config, overwrite=True)
+    made = predict_from_store(run, out, out / "model", overwrite=True)
     images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
     write_run_report(made, model, made.folder.record.get("inputs", ()))
