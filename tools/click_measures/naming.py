@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
+from torch import Tensor
 
 from primaps.naming.suggesting import typical
 from primaps.pipeline.classes import default_colours
 from primaps.pipeline.evidence import Evidence
 from primaps.pipeline.stored_proposals import StoredProposals
 from primaps.pipeline.suggesting import (
+    RESTARTS,
     SMALL_GROUPS,
     SMALL_RESTARTS,
     group_proposals,
@@ -20,8 +22,6 @@ from primaps.pipeline.suggesting import (
     uncertain_proposals,
 )
 from primaps.types import ClassTable, NamedClass
-
-RESTARTS: Final = 32
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def named_by_clicks(
     asked = typical(stored.unit, stored.areas, centres, members)
     said |= {stored.name(each.row): labels[each.row] for each in asked}
     if len(said) < clicks:
-        small = group_proposals(stored, max(SMALL_GROUPS, 2 * clicks), seed, SMALL_RESTARTS)
+        small = _small_groups(stored, max(SMALL_GROUPS, 2 * clicks), seed)
     while len(said) < clicks:
         number = min(plan.round, clicks - len(said))
         more = uncertain_proposals(evidence, *small, known_rows(evidence), number)
@@ -74,3 +74,9 @@ def named_by_clicks(
             break
         said |= {stored.name(each.row): labels[each.row] for each in more}
     return evidence
+
+
+@functools.lru_cache(maxsize=16)
+def _small_groups(stored: StoredProposals, groups: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The same for all numbers of clicks."""
+    return group_proposals(stored, groups, seed, SMALL_RESTARTS)

@@ -35,6 +35,9 @@ GROUPS: Final = 50
 MOST: Final = 10_000
 """Groups, or uncertain proposals, that can be asked for."""
 
+RESTARTS: Final = 8
+"""Starts of the k-means that finds the groups, of which the best counts."""
+
 SMALL_GROUPS: Final = 200
 """Small groups of which the most doubtful are asked for; twice as many as are asked for and known,
 if that is more.
@@ -103,9 +106,7 @@ def suggest(
             _refuse_unread(files)
         evidence = gather(run)
         stored = evidence.stored
-        centres, members = group_proposals(
-            stored, groups, run.config.seed, run.config.fit.cluster_restarts
-        )
+        centres, members = group_proposals(stored, groups, run.config.seed, RESTARTS)
         chosen = list(typical(stored.unit, stored.areas, centres, members))
         chosen += _uncertain(run, evidence, chosen, uncertain)
         rows = _rows(evidence, chosen)
