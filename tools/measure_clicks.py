@@ -21,8 +21,8 @@ Ways (``--ways``):
     em          PriMaPs-EM from named prototypes, in which named proposals and those that look like
                 them stay where they are
 
-Plans (``--plans``): groups/round, as 0.5/10: half of the clicks for medoids of groups, the other
-half for uncertain proposals, ten at a time; 1/10 = medoids only.
+Plans (``--plans``): groups/round, as 15/10: fifteen clicks for medoids of groups, all further ones
+for uncertain proposals, ten at a time; 0/10 = medoids only.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="of the backbone")
     parser.add_argument("--clicks", default="0,20,50,100", type=_numbers, metavar="N,N,...")
     parser.add_argument("--ways", default="names", type=_words, metavar="NAME,NAME")
-    parser.add_argument("--plans", default="0.5/10", type=_plans, metavar="GROUPS/ROUND,...")
+    parser.add_argument("--plans", default="15/10", type=_plans, metavar="GROUPS/ROUND,...")
     parser.add_argument("--seeds", default=3, type=int, metavar="N")
     parser.add_argument("--every", default=1, type=int, metavar="N", help="each N-th photograph")
     parser.add_argument("--work", required=True, type=Path, metavar="DIR")
@@ -230,7 +230,7 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
         classes = statistics.fmean(score["classes"] for score in scores)
         cells = (_mean(scores, "accuracy"), _mean(scores, "miou"))
         lines.append(
-            f"| {row['set']} | {row['way']} | {row['groups']:g}/{row['round']} | {row['clicks']}"
+            f"| {row['set']} | {row['way']} | {row['groups']}/{row['round']} | {row['clicks']}"
             f" | {classes:.1f} | {cells[0]} | {cells[1]} |"
         )
     return lines
@@ -281,9 +281,9 @@ def _words(text: str) -> list[str]:
 def _plans(text: str) -> list[Plan]:
     try:
         pairs = [part.split("/") for part in text.split(",")]
-        return [Plan(float(groups), int(size)) for groups, size in pairs]
+        return [Plan(int(groups), int(size)) for groups, size in pairs]
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected plans as 0.5/10, but got {text!r}") from error
+        raise argparse.ArgumentTypeError(f"expected plans as 15/10, but got {text!r}") from error
 
 
 def main(given: list[str] | None = None) -> int:

@@ -50,16 +50,31 @@ def call(scenes, work, *more):
 
 def test_more_clicks_and_the_scores_of_both_ways(scenes, tmp_path, capsys):
     places = ("--json", tmp_path / "s.json", "--figure", tmp_path / "f.png")
-    assert call(scenes, tmp_path / "w", "--clicks", "0,4", "--ways", "names,em", *places) == 0
+    assert (
+        call(
+            scenes,
+            tmp_path / "w",
+            "--clicks",
+            "0,4",
+            "--plans",
+            "3/1",
+            "--ways",
+            "names,em",
+            *places,
+        )
+        == 0
+    )
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 2 + 4
-    assert table[2].startswith("| scenes, val, texture | names | 0.5/10 | 0 | 0.0 | 0.0 ± 0.0 |")
+    assert table[2].startswith("| scenes, val, texture | names | 3/1 | 0 | 0.0 | 0.0 ± 0.0 |")
     rows = json.loads((tmp_path / "s.json").read_text("utf-8"))["rows"]
     named = [row for row in rows if row["clicks"] == 4]
     assert all(score["accuracy"] > 0.5 for row in named for score in row["scores"])
     with Image.open(tmp_path / "f.png") as picture:
         assert picture.width > 500
-    assert call(scenes, tmp_path / "w", "--clicks", "4") == 0  # read, not measured again
+    assert (
+        call(scenes, tmp_path / "w", "--clicks", "4", "--plans", "3/1") == 0
+    )  # read, not measured again
     assert capsys.readouterr().out.splitlines()[2] == table[3]
 
 

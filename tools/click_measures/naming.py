@@ -29,11 +29,11 @@ class Plan:
     """How clicks are divided.
 
     Attributes:
-        groups: Fraction of the clicks that go to the medoids of groups, in (0, 1].
-        round: Uncertain proposals that are asked for at once.
+        groups: How many go to medoids of groups, first of all; 0 = all of them.
+        round: Uncertain proposals that are asked for at once, then.
     """
 
-    groups: float
+    groups: int
     round: int
 
 
@@ -61,7 +61,7 @@ def named_by_clicks(
     )
     said: dict[tuple[str, int], int] = {}
     evidence = Evidence(table, said, stored, torch.zeros(len(stored.unit), 1))
-    first = max(1, round(clicks * plan.groups))
+    first = min(clicks, plan.groups or clicks)
     centres, members = group_proposals(stored, first, seed, RESTARTS)
     asked = typical(stored.unit, stored.areas, centres, members)
     said |= {stored.name(each.row): labels[each.row] for each in asked}
