@@ -45,7 +45,8 @@ def call(scenes, work, *more):
     from measure_clicks import main
 
     arguments = ("--oracle", "majority", "--set", f"scenes={scenes}:val", "--backbone", "texture")
-    return main([str(one) for one in (*arguments, "--seeds", 2, "--work", work, *more)])
+    settings = ("--plans", "3/1", "--seeds", 2, "--work", work)
+    return main([str(one) for one in (*arguments, *settings, *more)])
 
 
 def test_more_clicks_and_the_scores_of_both_ways(scenes, tmp_path, capsys):
@@ -72,9 +73,7 @@ def test_more_clicks_and_the_scores_of_both_ways(scenes, tmp_path, capsys):
     assert all(score["accuracy"] > 0.5 for row in named for score in row["scores"])
     with Image.open(tmp_path / "f.png") as picture:
         assert picture.width > 500
-    assert (
-        call(scenes, tmp_path / "w", "--clicks", "4", "--plans", "3/1") == 0
-    )  # read, not measured again
+    assert call(scenes, tmp_path / "w", "--clicks", "4") == 0  # read, not measured again
     assert capsys.readouterr().out.splitlines()[2] == table[3]
 
 
