@@ -16,6 +16,7 @@ from primaps.compute.processes import Place, check_processes, in_processes
 from primaps.config import Config, Method
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError
+from primaps.evaluation.by_name import clusters_by_name
 from primaps.evaluation.evaluate import evaluate_label_maps
 from primaps.features.device import resolve_device
 from primaps.heads.loading import reload_backbone
@@ -262,17 +263,20 @@ def evaluate(
     *,
     crf: bool = False,
     flip: bool = False,
+    by_name: bool = False,
     progress: Progress | None = None,
     group: Group | None = None,
 ) -> EvaluationResult:
     """Scores of a segmenter on a labelled data set, under one Hungarian matching over all its
-    images.
+    images, or by the names of its classes.
 
     Args:
         segmenter: Fitted; its teacher prototypes are measured.
         dataset: Images with labels.
         crf: Refine the label maps with the dense CRF.
         flip: Average features with those of the mirrored images.
+        by_name: Match names instead (`primaps.evaluation.by_name`): pixels of clusters without a
+            name of the data set are wrong.
         progress: Who is told.
         group: Processes that all call this with the same arguments, and divide the images between
             them; None = this one alone.
@@ -283,8 +287,10 @@ def evaluate(
     Raises:
         DatasetError: If an image or a label cannot be read.
         CheckpointError: If the segmenter is not fitted.
+        ConfigError: If classes are matched by name, and none has a name of the data set.
     """
     told, members = progress or Silent(), group or Alone()
+    known = clusters_by_name(segmenter.classes, dataset.class_names) if by_name else None
 
     def pairs() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         for index in range(members.rank, len(dataset), members.size):
@@ -296,7 +302,11 @@ def evaluate(
     told.start("evaluate", len(dataset))
     try:
         return evaluate_label_maps(
-            pairs(), segmenter.model.num_clusters, dataset.class_names, members
+            pairs(),
+            segmenter.model.num_clusters,
+            dataset.class_names,
+            members,
+            cluster_to_class=known,
         )
     finally:
         told.finish()
@@ -308,6 +318,7 @@ def evaluate_saved(
     *,
     crf: bool = False,
     flip: bool = False,
+    by_name: bool = False,
     weights: str | Path | None = None,
     head: str | Path | None = None,
     device: str = "auto",
@@ -321,6 +332,7 @@ def evaluate_saved(
         dataset: Images with labels; it is pickled if there are several processes.
         crf: Refine the label maps with the dense CRF.
         flip: Average features with those of the mirrored images.
+        by_name: As for `evaluate`.
         weights: As for `Segmenter.load`.
         head: Likewise.
         device: Likewise; "cuda" is one GPU per process.
@@ -334,7 +346,7 @@ def evaluate_saved(
         DatasetError: If an image or a label cannot be read.
         CheckpointError: If there is no model, or the backbone or head is another one.
         BackboneError: If the backbone's weights cannot be had.
-        ConfigError: If so many processes cannot be had.
+        ConfigError: If so many processes cannot be had, or as `evaluate`.
         MissingExtraError: If there shall be several, and Lightning Fabric is not installed.
         ProcessError: If one of them was ended from outside.
     """
@@ -352,6 +364,7 @@ def evaluate_saved(
         dataset,
         crf=crf,
         flip=flip,
+        by_name=by_name,
         weights=weights,
         head=head,
     )
@@ -364,11 +377,18 @@ def _evaluate_here(
     *,
     crf: bool,
     flip: bool,
+    by_name: bool,
     weights: str | Path | None,
     head: str | Path | None,
 ) -> EvaluationResult:
     """What every process does."""
     segmenter = Segmenter.load(folder, weights=weights, head=head, device=str(place.device))
     return evaluate(
-        segmenter, dataset, crf=crf, flip=flip, progress=place.progress, group=place.group
+        segmenter,
+        dataset,
+        crf=crf,
+        flip=flip,
+        by_name=by_name,
+        progress=place.progress,
+        group=place.group,
     )

@@ -1,4 +1,4 @@
-"""Training photographs of a labelled data set, with the features and mask proposals that a run
+"""Photographs of a labelled data set, with the features and mask proposals that a run
 folder keeps of them.
 """
 
@@ -72,9 +72,15 @@ class Photographs:
 
 
 def photographs(
-    name: str, root: Path, every: int, backbone: FeatureExtractor, work: Path, progress: Progress
+    name: str,
+    root: Path,
+    every: int,
+    backbone: FeatureExtractor,
+    work: Path,
+    progress: Progress,
+    split: str = SPLIT,
 ) -> Photographs:
-    """Every N-th training photograph of a data set; features and proposals are made by the
+    """Every N-th photograph of a data set; features and proposals are made by the
     package's first stage, once.
 
     Args:
@@ -82,8 +88,9 @@ def photographs(
         root: Its folder.
         every: N.
         backbone: Whose features.
-        work: Where run folders go, one for every data set and backbone.
+        work: Where run folders go, one for every data set, split and backbone.
         progress: Who is told.
+        split: Which part of the data set.
 
     Raises:
         DatasetError: If the data set has no such split, or a photograph or its labels cannot be
@@ -91,7 +98,7 @@ def photographs(
         ConfigError: If the run folder was made with other settings.
         OutputError: If it cannot be written.
     """
-    dataset = load_dataset(name if name in DATASETS else "folder", root, SPLIT)
+    dataset = load_dataset(name if name in DATASETS else "folder", root, split)
     paths = dataset.image_paths
     common, chosen = (
         Path(os.path.commonpath([path.parent for path in paths])),
@@ -100,7 +107,8 @@ def photographs(
     files = tuple(
         ImageFile(paths[index], paths[index].relative_to(common).as_posix()) for index in chosen
     )
-    folder = RunFolder(work / re.sub(r"[^\w.-]", "_", f"{name}-{backbone.name}"))
+    called = name if split == SPLIT else f"{name}-{split}"
+    folder = RunFolder(work / re.sub(r"[^\w.-]", "_", f"{called}-{backbone.name}"))
     run = Run(folder, backbone, preset_config("default"), files, progress)
     claim(run, PROPOSAL_STAGES)
     proposals(run, inputs=[str(root)])

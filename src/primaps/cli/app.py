@@ -12,6 +12,7 @@ from primaps.cli.first_steps import demo, doctor, list_names
 from primaps.cli.head_commands import head_app
 from primaps.cli.measuring import benchmark, check, evaluate
 from primaps.cli.naming import classes
+from primaps.cli.naming_commands import accept, suggest
 from primaps.cli.stages import fit, predict, proposals, report, segment
 
 app = typer.Typer(
@@ -25,9 +26,10 @@ app = typer.Typer(
         " inputs failed; 130 interrupted, resumable."
     ),
 )
-for command in (segment, proposals, fit, predict, classes, report, export, evaluate, check, demo):
+for command in (segment, proposals, fit, predict, classes, suggest, accept, report, export):
     app.command()(command)
-app.command()(benchmark)
+for command in (evaluate, check, demo, benchmark):
+    app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)
 app.add_typer(head_app, name="head")

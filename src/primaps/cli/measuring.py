@@ -42,6 +42,13 @@ def evaluate(
         bool, typer.Option("--crf", help="Refine label maps with the dense CRF.")
     ] = False,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
+    by_name: Annotated[
+        bool,
+        typer.Option(
+            "--by-name",
+            help="Score classes by their names in classes.yaml, without Hungarian matching.",
+        ),
+    ] = False,
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
@@ -70,6 +77,7 @@ def evaluate(
             labelled,
             crf=crf,
             flip=flip,
+            by_name=by_name,
             weights=weights,
             head=head,
             device=device,

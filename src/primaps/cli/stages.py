@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from primaps.cli.given import given_settings, preset_settings
+from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
     BackboneName,
     Certainty,
@@ -209,11 +210,18 @@ def fit(
         typer.Option("--tensorboard", help="Write TensorBoard events of the fit there."),
     ] = None,
     processes: Processes = 1,
+    with_: With = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
     console = make_console()
     with reported_errors(console):
+        if with_ is not None:
+            others: dict[str, object] = {"classes": classes, "seed": seed, "method": method}
+            others |= {"init": init, "model": model, "tensorboard": tensorboard}
+            others |= {"processes": processes > 1, "overwrite": overwrite}
+            fit_with(run_folder, with_, others, weights=weights, head=head, device=device)
+            return
         from primaps import pipeline
 
         given = given_settings(classes=classes, seed=seed, method=method, init=init)

@@ -24,6 +24,8 @@ def evaluate_label_maps(
     num_clusters: int,
     class_names: tuple[str, ...],
     group: Group | None = None,
+    *,
+    cluster_to_class: NDArray[np.int64] | None = None,
 ) -> EvaluationResult:
     """Score label maps against ground truth.
 
@@ -39,6 +41,7 @@ def evaluate_label_maps(
         class_names: Names by class id, all different.
         group: Processes that each have some of the pairs: their tables are added, and all get the
             scores; errors number the pairs of one process. None = this one alone.
+        cluster_to_class: As for `score_table`.
 
     Returns:
         The scores. ``confusion`` has the pixels with a cluster; accuracy and IoU also count those
@@ -55,7 +58,8 @@ def evaluate_label_maps(
         {"table": torch.from_numpy(table), "images": torch.tensor(num_images)}
     )
     total: NDArray[np.int64] = sum((part["table"] for part in parts[1:]), parts[0]["table"]).numpy()
-    return score_table(total, class_names, sum(int(part["images"]) for part in parts))
+    num_images = sum(int(part["images"]) for part in parts)
+    return score_table(total, class_names, num_images, cluster_to_class=cluster_to_class)
 
 
 def score_table(
@@ -72,8 +76,8 @@ def score_table(
             without a cluster.
         class_names: Names by class id, all different.
         num_images: How many images were counted.
-        cluster_to_class: (num_clusters,) class id per cluster, where it is known (a supervised
-            classifier); None = Hungarian matching on the table.
+        cluster_to_class: (num_clusters,) class id per cluster, where it is known (names, a
+            supervised classifier); None = Hungarian matching on the table.
 
     Raises:
         DatasetError: If there are no images or no labelled pixels.

@@ -118,6 +118,12 @@ def _current_model(run: Run, folder: Path, identity: str) -> Model | None:
     except CheckpointError as error:
         run.progress.note(f"The stored model is of no use and is fitted anew: {error}")
         return None
+    if model.settings.get("names", {}).get("of") == identity:
+        run.progress.note(
+            f"{folder} was fitted with names and is kept. To have the former model: primaps accept"
+            f" {run.folder.root} --back"
+        )
+        return model
     return model if model.fingerprint == identity else None
 
 

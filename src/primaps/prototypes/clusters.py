@@ -49,12 +49,15 @@ class ProposalMeans:
             backbone gives them.
         tokens: (M, T, C) float32 L2-normalised features of T random tokens of every proposal,
             repetitions included.
+        ids: (M,) int64 id of every proposal in its image; None where proposals of several images
+            stand together.
     """
 
     features: Tensor
     areas: Tensor
     square_norm: Tensor
     tokens: Tensor
+    ids: Tensor | None = None
 
 
 def proposal_means(
@@ -98,7 +101,7 @@ def proposal_means(
     drawn = torch.empty(len(areas), samples, dtype=torch.int64)
     if drawn.numel():
         drawn = torch.multinomial(shares, samples, replacement=True, generator=generator)
-    return ProposalMeans(means, areas, square_norm, unit[drawn])
+    return ProposalMeans(means, areas, square_norm, unit[drawn], kept.nonzero().flatten() + 1)
 
 
 def _cells(tokens: int, pixels: int) -> Tensor:
