@@ -68,11 +68,13 @@ class Origin:
         classes: Ids of the classes by the names they have in it.
         min_area: Regions with fewer pixels were left out.
         unknown_below: Pixels with a lower certainty were left out; None = none.
+        model: Fingerprint of the model whose clusters the classes own.
     """
 
     classes: Mapping[str, int] = field(default_factory=dict)
     min_area: int = 0
     unknown_below: float | None = None
+    model: str | None = None
 
 
 class Journal:
