@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from primaps.cli.correcting import corrections
 from primaps.cli.exporting import export
 from primaps.cli.first_steps import demo, doctor, list_names
 from primaps.cli.head_commands import head_app
@@ -25,7 +26,19 @@ app = typer.Typer(
         " inputs failed; 130 interrupted, resumable."
     ),
 )
-for command in (segment, proposals, fit, predict, classes, report, export, evaluate, check, demo):
+for command in (
+    segment,
+    proposals,
+    fit,
+    predict,
+    classes,
+    corrections,
+    report,
+    export,
+    evaluate,
+    check,
+    demo,
+):
     app.command()(command)
 app.command()(benchmark)
 app.command("list")(list_names)

@@ -244,7 +244,7 @@ class _Export:
 
     def _origin(self) -> Origin:
         names = {each.name: each.id for each in self._classes.classes}
-        return Origin(names, self._settings.min_area, self._settings.unknown_below)
+        return Origin(names, self._settings.min_area, self._settings.unknown_below, self._model)
 
     def _stamp(self, image: ImageFile) -> tuple[str, int]:
         """Fingerprint of all that determines what is written of an image, and the photograph's size

@@ -159,9 +159,12 @@ class CorrectionCounts:
         """For the terminal; empty if nobody said anything."""
         if not (self.bound or self.rebound or self.asleep):
             return []
-        return [
+        head = (
             f"Corrections: {self.bound} in force, {len(self.rebound)} found again among other"
-            f" proposals, {len(self.asleep)} asleep.",
+            f" proposals, {len(self.asleep)} asleep."
+        )
+        return [
+            head,
             *(f"  found again: {each}" for each in self.rebound),
             *(f"  asleep: {each}" for each in self.asleep),
         ]
