@@ -129,6 +129,19 @@ def one_mask(image, labels):
     }
 
 
+def test_background_is_no_class_unless_there_is_one(named_run, tmp_path):
+    labels = NamedLabels(named_run).read("0.png")
+    document = one_mask("0.png", np.where(labels == 2, 7, labels))
+    document["categories"].append({"id": 7, "name": "background"})
+    (tmp_path / "mended.json").write_text(json.dumps(document))
+    assert correct_from_masks(named_run, tmp_path / "mended.json").new_classes == ()
+    pm.classes(named_run, name={2: "background"})
+    while read_corrections(named_run).active():
+        undo_correction(named_run)
+    found = correct_from_masks(named_run, tmp_path / "mended.json")
+    assert (found.mended, found.corrections) == (0, 0)
+
+
 def test_what_no_proposal_carries_is_counted(named_run, tmp_path):
     labels = NamedLabels(named_run).read("0.png")
     proposals = read_label_image(named_run / "proposals" / "0.png.png")

@@ -17,8 +17,9 @@ from primaps.errors import CheckpointError, ConfigError, DatasetError, OutputErr
 from primaps.naming.table_text import write_classes
 from primaps.outputs.export.journal import FOLDER
 from primaps.outputs.export.registry import find_exporter
-from primaps.outputs.label_files import read_label_image, write_label_map
+from primaps.outputs.label_files import read_label_image, write_certainty, write_label_map
 from primaps.pipeline.exporting import ExportSettings, export, unique_stems
+from primaps.pipeline.labelling import Extras
 from primaps.pipeline.named_labels import NamedLabels, correct, undo_correction
 from primaps.progress import Silent
 from primaps.runs.model import Model
@@ -195,6 +196,22 @@ def test_a_correction_counts_where_the_label_map_is_uncertain(named_run, tmp_pat
     said = read_label_image(named_run / "proposals" / "0.png.png") == 1
     np.testing.assert_array_equal(found["0.png"], np.where(said, 3, 255))
     assert (found["2.png"] == 255).all()
+
+
+def test_certainties_of_the_pipeline(named_run, tmp_path):
+    stored = pipeline.reopen(named_run, {}, device="cpu")
+    out, extras = tmp_path / "predicted", Extras(certainty=True)
+    pipeline.predict_from_store(stored, out, named_run / "model", extras=extras)
+    levels = read_label_image(out / "certainty" / "0.png.png")
+    limit = float(np.median(levels)) / 255
+    export(out, tmp_path / "out", ExportSettings("coco", unknown_below=limit))
+    clusters = read_label_image(out / "labels" / "0.png.png")
+    expected = np.where(levels < limit * 255, 255, clusters)
+    assert (expected == 255).any()
+    np.testing.assert_array_equal(read_coco(tmp_path / "out")[0]["0.png"], expected)
+    write_certainty(out / "certainty" / "0.png.png", levels.astype(np.uint8), {"model": "another"})
+    (failure,) = export(out, tmp_path / "out", ExportSettings("coco", unknown_below=limit)).failures
+    assert "model of its label map" in failure.reason
 
 
 def test_sleeping_corrections_are_told(named_run, tmp_path):

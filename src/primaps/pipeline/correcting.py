@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,11 @@ from primaps.pipeline.failures import all_failed
 from primaps.pipeline.named_labels import NamedLabels, correct, count_corrections
 from primaps.progress import Progress, Silent
 from primaps.types import ClassTable, Failure
+
+_NOTHING: Final = frozenset({"background", "ignored"})
+"""Names for what belongs to no class, of Pascal VOC and of what builds on it, unless a class has
+one.
+"""
 
 
 @dataclass(frozen=True)
@@ -174,8 +180,7 @@ class _Reading:
         self._labels, self._origin = labels, origin
         self._table = labels.table
         self._names = [each.name for each in listed_images(labels.files)]
-        stems = {stem: name for name, stem in unique_stems(self._names).items()}
-        self._photographs = PhotographNames(self._names, stems)
+        self._photographs = PhotographNames(unique_stems(self._names))
         self._seen: dict[str, Path] = {}
         self._compared = self._mended = 0
         self._said: list[tuple[str, int, int]] = []
@@ -277,7 +282,7 @@ class _Reading:
             return self._shown(index)
         name = image.names[index]
         found = self._known(name)
-        if found is None and name in image.nothing:
+        if found is None and name in _NOTHING:
             return UNLABELLED
         if found is None:
             self._table = with_new_class(self._table, name)

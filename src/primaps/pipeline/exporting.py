@@ -372,6 +372,14 @@ def exported_map(
     if unknown_below is not None:
         path = labels.files.certainty(name)
         certainty = read_label_image(path)
+        made, wanted = (
+            read_png_info(each).get("model") for each in (path, labels.files.labels(name))
+        )
+        if made != wanted and made is not None:
+            raise ImageError(
+                f"Expected {path} to be made with the model of its label map, but it was made with"
+                " another one. Segment or predict again with --certainty."
+            )
         if certainty.shape != label_map.shape:
             raise ImageError(
                 f"Expected {path} to have the size of its label map, {label_map.shape}, but got"

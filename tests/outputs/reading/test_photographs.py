@@ -5,8 +5,14 @@ import pytest
 from primaps.outputs.reading.photographs import PhotographNames
 
 NAMES = PhotographNames(
-    ["a.jpg", "sub/a.jpg", "sub/b.png", "other/b.png", "sub/c d.png"],
-    {"a": "a.jpg", "sub/a": "sub/a.jpg", "sub/c d": "sub/c d.png"},
+    {
+        "a.jpg": "a",
+        "sub/a.jpg": "sub/a",
+        "sub/b.png": "sub/b_png",
+        "sub/b.jpg": "sub/b_jpg",
+        "other/b.png": "other/b",
+        "sub/c d.png": "sub/c d",
+    }
 )
 
 
@@ -20,6 +26,7 @@ NAMES = PhotographNames(
         ("images/a.jpg", "a.jpg"),
         ("c d.png", "sub/c d.png"),
         ("/data/upload/3/0a1b2c3d-c d.png", "sub/c d.png"),
+        ("sub/b_png.png", "sub/b.png"),
         ("b.png", None),
         ("ba.jpg", None),
         ("", None),

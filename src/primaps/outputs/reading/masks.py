@@ -27,7 +27,6 @@ from primaps.types import IGNORE_INDEX
 
 LABEL_MAP: Final = "labelmap.txt"
 TARGETS: Final = "mask_targets.json"
-_NOTHING: Final = frozenset({"background", "ignored"})
 _FOLDERS: Final = ("SegmentationClass", "labels", "*/labels")
 
 
@@ -69,14 +68,8 @@ def read_masks(folder: Path) -> Iterator[MendedImage]:
     """
     meaning = _meaning(folder)
     for stem, path in find_masks(folder):
-        yield MendedImage(
-            stem,
-            path,
-            meaning.names,
-            partial(_painted, path, meaning),
-            is_stem=True,
-            nothing=_NOTHING,
-        )
+        paint = partial(_painted, path, meaning)
+        yield MendedImage(stem, path, meaning.names, paint, is_stem=True)
 
 
 def _meaning(folder: Path) -> _Meaning:

@@ -27,7 +27,6 @@ class MendedImage:
         paint: Gives (H, W) int16 indices into ``names``, `UNLABELLED` elsewhere; None = the file
             holds no mask of it. Raises `ImageError` if the masks cannot be used.
         passed_over: Number of marks that are no masks (boxes, points), which are not read.
-        nothing: Names that mean unlabelled, unless there is a class of this name.
     """
 
     name: str
@@ -36,7 +35,6 @@ class MendedImage:
     paint: Callable[[], NDArray[np.int16] | None]
     is_stem: bool = False
     passed_over: int = 0
-    nothing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 
@@ -12,15 +12,17 @@ class PhotographNames:
     """The photographs of a folder, to be found by what other programs call them.
 
     Args:
-        names: Of the photographs: relative paths with forward slashes.
-        stems: Name by stem, as exports pair files.
+        stems: By name, a relative path with forward slashes: the stem that the photograph has in
+            formats that pair files by their stems.
     """
 
-    def __init__(self, names: Sequence[str], stems: Mapping[str, str]) -> None:
-        self._names, self._stems = frozenset(names), dict(stems)
+    def __init__(self, stems: Mapping[str, str]) -> None:
+        self._names = {name: name for name in stems}
+        self._stems = {stem: name for name, stem in stems.items()}
         self._by_file: dict[str, list[str]] = defaultdict(list)
-        for name in names:
+        for name, stem in stems.items():
             self._by_file[PurePosixPath(name).name].append(name)
+            self._names.setdefault(stem + PurePosixPath(name).suffix, name)
 
     def find(self, given: str, *, is_stem: bool = False) -> str | None:
         """The name of a photograph; None if there is none, or more than one could be meant.
@@ -33,7 +35,7 @@ class PhotographNames:
             is_stem: That is a name without its extension, or with one of a label image behind it.
         """
         if given in self._names:
-            return given
+            return self._names[given]
         if is_stem:
             return self._stems.get(given)
         path = given.replace("\\", "/").lstrip("/")
