@@ -78,7 +78,7 @@ READERS := .venv-readers
 .PHONY: readers
 readers: $(READERS)/.installed ## exports read back by the programs that they are for
 	PYTHONPATH=src QT_QPA_PLATFORM=offscreen $(READERS)/bin/python -m pytest -o filterwarnings=default \
-		tests/e2e/test_export_readers.py tests/outputs/export
+		tests/e2e/test_export_readers.py tests/e2e/test_mended_readers.py tests/outputs/export
 
 $(READERS)/.installed:
 	$(PYTHON) -m venv $(READERS)

@@ -25,6 +25,7 @@ def run(tmp_path):
         write_label_map(tmp_path / "run" / "labels" / f"{name}.png", labels, {})
         entries[name] = {"path": str(path)}
     record = {"format": 1, "config": {"num_clusters": 3}, "inputs": []}
+    record["settings"] = {"model": {"fingerprint": "0123"}}
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     (tmp_path / "run" / "store").mkdir()
     (tmp_path / "run" / "store" / "manifest.json").write_text(json.dumps({"images": entries}))

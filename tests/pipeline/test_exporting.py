@@ -4,18 +4,23 @@ import dataclasses
 import json
 import shutil
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+import primaps as pm
 from primaps import pipeline
 from primaps.errors import CheckpointError, ConfigError, DatasetError, OutputError
+from primaps.naming.table_text import write_classes
 from primaps.outputs.export.journal import FOLDER
 from primaps.outputs.export.registry import find_exporter
-from primaps.outputs.label_files import write_label_map
+from primaps.outputs.label_files import read_label_image, write_certainty, write_label_map
 from primaps.pipeline.exporting import ExportSettings, export, unique_stems
+from primaps.pipeline.labelling import Extras
+from primaps.pipeline.named_labels import NamedLabels, correct, undo_correction
 from primaps.progress import Silent
 from primaps.runs.model import Model
 from primaps.types import ClassTable, NamedClass
@@ -34,6 +39,9 @@ CLASSES = ClassTable(
 )
 
 
+MODEL = "0123456789abcdef"
+
+
 def labels_of(number, size=(10, 14)):
     """(H, W) uint8 cluster ids."""
     generator = np.random.default_rng(number)
@@ -41,7 +49,7 @@ def labels_of(number, size=(10, 14)):
     return np.kron(blocks, np.ones((size[0] // 5, size[1] // 7), np.uint8))
 
 
-def write_run(root, count, *, manifest=True):
+def write_run(root, count, *, manifest=True, table=None):
     """A run folder as `export` needs it, and its photographs beside it."""
     photos = root / "photos"
     entries = {}
@@ -55,11 +63,22 @@ def write_run(root, count, *, manifest=True):
         write_label_map(root / "run" / "labels" / f"{name}.png", labels, {})
         entries[name] = {"path": str(path), "height": 10, "width": 14}
     run = root / "run"
-    record = {"format": 1, "config": {"num_clusters": 4}, "inputs": [str(photos)]}
+    record = {
+        "format": 1,
+        "config": {"num_clusters": 4},
+        "settings": {"model": {"fingerprint": MODEL}},
+        "inputs": [str(photos)],
+    }
     (run / "run.json").write_text(json.dumps(record))
+    if table is not None:
+        write_table(run, table)
     if manifest:
         write_manifest(run, entries)
     return run
+
+
+def write_table(run, table):
+    (run / "classes.yaml").write_text(write_classes(table, MODEL), "utf-8")
 
 
 def write_manifest(run, entries):
@@ -69,6 +88,12 @@ def write_manifest(run, entries):
 
 @pytest.fixture
 def run(tmp_path):
+    """With names."""
+    return write_run(tmp_path, 6, table=CLASSES)
+
+
+@pytest.fixture
+def nameless(tmp_path):
     return write_run(tmp_path, 6)
 
 
@@ -96,7 +121,7 @@ def read_coco(out):
 
 
 def test_names_merges_and_ignored_classes_are_applied(run, tmp_path):
-    exported = export(run, tmp_path / "out", ExportSettings("coco"), CLASSES)
+    exported = export(run, tmp_path / "out", ExportSettings("coco"))
     assert len(exported.images) == 6
     assert not exported.failures
     found, names = read_coco(tmp_path / "out")
@@ -108,16 +133,123 @@ def test_names_merges_and_ignored_classes_are_applied(run, tmp_path):
         np.testing.assert_array_equal(labels, table[labels_of(int(name[-7:-4]))])
 
 
-def test_without_a_table_every_cluster_is_a_class(run, tmp_path):
-    export(run, tmp_path / "out", ExportSettings("coco"))
+def test_without_names_every_cluster_is_a_class(nameless, tmp_path):
+    export(nameless, tmp_path / "out", ExportSettings("coco"))
     found, names = read_coco(tmp_path / "out")
     assert names == ["class 0", "class 1", "class 2", "class 3"]
     for name, labels in found.items():
         np.testing.assert_array_equal(labels, labels_of(int(name[-7:-4])))
 
 
+@pytest.mark.parametrize("name", ['the "big" sky\'s <blue>', "Bäume & Häuser", "Wald 🌳"])
+def test_names_reach_the_export_as_they_were_given(run, tmp_path, name):
+    pm.classes(run, name={1: name})
+    export(run, tmp_path / "out", ExportSettings("coco"))
+    assert read_coco(tmp_path / "out")[1] == ["road", name]
+
+
+def test_an_export_after_renaming_is_redone_in_place(run, tmp_path):
+    out = tmp_path / "out"
+    for format_name in ("coco", "voc"):
+        export(run, out / format_name, ExportSettings(format_name))
+    pm.classes(run, name={"road": "street"}, merge={(1, 3): "shade"})
+    for format_name in ("coco", "voc"):
+        export(run, out / format_name, ExportSettings(format_name))
+        export(run, out / "new" / format_name, ExportSettings(format_name))
+        assert contents(out / format_name) == contents(out / "new" / format_name)
+    found, names = read_coco(out / "coco")
+    assert names == ["street", "shade"]
+    table = np.full(256, 255)
+    table[:4] = 0, 1, 0, 1
+    np.testing.assert_array_equal(found["sub 0/000.png"], table[labels_of(0)])
+
+
+def test_a_correction_paints_one_proposal_and_redoes_one_image(named_run, tmp_path):
+    out, settings = tmp_path / "out", ExportSettings("coco")
+    export(named_run, out, settings)
+    before = read_coco(out)[0]
+    correct(named_run, [("0.png", 1, 3)])
+    changed = Counting()
+    export(named_run, out, settings, changed)
+    assert changed.images == 1
+    expected = {**before, "0.png": before["0.png"].copy()}
+    expected["0.png"][read_label_image(named_run / "proposals" / "0.png.png") == 1] = 3
+    for name, labels in read_coco(out)[0].items():
+        np.testing.assert_array_equal(labels, expected[name])
+    pm.classes(named_run, ignore=[3])
+    export(named_run, out, settings)
+    assert (read_coco(out)[0]["0.png"][expected["0.png"] == 3] == 255).all()
+    pm.classes(named_run, unignore=[3])
+    undo_correction(named_run)
+    export(named_run, out, settings)
+    np.testing.assert_array_equal(read_coco(out)[0]["0.png"], before["0.png"])
+
+
+def test_a_correction_counts_where_the_label_map_is_uncertain(named_run, tmp_path):
+    correct(named_run, [("0.png", 1, 3)])
+    for image in NamedLabels(named_run).files.root.joinpath("labels").rglob("*.png"):
+        path = named_run / "certainty" / image.relative_to(named_run / "labels")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros_like(read_label_image(image), dtype=np.uint8)).save(path)
+    export(named_run, tmp_path / "out", ExportSettings("coco", unknown_below=0.5))
+    found = read_coco(tmp_path / "out")[0]
+    said = read_label_image(named_run / "proposals" / "0.png.png") == 1
+    np.testing.assert_array_equal(found["0.png"], np.where(said, 3, 255))
+    assert (found["2.png"] == 255).all()
+
+
+def test_certainties_of_the_pipeline(named_run, tmp_path):
+    stored = pipeline.reopen(named_run, {}, device="cpu")
+    out, extras = tmp_path / "predicted", Extras(certainty=True)
+    pipeline.predict_from_store(stored, out, named_run / "model", extras=extras)
+    levels = read_label_image(out / "certainty" / "0.png.png")
+    limit = float(np.median(levels)) / 255
+    export(out, tmp_path / "out", ExportSettings("coco", unknown_below=limit))
+    clusters = read_label_image(out / "labels" / "0.png.png")
+    expected = np.where(levels < limit * 255, 255, clusters)
+    assert (expected == 255).any()
+    np.testing.assert_array_equal(read_coco(tmp_path / "out")[0]["0.png"], expected)
+    write_certainty(out / "certainty" / "0.png.png", levels.astype(np.uint8), {"model": "another"})
+    (failure,) = export(out, tmp_path / "out", ExportSettings("coco", unknown_below=limit)).failures
+    assert "model of its label map" in failure.reason
+
+
+def test_sleeping_corrections_are_told(named_run, tmp_path):
+    correct(named_run, [("0.png", 1, 3)])
+    (named_run / "proposals" / "0.png.png").unlink()
+    told = Counting()
+    export(named_run, tmp_path / "out", ExportSettings("coco"), told)
+    assert told.notes[0].startswith("1 corrections mean nothing at present")
+
+
+def test_proposals_that_cannot_be_read_are_reported(named_run, tmp_path):
+    correct(named_run, [("0.png", 1, 3)])
+    path = named_run / "proposals" / "0.png.png"
+    data = bytearray(path.read_bytes())
+    pixels = data.index(b"IDAT") + 4
+    data[pixels : pixels + 8] = bytes(8)
+    path.write_bytes(data)
+    exported = export(named_run, tmp_path / "out", ExportSettings("coco"))
+    assert [Path(failure.path).name for failure in exported.failures] == ["0.png"]
+
+
+def test_mistakes_in_names_end_it_before_anything_is_written(run, tmp_path):
+    (run / "classes.yaml").write_text("classes: {3: {nmae: x}}\nnum_clusters: 4\n")
+    with pytest.raises(ConfigError, match="line 1"):
+        export(run, tmp_path / "out", ExportSettings("coco"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_label_maps_of_another_model_are_reported(run, tmp_path):
+    name = "sub 0/000.png"
+    write_label_map(run / "labels" / f"{name}.png", labels_of(0), {"model": "another"})
+    exported = export(run, tmp_path / "out", ExportSettings("coco"))
+    assert "made with another one" in exported.failures[0].reason
+    assert name not in exported.images
+
+
 def test_small_regions_become_unlabelled(run, tmp_path):
-    export(run, tmp_path / "out", ExportSettings("coco", min_area=5), CLASSES)
+    export(run, tmp_path / "out", ExportSettings("coco", min_area=5))
     data = json.loads((tmp_path / "out/annotations/instances.json").read_bytes())
     assert min(each["area"] for each in data["annotations"]) >= 5
 
@@ -146,6 +278,10 @@ def test_predicted_label_maps_without_a_manifest(tmp_path):
     assert len(exported.images) == 4
 
 
+def targets(out):
+    return json.loads((out / "mask_targets.json").read_text())
+
+
 def test_a_run_and_what_was_predicted_with_its_model(photographs, tmp_path, texture, small_config):
     out = tmp_path / "segmented"
     pipeline.segment(pipeline.open_run([photographs], out, texture, small_config))
@@ -153,7 +289,12 @@ def test_a_run_and_what_was_predicted_with_its_model(photographs, tmp_path, text
     new.mkdir()
     shutil.copy(photographs / "p0.png", new / "later.png")
     model = Model.load(out / "model")
-    pipeline.predict_images([photographs], tmp_path / "predicted", texture, model, small_config)
+    pm.classes(out, name={0: "meadow"})
+    predicted = tmp_path / "predicted"
+    pipeline.predict_images([photographs], predicted, texture, model, small_config, names=out)
+    stored = pipeline.reopen(out, {}, device="cpu")
+    pipeline.predict_from_store(stored, tmp_path / "stored", out / "model")
+    pm.classes(out, name={0: "sky"})
     settings = ExportSettings("fiftyone")
     assert len(export(out, tmp_path / "out", settings).images) == 5
     names = export(tmp_path / "predicted", tmp_path / "all", settings).images
@@ -163,6 +304,11 @@ def test_a_run_and_what_was_predicted_with_its_model(photographs, tmp_path, text
             clusters = np.asarray(picture)
         with Image.open(tmp_path / "all" / "labels" / name) as picture:
             np.testing.assert_array_equal(np.asarray(picture), clusters + 1)
+    assert targets(tmp_path / "out")["1"] == "sky"
+    assert targets(tmp_path / "all")["1"] == "meadow"
+    names = export(tmp_path / "stored", tmp_path / "again", settings).images
+    assert names == ("more/p4.png", "p0.png", "p1.png", "p2.png", "p3.png")
+    assert targets(tmp_path / "again")["1"] == "meadow"
     pipeline.predict_images([new], out, texture, model, small_config)
     later = export(out, tmp_path / "out", settings).images
     assert later == ("later.png", "more/p4.png", "p0.png", "p1.png", "p2.png", "p3.png")
@@ -171,14 +317,14 @@ def test_a_run_and_what_was_predicted_with_its_model(photographs, tmp_path, text
 @pytest.mark.parametrize("format_name", CORE)
 def test_a_killed_export_ends_with_the_same_bytes(run, tmp_path, cutting, format_name):
     settings = ExportSettings(format_name, split=(0.5, 0.5), min_area=3)
-    export(run, tmp_path / "whole", settings, CLASSES)
+    export(run, tmp_path / "whole", settings)
     out = tmp_path / "killed"
     stages = [("images", 1), ("images", 4)]
     stages += [("lists", 2)] if find_exporter(format_name).passes else []
     for stage, step in stages:
         with cutting.short():
-            export(run, out, settings, CLASSES, cutting.at(stage, step))
-    assert len(export(run, out, settings, CLASSES).images) == 6
+            export(run, out, settings, cutting.at(stage, step))
+    assert len(export(run, out, settings).images) == 6
     assert contents(out) == contents(tmp_path / "whole")
 
 
@@ -203,13 +349,13 @@ class Counting(Silent):
 def test_what_is_up_to_date_is_not_done_again(run, tmp_path, cutting):
     first, again, changed = Counting(), Counting(), Counting()
     out, settings = tmp_path / "out", ExportSettings("labelme")
-    export(run, out, settings, CLASSES, first)
+    export(run, out, settings, first)
     before = contents(out)
-    export(run, out, settings, CLASSES, again)
+    export(run, out, settings, again)
     assert contents(out) == before
     labels = run / "labels" / "sub 0" / "000.png.png"
     write_label_map(labels, np.zeros((10, 14), np.uint8), {"a longer": "header"})
-    export(run, out, settings, CLASSES, changed)
+    export(run, out, settings, changed)
     assert (first.images, again.images, changed.images) == (6, 0, 1)
     assert "MB" in first.notes[0]
     assert not again.notes
@@ -217,14 +363,15 @@ def test_what_is_up_to_date_is_not_done_again(run, tmp_path, cutting):
 
 def test_an_export_made_again_leaves_nothing_of_the_earlier_one(run, tmp_path):
     out = tmp_path / "out"
-    export(run, out, ExportSettings("panoptic", split=(0.5, 0.5)), CLASSES)
+    export(run, out, ExportSettings("panoptic", split=(0.5, 0.5)))
     manifest = json.loads((run / "store/manifest.json").read_text())["images"]
     del manifest["sub 0/000.png"]
     write_manifest(run, manifest)
     renamed = dataclasses.replace(CLASSES.classes[0], name="street")
     table = dataclasses.replace(CLASSES, classes=(renamed, *CLASSES.classes[1:]))
-    export(run, out, ExportSettings("panoptic"), table)
-    export(run, tmp_path / "new", ExportSettings("panoptic"), table)
+    write_table(run, table)
+    export(run, out, ExportSettings("panoptic"))
+    export(run, tmp_path / "new", ExportSettings("panoptic"))
     assert contents(out) == contents(tmp_path / "new")
 
 
@@ -315,7 +462,7 @@ def test_equal_stems_keep_their_extensions():
 def peak(run, out, format_name):
     tracemalloc.start()
     try:
-        export(run, out, ExportSettings(format_name), CLASSES)
+        export(run, out, ExportSettings(format_name))
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -328,7 +475,7 @@ def test_memory_does_not_grow_with_the_annotations(tmp_path, format_name):
     peaks = []
     for count in (3, 3, 15):  # the first time, modules are imported
         root = tmp_path / str(len(peaks))
-        run = write_run(root, count)
+        run = write_run(root, count, table=CLASSES)
         for path in (run / "labels").rglob("*.png"):
             write_label_map(path, noise, {})
         for path in (root / "photos").rglob("*.png"):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from primaps.cli.correcting import corrections
 from primaps.cli.exporting import export
 from primaps.cli.first_steps import demo, doctor, list_names
 from primaps.cli.head_commands import head_app
@@ -26,9 +27,9 @@ app = typer.Typer(
         " inputs failed; 130 interrupted, resumable."
     ),
 )
-for command in (segment, proposals, fit, predict, classes, suggest, accept, report, export):
+for command in (segment, proposals, fit, predict, classes, suggest, corrections, accept):
     app.command()(command)
-for command in (evaluate, check, demo, benchmark):
+for command in (report, export, evaluate, check, demo, benchmark):
     app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)

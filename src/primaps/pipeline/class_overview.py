@@ -108,11 +108,4 @@ def class_report(folder: str | Path, changes: ClassChanges) -> str:
     if homeless:
         listed = ", ".join(map(str, homeless))
         lines.append(f"Clusters of no class, which count as unlabelled: {listed}.")
-    if corrections.bound or corrections.rebound or corrections.asleep:
-        lines.append(
-            f"Corrections: {corrections.bound} in force, {len(corrections.rebound)} found again"
-            f" among other proposals, {len(corrections.asleep)} asleep."
-        )
-        lines += [f"  found again: {each}" for each in corrections.rebound]
-        lines += [f"  asleep: {each}" for each in corrections.asleep]
-    return "\n".join(lines)
+    return "\n".join([*lines, *corrections.lines()])

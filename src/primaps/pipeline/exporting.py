@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 from primaps.data.scanning import scan
 from primaps.data.upright import standing, upright_bytes
 from primaps.errors import CheckpointError, ConfigError, DatasetError, ImageError
-from primaps.outputs.export.classes import ExportClasses, default_classes
+from primaps.outputs.export.classes import ExportClasses
 from primaps.outputs.export.exporter import Exporter, ExportImage, ExportOptions, Record
-from primaps.outputs.export.journal import Entry, Journal
+from primaps.outputs.export.journal import Entry, Journal, Origin
 from primaps.outputs.export.regions import without_small
 from primaps.outputs.export.registry import OUTLINES, find_exporter
 from primaps.outputs.export.splitting import SPLIT_NAMES, WHOLE, split_of
 from primaps.outputs.export.target import Target
-from primaps.outputs.label_files import read_label_image
+from primaps.outputs.label_files import read_label_image, read_png_info
+from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.failures import all_failed, reported
+from primaps.pipeline.named_labels import NamedLabels
 from primaps.progress import Progress, Silent
 from primaps.runs.run import RunFolder
 from primaps.runs.store import fingerprint, read_json
-from primaps.types import IGNORE_INDEX, ClassTable, Failure, ImageFile
+from primaps.types import IGNORE_INDEX, Failure, ImageFile
 
 GENERATION = 1
 """Raised when a change of the code changes what exporters write, so that it is made anew."""
@@ -42,7 +44,8 @@ class ExportSettings:
         split: Shares of train, val and test; empty = the data set is one whole.
         seed: Of the split.
         min_area: Regions with fewer pixels become unlabelled.
-        unknown_below: Pixels whose certainty is lower, in [0, 1], become unlabelled; None = none.
+        unknown_below: Pixels whose certainty is lower, in [0, 1], become unlabelled, but those of
+            corrected proposals; None = none.
         link: Photographs become links; those that lie turned in their file are copied all the same.
         polygons: Outlines instead of masks, in formats that know both.
     """
@@ -77,22 +80,22 @@ def export(
     folder: Path,
     out: Path,
     settings: ExportSettings,
-    classes: ClassTable | None = None,
     progress: Progress | None = None,
 ) -> Exported:
-    """Write an annotated data set. Resumable: what is up to date is kept, what no longer belongs to
-    the export is removed.
+    """Write an annotated data set, under the names and corrections of its folder. Resumable: what
+    is up to date is kept, what no longer belongs to the export is removed; after classes were named
+    or proposals corrected it is redone in place.
 
     Args:
         folder: Run folder, or a folder of predicted label maps.
         out: Where to write: a new folder, or an earlier export in the same format.
         settings: What is wanted.
-        classes: Names, colours and merges; None = a class without a name per cluster.
         progress: Who is told.
 
     Raises:
         CheckpointError: If ``folder`` holds no label maps of this package.
-        ConfigError: If the format is unknown, or ``out`` holds something else.
+        ConfigError: If the format is unknown, ``out`` holds something else, or names or corrections
+            have a mistake; the message names the line.
         MissingExtraError: If the format needs a package that is not installed.
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
@@ -104,15 +107,16 @@ def export(
     if settings.unknown_below is not None and not (run.root / "certainty").is_dir():
         raise ConfigError(
             f"Expected certainties in {run.root / 'certainty'}, to leave out what is uncertain, but"
-            " there are none. Make label maps with certainties, or leave --unknown-below away."
+            " there are none. Run the command that made the label maps again with --certainty, or"
+            " leave --unknown-below away."
         )
-    table = classes or default_classes(int(run.record["config"]["num_clusters"]))
+    labels = NamedLabels(folder)
     target = Target(out, link=settings.link)
     options = ExportOptions(SPLIT_NAMES[: len(settings.split)], settings.polygons)
-    exporter = make(target, ExportClasses.of(table), options)
+    exporter = make(target, ExportClasses.of(labels.table), options)
     journal = Journal(out, settings.format)
     try:
-        work = _Export(run, settings, table, images, target, journal, progress or Silent())
+        work = _Export(labels, settings, images, target, journal, progress or Silent())
         return work.done_with(exporter)
     finally:
         journal.close()
@@ -130,8 +134,9 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
     """The photographs that a folder of label maps was made from, in the order of their names.
 
     Args:
-        run: Run folder (its manifest names them), or a folder that `primaps predict` wrote to last
-            (its inputs are looked through again).
+        run: Run folder (its manifest names them), or a folder of `primaps predict` (its list does).
+            Where there is no list, and for photographs that were labelled into a run later, the
+            inputs of the last command are looked through again.
 
     Raises:
         CheckpointError: If it holds no label maps.
@@ -142,12 +147,13 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
             f"Expected {run.root} to hold label maps (run.json and labels), but it does not. Run"
             " `primaps segment` or `primaps predict` with this folder as --out first."
         )
-    manifest = run.store / "manifest.json"
+    lists = [path for path in (run.store / "manifest.json", run.images_file) if path.exists()]
     found: dict[str, ImageFile] = {}
-    if manifest.exists():
-        for name, entry in read_json(manifest)["images"].items():
+    for path in lists:
+        for name, entry in read_json(path)["images"].items():
             found[name] = ImageFile(Path(os.fsdecode(entry["path"])), name)
-    if not found or run.record.get("command") == "predict":
+    later = run.record.get("command") == "predict" and run.images_file not in lists
+    if not found or later:
         for image in scan(run.record.get("inputs", ()), exclude=run.root).images:
             found[image.name] = image
     return tuple(found[name] for name in sorted(found))
@@ -178,20 +184,25 @@ class _Export:
 
     def __init__(
         self,
-        run: RunFolder,
+        labels: NamedLabels,
         settings: ExportSettings,
-        table: ClassTable,
         images: tuple[ImageFile, ...],
         target: Target,
         journal: Journal,
         progress: Progress,
     ) -> None:
-        self._run, self._settings, self._images = run, settings, images
+        self._labels, self._run = labels, labels.files
+        self._settings, self._images = settings, images
         self._target, self._journal, self._progress = target, journal, progress
-        self._to_class = table.cluster_to_class().astype(np.uint8)
+        self._classes = ExportClasses.of(labels.table)
+        self._model = clusters_of(labels.named).model
         self._stems = unique_stems([image.name for image in images])
-        self._asked = fingerprint([GENERATION, asdict(settings), asdict(table)])
+        clusters = labels.table.cluster_to_class().tolist()
+        self._asked = fingerprint(
+            [GENERATION, asdict(settings), asdict(self._classes), clusters, self._model]
+        )
         self._failures: list[Failure] = []
+        self._asleep = 0
 
     def done_with(self, exporter: Exporter) -> Exported:
         """Everything: the images, then the lists."""
@@ -200,7 +211,12 @@ class _Export:
         for image in self._images:
             stamps[image.name], size = self._stamp(image)
             bytes_to_come += size
-        self._journal.open(stamps)
+        self._journal.open(stamps, self._origin())
+        if self._asleep:
+            self._progress.note(
+                f"{self._asleep} corrections mean nothing at present; `primaps corrections"
+                f" {self._run.root}` tells why."
+            )
         self._announce(bytes_to_come)
         self._progress.plan(("images", "lists"))
         self._progress.start("images", len(self._images), done=len(self._journal))
@@ -226,16 +242,32 @@ class _Export:
                 f"Copies photographs of {photographs / 1e6:.0f} MB; --link makes links instead."
             )
 
+    def _origin(self) -> Origin:
+        names = {each.name: each.id for each in self._classes.classes}
+        return Origin(names, self._settings.min_area, self._settings.unknown_below, self._model)
+
     def _stamp(self, image: ImageFile) -> tuple[str, int]:
         """Fingerprint of all that determines what is written of an image, and the photograph's size
         in bytes.
         """
         files = [self._run.labels(image.name), image.path]
         if self._settings.unknown_below is not None:
-            files.append(self._certainty(image.name))
+            files.append(self._run.certainty(image.name))
+        said = self._said(image.name)
+        if said:
+            files.append(self._run.proposals(image.name))
         states = [_state(path) for path in files]
         size = states[1][0] if states[1] else 0
-        return fingerprint([self._asked, self._stems[image.name], states]), size
+        return fingerprint([self._asked, self._stems[image.name], states, said]), size
+
+    def _said(self, name: str) -> list[tuple[int, int]]:
+        """Corrected proposals of an image, and their classes."""
+        try:
+            binding = self._labels.binding(name)
+        except ImageError:  # reading it again will explain
+            return [(0, 0)]
+        self._asleep += len(binding.asleep)
+        return sorted(binding.classes.items())
 
     def _add(self, exporter: Exporter, image: ImageFile, stamp: str) -> None:
         with reported(self._failures, image, "export"):
@@ -286,19 +318,14 @@ class _Export:
 
     def _label_map(self, name: str) -> NDArray[np.uint8]:
         """(H, W) uint8 class ids, without what is uncertain or small."""
-        label_map = self._to_class[read_label_image(self._run.labels(name))]
-        if self._settings.unknown_below is not None:
-            certainty = read_label_image(self._certainty(name))
-            if certainty.shape != label_map.shape:
-                raise ImageError(
-                    f"Expected {self._certainty(name)} to have the size of its label map,"
-                    f" {label_map.shape}, but got {certainty.shape}. Predict again."
-                )
-            label_map[certainty < self._settings.unknown_below * 255] = IGNORE_INDEX
-        return without_small(label_map, self._settings.min_area)
-
-    def _certainty(self, name: str) -> Path:
-        return self._run.root / "certainty" / f"{name}.png"
+        if read_png_info(self._run.labels(name)).get("model") not in {None, self._model}:
+            raise ImageError(
+                f"Expected {self._run.labels(name)} to be made with the model that the names are"
+                " for, but it was made with another one. Segment or predict again."
+            )
+        return exported_map(
+            self._labels, name, self._settings.min_area, self._settings.unknown_below
+        )
 
     def _records(self, split: str | None = None) -> Iterator[Record]:
         for image in self._images:
@@ -320,6 +347,48 @@ class _Export:
             photograph=partial(upright_bytes, image.path),
             label_map=partial(self._label_map, image.name),
         )
+
+
+def exported_map(
+    labels: NamedLabels, name: str, min_area: int, unknown_below: float | None
+) -> NDArray[np.uint8]:
+    """A label map as an export holds it.
+
+    Args:
+        labels: The label maps of a folder under its names and corrections.
+        name: Of the image.
+        min_area: Regions with fewer pixels become unlabelled.
+        unknown_below: Pixels whose certainty is lower, in [0, 1], become unlabelled, but those of
+            which a person said what they are; None = none.
+
+    Returns:
+        (H, W) uint8 class ids; 255 = unlabelled.
+
+    Raises:
+        ImageError: If the label map or its certainty cannot be read.
+        ConfigError: As `NamedLabels.binding`.
+    """
+    label_map = labels.read(name)
+    if unknown_below is not None:
+        path = labels.files.certainty(name)
+        certainty = read_label_image(path)
+        made, wanted = (
+            read_png_info(each).get("model") for each in (path, labels.files.labels(name))
+        )
+        if made != wanted and made is not None:
+            raise ImageError(
+                f"Expected {path} to be made with the model of its label map, but it was made with"
+                " another one. Segment or predict again with --certainty."
+            )
+        if certainty.shape != label_map.shape:
+            raise ImageError(
+                f"Expected {path} to have the size of its label map, {label_map.shape}, but got"
+                f" {certainty.shape}. Predict again."
+            )
+        uncertain = certainty < unknown_below * 255
+        said = labels.corrected(name)
+        label_map[uncertain if said is None else uncertain & ~said] = IGNORE_INDEX
+    return without_small(label_map, min_area)
 
 
 def _state(path: Path) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ applies classes looks at it through `NamedLabels`.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -100,6 +101,18 @@ class NamedLabels:
         proposals = read_label_image(self.files.proposals(image), size) if corrected else None
         return apply_classes(labels, self.table, proposals, corrected)
 
+    def corrected(self, image: str) -> NDArray[np.bool_] | None:
+        """(H, W) pixels of which a person said what they are; None if there are none.
+
+        Raises:
+            ImageError: If the proposals cannot be read.
+            ConfigError: As `binding`.
+        """
+        classes = self.binding(image).classes
+        if not classes:
+            return None
+        return np.isin(read_label_image(self.files.proposals(image)), list(classes))
+
     def colours(self) -> NDArray[np.uint8]:
         """(255, 3) uint8 colours by class id; ids without a class have those of label maps."""
         colours = palette(MAX_COLOURS)
@@ -141,6 +154,20 @@ class CorrectionCounts:
     bound: int
     rebound: tuple[str, ...]
     asleep: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """For the terminal; empty if nobody said anything."""
+        if not (self.bound or self.rebound or self.asleep):
+            return []
+        head = (
+            f"Corrections: {self.bound} in force, {len(self.rebound)} found again among other"
+            f" proposals, {len(self.asleep)} asleep."
+        )
+        return [
+            head,
+            *(f"  found again: {each}" for each in self.rebound),
+            *(f"  asleep: {each}" for each in self.asleep),
+        ]
 
 
 def count_corrections(labels: NamedLabels) -> CorrectionCounts:
@@ -206,8 +233,7 @@ def correct(
     with named.lock():
         table, journal = read_classes(named.root), read_corrections(named.root)
         made: list[Correction] = []
-        for image, proposal, key in said:
-            target = UNLABELLED if str(key) == str(UNLABELLED) else find_class(table, key).id
+        for image, group in itertools.groupby(said, key=lambda each: each[0]):
             path = files.proposals(image)
             photo = read_png_info(path).get("image") if _is_in(image, present) else None
             if photo is None:
@@ -215,12 +241,13 @@ def correct(
                     f"Expected an image of the run with proposals, but got {image!r}. Names are"
                     " those below proposals/, without .png."
                 )
-            number = journal.next_id + len(made)
-            made.append(
-                make_correction(
-                    number, image, proposal, target, photo, read_label_image(path), source
+            proposals = read_label_image(path)
+            for _, proposal, key in group:
+                target = UNLABELLED if str(key) == str(UNLABELLED) else find_class(table, key).id
+                number = journal.next_id + len(made)
+                made.append(
+                    make_correction(number, image, proposal, target, photo, proposals, source)
                 )
-            )
         named.append_corrections(correction_lines(made))
     return made
 

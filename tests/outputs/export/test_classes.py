@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from primaps.outputs.export.classes import ExportClasses, default_classes
-from primaps.outputs.visualize import palette
+from primaps.outputs.export.classes import ExportClasses
 from primaps.types import ClassTable, NamedClass
 
 
@@ -35,13 +34,3 @@ def test_colours_that_a_format_needs_are_kept_free():
     classes = ExportClasses.of(table)
     assert classes.classes[0].colour == (224, 224, 192)
     assert classes.apart_from([(224, 224, 192)]).classes[0].colour != (224, 224, 192)
-
-
-def test_without_names_every_cluster_is_a_class_in_its_own_colour():
-    table = default_classes(254)
-    assert [each.title for each in table.classes[:2]] == ["class 0", "class 1"]
-    assert [each.colour for each in table.classes] == [tuple(c) for c in palette(254).tolist()]
-    assert [each.colour for each in ExportClasses.of(table).classes] == [
-        tuple(c) for c in palette(254).tolist()
-    ]
-    assert table.cluster_to_class()[:254].tolist() == list(range(254))

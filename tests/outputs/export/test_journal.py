@@ -3,7 +3,7 @@
 import pytest
 
 from primaps.errors import ConfigError
-from primaps.outputs.export.journal import FOLDER, Entry, Journal
+from primaps.outputs.export.journal import FOLDER, Entry, Journal, Origin, read_journal
 
 
 def entry(name, root, stamp="s", content=None):
@@ -19,7 +19,7 @@ def journal(tmp_path):
     def make(stamps, format_name="coco"):
         made = Journal(tmp_path, format_name)
         opened.append(made)
-        made.open(stamps)
+        made.open(stamps, Origin({"road": 3}, 5))
         return made
 
     yield make
@@ -101,3 +101,20 @@ def test_two_at_a_time_are_refused(tmp_path, journal):
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     assert subprocess.run(command, check=False).returncode == 7
+
+
+def test_an_export_can_be_looked_at_without_being_worked_on(journal, tmp_path):
+    assert read_journal(tmp_path) is None
+    at_work = journal({})
+    at_work.add(entry("a.png", tmp_path))
+    found = read_journal(tmp_path)
+    assert found.format == "coco"
+    assert found.origin == Origin({"road": 3}, 5)
+    assert found.files == {"images/a.png": "a.png"}
+
+
+def test_exports_of_earlier_versions_say_less(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "settings").write_text('{"format": "voc", "lists": []}')
+    found = read_journal(tmp_path)
+    assert (found.format, found.origin, found.files) == ("voc", Origin(), {})

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from primaps.errors import ConfigError
-from primaps.outputs.export.classes import ExportClasses, default_classes
+from primaps.outputs.export.classes import ExportClasses
 from primaps.outputs.export.exporter import ExportOptions
 from primaps.outputs.export.target import Target
 from primaps.outputs.export.voc import Voc
@@ -83,6 +83,8 @@ def test_names_that_would_break_the_label_map(tmp_path):
 
 
 def test_too_many_classes_for_a_byte(tmp_path):
-    Voc(Target(tmp_path), ExportClasses.of(default_classes(254)), ExportOptions())
+    every = [NamedClass(number, None, (number, 1, 1), ()) for number in range(255)]
+    most, many = (ExportClasses.of(ClassTable(1, tuple(every[:count]))) for count in (254, 255))
+    Voc(Target(tmp_path), most, ExportOptions())
     with pytest.raises(ConfigError, match="at most 254 classes"):
-        Voc(Target(tmp_path), ExportClasses.of(default_classes(255)), ExportOptions())
+        Voc(Target(tmp_path), many, ExportOptions())

@@ -93,18 +93,6 @@ class ExportClasses:
         return table
 
 
-def default_classes(num_clusters: int) -> ClassTable:
-    """One class without a name per cluster, in the colours of label files."""
-    colours = palette(num_clusters).tolist()
-    return ClassTable(
-        num_clusters,
-        tuple(
-            NamedClass(cluster, None, (colour[0], colour[1], colour[2]), (cluster,))
-            for cluster, colour in enumerate(colours)
-        ),
-    )
-
-
 def _unique_names(classes: Sequence[NamedClass]) -> list[str]:
     names: list[str] = []
     for each in classes:

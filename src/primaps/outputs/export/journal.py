@@ -1,8 +1,9 @@
 """What an export has done, image by image, so that a killed one goes on, and one that is made again
 after some images or classes changed leaves nothing behind.
 
-It lies in a hidden folder of the export: ``settings`` (the format, and the files that belong to all
-images), ``done`` (a line of JSON per image) and, only if any, ``failures.jsonl``.
+It lies in a hidden folder of the export: ``settings`` (the format, the files that belong to all
+images, and what was left out), ``done`` (a line of JSON per image) and, only if any,
+``failures.jsonl``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -59,6 +60,23 @@ class Entry:
     content: Fragment
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What label maps became on their way into an export, so that it can be read back.
+
+    Attributes:
+        classes: Ids of the classes by the names they have in it.
+        min_area: Regions with fewer pixels were left out.
+        unknown_below: Pixels with a lower certainty were left out; None = none.
+        model: Fingerprint of the model whose clusters the classes own.
+    """
+
+    classes: Mapping[str, int] = field(default_factory=dict)
+    min_area: int = 0
+    unknown_below: float | None = None
+    model: str | None = None
+
+
 class Journal:
     """The record of one export.
 
@@ -80,6 +98,7 @@ class Journal:
         self._done = self._folder / "done"
         self._places: dict[str, int] = {}
         self._lists: list[str] = []
+        self._origin = Origin()
         self._stream: BinaryIO | None = None
         self._check()
         hold(self._folder)
@@ -91,7 +110,7 @@ class Journal:
             raise OutputError(write_problem(self._root, error)) from error
         if not holds:
             return
-        known = self._known()
+        known = _known(self._settings)
         if known.get("format") != self._format:
             what = f"an export in the format {known['format']}" if known else "other files"
             raise ConfigError(
@@ -99,31 +118,27 @@ class Journal:
                 f" {self._root} holds {what}. Choose another --out."
             )
 
-    def _known(self) -> dict[str, Any]:
-        with contextlib.suppress(OSError, ValueError):
-            known = json.loads(self._settings.read_bytes())
-            return known if isinstance(known, dict) else {}
-        return {}
-
-    def open(self, stamps: Mapping[str, str]) -> None:
+    def open(self, stamps: Mapping[str, str], origin: Origin) -> None:
         """Keep what is up to date of an earlier export, remove the rest, and go on from there.
 
         Lists of all images are removed, for they have to be written anew.
 
         Args:
             stamps: Of all images that are to be exported, by their names.
+            origin: What is exported.
 
         Raises:
             OutputError: If something cannot be written.
         """
+        self._origin = origin
         remove_temporaries(self._root)
         remove_temporaries(self._folder)
-        self.discard(self._known().get("lists", []))
+        self.discard(_known(self._settings).get("lists", []))
         self._write_settings()
         renewed = self._done.with_suffix(TEMPORARY_SUFFIX)
         try:
             with renewed.open("wb") as stream:
-                for entry in self._earlier():
+                for entry in _entries(self._done):
                     if stamps.get(entry.name) == entry.stamp and self._has(entry):
                         self._places[entry.name] = stream.tell()
                         stream.write(_line(entry))
@@ -209,23 +224,64 @@ class Journal:
             raise OutputError("Expected the journal to be open, but it is not. Call `open` first.")
         return self._stream
 
-    def _earlier(self) -> Iterator[Entry]:
-        """What an earlier export recorded, up to where it was cut short."""
-        if not self._done.exists():
-            return
-        with self._done.open("rb") as stream:
-            for line in stream:
-                try:
-                    entry = Entry(**json.loads(line))
-                except (ValueError, TypeError):
-                    return
-                yield entry
-
     def _has(self, entry: Entry) -> bool:
         return all((self._root / relative).exists() for relative in entry.files)
 
     def _write_settings(self) -> None:
-        atomic_write(self._settings, to_json({"format": self._format, "lists": self._lists}))
+        settings = {"format": self._format, "lists": self._lists, "origin": asdict(self._origin)}
+        atomic_write(self._settings, to_json(settings))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An export as its journal tells it, to be read only.
+
+    Attributes:
+        format: Of the export.
+        origin: What was exported.
+        files: Name of the image by relative path of each file that belongs to one.
+    """
+
+    format: str
+    origin: Origin
+    files: Mapping[str, str]
+
+
+def read_journal(root: Path) -> Recorded | None:
+    """What is known of an export; None if the folder is none of ours.
+
+    Args:
+        root: Folder of the export.
+    """
+    known = _known(root / FOLDER / "settings")
+    if "format" not in known:
+        return None
+    files = {
+        relative: entry.name
+        for entry in _entries(root / FOLDER / "done")
+        for relative in entry.files
+    }
+    return Recorded(str(known["format"]), Origin(**known.get("origin", {})), files)
+
+
+def _known(settings: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(settings.read_bytes())
+        return known if isinstance(known, dict) else {}
+    return {}
+
+
+def _entries(done: Path) -> Iterator[Entry]:
+    """What an export recorded, up to where it was cut short."""
+    if not done.exists():
+        return
+    with done.open("rb") as stream:
+        for line in stream:
+            try:
+                entry = Entry(**json.loads(line))
+            except (ValueError, TypeError):
+                return
+            yield entry
 
 
 def _line(entry: Entry) -> bytes:

@@ -1,4 +1,4 @@
-"""Masks as run lengths, in the three ways that formats know.
+"""Masks as run lengths, in the three ways that formats know, there and back.
 
 COCO counts down the columns of the whole image, CVAT along the rows of a box, Label Studio packs
 the bytes of an RGBA picture into a stream of bits.
@@ -6,6 +6,7 @@ the bytes of an RGBA picture into a stream of bits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,8 @@ from primaps.outputs.export.regions import Region
 _RUN_BITS: Final = np.array([3, 4, 8, 16])
 """Bits for a length less one, of which every run of a brush mask names the least that will do."""
 _LONGEST_RUN: Final = 1 << 16
+_HALF: Final = 128
+"""Alpha from which on a pixel of a brush stroke counts; its edges are smoothed."""
 
 
 def coco_rle(region: Region, size: tuple[int, int]) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def coco_rle(region: Region, size: tuple[int, int]) -> dict[str, Any]:
     Returns:
         ``size`` ([H, W]) and ``counts`` (str).
     """
-    from pycocotools import mask as coco_mask
+    from pycocotools import mask as coco
 
     height, width = size
     columns = np.pad(region.mask.T, ((0, 0), (1, 1)))
@@ -40,7 +43,7 @@ def coco_rle(region: Region, size: tuple[int, int]) -> dict[str, Any]:
     bounds = bounds[~(np.append(joined, False) | np.insert(joined, 0, False))]
     bounds = bounds[bounds < height * width]
     counts = np.diff(np.concatenate([[0], bounds, [height * width]]))
-    packed = coco_mask.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, *size)
+    packed = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, *size)
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
 
 
@@ -55,6 +58,67 @@ def row_counts(mask: NDArray[np.bool_]) -> list[int]:
     bounds = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     counts: list[int] = np.diff(np.concatenate([[0], bounds, [flat.size]])).tolist()
     return [0, *counts] if flat[0] else counts
+
+
+def mask_of_rows(counts: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The inverse of `row_counts`.
+
+    Args:
+        counts: Lengths of the runs.
+        size: (h, w) of the box.
+
+    Raises:
+        ValueError: If the lengths do not add up to the box.
+    """
+    lengths = np.asarray(counts, dtype=np.int64)
+    if (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
+        raise ValueError(f"run lengths of {lengths.sum()} pixels for a box of {size[0] * size[1]}")
+    inside = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(inside, lengths).reshape(size)
+
+
+def coco_mask(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask from what COCO calls a segmentation: RLE, compressed or not, or polygons.
+
+    Args:
+        segmentation: ``{"size": [H, W], "counts": str or list}``, or a list of polygons, each a
+            list of x, y, x, y, ... in pixels, which pycocotools fills.
+        size: (H, W) of the image.
+
+    Raises:
+        ValueError: If it is none of these, or of another size.
+    """
+    height, width = size
+    if isinstance(segmentation, Mapping):
+        if list(segmentation.get("size", ())) != [height, width]:
+            raise ValueError(f"a mask of size {segmentation.get('size')}")
+        counts = segmentation.get("counts")
+        lengths = counts if isinstance(counts, list) else _unpacked_counts(str(counts))
+        return mask_of_rows(lengths, (width, height)).T
+    from pycocotools import mask as coco
+
+    rings = [[float(value) for value in ring] for ring in segmentation]
+    if not rings or any(len(ring) < 6 or len(ring) % 2 for ring in rings):
+        raise ValueError("a polygon of less than three corners")
+    return np.asarray(coco.decode(coco.merge(coco.frPyObjects(rings, height, width))), dtype=bool)
+
+
+def _unpacked_counts(text: str) -> list[int]:
+    """Run lengths of a compressed RLE: five bits a character, the lowest first, a sixth one if more
+    follow; from the fourth on a length is told by its difference to the one before the last.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        code = ord(character) - 48
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            if code & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    return counts
 
 
 def brush_rle(region: Region, size: tuple[int, int]) -> list[int]:
@@ -85,6 +149,60 @@ def brush_rle(region: Region, size: tuple[int, int]) -> list[int]:
     stream = np.concatenate([*head, _bits(words, bits + 11)])
     packed: list[int] = np.packbits(stream).tolist()
     return packed
+
+
+def mask_of_brush(packed: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The inverse of `brush_rle`; Label Studio's editor also packs bytes one by one.
+
+    Args:
+        packed: The packed bytes.
+        size: (H, W) of the image.
+
+    Returns:
+        (H, W) bool; where the brush covers half of a pixel or more.
+
+    Raises:
+        ValueError: If it is damaged, or of an image of another size.
+    """
+    bits = _BitReader(bytes(packed))
+    total, width = bits.read(32), bits.read(5) + 1
+    widths = [bits.read(4) + 1 for _ in range(4)]
+    if total != 4 * size[0] * size[1] or width != 8:
+        raise ValueError(f"a brush mask of {total} bytes of {width} bits")
+    pixels = np.empty(total, dtype=np.uint8)
+    place = 0
+    while place < total:
+        is_run = bits.read(1)
+        end = place + bits.read(widths[bits.read(2)]) + 1
+        if end > total:
+            raise ValueError("a brush mask that is longer than it says")
+        pixels[place:end] = bits.read(8) if is_run else [bits.read(8) for _ in range(end - place)]
+        place = end
+    return pixels.reshape(*size, 4)[..., 3] >= _HALF
+
+
+class _BitReader:
+    """Numbers out of a stream of bits, the highest bit first.
+
+    Args:
+        data: The stream.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._place = data, 0
+
+    def read(self, count: int) -> int:
+        """The next ``count`` bits, at most 32, as a number.
+
+        Raises:
+            ValueError: If there are no more.
+        """
+        start, end = self._place, self._place + count
+        if end > 8 * len(self._data):
+            raise ValueError("a brush mask that is cut short")
+        self._place = end
+        window = int.from_bytes(self._data[start // 8 : -(-end // 8)], "big")
+        return (window >> (-end % 8)) & ((1 << count) - 1)
 
 
 def _split_runs(

@@ -23,6 +23,8 @@ from primaps.types import IGNORE_INDEX
 
 VOID: Final[Colour] = (224, 224, 192)
 _BACKGROUND: Final[Colour] = (0, 0, 0)
+_COLON: Final = "\N{FULLWIDTH COLON}"
+_HASH: Final = "\N{FULLWIDTH NUMBER SIGN}"
 
 
 class Voc:
@@ -59,14 +61,20 @@ class Voc:
                     stream.write(f"{record.image.stem}\n".encode())
                     void = void or record.content
         rows = [("background", _BACKGROUND)]
-        rows += [(_label(each.name), each.colour) for each in self._classes.classes]
+        rows += [(label_name(each.name), each.colour) for each in self._classes.classes]
         rows += [("ignored", VOID)] if void else []
         lines = ["# label:color_rgb:parts:actions"]
         lines += [f"{name}:{red},{green},{blue}::" for name, (red, green, blue) in rows]
         self._target.write("labelmap.txt", ("\n".join(lines) + "\n").encode())
 
 
-def _label(name: str) -> str:
+def label_name(name: str) -> str:
     """A name without what the label map gives another meaning: colons, and a hash in front."""
-    plain = name.replace(":", "\N{FULLWIDTH COLON}")
-    return plain.replace("#", "\N{FULLWIDTH NUMBER SIGN}", 1) if plain.startswith("#") else plain
+    plain = name.replace(":", _COLON)
+    return plain.replace("#", _HASH, 1) if plain.startswith("#") else plain
+
+
+def name_of_label(label: str) -> str:
+    """The name that a label most probably stands for: the inverse of `label_name`."""
+    plain = label.replace(_COLON, ":")
+    return plain.replace(_HASH, "#", 1) if plain.startswith(_HASH) else plain
