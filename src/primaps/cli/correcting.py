@@ -11,9 +11,7 @@ import typer
 from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
 from primaps.errors import ConfigError
 
-CorrectedRun = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Run folder, or --out of `primaps predict`.")
-]
+CorrectedRun = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, with proposals.")]
 Mended = Annotated[
     Path | None,
     typer.Option(
