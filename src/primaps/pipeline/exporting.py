@@ -106,7 +106,7 @@ def export(
             f"Expected certainties in {run.root / 'certainty'}, to leave out what is uncertain, but"
             " there are none. Make label maps with certainties, or leave --unknown-below away."
         )
-    table = classes or default_classes(int(run.record["config"]["num_clusters"]))
+    table = classes or default_classes(run.num_clusters)
     target = Target(out, link=settings.link)
     options = ExportOptions(SPLIT_NAMES[: len(settings.split)], settings.polygons)
     exporter = make(target, ExportClasses.of(table), options)
