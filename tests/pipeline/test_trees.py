@@ -86,6 +86,6 @@ def test_a_cut_that_does_not_fit_changes_nothing(named_run):
 def test_the_table_tells_coarser_cuts_in_words(named_run):
     classes(named_run, name={1: "sky"})
     lines = class_report(named_run, ClassChanges()).splitlines()
-    start = lines.index("Coarser, by the tree of the clusters (--cut K):")
-    assert [line.split()[0] for line in lines[start + 1 :]] == ["2", "3"]
+    start = lines.index("Coarser, by the tree of the clusters:")
+    assert [line.split()[:2] for line in lines[start + 1 :]] == [["--cut", "2"], ["--cut", "3"]]
     assert all("1 sky" in line and "|" in line for line in lines[start + 1 :])

@@ -135,8 +135,8 @@ def _number_lines(folder: str | Path, table: ClassTable) -> list[str]:
     if tree is None or tree.num_clusters < 3:
         return lines
     titles = cluster_titles(table)
-    lines.append("Coarser, by the tree of the clusters (--cut K):")
+    lines.append("Coarser, by the tree of the clusters:")
     for number in range(2, min(tree.num_clusters, MOST_CUTS + 2)):
         groups = (", ".join(titles[each] for each in group) for group in tree.cut(number))
-        lines.append(f"  {number}  {' | '.join(groups)}")
+        lines.append(f"  --cut {number}  {' | '.join(groups)}")
     return lines

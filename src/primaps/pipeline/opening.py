@@ -221,15 +221,8 @@ def reopen(
         ImageFile(Path(os.fsdecode(entry["path"])), name)
         for name, entry in manifest["images"].items()
     )
-    run = Run(
-        folder,
-        backbone,
-        config,
-        images,
-        progress or Silent(),
-        chosen_threshold=folder.threshold,
-        chosen_number=folder.number if config.num_clusters is None else None,
-    )
+    run = Run(folder, backbone, config, images, progress or Silent())
+    run.chosen_threshold, run.chosen_number = folder.threshold, folder.number
     if folder.generation != GENERATION:
         run.progress.note(
             f"{root} was made by an earlier version, which had other defaults. The settings on its"
