@@ -15,7 +15,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-one coverage lint docs wheel bench hooks clean
+.PHONY: help demo test quick test-one coverage lint docs wheel bench hooks readers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,7 +75,6 @@ clean: ## remove the environment and the demo's folders
 # numpy and pillow than the package does, so they have an environment of their own.
 READERS := .venv-readers
 
-.PHONY: readers
 readers: $(READERS)/.installed ## exports read back by the programs that they are for
 	PYTHONPATH=src QT_QPA_PLATFORM=offscreen $(READERS)/bin/python -m pytest -o filterwarnings=default \
 		tests/e2e/test_export_readers.py tests/e2e/test_mended_readers.py tests/outputs/export

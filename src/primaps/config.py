@@ -278,10 +278,22 @@ class ProtocolConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings of a run."""
+    """All settings of a run.
+
+    Attributes:
+        preset: What the other settings started from.
+        num_clusters: Number of classes; None = proposed from the images
+            (`primaps.pipeline.number_of_classes`).
+        seed: Of the fit.
+        features: Which features are computed.
+        proposals: How mask proposals are found.
+        fit: How prototypes are fitted.
+        predict: How label maps are made.
+        protocol: How a benchmark frames its images.
+    """
 
     preset: Preset = "default"
-    num_clusters: int = 27
+    num_clusters: int | None = 27
     seed: int = 0
     features: FeatureConfig = field(default_factory=FeatureConfig)
     proposals: ProposalConfig = field(default_factory=ProposalConfig)
@@ -295,10 +307,11 @@ class Config:
         Raises:
             ConfigError: If a value is out of range.
         """
-        if not MIN_CLASSES <= self.num_clusters <= MAX_CLASSES:
+        clusters = self.num_clusters
+        if clusters is not None and not MIN_CLASSES <= clusters <= MAX_CLASSES:
             raise ConfigError(
                 f"Expected the number of classes to be between {MIN_CLASSES} and {MAX_CLASSES}, but"
-                f" got {self.num_clusters}. Label maps are 8-bit images and 255 means ignored."
+                f" got {clusters}. Label maps are 8-bit images and 255 means ignored."
             )
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"Expected seed to be a whole number from 0 on, but got {self.seed}.")

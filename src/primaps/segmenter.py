@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Segmenter:
 
     Args:
         backbone: A frozen feature extractor, from `primaps.load_backbone`.
-        num_clusters: Number of classes to find, 2..254.
+        num_clusters: Number of classes to find, 2..254; "auto" = proposed from the images.
         seed: Of the fit.
         method: "em" (PriMaPs-EM), "clusters" (k-means of the proposals) or "baseline" (cosine
             k-means of the tokens).
@@ -56,7 +56,7 @@ class Segmenter:
     def __init__(
         self,
         backbone: FeatureExtractor,
-        num_clusters: int = 27,
+        num_clusters: int | Literal["auto"] = 27,
         seed: int = 0,
         *,
         method: str = "em",
@@ -69,7 +69,8 @@ class Segmenter:
             )
         chosen = base.fit.with_method(cast("Method", method))
         self.backbone = backbone
-        self.config = dataclasses.replace(base, num_clusters=num_clusters, seed=seed, fit=chosen)
+        number = None if num_clusters == "auto" else num_clusters
+        self.config = dataclasses.replace(base, num_clusters=number, seed=seed, fit=chosen)
         self._model: Model | None = None
         self._classes: ClassTable | None = None
         self._folder: Path | None = None

@@ -112,6 +112,19 @@ class ThresholdChoice:
 
 
 @dataclass(frozen=True)
+class NumberChoice:
+    """The number of classes that a run proposed to itself, and how it came about.
+
+    Attributes:
+        value: K.
+        curve: (number of classes, score), by ascending number; of the scores the criterion chose.
+    """
+
+    value: int
+    curve: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
 class ExtractionStep:
     """One round of the iterative extraction of mask proposals, on the token grid of the image: what
     a picture of it shows.

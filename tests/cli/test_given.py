@@ -20,6 +20,11 @@ def test_a_threshold_is_auto_or_a_number(text, value):
     assert given_settings(threshold=text) == {"proposals.threshold": value}
 
 
+@pytest.mark.parametrize(("text", "value"), [("auto", None), ("7", 7), (7, 7)])
+def test_classes_are_auto_or_a_number(text, value):
+    assert given_settings(classes=text) == {"num_clusters": value}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -28,6 +33,7 @@ def test_a_threshold_is_auto_or_a_number(text, value):
             r"Expected --method to be em, clusters or baseline.* Did you mean 'em'",
         ),
         ({"init": "random"}, "Expected --init to be proposals, pca or head, but got 'random'"),
+        ({"classes": "many"}, "Expected --classes to be auto, or a whole number from 2 to 254"),
         ({"threshold": "high"}, "Expected --threshold to be auto, or a cosine similarity"),
     ],
 )

@@ -28,7 +28,7 @@ def folder(model_folder, tmp_path):
 def columns(result):
     """Words of each line of the table, by id."""
     lines = [line.split() for line in result.stdout.splitlines()[1:]]
-    return {line[0]: line[1:] for line in lines}
+    return {line[0]: line[1:] for line in lines if line[0].isdecimal()}
 
 
 def test_the_table_is_shown_and_the_file_made(run, folder):
@@ -62,6 +62,7 @@ def test_everything_at_once(run, folder):
         ("--name", "9=road", "no class 9"),
         ("--merge", "1,2=", "Expected a name"),
         ("--colour", "1=red", "six hexadecimal"),
+        ("--cut", "5", "at most 4 classes"),
         ("--from", "camvit", "Did you mean 'camvid'"),
         ("--ignore", "rode", "Expected the id or name"),
     ],
@@ -73,6 +74,15 @@ def test_mistakes_are_told_and_change_nothing(run, folder, option, value, messag
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
     assert (folder / "classes.yaml").read_bytes() == before
+
+
+def test_a_cut_goes_coarse_and_fine(run, folder):
+    table = run("classes", folder)
+    assert "--cut 2 " in table.stdout
+    assert len(columns(run("classes", folder, "--cut", "2"))) == 2
+    assert len(columns(run("classes", folder, "--cut", "4"))) == 4
+    named = columns(run("classes", folder, "--cut", "3", "--name", "0=sky"))
+    assert (len(named), named["0"][0]) == (3, "sky")
 
 
 def test_a_folder_of_something_else_is_told(run, tmp_path):

@@ -158,6 +158,7 @@ def test_some_bad_inputs_exit_with_3(photographs, tmp_path, run, text, fast):
     [
         (["--classes", "0"], 2, "between 2 and 254"),
         (["--classes", "255"], 2, "between 2 and 254"),
+        (["--classes", "many"], 2, "--classes to be auto, or a whole number from 2 to 254"),
         (["--backbone", "dino_vits9"], 2, "Did you mean 'dino_vits8'"),
         (["--preset", "papr"], 2, "Did you mean 'paper'"),
         (["--method", "magic"], 2, "em, clusters or baseline"),

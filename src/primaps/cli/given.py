@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
-from primaps.config import Config, Initialise, Method, did_you_mean, preset_config, with_settings
+from primaps.config import (
+    MAX_CLASSES,
+    MIN_CLASSES,
+    Config,
+    Initialise,
+    Method,
+    did_you_mean,
+    preset_config,
+    with_settings,
+)
 from primaps.errors import ConfigError
 
 _SETTINGS: Final = {
@@ -42,6 +51,8 @@ def given_settings(**options: Any) -> dict[str, Any]:
             )
     if "proposals.threshold" in given:
         given["proposals.threshold"] = _threshold(given["proposals.threshold"])
+    if "num_clusters" in given:
+        given["num_clusters"] = _number(given["num_clusters"])
     return given
 
 
@@ -52,6 +63,19 @@ def preset_settings(preset: str | None, given: Mapping[str, Any]) -> Config:
         ConfigError: If the preset is unknown, or a value is out of range.
     """
     return with_settings(preset_config("default" if preset is None else preset), given)
+
+
+def _number(text: str | int) -> int | None:
+    """A number of classes; None = auto."""
+    if text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"Expected --classes to be auto, or a whole number from {MIN_CLASSES} to {MAX_CLASSES},"
+            f" but got {text!r}."
+        ) from error
 
 
 def _threshold(text: str) -> float | None:

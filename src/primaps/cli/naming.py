@@ -46,6 +46,14 @@ DatasetNames = Annotated[
         "--from", metavar="DATASET", help="Add names and colours of a known data set, as camvid."
     ),
 ]
+Cut = Annotated[
+    int | None,
+    typer.Option(
+        "--cut",
+        metavar="K",
+        help="Make K classes by the tree of the clusters, fewer or again more, without a fit.",
+    ),
+]
 Reset = Annotated[
     bool,
     typer.Option("--reset", help="Start from classes without names; classes-history keeps them."),
@@ -60,11 +68,12 @@ def classes(
     unignore: Used = None,
     colour: Colours = None,
     dataset: DatasetNames = None,
+    cut: Cut = None,
     reset: Reset = False,
 ) -> None:
     """Show the classes of a run, or name, merge, ignore and colour them. A class is given by its id
-    or its name; what is given together is done in this order: reset, from, merge, name, ignore,
-    colour.
+    or its name; what is given together is done in this order: reset, cut, from, merge, name,
+    ignore, colour.
     """
     console = make_console()
     with reported_errors(console):
@@ -73,6 +82,7 @@ def classes(
 
         changes = ClassChanges(
             reset=reset,
+            cut=cut,
             dataset=dataset,
             merges=[(keys.split(","), to) for keys, to in _pairs(merge, "--merge 4,7=building")],
             names=[(key, to or None) for key, to in _pairs(name, "--name 3=road")],

@@ -18,7 +18,12 @@ RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")
 ]
 Classes = Annotated[
-    int | None, typer.Option("--classes", help="Number of classes to find, 2..254. (default: 27)")
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="K|auto",
+        help="Number of classes to find, 2..254; auto: proposed from the images. (default: 27)",
+    ),
 ]
 BackboneName = Annotated[
     str | None,
@@ -135,7 +140,12 @@ Processes = Annotated[
     ),
 ]
 RunClasses = Annotated[
-    int | None, typer.Option("--classes", help="Number of classes, 2..254. (default: the run's)")
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="K|auto",
+        help="Number of classes, 2..254; auto: proposed from the images. (default: the run's)",
+    ),
 ]
 RunSeed = Annotated[int | None, typer.Option("--seed", help="Of the fit. (default: the run's)")]
 RunMethod = Annotated[

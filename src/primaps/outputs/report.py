@@ -22,6 +22,7 @@ from primaps.config import MAX_CLASSES, MIN_CLASSES, Method
 from primaps.errors import OutputError
 from primaps.outputs.curve_figures import curves_figure
 from primaps.outputs.png import figure_png
+from primaps.outputs.tree_figure import TreeFacts, tree_figure
 from primaps.outputs.visualize import (
     MAX_COLOURS,
     boundaries,
@@ -123,6 +124,7 @@ class Report:
         method: How prototypes were fitted; None leaves it out.
         inputs: What the user gave as IMAGES; quoted in the suggested command lines.
         curves: What changed over the fit; None leaves it out.
+        tree: How the clusters merge, and how their number came about; None leaves it out.
         about: What the photographs are, for the head of the page; empty leaves it out.
         num_clusters: Of the model, where classes are not one cluster each; None = they are.
         folder: Where the label maps lie; quoted in the suggested command lines.
@@ -145,6 +147,7 @@ class Report:
     method: Method | None = None
     inputs: Sequence[str] = ()
     curves: FitCurves | None = None
+    tree: TreeFacts | None = None
     about: str = ""
     num_clusters: int | None = None
     folder: str | None = None
@@ -198,6 +201,9 @@ def write_report(path: Path, report: Report) -> None:
                 None
                 if report.curves is None
                 else _png_uri(figure_png(curves_figure(report.curves)))
+            ),
+            tree_picture=(
+                None if report.tree is None else _png_uri(figure_png(tree_figure(report.tree)))
             ),
         )
     )

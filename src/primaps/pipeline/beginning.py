@@ -41,7 +41,7 @@ class Choice:
     head: Path | None = None
     head_dropout: bool = False
     device: str = "auto"
-    num_clusters: int = Config.num_clusters
+    num_clusters: int | None = Config.num_clusters
 
     def config(self, out: Path, progress: Progress) -> Config:
         """The settings of a command that writes into a run folder; see

@@ -14,12 +14,16 @@ from primaps.outputs.label_files import read_png_info
 from primaps.pipeline.certainties import CertaintyBook, class_certainty
 from primaps.pipeline.classes import ClassChanges, clusters_of, edit_classes, read_classes
 from primaps.pipeline.named_labels import CorrectionCounts, NamedLabels, count_corrections
+from primaps.pipeline.trees import cluster_titles, read_tree
+from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder
 from primaps.runs.store import read_json
 from primaps.types import ClassTable, ImageFile
 
 EXAMPLES: Final = 2
 """Images named per class."""
+MOST_CUTS: Final = 5
+"""Cuts of the tree that are told."""
 
 
 def labelled_files(files: RunFolder, model: str | None) -> list[ImageFile]:
@@ -108,4 +112,24 @@ def class_report(folder: str | Path, changes: ClassChanges) -> str:
     if homeless:
         listed = ", ".join(map(str, homeless))
         lines.append(f"Clusters of no class, which count as unlabelled: {listed}.")
-    return "\n".join([*lines, *corrections.lines()])
+    return "\n".join([*lines, *corrections.lines(), *_number_lines(folder, table)])
+
+
+def _number_lines(folder: str | Path, table: ClassTable) -> list[str]:
+    """How the number of classes was proposed, and what coarser cuts of the tree would make."""
+    lines: list[str] = []
+    choice = RunFolder(NamedFolder.find(Path(folder)).root).number
+    if choice is not None:
+        scores = ", ".join(
+            f"{number} {score:.2f}" for number, score in choice.curve if number <= choice.value + 4
+        )
+        lines.append(f"Proposed number of classes: {choice.value}. Score by number: {scores}.")
+    tree = read_tree(folder)
+    if tree is None or tree.num_clusters < 3:
+        return lines
+    titles = cluster_titles(table)
+    lines.append("Coarser, by the tree of the clusters:")
+    for number in range(2, min(tree.num_clusters, MOST_CUTS + 2)):
+        groups = (", ".join(titles[each] for each in group) for group in tree.cut(number))
+        lines.append(f"  --cut {number}  {' | '.join(groups)}")
+    return lines

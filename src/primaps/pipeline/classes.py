@@ -19,6 +19,7 @@ from primaps.naming.corrections import (
     parse_corrections,
     resolve,
 )
+from primaps.naming.cutting import cut_classes
 from primaps.naming.table import (
     Colour,
     Key,
@@ -32,6 +33,7 @@ from primaps.naming.table import (
 )
 from primaps.naming.table_text import ClassesText, parse_classes, update_classes, write_classes
 from primaps.outputs.visualize import MAX_COLOURS, palette
+from primaps.pipeline.trees import read_tree
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder
 from primaps.runs.store import read_json
@@ -57,6 +59,7 @@ class ClassChanges:
 
     Attributes:
         reset: Start from classes without names; the former ones stay in the history.
+        cut: So many classes, by the tree of the clusters; None = as they are.
         dataset: Names and colours of a known data set are added.
         merges: Classes, and the name of the one that they become.
         names: Class to new name; None takes it away.
@@ -66,6 +69,7 @@ class ClassChanges:
     """
 
     reset: bool = False
+    cut: int | None = None
     dataset: str | None = None
     merges: Sequence[tuple[Sequence[Key], str]] = ()
     names: Sequence[tuple[Key, str | None]] = ()
@@ -151,7 +155,27 @@ def edit_classes(folder: str | Path, changes: ClassChanges) -> ClassTable:
         ConfigError: If ``classes.yaml`` has a mistake, or a change does not fit.
         OutputError: If something cannot be written.
     """
-    return transform_classes(folder, lambda table: _changed(table, changes))
+    groups = None if changes.cut is None else _groups(folder, changes.cut)
+    return transform_classes(folder, lambda table: _changed(table, changes, groups))
+
+
+def _groups(folder: str | Path, number: int) -> tuple[tuple[int, ...], ...]:
+    """The clusters of each of so many classes."""
+    tree = read_tree(folder)
+    if tree is None:
+        raise ConfigError(
+            f"Expected a folder with a model to cut its tree, but {folder} has label maps only. Cut"
+            " where the model is, and run `primaps predict` again: it takes the classes along."
+        )
+    if number > tree.num_clusters:
+        raise ConfigError(
+            f"Expected a cut into at most {tree.num_clusters} classes, as many as the model has"
+            f" clusters, but got {number}. Finer ones need another fit: primaps fit RUN --classes"
+            f" {number} --overwrite"
+        )
+    if number < 1:
+        raise ConfigError(f"Expected a cut into 1 or more classes, but got {number}.")
+    return tree.cut(number)
 
 
 def classes(
@@ -163,6 +187,7 @@ def classes(
     unignore: Sequence[Key] = (),
     colour: Mapping[Key, str | Colour] | None = None,
     dataset: str | None = None,
+    cut: int | None = None,
     reset: bool = False,
 ) -> ClassTable:
     """The classes of a folder, after the changes that are asked for: `primaps classes` in Python.
@@ -177,6 +202,7 @@ def classes(
         unignore: Classes that no longer do.
         colour: New colours, as in ``{"road": "#804080"}``.
         dataset: Names and colours of a known data set are added, as of "camvid".
+        cut: So many classes, by the tree of the clusters: fewer, or as many as there are clusters.
         reset: Start from classes without names; the former ones stay in ``classes-history``.
 
     Raises:
@@ -187,6 +213,7 @@ def classes(
     """
     changes = ClassChanges(
         reset=reset,
+        cut=cut,
         dataset=dataset,
         merges=list((merge or {}).items()),
         names=list((name or {}).items()),
@@ -236,10 +263,14 @@ def _with_corrected(
     return checked_table(table.num_clusters, [*table.classes, *kept])
 
 
-def _changed(table: ClassTable, changes: ClassChanges) -> tuple[ClassTable, dict[int, int]]:
+def _changed(
+    table: ClassTable, changes: ClassChanges, groups: Sequence[Sequence[int]] | None
+) -> tuple[ClassTable, dict[int, int]]:
     gone: dict[int, int] = {}
     if changes.reset:
         table = fresh_table(table.num_clusters, default_colours())
+    if groups is not None:
+        table, gone = cut_classes(table, groups, default_colours())
     if changes.dataset is not None:
         table = with_known_classes(table, known_classes(changes.dataset))
     for keys, name in changes.merges:

@@ -20,6 +20,7 @@ from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
 from primaps.pipeline.labelling import Extras, predict_new, predict_stored
 from primaps.pipeline.naming_after_fit import check_names, fit_and_name, names_of_fit
+from primaps.pipeline.number_of_classes import recall_number, settle_number
 from primaps.pipeline.opening import claim, open_run
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import ModelFacts, has_store, write_run_report
@@ -146,11 +147,13 @@ def fit_again(
     if model_folder is None:
         run.failures += read_failures(run.folder)  # a fit does not mend them
         run.folder.record["config"] = to_dict(run.config)
+        recall_number(run, anew=overwrite)
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
             return _fit_with_events(run, None, events, processes)
     hold(model_folder)
     try:
+        settle_number(run, run.usable_images(), recorded=False)
         if not overwrite:
             _refuse_other_model(run, model_folder)
         return _fit_with_events(run, model_folder, events, processes)

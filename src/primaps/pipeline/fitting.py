@@ -16,6 +16,8 @@ from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
 from primaps.heads.extractor import head_centres, head_path
 from primaps.pipeline.live import LiveFit
+from primaps.pipeline.number_of_classes import lower_number, settle_number
+from primaps.pipeline.trees import keep_tree
 from primaps.progress import Progress
 from primaps.prototypes.loop.fit import fit_prototypes
 from primaps.prototypes.loop.state import Snapshot, snapshot
@@ -35,8 +37,9 @@ def fit(
 ) -> Model:
     """Fit prototypes to the stored features and proposals, or load them if they are current.
 
-    The prototypes of every checkpoint of the main phase are kept beside the model, see
-    `read_snapshots`.
+    Where no number of classes is given, one is proposed first; if then classes own nothing, it is
+    fitted with fewer. The prototypes of every checkpoint of the main phase are kept beside the
+    model, see `read_snapshots`.
 
     Args:
         run: The run; its proposals stage is done.
@@ -60,13 +63,11 @@ def fit(
             f"Expected stored features in {run.folder.store}, but found none. Run `primaps"
             " proposals` first."
         )
-    identity = fit_fingerprint(run, images)
-    steps = run.config.fit.main_steps(len(images))
-    with run.stage("fit", steps):
-        model = _current_model(run, folder, identity)
-        if model is None:
-            model = _fit(run, folder, images, identity, events, processes)
-        model = model.note_predict(run.config.predict, folder)
+    settle_number(run, images, recorded=model_folder is None)
+    model = _fit_unless_current(run, folder, images, events, processes)
+    while lower_number(run, model.fit.dead_clusters, recorded=model_folder is None):
+        model = _fit_unless_current(run, folder, images, events, processes)
+    keep_tree(model, folder)
     dead = model.fit.dead_clusters
     run.counts |= {
         "clusters": model.num_clusters,
@@ -79,6 +80,17 @@ def fit(
             f" {', '.join(map(str, dead))}). Fewer --classes may describe these photographs better."
         )
     return model
+
+
+def _fit_unless_current(
+    run: Run, folder: Path, images: Sequence[ImageFile], events: Path | None, processes: int
+) -> Model:
+    identity = fit_fingerprint(run, images)
+    with run.stage("fit", run.config.fit.main_steps(len(images))):
+        model = _current_model(run, folder, identity)
+        if model is None:
+            model = _fit(run, folder, images, identity, events, processes)
+        return model.note_predict(run.config.predict, folder)
 
 
 def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
@@ -231,6 +243,7 @@ def _fit(
         run.progress,
         _fit_here,
         source=run.store.source([image.name for image in images]),
+        num_clusters=run.num_clusters,
         config=config,
         initial=initial_prototypes(run),
         folder=folder,
@@ -257,6 +270,7 @@ def _fit_here(
     place: Place,
     *,
     source: FeatureSource,
+    num_clusters: int,
     config: Config,
     initial: torch.Tensor | None,
     folder: Path,
@@ -272,7 +286,7 @@ def _fit_here(
     ):
         return fit_prototypes(
             source,
-            config.num_clusters,
+            num_clusters,
             config.fit,
             seed=config.seed,
             initial=initial,
@@ -318,10 +332,12 @@ def initial_prototypes(run: Run) -> torch.Tensor | None:
             "Expected a head with cluster centres to start from, but there is none. Give --head"
             " DIR, or --init proposals."
         )
-    if len(centres) != run.config.num_clusters:
+    wanted = run.config.num_clusters
+    if len(centres) != wanted:
         raise ConfigError(
             f"Expected as many classes as the head has cluster centres, {len(centres)}, but got"
-            f" {run.config.num_clusters}. Give --classes {len(centres)}, or --init proposals."
+            f" {'auto' if wanted is None else wanted}. Give --classes {len(centres)}, or --init"
+            " proposals."
         )
     return centres
 

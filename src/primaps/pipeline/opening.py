@@ -17,6 +17,7 @@ from primaps.heads.extractor import head_path
 from primaps.heads.loading import reload_backbone
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
+from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
@@ -148,6 +149,8 @@ def claim(
         )
     if "proposals" in stages:
         settle_threshold(run, anew=overwrite)
+    if "fit" in stages:
+        recall_number(run, anew=overwrite)
     folder, settings = run.folder, run.settings()
     merged = _merged(folder.record.get("config", {}), run.config, stages)
     folder.record |= {
@@ -218,9 +221,8 @@ def reopen(
         ImageFile(Path(os.fsdecode(entry["path"])), name)
         for name, entry in manifest["images"].items()
     )
-    run = Run(
-        folder, backbone, config, images, progress or Silent(), chosen_threshold=folder.threshold
-    )
+    run = Run(folder, backbone, config, images, progress or Silent())
+    run.chosen_threshold, run.chosen_number = folder.threshold, folder.number
     if folder.generation != GENERATION:
         run.progress.note(
             f"{root} was made by an earlier version, which had other defaults. The settings on its"
@@ -256,7 +258,7 @@ def _changed_config(folder: RunFolder, changes: Mapping[str, Any]) -> Config:
 
 
 def _changed_fit(
-    folder: RunFolder, config: Config, clusters: int, changes: Mapping[str, Any]
+    folder: RunFolder, config: Config, clusters: int | None, changes: Mapping[str, Any]
 ) -> FitConfig:
     """The fit on record with changes. What does not go with them starts as the preset says, unless
     they say how.

@@ -32,6 +32,7 @@ from primaps.pipeline.certainties import (
 )
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.threshold import as_record
+from primaps.pipeline.trees import tree_facts
 from primaps.runs.model import Model
 from primaps.runs.run import Run, versions
 from primaps.types import (
@@ -117,6 +118,7 @@ def write_run_report(
             method=run.config.fit.method,
             inputs=inputs,
             curves=curves,
+            tree=tree_facts(run.folder.root, labels.table, run.folder.number),
             about=run.folder.record.get("about", ""),
             num_clusters=model.num_clusters,
             folder=str(run.folder.root),

@@ -34,6 +34,7 @@ from primaps.types import (
     Failure,
     FeatureExtractor,
     ImageFile,
+    NumberChoice,
     ThresholdChoice,
     ThresholdStatistics,
     View,
@@ -172,6 +173,35 @@ class RunFolder:
         candidates = tuple(ThresholdStatistics(**each) for each in known.get("candidates", ()))
         return ThresholdChoice(value, known["source"], candidates, tuple(known.get("sample", ())))
 
+    @property
+    def number(self) -> NumberChoice | None:
+        """The number of classes that was proposed; None if none was."""
+        known = self.record.get("number_of_classes")
+        if known is None:
+            return None
+        return NumberChoice(
+            int(known["value"]), tuple((int(each), float(score)) for each, score in known["curve"])
+        )
+
+    @property
+    def num_clusters(self) -> int:
+        """The number of classes on record: given or proposed."""
+        given = self.record["config"]["num_clusters"]
+        return int(self.record["number_of_classes"]["value"] if given is None else given)
+
+    def keep_number(self, choice: NumberChoice) -> None:
+        """Put a proposed number of classes on record.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        self.record["number_of_classes"] = {
+            "value": choice.value,
+            "curve": [[each, round(score, 6)] for each, score in choice.curve],
+        }
+        self.record.get("settings", {}).get("fit", {})["num_clusters"] = choice.value
+        write_json(self.run_json, self.record)
+
     def claim(
         self,
         settings: Mapping[str, Mapping[str, Any]],
@@ -296,6 +326,8 @@ class Run:
         counts: Figures for ``run.json``.
         chosen_threshold: The similarity threshold, once it is settled
             (`primaps.pipeline.threshold`).
+        chosen_number: The number of classes, once one is proposed
+            (`primaps.pipeline.number_of_classes`).
     """
 
     folder: RunFolder
@@ -307,6 +339,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
     chosen_threshold: ThresholdChoice | None = None
+    chosen_number: NumberChoice | None = None
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Settings per stage, as compared between runs in the same folder."""
@@ -319,7 +352,7 @@ class Run:
             "features": comparable(config.features, "features"),
             "proposals": proposals,
             "fit": {
-                "num_clusters": config.num_clusters,
+                "num_clusters": self._known_number(),
                 "seed": config.seed,
                 **comparable(config.fit, "fit"),
             },
@@ -340,6 +373,26 @@ class Run:
                 " got none. Give --threshold T."
             )
         return known
+
+    @property
+    def num_clusters(self) -> int:
+        """The number of classes in force.
+
+        Raises:
+            ConfigError: If none is given, and none was proposed yet.
+        """
+        known = self._known_number()
+        if known is None:
+            raise ConfigError(
+                "Expected a number of classes, but none is given, and none was proposed yet. Give"
+                " --classes K."
+            )
+        return known
+
+    def _known_number(self) -> int | None:
+        if self.config.num_clusters is not None or self.chosen_number is None:
+            return self.config.num_clusters
+        return self.chosen_number.value
 
     def _known_threshold(self) -> float | None:
         if self.config.proposals.threshold is not None:

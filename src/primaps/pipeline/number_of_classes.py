@@ -1,0 +1,107 @@
+"""How many classes a run finds where nobody says: what its folder has, or a proposed number."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+from primaps.compute.cores import workers
+from primaps.config import MIN_CLASSES
+from primaps.naming.class_number import propose_number
+from primaps.prototypes.clusters import spherical_kmeans
+from primaps.prototypes.loop.proposal_steps import read_proposals
+from primaps.prototypes.loop.state import Phase
+from primaps.prototypes.loop.task import Draw, Task
+from primaps.runs.run import Run
+from primaps.types import ImageFile, NumberChoice
+
+OVERCLUSTERS: Final = 50
+"""Clusters at most that the proposals are divided into before these are merged."""
+PROPOSALS_EACH: Final = 2
+"""Proposals per such cluster at least, on average."""
+RESTARTS: Final = 16
+"""Starts of the k-means that finds them."""
+
+
+def recall_number(run: Run, *, anew: bool = False) -> None:
+    """Where no number is given, a folder keeps the one it was begun with, also when images are
+    added.
+
+    Args:
+        run: Its folder is not claimed yet.
+        anew: Leave aside what the folder has.
+    """
+    known = run.config.num_clusters is None and not anew
+    run.chosen_number = run.folder.number if known else None
+    if run.chosen_number is None:
+        run.folder.record.pop("number_of_classes", None)
+
+
+def settle_number(run: Run, images: Sequence[ImageFile], *, recorded: bool) -> None:
+    """Propose a number of classes where none is given or known.
+
+    Args:
+        run: Its proposals stage is done.
+        images: Those with stored features and proposals.
+        recorded: Put it on record in the run folder, which is claimed.
+
+    Raises:
+        DatasetError: If features are not finite, or there is no proposal.
+        OutputError: If the folder cannot be written.
+    """
+    if run.config.num_clusters is not None or run.chosen_number is not None:
+        return
+    run.chosen_number = _proposed(run, images)
+    run.progress.note(
+        f"{run.chosen_number.value} classes are proposed for these photographs. --classes K sets"
+        " another number."
+    )
+    if recorded:
+        run.folder.keep_number(run.chosen_number)
+
+
+def lower_number(run: Run, dead: Sequence[int], *, recorded: bool) -> bool:
+    """Propose as many classes less as own nothing, after a fit; not where the number is given.
+
+    Args:
+        run: Whose number it is.
+        dead: Classes that own no part of any image.
+        recorded: As for `settle_number`.
+
+    Returns:
+        Whether the number is another one now.
+
+    Raises:
+        OutputError: If the folder cannot be written.
+    """
+    choice = run.chosen_number
+    if choice is None or run.config.num_clusters is not None or not dead:
+        return False
+    value = max(MIN_CLASSES, choice.value - len(dead))
+    if value == choice.value:
+        return False
+    run.progress.note(f"{len(dead)} of them own no part of any image: {value} are fitted instead.")
+    run.chosen_number = dataclasses.replace(choice, value=value)
+    if recorded:
+        run.folder.keep_number(run.chosen_number)
+    return True
+
+
+def _proposed(run: Run, images: Sequence[ImageFile]) -> NumberChoice:
+    settings = dataclasses.replace(run.config.fit, tokens_per_proposal=0)
+    source = run.store.source([image.name for image in images])
+    with run.stage("number of classes", len(images)), workers() as threads:
+        task = Task(
+            source,
+            MIN_CLASSES,
+            settings,
+            run.config.seed,
+            progress=lambda _, done, __: run.progress.advance() if done else None,
+            workers=threads,
+        )
+        means = read_proposals(task).features
+        count = max(MIN_CLASSES, min(OVERCLUSTERS, len(means) // PROPOSALS_EACH))
+        starts = [task.generator(Phase.PCA, Draw.STEP, start) for start in range(RESTARTS)]
+        found = spherical_kmeans(means, count, starts, each=threads.each)
+        return propose_number(means.numpy(), found.nearest.numpy())
