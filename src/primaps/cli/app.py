@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import typer
 
@@ -27,9 +28,12 @@ app = typer.Typer(
         " inputs failed; 130 interrupted, resumable."
     ),
 )
-for command in (segment, proposals, fit, predict, classes, suggest, corrections, accept):
-    app.command()(command)
-for command in (report, export, evaluate, check, demo, benchmark):
+_COMMANDS: Final[tuple[Callable[..., None], ...]] = (
+    *(segment, proposals, fit, predict),
+    *(classes, suggest, corrections, accept),
+    *(report, export, evaluate, check, demo, benchmark),
+)
+for command in _COMMANDS:
     app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)
