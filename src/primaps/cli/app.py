@@ -27,8 +27,9 @@ app = typer.Typer(
 )
 for command in (segment, proposals, fit, predict, classes, suggest, accept, report):
     app.command()(command)
-for command in (evaluate, check, demo, benchmark):
-    app.command()(command)
+for measure in (evaluate, check, demo):
+    app.command()(measure)
+app.command()(benchmark)
 app.command("list")(list_names)
 app.command()(doctor)
 app.add_typer(head_app, name="head")
