@@ -53,12 +53,6 @@ def test_weights_are_areas_times_certainty_and_nothing_counts_nothing():
     assert weights.tolist() == pytest.approx([2.0, 4.0 * math.exp(-1.5), 0.0])
 
 
-def test_balanced_classes_count_alike():
-    handed = Handed(torch.tensor([0, 1, 1]), torch.ones(3))
-    weights = certain_weights(handed, torch.tensor([1.0, 40.0, 60.0]), balance=1.0)
-    assert float(weights[0]) == pytest.approx(float(weights[1:].sum()))
-
-
 def test_the_classifier_is_the_minimum_of_the_stated_loss():
     generator = torch.Generator().manual_seed(0)
     unit = F.normalize(torch.randn(60, 5, generator=generator), dim=1)

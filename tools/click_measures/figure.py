@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -37,7 +36,8 @@ def draw_curves(curves: Sequence[Curve], path: Path) -> None:
     """
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2), ("accuracy", "miou"), strict=True):
-        for curve, colour in zip(curves, mpl.colormaps["tab10"].colors, strict=False):
+        for number, curve in enumerate(curves):
+            colour = f"C{number}"
             values = [100 * np.asarray(each) for each in getattr(curve, kind)]
             means = [each.mean() for each in values]
             axes.plot(curve.clicks, means, "o-", color=colour, label=curve.title)

@@ -72,7 +72,7 @@ def em_with_names(evidence: Evidence, proposals: ProposalMeans) -> Tensor:
             proposal_weight=config.proposal_weight,
         )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if step > 0 and step % config.teacher_every == 0:
             teacher = update_teacher(

@@ -77,24 +77,18 @@ def from_clusters(handed: Handed, unit: Tensor, clusters: Tensor, names: Tensor)
     )
 
 
-def certain_weights(handed: Handed, areas: Tensor, balance: float = 0.0) -> Tensor:
+def certain_weights(handed: Handed, areas: Tensor) -> Tensor:
     """How much every proposal counts: its area, less the less sure its class is.
 
     Args:
         handed: The classes.
         areas: (M,) float32 areas of the proposals.
-        balance: Exponent 0..1; 0 = every pixel counts alike, 1 = every class does.
 
     Returns:
         (M,) float32; 0 for those without a class.
     """
     known = handed.classes != NOTHING
-    weights = areas * torch.exp(SHARPNESS * (handed.cosines - 1.0)) * known
-    if not balance or not bool(known.any()):
-        return weights
-    present = handed.classes.clamp_min(0)
-    totals = torch.zeros(int(present.max()) + 1).index_add_(0, present, weights)
-    return weights * (totals / totals.sum()).clamp_min(1e-9)[present] ** -balance
+    return areas * torch.exp(SHARPNESS * (handed.cosines - 1.0)) * known
 
 
 def linear_classifier(
