@@ -114,7 +114,11 @@ def _cubic(distance: torch.Tensor, bend: float) -> torch.Tensor:
 def _is_plain_transformer(model: nn.Module) -> bool:
     from timm.models.vision_transformer import VisionTransformer
 
-    return isinstance(model, VisionTransformer) and model.pos_embed is not None
+    return (
+        isinstance(model, VisionTransformer)
+        and type(model)._pos_embed is VisionTransformer._pos_embed  # others have further tokens
+        and model.pos_embed is not None
+    )
 
 
 def _with_positions(model: Any, rule: PositionRule, tokens: torch.Tensor) -> torch.Tensor:
@@ -151,7 +155,7 @@ def _fix_same_padding(model: nn.Module) -> None:
     """Padding as TensorFlow counts it depends on the input's size only where a stride does not
     divide it; inputs here are multiples of all strides.
     """
-    from timm.layers import Conv2dSame
+    from timm.layers.conv2d_same import Conv2dSame
 
     for name, layer in list(model.named_modules()):
         if isinstance(layer, Conv2dSame):
@@ -165,11 +169,7 @@ class _FixedPadding(nn.Module):
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
-        self.options = {
-            "stride": layer.stride,
-            "dilation": layer.dilation,
-            "groups": layer.groups,
-        }
+        self.stride, self.dilation, self.groups = layer.stride, layer.dilation, layer.groups
         self.padding: list[int] = []
         for axis in (1, 0):  # the last one first, as F.pad takes them
             reach = (layer.kernel_size[axis] - 1) * layer.dilation[axis] + 1
@@ -177,4 +177,5 @@ class _FixedPadding(nn.Module):
             self.padding += [total // 2, total - total // 2]
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(F.pad(batch, self.padding), self.weight, self.bias, **self.options)
+        padded = F.pad(batch, self.padding)
+        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
