@@ -55,6 +55,32 @@ def drawn():
     return module_beside_tests("drawn", "outputs/export/drawn.py")
 
 
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A stand-in for the Hugging Face hub, `tests/hub_stand_in.py`, which everything is asked of;
+    with a cache of its own.
+    """
+    from huggingface_hub import constants
+
+    from primaps.features import hub as reachable
+
+    stand_in = module_beside_tests("hub_stand_in", "hub_stand_in.py")
+    with stand_in.running_hub() as running:
+        template = running.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", running.endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # a protocol of its own
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setattr(reachable, "getproxies", dict)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.delenv(variable, raising=False)
+            monkeypatch.delenv(variable.lower(), raising=False)
+        yield running
+
+
 def draw_photograph(seed, height=60, width=80):
     """A landscape of sky, hills and a disc, with noise: (H, W, 3) uint8."""
     generator = np.random.default_rng(seed)
@@ -68,6 +94,12 @@ def draw_photograph(seed, height=60, width=80):
     ) ** 2 < (height * 0.15) ** 2
     image[disc] = (200, 40, 40)
     return (image + generator.normal(scale=8, size=image.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def draw():
+    """Draws a photograph: ``draw(seed, height, width)``."""
+    return draw_photograph
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ from primaps.features.device import resolve_device
 from primaps.heads.loading import reload_backbone
 from primaps.naming.applying import apply_classes
 from primaps.naming.table import fresh_table
+from primaps.outputs.model_card import Measured
 from primaps.pipeline import extract, finishing, fit_and_name, open_run
 from primaps.pipeline.classes import default_colours, read_classes, save_classes
+from primaps.pipeline.hub import Hub, fetch_model, push_model
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
 from primaps.progress import Progress, Silent
@@ -248,6 +250,75 @@ class Segmenter:
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
         segmenter._model, segmenter._folder = model, Path(folder)
         return segmenter
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        token: str | None = None,
+        scores: EvaluationResult | None = None,
+        scores_on: str | None = None,
+    ) -> str:
+        """Send the model to the Hugging Face hub, with its names, its head if there is one, and a
+        card. Weights of the backbone are not sent, unless they lie beside the head.
+
+        Args:
+            repo_id: ``owner/name``; made if it does not exist.
+            private: Nobody else sees it.
+            token: Of the user; None = the one that `hf auth login` stored.
+            scores: From `evaluate`, for the card.
+            scores_on: What they were measured on, such as "CamVid val".
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            CheckpointError: If the segmenter is not fitted, or its head's folder has gone.
+            ConfigError: If there are scores without a word on what they were measured on, or the
+                model shall be private, but exists and is public.
+            OutputError: If the model cannot be sent.
+        """
+        if (scores is None) != (scores_on is None):
+            raise ConfigError(
+                "Expected scores and scores_on together, but got one of them. Say what the scores"
+                " were measured on."
+            )
+        measured = None if scores is None else Measured(str(scores_on), scores)
+        model = dataclasses.replace(self.model, predict=self.config.predict)
+        return push_model(
+            Hub(repo_id, token),
+            model,
+            self.classes,
+            self._folder,
+            private=private,
+            measured=measured,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo_id: str,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        weights: str | Path | None = None,
+        device: str = "auto",
+    ) -> Segmenter:
+        """Read a segmenter from the Hugging Face hub, or from the hub's cache.
+
+        Args:
+            repo_id: ``owner/name``.
+            revision: Branch, tag or commit; None = the newest.
+            token: Of the user; None = the one that `hf auth login` stored.
+            weights: Weights file of the backbone, where the model's card asks for one.
+            device: Where the backbone runs.
+
+        Raises:
+            CheckpointError: If the model cannot be had, or the backbone is another one.
+            BackboneError: If the backbone's weights cannot be had.
+        """
+        return cls.load(fetch_model(Hub(repo_id, token), revision), weights=weights, device=device)
 
 
 def _paths(images: str | Path | Sequence[str | Path] | LabelledDataset) -> list[str | Path]:

@@ -74,6 +74,24 @@ def test_wrong_options_end_with_exit_code_2(run, tmp_path, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "options", [("--split", ".5,.5"), ("--polygons",), ("--min-area", 3, "--link"), ("--seed", 1)]
+)
+def test_a_portable_model_takes_no_options_of_data_sets(run, tmp_path, options):
+    result = invoke(run, "--format", "onnx", "--out", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    given = ", ".join(str(each) for each in options if str(each).startswith("--"))
+    assert f"Expected no {given} with --format onnx" in " ".join(result.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_portable_model_needs_a_model(run, tmp_path):
+    result = invoke(run, "--format", "onnx", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "Expected a fitted model" in result.output
+
+
 def test_help_names_the_formats():
     result = invoke("--help")
     assert "label-studio" in result.output.replace("\n", "")
+    assert "onnx" in result.output

@@ -349,7 +349,7 @@ def test_without_network_the_message_names_the_file(monkeypatch):
 def test_a_hub_whose_name_is_unknown_is_not_asked(monkeypatch, known, proxies):
     import huggingface_hub
 
-    from primaps.features import timm_loading as module
+    from primaps.features import hub as module
 
     def look_up(*_):
         if not known:
@@ -405,6 +405,33 @@ def test_hub_file_is_used_when_it_arrives(models, monkeypatch):
     assert asked == [("timm/vit_small_patch16_224.dino", "model.safetensors")]
     assert loaded.describe() == backbone.describe()
     assert torch.equal(loaded.forward(random_batch(32, 32)), backbone.forward(random_batch(32, 32)))
+
+
+@pytest.mark.parametrize("name", ["dino_vits16", "dinov2_vits14_reg"])
+def test_weights_are_downloaded_once_from_a_hub(models, hub, name, tmp_path):
+    """The hub's file, in timm's layout, behind the redirect of large files."""
+    state, _, backbone = models(name)
+    path = layouts(state, tmp_path)[-1]
+    repo_id = {
+        "dino_vits16": "timm/vit_small_patch16_224.dino",
+        "dinov2_vits14_reg": "timm/vit_small_patch14_reg4_dinov2.lvd142m",
+    }[name]
+    hub.put(repo_id, {"model.safetensors": path.read_bytes()})
+    batch = random_batch(4 * backbone.patch_size, 6 * backbone.patch_size)
+    for downloads in (1, 1):  # the second time it is in the cache
+        loaded = load_backbone(name, device="cpu")
+        assert torch.equal(loaded.forward(batch), backbone.forward(batch))
+        assert sum(asked.startswith("GET /cdn/") for asked in hub.requests) == downloads
+    assert loaded.weights_path is None
+
+
+def test_what_the_hub_lacks_or_sends_wrong_is_said(models, hub):
+    with pytest.raises(BackboneError, match=r"the download failed .*Fetch .*--weights FILE"):
+        load_backbone("dino_vits16", device="cpu")
+    other = {"model.safetensors": b"no tensors at all"}
+    hub.put("timm/vit_small_patch16_224.dino", other)
+    with pytest.raises(BackboneError, match="to hold tensors only, but it cannot be read safely"):
+        load_backbone("dino_vits16", device="cpu")
 
 
 @torch.no_grad()

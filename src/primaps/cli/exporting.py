@@ -1,24 +1,33 @@
-"""``primaps export``: annotated data sets."""
+"""``primaps export``: annotated data sets, and the model as one portable file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
-from primaps.outputs.export.registry import FORMATS
+from primaps.errors import ConfigError
+from primaps.outputs.export.registry import FORMATS, PORTABLE
 
 _FORMATS: Final = ", ".join(FORMATS)
 
 LabelMaps = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Run folder, or --out of `primaps predict`.")
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help=f"Run folder, or --out of `primaps predict`; for {PORTABLE} that of a run or a model.",
+    ),
 ]
-FormatName = Annotated[str, typer.Option("--format", help=f"One of {_FORMATS}.")]
-DataSet = Annotated[
-    Path, typer.Option("--out", help="Folder of the data set: new, or an earlier export.")
+FormatName = Annotated[
+    str,
+    typer.Option(
+        "--format", help=f"One of {_FORMATS}; or {PORTABLE}: no data set, but the model itself."
+    ),
 ]
+DataSet = Annotated[Path, typer.Option("--out", help="A new folder, or an earlier export.")]
 Shares = Annotated[
     str | None,
     typer.Option(
@@ -64,9 +73,22 @@ def export(
     link: Link = False,
     polygons: Polygons = False,
 ) -> None:
-    """An annotated data set from label maps, for training and for annotation tools. Resumable."""
+    """An annotated data set from label maps, for training and for annotation tools; resumable. Or
+    the model as one portable file.
+    """
     console = make_console()
     with reported_errors(console):
+        if format_name == PORTABLE:
+            given = {
+                "--split": split is not None,
+                "--seed": seed != 0,
+                "--min-area": min_area != 0,
+                "--unknown-below": unknown_below is not None,
+                "--link": link,
+                "--polygons": polygons,
+            }
+            _export_portable(run, out, [option for option, is_given in given.items() if is_given])
+            return
         from primaps.outputs.export.journal import FAILURES
         from primaps.outputs.export.splitting import parse_split
         from primaps.pipeline.exporting import ExportSettings
@@ -84,3 +106,19 @@ def export(
         exported = export_labels(run, out, settings, progress=TerminalProgress(console))
         typer.echo(f"{len(exported.images)} images in {out}")
         exit_with(exported.failures, f" (all of them: {out / FAILURES})")
+
+
+def _export_portable(run: Path, out: Path, given: Sequence[str]) -> None:
+    """The model.
+
+    Raises:
+        ConfigError: If options of data sets are given.
+    """
+    from primaps.pipeline.portable import export_model
+
+    if given:
+        raise ConfigError(
+            f"Expected no {', '.join(given)} with --format {PORTABLE}, which writes no data set but"
+            " the model. Leave them away."
+        )
+    typer.echo(export_model(run, out, progress=TerminalProgress(make_console())))

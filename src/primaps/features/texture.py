@@ -90,7 +90,9 @@ class TextureBackbone(FrozenBackbone):
             * _NORM
             * cell_position(standard.shape[-2], standard.shape[-1], batch.device)
         )
-        return torch.cat([standard.flatten(1, 2), position.expand(len(batch), -1, -1, -1)], dim=1)
+        return torch.cat(
+            [standard.flatten(1, 2), position.expand(batch.shape[0], -1, -1, -1)], dim=1
+        )
 
 
 def load(spec: BackboneSpec, weights: Path | None, levels: str | None) -> TextureBackbone:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import sys
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import torch
 
 from primaps.config import did_you_mean
 from primaps.errors import BackboneError
 from primaps.features.fusing import fold_batch_norms
+from primaps.features.hub import hub_is_known
 from primaps.features.levels import choose_levels, offered_levels
 from primaps.features.registry import TIMM_PREFIX, BackboneSpec
 from primaps.features.timm_backbone import TimmBackbone
@@ -186,7 +184,7 @@ def _download(spec: BackboneSpec) -> Path:
             )
         )
     file_name = settings.hf_hub_filename or "model.safetensors"
-    known = _hub_is_known()
+    known = hub_is_known()
     try:
         return Path(hf_hub_download(settings.hf_hub_id, file_name, local_files_only=not known))
     except Exception as error:  # no network, no such file, no permission, full disk: one remedy
@@ -198,21 +196,6 @@ def _download(spec: BackboneSpec) -> Path:
             )
         url = f"https://huggingface.co/{settings.hf_hub_id}/resolve/main/{file_name}"
         raise BackboneError(_no_weights(spec, reason, url)) from error
-
-
-def _hub_is_known() -> bool:
-    """False where the hub's name cannot be looked up: then only its cache is asked, instead of half
-    a minute of retries.
-    """
-    from huggingface_hub import constants
-
-    if getproxies():
-        return True  # a proxy looks names up itself
-    try:
-        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
-    except OSError:
-        return False
-    return True
 
 
 def _no_weights(spec: BackboneSpec, reason: str, timm_url: str) -> str:

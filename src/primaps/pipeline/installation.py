@@ -21,6 +21,7 @@ _OPTIONAL = {
     "sklearn": "demo photographs (extra: demo)",
     "tensorboard": "--tensorboard (extra: tensorboard)",
     "lightning_fabric": "--processes (extra: distributed)",
+    "onnxscript": "export --format onnx (extra: onnx)",
 }
 
 

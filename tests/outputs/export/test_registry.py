@@ -7,7 +7,7 @@ import pytest
 
 from primaps.errors import ConfigError, MissingExtraError
 from primaps.outputs.export import georeference, hf
-from primaps.outputs.export.registry import FORMATS, OUTLINES, find_exporter
+from primaps.outputs.export.registry import FORMATS, OUTLINES, PORTABLE, find_exporter
 
 
 def test_formats_are_those_of_the_documentation():
@@ -26,6 +26,9 @@ def test_every_format_has_its_exporter(name):
 def test_an_unknown_format_is_an_error_with_a_hint():
     with pytest.raises(ConfigError, match=r"--format to be one of .*Did you mean 'yolo'"):
         find_exporter("yollo")
+    assert PORTABLE not in FORMATS
+    with pytest.raises(ConfigError, match="Did you mean 'onnx'"):
+        find_exporter("onxx")
 
 
 def test_names_of_formats_cost_nothing_heavy():

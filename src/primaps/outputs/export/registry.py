@@ -31,6 +31,8 @@ FORMATS: Final = tuple(_HOMES)
 """Names of the formats."""
 OUTLINES: Final = ("coco",)
 """Those that hold masks, or outlines on request."""
+PORTABLE: Final = "onnx"
+"""No data set but the model itself, see `primaps.pipeline.portable`."""
 
 
 def find_exporter(name: str) -> MakeExporter:
@@ -40,9 +42,10 @@ def find_exporter(name: str) -> MakeExporter:
         ConfigError: If there is no format of this name.
     """
     if name not in _HOMES:
+        known = (*FORMATS, PORTABLE)
         raise ConfigError(
-            f"Expected --format to be one of {', '.join(FORMATS)}, but got {name!r}."
-            f"{did_you_mean(name, FORMATS)}"
+            f"Expected --format to be one of {', '.join(known)}, but got {name!r}."
+            f"{did_you_mean(name, known)}"
         )
     module, attribute = _HOMES[name]
     home = importlib.import_module(f"primaps.outputs.export.{module}")

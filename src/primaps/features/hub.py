@@ -1,0 +1,22 @@
+"""Whether the Hugging Face hub can be reached at all."""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+
+def hub_is_known() -> bool:
+    """False where the hub's name cannot be looked up: then only its cache is asked, instead of half
+    a minute of retries.
+    """
+    from huggingface_hub import constants
+
+    if getproxies():
+        return True  # a proxy looks names up itself
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
+    except OSError:
+        return False
+    return True
