@@ -9,6 +9,7 @@ BIN := $(VENV)/Scripts
 else
 BIN := $(VENV)/bin
 endif
+DEMO_INSTALLED := $(VENV)/.installed-demo
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
@@ -20,7 +21,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(INSTALLED) ## the product on real photographs, in demo-run
+demo: $(DEMO_INSTALLED) ## the product on real photographs, in demo-run
 	$(BIN)/primaps demo --out demo-run
 
 test: $(INSTALLED) lint ## lint, types and all tests
@@ -58,11 +59,16 @@ hooks: $(INSTALLED) ## check every commit: ruff, mypy and the links of the docum
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	$(BIN)/pre-commit install
 
-# Made anew only when the dependencies change. The reference for the CRF is compiled on installation; without a compiler
-# the tests that compare with it are skipped and say so.
-$(INSTALLED): pyproject.toml
+# Made anew only when the dependencies change. The demo needs no tests.
+$(DEMO_INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer with the module venv is needed; name one with: make PYTHON=/path/to/python'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	touch $(DEMO_INSTALLED)
+
+# The reference for the CRF is compiled on installation; without a compiler the tests that compare with it are skipped
+# and say so.
+$(INSTALLED): $(DEMO_INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable '.[demo,test]'
 	$(BIN)/python -m pip install --quiet --editable '.[crf-oracle]' \
 		|| echo 'pydensecrf2 could not be built here: the tests that compare with it will be skipped.'
