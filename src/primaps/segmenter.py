@@ -268,7 +268,7 @@ class Segmenter:
             private: Nobody else sees it.
             token: Of the user; None = the one that `hf auth login` stored.
             scores: From `evaluate`, for the card.
-            scores_on: What they were measured on, such as "CamVid val".
+            scores_on: What they were measured on, such as "CamVid val", or "CamVid val by name".
 
         Returns:
             The address of the commit.

@@ -73,12 +73,20 @@ def test_the_default_pads_as_tensorflow_does():
     assert torch.equal(copy(batch), backbone.forward(batch))
 
 
-@pytest.mark.parametrize("name", ["texture", "mini"])
-def test_what_is_no_network_is_an_error_that_names_those_that_are(name):
+@torch.no_grad()
+def test_texture_is_computation_alone(texture):
+    copy = traceable(texture)
+    batch = torch.randn(2, 3, 40, 64)
+    assert torch.equal(copy(batch), texture.forward(batch))
+
+
+def test_what_cannot_be_followed_is_an_error_that_names_those_that_can():
     with pytest.raises(
         BackboneError,
-        match=rf"got '{name}': .* can: efficientnet_lite0, .*dino_vits8.* and most timm:<model",
+        match=r"got 'mini': .* can: efficientnet_lite0, .*texture, dino_vits8.* and most timm:<",
     ) as caught:
-        traceable(load_backbone(name, device="cpu"))
-    assert "texture," not in str(caught.value).partition("can: ")[2]
-    assert "mini" not in str(cannot_be_traced("x", "y")).partition("can: ")[2]
+        traceable(load_backbone("mini", device="cpu"))
+    assert "mini" not in str(caught.value).partition("can: ")[2]
+    assert str(cannot_be_traced("x", "y")).startswith(
+        "Expected a backbone that can be exported, but got 'x': y. Those that can: "
+    )

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from primaps.errors import BackboneError
 from primaps.features.extractor import FrozenBackbone
 from primaps.features.registry import PositionRule, list_backbones
+from primaps.features.texture import TextureBackbone
 from primaps.features.timm_backbone import TimmBackbone
 
 _PLAIN_BEND: Final = -0.75
@@ -50,14 +51,24 @@ class TraceableBackbone(TimmBackbone):
         return self._features(batch)
 
 
-def traceable(backbone: FrozenBackbone) -> TraceableBackbone:
+class TraceableTexture(TextureBackbone):
+    """`texture` on the CPU, whose `forward` is computation alone."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """(N, C, h, w) features of a (N, 3, H', W') float32 batch."""
+        return self._features(batch)
+
+
+def traceable(backbone: FrozenBackbone) -> TraceableBackbone | TraceableTexture:
     """A copy of a backbone that exporters can follow.
 
     Raises:
-        BackboneError: If its features are not made by a model of timm alone.
+        BackboneError: If the course of its computation depends on the size of the input.
     """
+    if isinstance(backbone, TextureBackbone):
+        return TraceableTexture(backbone.spec).freeze()
     if not isinstance(backbone, TimmBackbone):
-        raise cannot_be_traced(backbone.name, "its features are no plain network")
+        raise cannot_be_traced(backbone.name, "its computation depends on the input's size")
     return TraceableBackbone(backbone)
 
 
@@ -68,7 +79,7 @@ def cannot_be_traced(name: str, reason: str) -> BackboneError:
         name: Of the backbone.
         reason: Why, in words.
     """
-    able = [spec.name for spec in list_backbones() if spec.implementation == "timm"]
+    able = [spec.name for spec in list_backbones() if spec.implementation in {"timm", "texture"}]
     return BackboneError(
         f"Expected a backbone that can be exported, but got {name!r}: {reason}. Those that can:"
         f" {', '.join(able)}, and most timm:<model of timm>. Fit with one of them."

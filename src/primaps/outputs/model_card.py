@@ -22,7 +22,8 @@ class Measured:
     """Scores, and what they were measured on.
 
     Attributes:
-        dataset: Name of the labelled data set, with its split.
+        dataset: Name of the labelled data set with its split, and how classes were matched where
+            that was by name.
         result: From `primaps.evaluate`.
     """
 
@@ -146,12 +147,5 @@ def _classes(table: ClassTable) -> str:
 
 def _scores(measured: Measured) -> str:
     result = measured.result
-    lines = [
-        "## Scores",
-        "",
-        (
-            f"On {measured.dataset}, {result.num_images} images, Hungarian matching over the set:"
-            f" accuracy {result.accuracy:.1%}, mean IoU {result.miou:.1%}."
-        ),
-    ]
-    return "\n".join(lines)
+    scores = f"accuracy {result.accuracy:.1%}, mean IoU {result.miou:.1%}"
+    return f"## Scores\n\nOn {measured.dataset}, {result.num_images} images: {scores}."
