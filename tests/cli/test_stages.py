@@ -153,6 +153,21 @@ def test_some_bad_inputs_exit_with_3(photographs, tmp_path, run, text, fast):
     assert "failures.jsonl" in text(result)
 
 
+def test_the_number_of_classes_is_proposed(photographs, tmp_path, run, text, fast):
+    out = tmp_path / "run"
+    options = (*fast[:-1], "auto")
+    assert fast[-2:] == ("--classes", "3")
+    result = run("segment", photographs, "--out", out, *options)
+    assert result.exit_code == 0, text(result)
+    assert "classes are proposed for these photographs" in text(result)
+    again = run("segment", photographs, "--out", out, *options)
+    assert again.exit_code == 0
+    assert "proposed" not in text(again)
+    assert "Proposed number of classes" in text(run("classes", out))
+    assert run("fit", out, "--classes", "auto", "--model", tmp_path / "model").exit_code == 0
+    assert (tmp_path / "model" / "tree.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

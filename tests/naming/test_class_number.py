@@ -9,7 +9,7 @@ def kinds(number, seed, each=12, noise=0.1):
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(number, 20))
     vectors = np.repeat(centres, each, axis=0) + noise * generator.normal(size=(number * each, 20))
-    return vectors, np.arange(number * each) // 2
+    return vectors, [np.arange(number * each) // 2]
 
 
 @pytest.mark.parametrize("number", [2, 3, 5, 8, 15])
@@ -22,7 +22,7 @@ def test_kinds_are_counted(number):
 def test_ids_of_clusters_and_lengths_of_vectors_do_not_matter():
     vectors, nearest = kinds(4, seed=1)
     lengths = np.random.default_rng(0).uniform(0.2, 3, (len(vectors), 1))
-    again = propose_number(lengths * vectors, 7 * nearest + 3)
+    again = propose_number(lengths * vectors, [7 * nearest[0] + 3])
     for (number, score), (same, other) in zip(
         propose_number(vectors, nearest).curve, again.curve, strict=True
     ):
@@ -32,12 +32,21 @@ def test_ids_of_clusters_and_lengths_of_vectors_do_not_matter():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_where_there_is_nothing_to_choose_from_it_is_two(count):
-    choice = propose_number(np.eye(3)[:count], np.arange(count))
+    choice = propose_number(np.eye(3)[:count], [np.arange(count)])
     assert (choice.value, choice.curve) == (2, ())
 
 
 def test_proposals_that_are_all_alike_make_two():
-    assert propose_number(np.ones((12, 3)), np.arange(12)).value == 2
+    assert propose_number(np.ones((12, 3)), [np.arange(12)]).value == 2
+
+
+def test_scores_are_means_over_clusterings_of_the_numbers_that_all_have():
+    vectors, _ = kinds(3, seed=2)
+    several = [np.arange(36) // 2, np.arange(36) // 3]
+    first, second = (dict(propose_number(vectors, [each]).curve) for each in several)
+    both = dict(propose_number(vectors, several).curve)
+    assert both.keys() == second.keys() < first.keys()
+    assert all(both[each] == pytest.approx((first[each] + second[each]) / 2) for each in both)
 
 
 def test_separation_is_the_silhouette_over_all_pairs():

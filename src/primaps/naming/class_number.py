@@ -11,6 +11,7 @@ of all pairs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -28,34 +29,43 @@ _NOTHING: Final = 1e-9  # costs that do not differ from none
 
 
 def propose_number(
-    vectors: NDArray[np.floating[Any]], nearest: NDArray[np.integer[Any]]
+    vectors: NDArray[np.floating[Any]], clusterings: Sequence[NDArray[np.integer[Any]]]
 ) -> NumberChoice:
-    """The number of classes that proposals divide into best.
+    """The number of classes that proposals divide into best, on average over several clusterings: a
+    number that depends on where one started loses.
 
     Args:
         vectors: (N, C) mean feature of every proposal, of any norm but zero.
-        nearest: (N,) cluster of every proposal, of more clusters than classes are expected; ids
-            without proposals do not count.
+        clusterings: 1 or more; (N,) cluster of every proposal, of more clusters than classes are
+            expected.
 
     Returns:
-        The number with the largest score, the smallest one on ties, and the scores of all numbers
-        from 2 to `LARGEST` of that of the clusters; 2 where there are none.
+        The number with the largest mean score, the smallest one on ties, and the scores of all
+        numbers from 2 to `LARGEST` of that of the clusters; 2 where there are none.
     """
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = [_scores(unit, nearest) for nearest in clusterings]
+    scored = zip(*found, strict=False)  # numbers that all of them have
+    curve = [(number, float(np.mean(each))) for number, each in enumerate(scored, MIN_CLASSES)]
+    best = max(curve, key=lambda each: (each[1], -each[0]), default=(MIN_CLASSES, 0.0))
+    return NumberChoice(best[0], tuple(curve))
+
+
+def _scores(unit: NDArray[np.floating[Any]], nearest: NDArray[np.integer[Any]]) -> list[float]:
+    """Scores of 2, 3, ... classes from one clustering; ids without proposals do not count."""
     used, cluster = np.unique(nearest, return_inverse=True)
     member = np.eye(len(used))[cluster]
     sums, sizes = member.T @ unit, member.sum(axis=0)
     tree, cosines = grow_tree(sums, sizes), unit @ sums.T
-    curve: list[tuple[int, float]] = []
+    scores: list[float] = []
     for number in range(MIN_CLASSES, min(int(LARGEST * len(used)), len(used) - 1) + 1):
         group = np.empty(len(used), dtype=np.int64)
         for row, clusters in enumerate(tree.cut(number)):
             group[list(clusters)] = row
         joined = np.eye(number)[group]
         apart = separation(cosines @ joined, sizes @ joined, group[cluster])
-        curve.append((number, _gain(tree, number) * apart))
-    best = max(curve, key=lambda each: (each[1], -each[0]), default=(MIN_CLASSES, 0.0))
-    return NumberChoice(best[0], tuple(curve))
+        scores.append(_gain(tree, number) * apart)
+    return scores
 
 
 def _gain(tree: ClassTree, number: int) -> float:

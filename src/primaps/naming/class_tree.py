@@ -86,7 +86,7 @@ def grow_tree(vectors: NDArray[np.floating[Any]], weights: NDArray[Any]) -> Clas
 
     Args:
         vectors: (K, C) one direction per cluster, of any norm but zero.
-        weights: (K,) how much each counts, 0 or more, such as the tokens it owns.
+        weights: (K,) how much each counts, 0 or more, such as the proposals in it.
 
     Returns:
         The tree; of merges that cost the same the one with the smallest clusters comes first.

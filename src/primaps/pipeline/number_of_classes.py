@@ -20,8 +20,12 @@ OVERCLUSTERS: Final = 50
 """Clusters at most that the proposals are divided into before these are merged."""
 PROPOSALS_EACH: Final = 2
 """Proposals per such cluster at least, on average."""
-RESTARTS: Final = 16
-"""Starts of the k-means that finds them."""
+CLUSTERINGS: Final = 8
+"""Such divisions, over which scores are averaged."""
+RESTARTS: Final = 2
+"""Starts of the k-means that finds each."""
+MOST_PROPOSALS: Final = 4000
+"""Proposals that are looked at, at most, of random images."""
 
 
 def recall_number(run: Run, *, anew: bool = False) -> None:
@@ -89,7 +93,8 @@ def lower_number(run: Run, dead: Sequence[int], *, recorded: bool) -> bool:
 
 
 def _proposed(run: Run, images: Sequence[ImageFile]) -> NumberChoice:
-    settings = dataclasses.replace(run.config.fit, tokens_per_proposal=0)
+    most = min(MOST_PROPOSALS, run.config.fit.max_proposals)
+    settings = dataclasses.replace(run.config.fit, tokens_per_proposal=0, max_proposals=most)
     source = run.store.source([image.name for image in images])
     with run.stage("number of classes", len(images)), workers() as threads:
         task = Task(
@@ -102,6 +107,16 @@ def _proposed(run: Run, images: Sequence[ImageFile]) -> NumberChoice:
         )
         means = read_proposals(task).features
         count = max(MIN_CLASSES, min(OVERCLUSTERS, len(means) // PROPOSALS_EACH))
-        starts = [task.generator(Phase.PCA, Draw.STEP, start) for start in range(RESTARTS)]
-        found = spherical_kmeans(means, count, starts, each=threads.each)
-        return propose_number(means.numpy(), found.nearest.numpy())
+        numbers = [
+            range(first, first + RESTARTS) for first in range(0, CLUSTERINGS * RESTARTS, RESTARTS)
+        ]
+        found = [
+            spherical_kmeans(
+                means,
+                count,
+                [task.generator(Phase.PCA, Draw.STEP, number) for number in starts],
+                each=threads.each,
+            )
+            for starts in numbers
+        ]
+        return propose_number(means.numpy(), [each.nearest.numpy() for each in found])

@@ -14,10 +14,12 @@ from primaps.types import ClassTable, NumberChoice
 
 
 def tree_of(model: Model) -> ClassTree:
-    """The tree of a model: of the directions of its prototypes, which count by the tokens that they
-    own.
+    """The tree of a model: of the directions of its prototypes.
+
+    Each counts alike, however many tokens it owns: by tokens, rare things would be merged first,
+    and cuts are worse. Those that own nothing do not count.
     """
-    return grow_tree(model.prototypes.numpy(), model.fit.usage.numpy())
+    return grow_tree(model.prototypes.numpy(), (model.fit.usage > 0).numpy())
 
 
 def keep_tree(model: Model, folder: Path) -> None:
