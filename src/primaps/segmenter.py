@@ -64,7 +64,8 @@ class Segmenter:
         method: str = "em",
         config: Config | None = None,
     ) -> None:
-        base = preset_for("default", backbone.name) if config is None else config
+        auto = num_clusters == "auto"
+        base = preset_for("default", backbone.name, auto=auto) if config is None else config
         if method not in get_args(Method):
             raise ConfigError(
                 f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}."

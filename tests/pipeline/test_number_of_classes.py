@@ -173,3 +173,18 @@ def test_within_one_of_the_truth(tmp_path, texture, auto, kinds):
     pipeline.extract(run)
     pipeline.fit(run)
     assert abs(run.folder.number.value - kinds) <= 1
+
+
+def test_another_fit_with_a_proposed_number_starts_from_proposals(
+    tmp_path, photographs, texture, auto
+):
+    fit = dataclasses.replace(auto.fit, initialise="pca")
+    given = dataclasses.replace(auto, num_clusters=3, fit=fit)
+    pipeline.proposals(pipeline.open_run([photographs], tmp_path / "run", texture, given))
+    for changes, start in (
+        ({"num_clusters": None}, "proposals"),
+        ({"num_clusters": None, "initialise": "pca"}, "pca"),
+        ({"num_clusters": 4}, "pca"),
+    ):
+        run = pipeline.reopen(tmp_path / "run", changes, device="cpu")
+        assert run.config.fit.initialise == start

@@ -339,3 +339,9 @@ def test_head_dropout_that_is_given_counts(record, tmp_path, texture_head):
 def test_records_without_settings_are_no_earlier_runs(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"format": 1, "settings": {}}))
     assert earlier_run(tmp_path) is None
+
+
+def test_a_proposed_number_of_classes_starts_from_proposals():
+    assert preset_for("default", "texture").fit.initialise == "pca"
+    assert preset_for("default", "texture", auto=True).fit.initialise == "proposals"
+    assert preset_for("paper", "texture", auto=True).fit.initialise == "pca"

@@ -48,9 +48,9 @@ class Choice:
         `primaps.pipeline.settings.settings_for`.
         """
         preset = "default" if self.preset is None else self.preset
-        defaults = dataclasses.replace(
-            preset_for(preset, self.backbone or DEFAULT_BACKBONE), num_clusters=self.num_clusters
-        )
+        auto = self.given.get("num_clusters", self.num_clusters) is None
+        start = preset_for(preset, self.backbone or DEFAULT_BACKBONE, auto=auto)
+        defaults = dataclasses.replace(start, num_clusters=self.num_clusters)
         return settings_for(out, defaults, self.given, progress, preset=self.preset)
 
     def extractor(self, out: Path | None, progress: Progress) -> FeatureExtractor:

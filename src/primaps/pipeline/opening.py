@@ -272,10 +272,11 @@ def _changed_fit(
         if from_head
         else changes.get("method", fit.method) != fit.method
     )
-    if unfit and "initialise" not in changes:
+    auto = clusters is None and config.num_clusters is not None
+    if (unfit or auto) and "initialise" not in changes:
         backbone = str(folder.record["settings"]["backbone"]["name"])
         start = (
-            preset_for(config.preset, backbone).fit.initialise
+            preset_for(config.preset, backbone, auto=clusters is None).fit.initialise
             if folder.generation == GENERATION
             else "pca"
         )

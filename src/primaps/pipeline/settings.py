@@ -68,19 +68,21 @@ def earlier_run(out: Path) -> EarlierRun | None:
     )
 
 
-def preset_for(preset: str, backbone: str) -> Config:
+def preset_for(preset: str, backbone: str, *, auto: bool = False) -> Config:
     """The settings of a preset with features of a backbone: where proposals are a start, some
     backbones have a better one.
 
     Args:
         preset: See `primaps.config.preset_config`.
         backbone: Its name.
+        auto: The number of classes is proposed, which is one of clusters of proposals: classes
+            start from these then.
 
     Raises:
         ConfigError: If the preset is unknown.
     """
     config = preset_config(preset)
-    if config.fit.initialise != "proposals":
+    if auto or config.fit.initialise != "proposals":
         return config
     return dataclasses.replace(
         config, fit=dataclasses.replace(config.fit, initialise=start_for(backbone))
