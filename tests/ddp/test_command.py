@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 from primaps import pipeline
 from primaps.cli import app
 
-OTHER = (".primaps-lock", ".primaps-names-lock", "curves.json")
-"""Beside the model: held while the command works; measured from the finished fit, for the events.
+OTHER = (".primaps-lock", ".primaps-names-lock", "classes.yaml", "curves.json")
+"""Beside the model: held while the command works; names, which a run keeps one folder up; measured
+from the finished fit, for the events.
 """
 
 
