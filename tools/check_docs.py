@@ -21,10 +21,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "src/**/*.md")
-# linked before they are there; they count like any other once they exist
-AWAITED = frozenset(
-    {"docs/decisions/0006-compiled-loops.md", "src/primaps/proposals/crf/README.md"}
-)
 HISTORY = frozenset({"CHANGELOG.md", "docs/log.md"})
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -223,7 +219,7 @@ def link_problem(root: Path, page: Path, target: str, read: Callable[[Path], Pag
     if place is None:
         return f"{target} leads out of the repository"
     if not _on_disk(root, place):
-        return None if place in AWAITED else f"no file {place}"
+        return f"no file {place}"
     if not anchor or (place.endswith(".md") and unquote(anchor) in read(root / place).anchors):
         return None
     return f"no heading {target}"
@@ -252,9 +248,7 @@ def check(root: Path) -> list[Problem]:
         found += [
             (match.start(), f"the code names {match[0]}, which does not exist")
             for match in _FILE.finditer(page.code)
-            if name.as_posix() not in HISTORY
-            and not _on_disk(root, match[0])
-            and match[0] not in AWAITED
+            if name.as_posix() not in HISTORY and not _on_disk(root, match[0])
         ]
         problems += [
             Problem(name.as_posix(), page.prose.count("\n", 0, position) + 1, message)
