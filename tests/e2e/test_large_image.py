@@ -9,6 +9,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "wait4"), reason="the memory of a process is measured on Unix only"
+)
+
 HEIGHT, WIDTH = 9000, 12000
 LIMIT = 2_000_000_000
 """Bytes of memory that the process may have at most."""
@@ -24,23 +28,39 @@ def save_large(path, alpha):
     Image.fromarray(pixels).save(path, **({"compress_level": 1} if alpha else {"quality": 85}))
 
 
+MEASURE = """
+import os, subprocess, sys
+job = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(job.pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+"""
+"""Runs a command and prints its exit code and largest resident memory.
+
+A process of its own does this because Linux counts to a command what the process that started it
+had in memory at that moment, here the tests' process with all it has read.
+"""
+
+
 def peak_memory(*arguments):
     """Exit code, standard error and the largest resident memory in bytes of a command."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "primaps", *map(str, arguments)]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        errors = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, errors, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, sys.executable, "-m", "primaps", *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, peak = map(int, done.stdout.split())
+    return code, done.stderr, peak * (1 if sys.platform == "darwin" else 1024)
+
+
+def test_the_memory_of_the_tests_is_not_counted():
+    ballast = np.ones(300_000_000, dtype=np.uint8)
+    _, _, peak = peak_memory("--version")
+    assert peak < ballast.nbytes
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not hasattr(os, "wait4"), reason="the memory of a process is measured on Unix only"
-)
 @pytest.mark.parametrize(
     ("name", "options"), [("large.jpg", ()), ("large.png", ("--preset", "fast", "--crf"))]
 )
