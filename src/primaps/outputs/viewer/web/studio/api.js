@@ -1,0 +1,5 @@
+/** The studio's server, as functions. */
+
+/** @typedef {object} StudioApi */
+
+export {};
