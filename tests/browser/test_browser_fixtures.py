@@ -1,4 +1,4 @@
-"""What the other browser tests stand on: a watch that sees what is wrong, modules by their names."""
+"""What the other browser tests stand on: a watch that sees faults, modules by their names."""
 
 import asyncio
 import re
