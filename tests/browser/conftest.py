@@ -25,6 +25,7 @@ ARGUMENTS = (
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
+    "--disable-dev-shm-usage",
     "--disable-sync",
     "--no-first-run",
 )
