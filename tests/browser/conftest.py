@@ -8,9 +8,10 @@ on any request to another host; ``watch.expect`` names what belongs to the test.
 import asyncio
 import contextlib
 import http.server
+import importlib
 import json
 import re
-import shutil
+import sys
 import threading
 import types
 from pathlib import Path
@@ -18,17 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+TOOLS = Path(__file__).parents[2] / "tools"
 WEB = Path(__file__).parents[2] / "src" / "primaps" / "outputs" / "viewer" / "web"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-sync",
-    "--no-first-run",
-)
 SECONDS = 10
 """For which an action waits before the test fails; nothing of the viewer takes that long."""
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -38,6 +30,21 @@ DESKTOP, PHONE = (1280, 800), (390, 844)
 def optional(module):
     """A module, or the test is skipped with the reason."""
     return pytest.importorskip(module, reason=f"{module} is not installed (extra `test`)")
+
+
+@pytest.fixture(scope="session")
+def scripts():
+    """What `tools/studio_scripts` has: ``scripts.chromium``, ``scripts.running_studio`` and
+    ``scripts.StudioClient``.
+    """
+    optional("httpx")
+    sys.path.insert(0, str(TOOLS))
+    yield types.SimpleNamespace(
+        chromium=importlib.import_module("studio_scripts.chromium"),
+        running_studio=importlib.import_module("studio_scripts.running").running_studio,
+        StudioClient=importlib.import_module("studio_scripts.client").StudioClient,
+    )
+    sys.path.remove(str(TOOLS))
 
 
 # ---- browser and pages ---------------------------------------------------------------------------
@@ -68,15 +75,14 @@ def seen(driver):
 
 
 @pytest.fixture(scope="session")
-def browser(playwright_driver):
+def browser(playwright_driver, scripts):
     """The system's chromium, without a window. Open pages by `new_page`."""
-    programs = [shutil.which(name) for name in CHROMIUM]
-    program = next((found for found in programs if found), None)
-    if program is None:
-        pytest.skip(f"no browser on the PATH: none of {', '.join(CHROMIUM)}")
+    chromium = scripts.chromium
+    if (program := chromium.program()) is None:
+        pytest.skip(f"no browser on the PATH: none of {', '.join(chromium.PROGRAMS)}")
     with seen(playwright_driver):
         started = playwright_driver.playwright.chromium.launch(
-            executable_path=program, args=list(ARGUMENTS)
+            executable_path=program, args=list(chromium.ARGUMENTS)
         )
     yield started
     with seen(playwright_driver):
