@@ -34,14 +34,15 @@ def optional(module):
 
 @pytest.fixture(scope="session")
 def scripts():
-    """What `tools/studio_scripts` has: ``scripts.chromium``, ``scripts.running_studio`` and
-    ``scripts.StudioClient``.
+    """What `tools/studio_scripts` has: ``scripts.chromium``, ``scripts.running_studio``,
+    ``scripts.StudioClient``, ``scripts.ScriptClock``.
     """
     optional("httpx")
     sys.path.insert(0, str(TOOLS))
     yield types.SimpleNamespace(
         chromium=importlib.import_module("studio_scripts.chromium"),
         running_studio=importlib.import_module("studio_scripts.running").running_studio,
+        ScriptClock=importlib.import_module("studio_scripts.clock").ScriptClock,
         StudioClient=importlib.import_module("studio_scripts.client").StudioClient,
     )
     sys.path.remove(str(TOOLS))
@@ -300,48 +301,9 @@ def check_axe():
     return check
 
 
-class ScriptClock:
-    """Seconds that the scripts of a page ran, and frames that it drew, since `start`."""
-
-    def __init__(self, page):
-        self.page = page
-        self.session = page.context.new_cdp_session(page)
-        self.session.send("Performance.enable", {"timeDomain": "threadTicks"})
-        page.evaluate(
-            """() => {
-              globalThis.framesOfClock ??= (() => {
-                let number = 0;
-                const count = () => { number += 1; requestAnimationFrame(count); };
-                requestAnimationFrame(count);
-                return () => number;
-              })();
-            }"""
-        )
-        self.start()
-
-    def now(self):
-        metrics = self.session.send("Performance.getMetrics")["metrics"]
-        return next(one["value"] for one in metrics if one["name"] == "ScriptDuration")
-
-    def start(self):
-        """Begin anew."""
-        self.frames_before = self.page.evaluate("framesOfClock()")
-        self.before = self.now()
-
-    def seconds(self):
-        """Of scripts since the start; waiting and painting by the browser do not count."""
-        return self.now() - self.before
-
-    def frames(self):
-        """Drawn since the start."""
-        return self.page.evaluate("framesOfClock()") - self.frames_before
-
-    def seconds_per_frame(self):
-        """What the limit of 16 ms is about."""
-        return self.seconds() / max(1, self.frames())
-
-
 @pytest.fixture
-def script_clock():
-    """``script_clock(page)``: a running `ScriptClock` of that page."""
-    return ScriptClock
+def script_clock(scripts):
+    """``script_clock(page)``: a running clock of that page, as in `tools/studio_scripts/clock.py`:
+    ``seconds()``, ``frames()``, ``seconds_per_frame()``, ``start()``.
+    """
+    return scripts.ScriptClock
