@@ -42,7 +42,7 @@ FORBIDDEN = (
     r"new\s+Function\b",
     r"(?<!\.)\bFunction\(",
     r"set(?:Timeout|Interval)\(\s*[\"'`]",
-    r"setAttribute(?:NS)?\(\s*[\"'`]on",
+    r"setAttribute(?:NS)?\(\s*[\"'`](?:on|style\b)",  # the studio refuses such styles
     r"[\"'`\s]on\w+\s*=\s*\\?[\"'][^\"']",  # a handler inside of a text
     "javascript:",
 )

@@ -43,10 +43,20 @@ function fill(element, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "style") styled(element).style.cssText = value;
     else element.setAttribute(key, value === true ? "" : String(value));
   }
   element.append(...nodes(children));
   return element;
+}
+
+/**
+ * The studio's content security policy refuses an attribute "style", but not this.
+ * @param {Element} element
+ * @returns {Element & ElementCSSInlineStyle}
+ */
+function styled(element) {
+  return /** @type {Element & ElementCSSInlineStyle} */ (element);
 }
 
 /**
