@@ -25,7 +25,7 @@ import pytest
 
 TOOLS = Path(__file__).parents[2] / "tools"
 WEB = Path(__file__).parents[2] / "src" / "primaps" / "outputs" / "viewer" / "web"
-SECONDS = 10
+SECONDS = 20
 """For which an action waits before the test fails; nothing of the viewer takes that long."""
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 DESKTOP, PHONE = (1280, 800), (390, 844)
@@ -38,13 +38,14 @@ def optional(module):
 
 @pytest.fixture(scope="session")
 def scripts():
-    """What `tools/studio_scripts` has: ``scripts.chromium``, ``scripts.running_studio``,
-    ``scripts.StudioClient``, ``scripts.ScriptClock``.
+    """What `tools/studio_scripts` has: ``scripts.chromium``, ``scripts.keyboard``,
+    ``scripts.running_studio``, ``scripts.StudioClient``, ``scripts.ScriptClock``.
     """
     optional("httpx")
     sys.path.insert(0, str(TOOLS))
     yield types.SimpleNamespace(
         chromium=importlib.import_module("studio_scripts.chromium"),
+        keyboard=importlib.import_module("studio_scripts.keyboard"),
         running_studio=importlib.import_module("studio_scripts.running").running_studio,
         ScriptClock=importlib.import_module("studio_scripts.clock").ScriptClock,
         StudioClient=importlib.import_module("studio_scripts.client").StudioClient,
@@ -327,11 +328,12 @@ def made_once(tmp_path_factory):
 
     def made(name, make):
         folder = base / "made-once" / name
+        done = folder.with_suffix(".done")
         folder.parent.mkdir(exist_ok=True)
         with filelock.FileLock(folder.with_suffix(".lock")):
-            if not folder.exists():
-                make(folder.with_suffix(".new"))
-                folder.with_suffix(".new").rename(folder)
+            if not done.exists():
+                make(folder)  # where it stays: a run knows where its photographs lie
+                done.touch()
         return folder
 
     return made
@@ -351,15 +353,15 @@ def primaps(*arguments):
 
 @pytest.fixture(scope="session")
 def drawn_run(made_once, draw):
-    """Folder with ``photos`` and ``run``, of 14 drawn photographs in 4 classes, two in a folder,
+    """Folder with ``photos`` and ``run``, of 27 drawn photographs in 4 classes, two in a folder,
     with maps of certainty; none has a name yet.
     """
 
     def make(folder):
         (folder / "photos" / "more").mkdir(parents=True)
-        for number in range(14):
-            name = f"more/m{number}.jpg" if number > 11 else f"p{number:02}.jpg"
-            picture = PIL.Image.fromarray(draw(number, 180, 240))
+        for number in range(27):
+            name = f"more/m{number}.jpg" if number > 24 else f"p{number:02}.jpg"
+            picture = PIL.Image.fromarray(draw(number, 120, 160))
             picture.save(folder / "photos" / name, quality=90)
         options = ("--classes", 4, "--backbone", "texture", "--init", "proposals")
         primaps("segment", folder / "photos", "--out", folder / "run", "--certainty", *options)
@@ -391,3 +393,37 @@ def own_copy(tmp_path):
         return tmp_path / folder.name
 
     return copy
+
+
+@pytest.fixture
+def start_studio(scripts):
+    """``start_studio(run, port=0)``: a studio at work, as in `tools/studio_scripts/running.py`;
+    ended with the test.
+    """
+    optional("starlette")
+    optional("uvicorn")
+    with contextlib.ExitStack() as stack:
+
+        def start(run, *options, port=0):
+            return stack.enter_context(scripts.running_studio(run, *options, port=port))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def street_run(made_once, shared):
+    """Folder with ``photos``, ``truth`` (label maps as in the data set) and ``run``, of 12 frames
+    of CamVid in 8 classes.
+    """
+    frames = sorted((shared / "data" / "camvid" / "train").glob("*.jpg"))[::31][:12]
+
+    def make(folder):
+        for name in ("photos", "truth"):
+            (folder / name).mkdir(parents=True)
+        for frame in frames:
+            shutil.copy(frame, folder / "photos")
+            truth = frame.parent.with_name("trainannot") / f"{frame.stem}.png"
+            shutil.copy(truth, folder / "truth")
+        primaps("segment", folder / "photos", "--out", folder / "run", "--classes", 8)
+
+    return made_once("street", make)

@@ -53,11 +53,11 @@ def answer_cards(page: Page, knows: Callable[[str, int], str | None], clicks: in
     Returns:
         How many were answered: fewer if there are no more.
     """
-    page.keyboard.press("n")
-    done, round_end = 0, page.locator(".round-end")
-    field = page.get_by_role("combobox", name="What is this?")
+    page.get_by_role("navigation", name="Main").wait_for()
+    page.keyboard.press("s")
+    done, round_end, picture = 0, page.locator(".round-end"), page.locator(".suggest .big img")
     while done < clicks:
-        field.or_(round_end).first.wait_for()
+        picture.or_(round_end).first.wait_for()
         if round_end.is_visible():
             more = page.get_by_role("button", name="Go on")
             if not more.is_visible():
@@ -66,7 +66,7 @@ def answer_cards(page: Page, knows: Callable[[str, int], str | None], clicks: in
             page.keyboard.press("Enter")
             round_end.wait_for(state="detached")
             continue
-        before = page.locator(".suggest .big img").get_attribute("alt") or ""
+        before = picture.get_attribute("alt") or ""
         card = CARD.match(before)
         assert card is not None, f"Expected the picture of a card, but got {before!r}."
         name = knows(card[2], int(card[1]))
