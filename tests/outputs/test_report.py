@@ -339,8 +339,8 @@ def test_image_panel_figures(photo, label_map, proposals):
     )
     assert (panel.num_proposals, panel.coverage) == (2, 0.5)
     assert panel.classes == ((0, 0.375), (2, 0.375), (255, 0.25))
-    np.testing.assert_array_equal(panel.proposals_picture[20:], panel.photo[20:])
-    np.testing.assert_array_equal(panel.label_picture[25:], panel.photo[25:])
+    for picture in (panel.proposals_picture[22:], panel.label_picture[27:]):
+        assert np.array_equal(picture.min(axis=2), picture.max(axis=2))  # grey
 
 
 def test_image_panel_takes_label_images_of_another_size(photo, label_map, proposals):

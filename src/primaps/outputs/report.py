@@ -26,7 +26,7 @@ from primaps.outputs.tree_figure import TreeFacts, tree_figure
 from primaps.outputs.visualize import (
     MAX_COLOURS,
     boundaries,
-    overlay,
+    paint,
     palette,
     resize_labels,
     thumbnail,
@@ -285,7 +285,7 @@ def image_panel(
     proposals_picture, num_proposals, coverage = None, None, None
     if proposals is not None:
         # Extraction order starts at 1; colour 0 is for the first proposal.
-        proposals_picture = overlay(
+        proposals_picture = paint(
             small, resize_labels(proposals, size), np.roll(plain, 1, axis=0), ignore=0
         )
         num_proposals = int(proposals.max())
@@ -296,7 +296,7 @@ def image_panel(
         name=name,
         photo=small,
         proposals_picture=proposals_picture,
-        label_picture=overlay(
+        label_picture=paint(
             small,
             resize_labels(label_map, size),
             plain if colours is None else colours,
