@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from primaps.errors import PrimapsError
     from primaps.features.registry import list_backbones
     from primaps.heads.loading import load_backbone
+    from primaps.notebook import view
     from primaps.outputs.showing import overlay, show
     from primaps.pipeline.classes import classes
     from primaps.proposals.calibration import calibrate_threshold
@@ -51,6 +52,7 @@ _HOMES = {
     "preset_config": "config",
     "read_image": "data.reading",
     "show": "outputs.showing",
+    "view": "notebook",
 }
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "preset_config",
     "read_image",
     "show",
+    "view",
 ]
 
 

@@ -35,9 +35,9 @@ def overlay(
     """A photograph with its label map in colours, or with its mask proposals outlined.
 
     Under colours the photograph is grey and has only middle tones, so that a colour looks the same
-    on dark and on light things; lines are light with dark borders. Mask proposals keep the colours
-    of the photograph, since their ids mean nothing from one photograph to the next; what belongs to
-    none is grey.
+    on dark and on light things. Mask proposals keep the colours of the photograph, since their ids
+    mean nothing from one photograph to the next; what belongs to none is grey. Lines are dark on
+    one side and light on the other.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -58,7 +58,7 @@ def overlay(
         >>> import primaps as pm
         >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[0, 0, 255, 255]] * 2)
         >>> pm.overlay(image, labels, alpha=1.0, contours=False)[0, [0, 2]].tolist()
-        [[230, 25, 75], [64, 64, 64]]
+        [[230, 25, 75], [82, 82, 82]]
     """
     if isinstance(regions, MaskProposals):
         return outline(image, regions.label_image, contours=contours)
