@@ -129,10 +129,10 @@ def test_lines_are_dark_on_one_side_and_light_on_the_other(photo, labels):
     assert mixed[5:15, 20].min() >= 242
     assert mixed[19, 3:18].max() <= 38
     assert mixed[20, 3:18].min() >= 242
-    halves = np.repeat([0, 1], 400)[None].repeat(9, axis=0)
-    wide = paint(np.zeros((9, 800, 3), np.uint8), halves, palette(2))
-    assert [(wide[4, at] <= 38).all() for at in range(397, 401)] == [False, True, True, False]
-    assert [(wide[4, at] >= 242).all() for at in range(399, 403)] == [False, True, True, False]
+    halves = np.repeat([0, 1], 600)[None].repeat(9, axis=0)
+    wide = paint(np.zeros((9, 1200, 3), np.uint8), halves, palette(2))
+    assert [(wide[4, at] <= 38).all() for at in range(597, 601)] == [False, True, True, False]
+    assert [(wide[4, at] >= 242).all() for at in range(599, 603)] == [False, True, True, False]
     flat = paint(photo, labels, palette(2), contours=False)
     assert not (flat[5:15, 19] <= 38).all()
 

@@ -152,8 +152,9 @@ def _add_legend(
     titles = {number: f"class {number}" for number, _ in shares}
     for entry in classes.classes if classes is not None else ():
         colours[entry.id], titles[entry.id] = entry.colour, entry.title
+    seen = (colours * OPACITY + 128 * (1 - OPACITY)) / 255  # over the middle tone
     patches = [
-        Patch(color=colours[number % MAX_COLOURS] / 255, label=f"{titles[number]}  {share:.0%}")
+        Patch(color=seen[number % MAX_COLOURS], label=f"{titles[number]}  {share:.0%}")
         for number, share in shares[:LISTED]
     ]
     if len(shares) > LISTED:

@@ -21,7 +21,7 @@ OPACITY: Final = 0.65
 (`viewer/web/colour.js`).
 """
 
-_SIDE_PER_LINE: Final = 400  # pixels of the longest side for each pixel of a line's width
+_SIDE_PER_LINE: Final = 600  # pixels of the longest side for each pixel of a line's width
 
 _FIRST_COLOURS: Final = bytes.fromhex(
     "e6194b 3c8cff ffd21f 2eb872 a04ae0 ff8a1f 19d3d8 f45ec8 a5e22e 8a5a2b 1f4fd1 ffb3a7"
