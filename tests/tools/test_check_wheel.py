@@ -12,7 +12,7 @@ PACKAGE = {
     "primaps/py.typed": b"",
     "primaps/features/mini/mini.safetensors": b"weights",
     "primaps/protocol/published_rows/a.toml": b"",
-    "primaps/outputs/templates/report.html.j2": b"<html>",
+    "primaps/outputs/viewer/web/dom.js": b"export {};",
 }
 METADATA = {
     "primaps-1.dist-info/licenses/LICENSE": b"Apache",
