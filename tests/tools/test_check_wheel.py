@@ -12,7 +12,6 @@ PACKAGE = {
     "primaps/py.typed": b"",
     "primaps/features/mini/mini.safetensors": b"weights",
     "primaps/protocol/published_rows/a.toml": b"",
-    "primaps/outputs/templates/report.html.j2": b"<html>",
     "primaps/outputs/viewer/web/report.js": b"",
     "primaps/outputs/viewer/web/style.css": b"",
     "primaps/outputs/viewer/web/studio/api.js": b"",
