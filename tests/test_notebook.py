@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import primaps as pm
-from primaps import pipeline
+from primaps import notebook, pipeline
 from primaps.errors import CheckpointError
 
 
@@ -71,3 +71,24 @@ def test_what_is_missing_is_said(fitted, texture, tmp_path):
         pm.view(fitted)
     with pytest.raises(CheckpointError, match=r"has none. Fit it with run_dir"):
         pm.view(pm.Segmenter(texture, num_clusters=3))
+
+
+def test_of_a_large_report_some_photographs_are_shown(fitted, monkeypatch):
+    folder = fitted.write_labels()
+    monkeypatch.setattr(notebook, "MAX_EMBEDDED", 1)
+    page = embedded(pm.view(folder))
+    assert page.count('id="photo-') == 1
+    assert "This page holds 1 of 5 photographs" in page
+    before = sorted(path.stat().st_mtime_ns for path in folder.rglob("*"))
+    assert pm.view(folder)._repr_html_()
+    assert sorted(path.stat().st_mtime_ns for path in folder.rglob("*")) == before
+
+
+def test_where_no_page_can_be_made_the_reason_stands_beside_the_path(fitted, monkeypatch):
+    folder = fitted.write_labels()
+    (folder / "classes.yaml").write_text("classes: [")
+    monkeypatch.setattr(notebook, "MAX_EMBEDDED", 1)
+    shown = html.unescape(pm.view(folder)._repr_html_())
+    assert "<iframe" not in shown
+    assert "report.html" in shown
+    assert "classes.yaml" in shown

@@ -19,6 +19,7 @@ NEEDED = (
     "primaps/py.typed",
     "primaps/features/mini/*.safetensors",
     "primaps/protocol/published_rows/*.toml",
+    "primaps/outputs/viewer/web/*.js",
     "primaps/outputs/viewer/web/*.css",
     "primaps/outputs/viewer/web/studio/*.js",
 )

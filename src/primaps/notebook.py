@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from primaps.errors import CheckpointError
+from primaps.errors import CheckpointError, PrimapsError
+from primaps.pipeline.excerpt import report_excerpt
 from primaps.runs.run import Run
 from primaps.segmenter import Segmenter
 
 MAX_EMBEDDED: Final = 2_000_000
-"""Bytes of a page that a notebook takes in. Jupyter drops outputs of more than 3 MB at once, and
-what is shown is saved with the notebook.
-"""
+"""Bytes of a page that is put into a notebook, and saved with it."""
 
 _HEIGHT: Final = 720
 
@@ -49,16 +48,24 @@ class RunView:
         )
 
     def _repr_html_(self) -> str:
-        if self.path.stat().st_size > MAX_EMBEDDED:
-            return f"<pre>{html.escape(repr(self))}</pre>"
-        page = self.path.read_text(encoding="utf-8")
+        try:
+            page = self._page()
+        except (OSError, PrimapsError) as error:
+            return f"<pre>{html.escape(f'{self!r}')}\n\n{html.escape(str(error))}</pre>"
         # A page that somebody else made may run its scripts, but not reach into the notebook.
         return (
             f'<iframe title="Report of {html.escape(self.path.parent.name)}"'
             ' sandbox="allow-scripts allow-popups"'
             f' style="width: 100%; height: {self.height}px; border: 1px solid #8886;'
             f' border-radius: 6px" srcdoc="{html.escape(page)}"></iframe>'
+            f"<p>{html.escape(str(self.path))}</p>"
         )
+
+    def _page(self) -> str:
+        """The report, or as much of it as a notebook takes."""
+        if self.path.stat().st_size <= MAX_EMBEDDED:
+            return self.path.read_text(encoding="utf-8")
+        return report_excerpt(self.path.parent, MAX_EMBEDDED).decode("utf-8")
 
 
 def view(run: str | Path | Segmenter | Run, *, height: int = _HEIGHT) -> RunView:
@@ -70,8 +77,8 @@ def view(run: str | Path | Segmenter | Run, *, height: int = _HEIGHT) -> RunView
         height: Of the page in pixels.
 
     Returns:
-        An object that a notebook shows as a page; ``.path`` is the report, ``.open()`` shows it in
-        a browser.
+        An object that a notebook shows as a page, of a large report one with some of the
+        photographs; ``.path`` is the report, ``.open()`` shows it in a browser.
 
     Raises:
         CheckpointError: If there is no report yet; the message says how to make it.

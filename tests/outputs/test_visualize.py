@@ -8,7 +8,6 @@ from hypothesis.extra import numpy as hnp
 
 from primaps.errors import OutputError
 from primaps.outputs.visualize import (
-    boundaries,
     grown,
     outline,
     paint,
@@ -193,29 +192,6 @@ def test_growing_a_mask_takes_a_square_around_every_pixel():
     assert found.sum() == 25 + 9 - 1
     assert found[2:7, 2:7].all()
     np.testing.assert_array_equal(grown(mask, 0), mask)
-
-
-def _boundaries_reference(labels: np.ndarray) -> np.ndarray:
-    height, width = labels.shape
-    return np.array(
-        [
-            [
-                (x + 1 < width and labels[y, x] != labels[y, x + 1])
-                or (y + 1 < height and labels[y, x] != labels[y + 1, x])
-                for x in range(width)
-            ]
-            for y in range(height)
-        ]
-    )
-
-
-@given(
-    hnp.arrays(
-        np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.integers(0, 2)
-    )
-)
-def test_boundaries_match_a_plain_loop(labels):
-    np.testing.assert_array_equal(boundaries(labels), _boundaries_reference(labels))
 
 
 @given(

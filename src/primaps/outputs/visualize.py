@@ -213,14 +213,6 @@ def grown(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     return result
 
 
-def boundaries(label_image: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose right or lower neighbour has another id."""
-    edges = np.zeros(label_image.shape, dtype=bool)
-    edges[:, :-1] |= label_image[:, :-1] != label_image[:, 1:]
-    edges[:-1] |= label_image[:-1] != label_image[1:]
-    return edges
-
-
 def thumbnail(image: Image, max_side: int) -> Image:
     """Smaller copy of a photograph, antialiased; never enlarged.
 
