@@ -143,7 +143,7 @@ def write_candidate(run: Run, model: Model, table: ClassTable, facts: Candidate)
     made = predict_from_store(run, out, out / "model", overwrite=True)
     images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
-    write_run_report(made, model, made.folder.record.get("inputs", ()))
+    write_run_report(made, made.folder.record.get("inputs", ()))
     titles = tuple(_titles(table))
     candidate = dataclasses.replace(
         facts, number=number, classes=titles, fingerprint=model.fingerprint
