@@ -20,6 +20,8 @@ NEEDED = (
     "primaps/features/mini/*.safetensors",
     "primaps/protocol/published_rows/*.toml",
     "primaps/outputs/viewer/web/*.js",
+    "primaps/outputs/viewer/web/*.css",
+    "primaps/outputs/viewer/web/studio/*.js",
 )
 
 
