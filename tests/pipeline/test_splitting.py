@@ -63,6 +63,7 @@ def test_it_can_be_accepted_and_taken_back_and_corrections_follow(named_run):
     split_class(opened(named_run), parted)
     accept(opened(named_run), 1)
     assert pm.classes(named_run).num_clusters == 5
+    assert json.loads((named_run / "run.json").read_text("utf-8"))["named"] is None
     assert said(named_run)["0.png", 1] in {parted, 4}
     correct(named_run, [("2.png", 1, 4)])
     accept(opened(named_run), None)

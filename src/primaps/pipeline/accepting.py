@@ -109,9 +109,10 @@ def swap_model(root: Path, number: int | None) -> int:
     if back:
         moves = dict(candidate.back) | {new: old for old, new in moves.items()}
     now = accepted[:-1] if back else [*accepted, chosen]
+    named_ones = [each for each in map(folders.read, now) if each.kind == "names"]
     facts: dict[str, Any] = {
         "accepted": now,
-        "named": folders.read(now[-1]).record() if now else None,
+        "named": named_ones[-1].record() if named_ones else None,
     }
     with named.lock():
         former = read_classes(root)
