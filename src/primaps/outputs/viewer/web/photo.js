@@ -326,7 +326,8 @@ export class PhotoView {
     clearTimeout(this.timer);
     this.picture?.samples.clear();
     const kind = { labels: "classes", proposals: "proposals", photo: null, certainty: null };
-    this.layers.drawLines(this.sample(kind[this.layer]), this.view);
+    this.layers.drawn = this.view;
+    this.layers.drawLines(this.sample(kind[this.layer]));
     this.place();
     this.drawSelection();
     this.drawLit();
