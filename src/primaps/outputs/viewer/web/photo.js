@@ -229,7 +229,9 @@ export class PhotoView {
 
   /** Classes have changed, or are known now. */
   refresh() {
-    if (this.isolated !== null && !this.model.byId.has(this.isolated)) this.isolated = null;
+    const { isolated } = this;
+    if (isolated !== null && isolated !== UNLABELLED && !this.model.byId.has(isolated))
+      this.isolated = null;
     this.picture?.refresh();
     this.repaint();
     this.settle();
