@@ -339,7 +339,7 @@ def made_once(tmp_path_factory):
     return made
 
 
-def primaps(*arguments):
+def run_primaps(*arguments):
     """Run a command of the package to its end."""
     done = subprocess.run(
         [sys.executable, "-m", "primaps", *map(str, arguments)],
@@ -349,6 +349,12 @@ def primaps(*arguments):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def primaps():
+    """``primaps("segment", photographs, "--out", run)`` runs a command to its end."""
+    return run_primaps
 
 
 @pytest.fixture(scope="session")
@@ -364,7 +370,7 @@ def drawn_run(made_once, draw):
             picture = PIL.Image.fromarray(draw(number, 120, 160))
             picture.save(folder / "photos" / name, quality=90)
         options = ("--classes", 4, "--backbone", "texture", "--init", "proposals")
-        primaps("segment", folder / "photos", "--out", folder / "run", "--certainty", *options)
+        run_primaps("segment", folder / "photos", "--out", folder / "run", "--certainty", *options)
 
     return made_once("drawn", make)
 
@@ -379,7 +385,7 @@ def photographed_run(made_once):
 
     def make(folder):
         write_views(folder / "photos", SOURCES[:3])
-        primaps("segment", folder / "photos", "--out", folder / "run", "--classes", 6)
+        run_primaps("segment", folder / "photos", "--out", folder / "run", "--classes", 6)
 
     return made_once("photographed", make)
 
@@ -410,6 +416,17 @@ def start_studio(scripts):
         yield start
 
 
+@pytest.fixture
+def sign_in(scripts):
+    """``sign_in(studio)``: its HTTP API for one person, as in `tools/studio_scripts/client.py`."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(studio):
+            return stack.enter_context(contextlib.closing(scripts.StudioClient(studio.url)))
+
+        yield connect
+
+
 @pytest.fixture(scope="session")
 def street_run(made_once, shared):
     """Folder with ``photos``, ``truth`` (label maps as in the data set) and ``run``, of 12 frames
@@ -424,6 +441,6 @@ def street_run(made_once, shared):
             shutil.copy(frame, folder / "photos")
             truth = frame.parent.with_name("trainannot") / f"{frame.stem}.png"
             shutil.copy(truth, folder / "truth")
-        primaps("segment", folder / "photos", "--out", folder / "run", "--classes", 8)
+        run_primaps("segment", folder / "photos", "--out", folder / "run", "--classes", 8)
 
     return made_once("street", make)

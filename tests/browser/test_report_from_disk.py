@@ -75,8 +75,12 @@ def test_photographs_are_filtered_sorted_and_paged(open_report):
     page.get_by_role("button", name="Clear filters").first.click()
     page.locator("select[name=class]").select_option(index=2)
     page.locator("select[name=sort]").select_option("share")
-    page.get_by_label("Largest first").check()
-    shares = [float(text.split()[0]) for text in page.locator(".grid .figure").all_inner_texts()]
+    page.get_by_label("Reversed").check()
+    page.wait_for_url(re.compile("sort=share.*down=1"))
+    shares = [
+        float(text.removeprefix("<").split()[0])
+        for text in page.locator(".grid .figure").all_inner_texts()
+    ]
     assert len(shares) > 1
     assert shares == sorted(shares, reverse=True)
     address = page.url

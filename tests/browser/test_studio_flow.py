@@ -54,12 +54,12 @@ def undo(page, scripts):
 
 
 def test_from_a_run_to_an_export(
-    subject, own_copy, start_studio, new_page, scripts, check_axe, tmp_path
+    subject, own_copy, start_studio, sign_in, new_page, scripts, check_axe, tmp_path
 ):
     made, name_of, photographs = subject
     run = own_copy(made) / "run"
     studio = start_studio(run)
-    client = scripts.StudioClient(studio.url)
+    client = sign_in(studio)
     page = new_page(studio.url)
     assert page.url == f"{studio.address}/"  # without the token
 
@@ -141,7 +141,6 @@ def test_from_a_run_to_an_export(
         page.get_by_role("link", name="Download as zip").click(timeout=60_000)
     download.value.save_as(tmp_path / "coco.zip")
     read_back(tmp_path / "coco.zip", tmp_path / "coco", names, photographs)
-    client.close()
 
 
 def read_back(archive, folder, names, photographs):
