@@ -34,7 +34,7 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /**
- * @template {Element} E
+ * @template {HTMLElement | SVGElement} E
  * @param {E} element
  * @param {Attributes} attributes
  * @param {Child[]} children
@@ -43,6 +43,8 @@ function fill(element, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    // Not as an attribute, which a strict content security policy would ignore.
+    else if (key === "style") element.style.cssText = value;
     else element.setAttribute(key, value === true ? "" : String(value));
   }
   element.append(...children.filter(isNode).map((child) => (typeof child === "number" ? String(child) : child)));
