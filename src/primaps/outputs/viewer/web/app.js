@@ -76,10 +76,18 @@ export class App {
 
   /** Show the page; from now on it follows the address. */
   start() {
-    const skip = h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => {
-      event.preventDefault();
-      this.main.focus();
-    } }, "Skip to the content");
+    const skip = h(
+      "a",
+      {
+        class: "skip",
+        href: "#main",
+        onclick: (/** @type {Event} */ event) => {
+          event.preventDefault();
+          this.main.focus();
+        },
+      },
+      "Skip to the content",
+    );
     replace(this.root, skip, this.header.element, this.main, this.notices.element);
     applyTheme(this.settings.get("theme"));
     this.settings.listen((key) => {
@@ -168,7 +176,8 @@ export class App {
    */
   followLink(event) {
     const link = event.target instanceof Element ? event.target.closest("a[href^='#/']") : null;
-    const special = event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+    const special =
+      event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
     if (!link || event.defaultPrevented || special) return;
     event.preventDefault();
     this.follow(link.getAttribute("href") ?? "");

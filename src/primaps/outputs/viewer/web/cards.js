@@ -1,7 +1,11 @@
-/** One card per class: how much there is of it, what it looks like, what it may be mixed up with. */
+/** One card per class: how much there is of it, how it looks, what it may be mixed up with. */
 
 import {
-  coherence, EXAMPLE_KINDS, examplesOf, lookAlike, meanCertainty,
+  coherence,
+  EXAMPLE_KINDS,
+  examplesOf,
+  lookAlike,
+  meanCertainty,
 } from "viewer/class_figures.js";
 import { h, replace } from "viewer/dom.js";
 import { drawRegion } from "viewer/region.js";
@@ -19,12 +23,15 @@ const EXAMPLES = 5;
 /** What the figures of a card mean; the page holds these texts once, for `aria-describedby`. */
 export const FIGURES = {
   photographs: "In how many photographs the class has pixels.",
-  coherence: "How alike the regions of the class are: 1 = all the same, 0 = nothing in common. A low figure "
-    + "means that the class may mix several things.",
-  certainty: "How clearly the class was preferred to the second best one, on average: 100 % = no doubt. Low "
-    + "figures are usual; compare the classes with each other.",
-  alike: "The class whose regions resemble these most, and how much: close to 1 means that both may be one "
-    + "and the same thing.",
+  coherence:
+    "How alike the regions of the class are: 1 = all the same, 0 = nothing in common. A low " +
+    "figure means that the class may mix several things.",
+  certainty:
+    "How clearly the class was preferred to the second best one, on average: 100 % = no doubt. " +
+    "Low figures are usual; compare the classes with each other.",
+  alike:
+    "The class whose regions resemble these most, and how much: close to 1 means that both may " +
+    "be one and the same thing.",
 };
 
 /** @param {keyof typeof FIGURES} name */
@@ -32,7 +39,11 @@ const describedBy = (name) => ({ "data-tip": FIGURES[name], "aria-describedby": 
 
 /** @returns {HTMLElement} the explanations, for screen readers */
 export function figureTexts() {
-  return h("div", { hidden: true }, ...Object.entries(FIGURES).map(([name, text]) => h("p", { id: `about-${name}` }, text)));
+  return h(
+    "div",
+    { hidden: true },
+    ...Object.entries(FIGURES).map(([name, text]) => h("p", { id: `about-${name}` }, text)),
+  );
 }
 
 /** Shows one class; `update` changes what has changed and leaves the rest alone. */
@@ -54,7 +65,10 @@ export class ClassCard {
     this.bar = h("i", {});
     this.lists = h("div", { class: "example-lists" });
     this.figures = h("dl", { class: "figures" });
-    this.link = h("a", { class: "more", href: app.href("gallery", { class: id, sort: "share", down: 1 }) });
+    this.link = h("a", {
+      class: "more",
+      href: app.href("gallery", { class: id, sort: "share", down: 1 }),
+    });
     this.actions = h("div", { class: "card-actions" });
     this.actions.addEventListener("focusout", () => setTimeout(() => this.drawActions()));
     /** @type {string} what the actions were made for */
@@ -62,10 +76,14 @@ export class ClassCard {
     /** @type {string} what the pictures show */
     this.shown = "";
     this.element = h(
-      "article", { class: "card", id: `class-${id}`, "aria-labelledby": `class-${id}-name` },
+      "article",
+      { class: "card", id: `class-${id}`, "aria-labelledby": `class-${id}-name` },
       h("header", {}, this.swatch, this.heading, this.share),
       h("div", { class: "share-bar", "aria-hidden": "true" }, this.bar),
-      this.lists, this.figures, h("footer", {}, this.link, this.actions));
+      this.lists,
+      this.figures,
+      h("footer", {}, this.link, this.actions),
+    );
     this.update();
   }
 
@@ -80,9 +98,21 @@ export class ClassCard {
     if (!entry) return;
     this.drawColours();
     this.bar.style.width = `${100 * model.share(this.id)}%`;
-    replace(this.heading, model.title(this.id), entry.name ? h("span", { class: "number" }, ` ${this.id}`) : null);
-    replace(this.share, percent(model.share(this.id)), h("span", { class: "unseen" }, " of all pixels"));
-    replace(this.link, "Its photographs", h("span", { class: "unseen" }, ` (${model.title(this.id)})`));
+    replace(
+      this.heading,
+      model.title(this.id),
+      entry.name ? h("span", { class: "number" }, ` ${this.id}`) : null,
+    );
+    replace(
+      this.share,
+      percent(model.share(this.id)),
+      h("span", { class: "unseen" }, " of all pixels"),
+    );
+    replace(
+      this.link,
+      "Its photographs",
+      h("span", { class: "unseen" }, ` (${model.title(this.id)})`),
+    );
     this.drawFigures(entry);
     this.drawExamples();
     this.drawActions();
@@ -105,27 +135,38 @@ export class ClassCard {
       figure("photographs", "photographs", String(model.totals.get(this.id)?.images ?? 0)),
       gram && figure("coherence", "coherence", decimal(coherence(gram, entry.clusters))),
       certainty === null ? null : figure("certainty", "certainty", percent(certainty)),
-      alike && figure("alike", "looks like", this.alikeLink(alike.id), decimal(alike.cosine)));
+      alike && figure("alike", "looks like", this.alikeLink(alike.id), decimal(alike.cosine)),
+    );
   }
 
   /** @param {number} other */
   alikeLink(other) {
     const { app } = this;
-    return h("a", { href: app.href("classes", { class: other }) }, smallSwatch(app, other),
-      h("span", { class: "name" }, app.model.title(other)));
+    return h(
+      "a",
+      { href: app.href("classes", { class: other }) },
+      smallSwatch(app, other),
+      h("span", { class: "name" }, app.model.title(other)),
+    );
   }
 
   drawExamples() {
     const { app } = this;
     const chosen = app.settings.get("examples");
     const kinds = EXAMPLE_KINDS.filter(({ kind }) => chosen === "all" || kind === chosen);
-    const lists = kinds.map((list) => ({ list, examples: examplesOf(app.model, this.id, list, EXAMPLES) }));
+    const lists = kinds.map((list) => ({
+      list,
+      examples: examplesOf(app.model, this.id, list, EXAMPLES),
+    }));
     const shown = JSON.stringify([chosen, lists.map(({ examples }) => examples)]);
     // The pictures that are there draw themselves anew; only other ones are made.
     if (shown === this.shown) return;
     this.shown = shown;
     this.lazy.drop(this.lists);
-    replace(this.lists, ...lists.map(({ list, examples }) => this.exampleList(list, examples, chosen === "all")));
+    replace(
+      this.lists,
+      ...lists.map(({ list, examples }) => this.exampleList(list, examples, chosen === "all")),
+    );
   }
 
   /**
@@ -135,7 +176,8 @@ export class ClassCard {
    */
   exampleList(list, examples, headed) {
     const head = headed ? h("p", { class: "list-head" }, list.title) : null;
-    if (!examples.length) return h("div", {}, head, h("p", { class: "soft" }, "No examples of this kind."));
+    if (!examples.length)
+      return h("div", {}, head, h("p", { class: "soft" }, "No examples of this kind."));
     const items = examples.map((example, place) => h("li", {}, this.example(list, example, place)));
     return h("div", {}, head, h("ul", { class: headed ? "examples row" : "examples" }, ...items));
   }
@@ -154,16 +196,22 @@ export class ClassCard {
       return drawRegion(canvas, app.model, example, id);
     });
     return h(
-      "a", { href: app.href("photo", { name, class: id }), title: `${name} (${decimal(example.score)})`,
-        "aria-label": `${list.title} example ${place + 1} of ${app.model.title(id)}: ${name}` },
-      h("span", { class: "picture" }, canvas));
+      "a",
+      {
+        href: app.href("photo", { name, class: id }),
+        title: `${name} (${decimal(example.score)})`,
+        "aria-label": `${list.title} example ${place + 1} of ${app.model.title(id)}: ${name}`,
+      },
+      h("span", { class: "picture" }, canvas),
+    );
   }
 
   /** What the studio adds; never taken away while somebody is in it. */
   drawActions() {
     const { entry } = this;
     const wanted = JSON.stringify(entry);
-    if (!entry || wanted === this.actionsFor || this.actions.contains(document.activeElement)) return;
+    if (!entry || wanted === this.actionsFor || this.actions.contains(document.activeElement))
+      return;
     this.actionsFor = wanted;
     replace(this.actions, ...this.app.extras.classCardActions(entry));
   }
@@ -197,7 +245,11 @@ function figure(name, title, ...value) {
 export function smallClass(app, entry) {
   const why = entry.ignore ? plural(entry.clusters.length, "group") + " left out" : "no pixels";
   return h(
-    "li", {},
-    smallSwatch(app, entry.id), h("span", { class: "name" }, app.model.title(entry.id)), h("span", { class: "soft" }, why),
-    ...app.extras.classCardActions(entry));
+    "li",
+    {},
+    smallSwatch(app, entry.id),
+    h("span", { class: "name" }, app.model.title(entry.id)),
+    h("span", { class: "soft" }, why),
+    ...app.extras.classCardActions(entry),
+  );
 }

@@ -33,13 +33,21 @@ const INSET = { left: 48, right: 14, top: 12, bottom: 38 };
 export function lineChart(chart) {
   const scale = scales(chart);
   return h(
-    "figure", { class: "chart" },
+    "figure",
+    { class: "chart" },
     h("figcaption", {}, h("b", {}, chart.title), " ", chart.words),
     svg(
-      "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${chart.title}. ${chart.words}` },
+      "svg",
+      {
+        viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+        role: "img",
+        "aria-label": `${chart.title}. ${chart.words}`,
+      },
       ...grid(chart, scale),
       ...chart.lines.map((line) => path(line, scale)),
-      chart.marked === null || chart.marked === undefined ? null : mark(scale.x(chart.marked))));
+      chart.marked === null || chart.marked === undefined ? null : mark(scale.x(chart.marked)),
+    ),
+  );
 }
 
 /**
@@ -61,7 +69,8 @@ function scales(chart) {
   if (chart.fromZero) up[0] = 0;
   const [width, height] = [WIDTH - INSET.left - INSET.right, HEIGHT - INSET.top - INSET.bottom];
   return {
-    across, up,
+    across,
+    up,
     x: (value) => INSET.left + (width * (value - across[0])) / (across[1] - across[0]),
     y: (value) => INSET.top + height - (height * (value - up[0])) / (up[1] - up[0]),
   };
@@ -106,9 +115,17 @@ function grid(chart, scale) {
     svg("text", { x: left - 8, y: scale.y(value) + 4, "text-anchor": "end" }, chart.write(value)),
   ]);
   const columns = ticks(scale.across, 6).map((value) =>
-    svg("text", { x: scale.x(value), y: bottom + 18, "text-anchor": "middle" }, String(Number(value.toPrecision(6)))));
-  return [...rows, ...columns,
-    svg("text", { x: (left + right) / 2, y: HEIGHT - 2, "text-anchor": "middle" }, chart.across)];
+    svg(
+      "text",
+      { x: scale.x(value), y: bottom + 18, "text-anchor": "middle" },
+      String(Number(value.toPrecision(6))),
+    ),
+  );
+  return [
+    ...rows,
+    ...columns,
+    svg("text", { x: (left + right) / 2, y: HEIGHT - 2, "text-anchor": "middle" }, chart.across),
+  ];
 }
 
 /**
@@ -116,12 +133,19 @@ function grid(chart, scale) {
  * @param {Scale} scale
  */
 function path({ points, colour, title }, scale) {
-  const d = points.map(([x, y], place) =>
-    `${place ? "L" : "M"}${scale.x(x).toFixed(1)} ${scale.y(y).toFixed(1)}`).join("");
+  const d = points
+    .map(([x, y], place) => `${place ? "L" : "M"}${scale.x(x).toFixed(1)} ${scale.y(y).toFixed(1)}`)
+    .join("");
   return svg("path", { d, class: "line", stroke: colour }, svg("title", {}, title));
 }
 
 /** @param {number} x */
 function mark(x) {
-  return svg("line", { x1: x, x2: x, y1: INSET.top, y2: HEIGHT - INSET.bottom, class: "mark-line" });
+  return svg("line", {
+    x1: x,
+    x2: x,
+    y1: INSET.top,
+    y2: HEIGHT - INSET.bottom,
+    class: "mark-line",
+  });
 }

@@ -16,13 +16,24 @@ let number = 0;
 export function choice(title, options, chosen, change) {
   const name = `choice-${(number += 1)}`;
   return h(
-    "fieldset", { class: "choice" },
+    "fieldset",
+    { class: "choice" },
     h("legend", { class: "unseen" }, title),
-    ...options.map((option) => h(
-      "label", {},
-      h("input", { type: "radio", name, value: option.value, checked: option.value === chosen,
-        onchange: () => change(option.value) }),
-      h("span", {}, option.title))));
+    ...options.map((option) =>
+      h(
+        "label",
+        {},
+        h("input", {
+          type: "radio",
+          name,
+          value: option.value,
+          checked: option.value === chosen,
+          onchange: () => change(option.value),
+        }),
+        h("span", {}, option.title),
+      ),
+    ),
+  );
 }
 
 /**
@@ -36,12 +47,26 @@ export function copyable(command, say) {
   const copy = async () => {
     const copied = await toClipboard(command);
     if (!copied) window.getSelection()?.selectAllChildren(code);
-    say(copied ? "Copied." : "The browser does not let pages copy: it is selected, press Ctrl + C.");
+    say(
+      copied ? "Copied." : "The browser does not let pages copy: it is selected, press Ctrl + C.",
+    );
   };
   return h(
-    "div", { class: "command" }, h("pre", { tabindex: "0", "aria-label": "Command" }, code),
-    h("button", { type: "button", class: "icon", "aria-label": "Copy this command", "data-tip": "Copy", onclick: copy },
-      icon("copy")));
+    "div",
+    { class: "command" },
+    h("pre", { tabindex: "0", "aria-label": "Command" }, code),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "icon",
+        "aria-label": "Copy this command",
+        "data-tip": "Copy",
+        onclick: copy,
+      },
+      icon("copy"),
+    ),
+  );
 }
 
 /**

@@ -38,12 +38,21 @@ export function openDialog({ title, content, actions = [], wide = false }) {
     element.close();
   };
   const element = h(
-    "dialog", { "aria-labelledby": id, class: wide ? "dialog wide" : "dialog" },
-    h("header", {},
+    "dialog",
+    { "aria-labelledby": id, class: wide ? "dialog wide" : "dialog" },
+    h(
+      "header",
+      {},
       h("h2", { id }, title),
-      h("button", { type: "button", class: "icon", "aria-label": "Close", onclick: () => close(undefined) }, "✕")),
+      h(
+        "button",
+        { type: "button", class: "icon", "aria-label": "Close", onclick: () => close(undefined) },
+        "✕",
+      ),
+    ),
     h("div", { class: "dialog-body" }, ...content),
-    actions.length ? h("footer", {}, ...actions) : null);
+    actions.length ? h("footer", {}, ...actions) : null,
+  );
   element.addEventListener("click", (event) => {
     if (event.target === element && outside(element, event)) close(undefined);
   });

@@ -73,7 +73,9 @@ function part(text) {
  * @returns {number[]} images that pass, in order
  */
 export function select(model, filter) {
-  const found = model.run.images.name.map((_, image) => image).filter((image) => passes(model, filter, image));
+  const found = model.run.images.name
+    .map((_, image) => image)
+    .filter((image) => passes(model, filter, image));
   if (!filter.sort) return filter.descending ? found.reverse() : found;
   const sign = filter.descending ? -1 : 1;
   const keys = new Map(found.map((image) => [image, sortKey(model, filter, image)]));
@@ -95,7 +97,10 @@ function passes(model, filter, image) {
   }
   if (filter.warning && !images.warnings[image].length) return false;
   if (filter.corrected && (filter.corrected === "yes") !== isCorrected(model, name)) return false;
-  return within(images.certainty[image], filter.certainty) && within(images.coverage[image], filter.coverage);
+  return (
+    within(images.certainty[image], filter.certainty) &&
+    within(images.coverage[image], filter.coverage)
+  );
 }
 
 /**
@@ -124,11 +129,16 @@ function within(value, [from, to]) {
 function sortKey(model, filter, image) {
   const { images } = model.run;
   switch (filter.sort) {
-    case "name": return images.name[image];
-    case "certainty": return images.certainty[image];
-    case "coverage": return images.coverage[image];
-    case "proposals": return images.proposals[image];
-    default: return filter.class === null ? null : model.shareIn(image, filter.class);
+    case "name":
+      return images.name[image];
+    case "certainty":
+      return images.certainty[image];
+    case "coverage":
+      return images.coverage[image];
+    case "proposals":
+      return images.proposals[image];
+    default:
+      return filter.class === null ? null : model.shareIn(image, filter.class);
   }
 }
 
@@ -142,6 +152,7 @@ const NAMES = new Intl.Collator("en", { numeric: true });
  */
 function compare(a, b, sign) {
   if (a === null || b === null) return Number(a === null) - Number(b === null);
-  if (typeof a === "string" || typeof b === "string") return sign * NAMES.compare(String(a), String(b));
+  if (typeof a === "string" || typeof b === "string")
+    return sign * NAMES.compare(String(a), String(b));
   return sign * (a - b);
 }

@@ -32,10 +32,16 @@ export class Gallery {
     this.filter = parseFilter(params);
     this.form = new GalleryForm(app.model, (changed, typing) => this.ask(changed, typing));
     this.count = h("p", { class: "figure count", id: "gallery-count" });
-    this.clear = h("button", { type: "button", class: "link", onclick: () => this.clearFilters() }, "Clear filters");
+    this.clear = h(
+      "button",
+      { type: "button", class: "link", onclick: () => this.clearFilters() },
+      "Clear filters",
+    );
     this.sizes = this.sizeField();
     this.grid = h("ul", { class: "grid", "aria-describedby": "gallery-count" });
-    this.pagers = ["Pages", "Pages, at the end"].map((title) => new Pager(title, (page) => this.turn(page)));
+    this.pagers = ["Pages", "Pages, at the end"].map(
+      (title) => new Pager(title, (page) => this.turn(page)),
+    );
     this.element = this.page();
     this.update(params);
     this.removers = [
@@ -47,17 +53,35 @@ export class Gallery {
 
   page() {
     return h(
-      "div", { class: "page gallery" },
-      h("div", { class: "section-head" }, h("h1", {}, "Photographs"), ...this.app.extras.galleryTools()),
+      "div",
+      { class: "page gallery" },
+      h(
+        "div",
+        { class: "section-head" },
+        h("h1", {}, "Photographs"),
+        ...this.app.extras.galleryTools(),
+      ),
       this.form.element,
-      h("div", { class: "gallery-bar" }, this.count, this.clear, this.pagers[0].element, this.sizes),
-      this.grid, this.pagers[1].element);
+      h(
+        "div",
+        { class: "gallery-bar" },
+        this.count,
+        this.clear,
+        this.pagers[0].element,
+        this.sizes,
+      ),
+      this.grid,
+      this.pagers[1].element,
+    );
   }
 
   sizeField() {
     const chosen = this.app.settings.get("perPage");
-    const field = h("select", {}, ...PAGE_SIZES.map((size) =>
-      h("option", { value: size, selected: size === chosen }, size)));
+    const field = h(
+      "select",
+      {},
+      ...PAGE_SIZES.map((size) => h("option", { value: size, selected: size === chosen }, size)),
+    );
     field.addEventListener("change", () => this.app.settings.set("perPage", Number(field.value)));
     return h("label", { class: "field inline" }, h("span", {}, "per page"), field);
   }
@@ -117,16 +141,19 @@ export class Gallery {
     const total = this.found.length;
     const all = this.app.model.run.images.name.length;
     const text = total
-      ? `${whole(start + 1)}–${whole(start + this.shown.length)} of ${whole(total)}` : "0 photographs";
+      ? `${whole(start + 1)}–${whole(start + this.shown.length)} of ${whole(total)}`
+      : "0 photographs";
     replace(this.count, total < all ? `${text} (${whole(all)} in all)` : text);
     this.clear.hidden = total === all;
   }
 
   nothing() {
     return h(
-      "li", { class: "empty" },
+      "li",
+      { class: "empty" },
       h("p", {}, "No photograph passes these filters."),
-      h("button", { type: "button", onclick: () => this.clearFilters() }, "Clear filters"));
+      h("button", { type: "button", onclick: () => this.clearFilters() }, "Clear filters"),
+    );
   }
 
   /** @param {number} image */
@@ -134,16 +161,30 @@ export class Gallery {
     const { app, filter } = this;
     const { images } = app.model.run;
     const certainty = images.certainty[image];
-    const figure = filter.class === null
-      ? certainty !== null && h("span", { class: "figure", "data-tip": "certainty" }, percent(certainty),
-        h("span", { class: "unseen" }, " certainty"))
-      : h("span", { class: "figure", "data-tip": `share of ${app.model.title(filter.class)}` },
-        percent(app.model.shareIn(image, filter.class)));
-    const warned = images.warnings[image].length > 0
-      && h("span", { class: "badge", "data-tip": images.warnings[image].join(" ") }, icon("warning"),
-        h("span", { class: "unseen" }, plural(images.warnings[image].length, "remark")));
-    const corrected = isCorrected(app.model, images.name[image])
-      && h("span", { class: "badge text" }, "corrected");
+    const figure =
+      filter.class === null
+        ? certainty !== null &&
+          h(
+            "span",
+            { class: "figure", "data-tip": "certainty" },
+            percent(certainty),
+            h("span", { class: "unseen" }, " certainty"),
+          )
+        : h(
+            "span",
+            { class: "figure", "data-tip": `share of ${app.model.title(filter.class)}` },
+            percent(app.model.shareIn(image, filter.class)),
+          );
+    const warned =
+      images.warnings[image].length > 0 &&
+      h(
+        "span",
+        { class: "badge", "data-tip": images.warnings[image].join(" ") },
+        icon("warning"),
+        h("span", { class: "unseen" }, plural(images.warnings[image].length, "remark")),
+      );
+    const corrected =
+      isCorrected(app.model, images.name[image]) && h("span", { class: "badge text" }, "corrected");
     return thumbnail(app, this.lazy, image, [corrected, warned, figure]);
   }
 
@@ -168,7 +209,7 @@ export class Gallery {
     this.app.go("gallery", { sort: sort === "share" ? "" : sort, down });
   }
 
-  /** Names, shares or corrections changed: other photographs may pass, or the same look different. */
+  /** Names, shares or corrections changed: other photographs pass, or the same look different. */
   changed() {
     const before = String(this.shown);
     const focused = focusedImage(this.grid);
@@ -206,7 +247,8 @@ export class Gallery {
 function focusedImage(grid) {
   const { activeElement } = document;
   return activeElement instanceof HTMLElement && grid.contains(activeElement)
-    ? activeElement.dataset.image ?? null : null;
+    ? (activeElement.dataset.image ?? null)
+    : null;
 }
 
 /**

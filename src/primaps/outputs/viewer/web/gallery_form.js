@@ -9,7 +9,14 @@ import { percent, whole } from "viewer/text.js";
 
 const TYPING_MS = 200;
 /** Fields that are folded away, as long as none of them is used. */
-const FURTHER = ["certain_from", "certain_to", "covered_from", "covered_to", "warning", "corrected"];
+const FURTHER = [
+  "certain_from",
+  "certain_to",
+  "covered_from",
+  "covered_to",
+  "warning",
+  "corrected",
+];
 const SHARES = ["1", "5", "10", "25", "50"];
 
 export class GalleryForm {
@@ -22,10 +29,21 @@ export class GalleryForm {
     this.change = change;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
-    this.text = h("input", { type: "search", name: "text", placeholder: "Part of a name", autocomplete: "off" });
+    this.text = h("input", {
+      type: "search",
+      name: "text",
+      placeholder: "Part of a name",
+      autocomplete: "off",
+    });
     this.classes = h("select", { name: "class" });
-    this.share = select("share", [["", "any share"], ...SHARES.map((share) => pair(share, `at least ${share} %`))]);
-    this.sort = select("sort", SORTS.map(({ sort, title }) => pair(sort, title)));
+    this.share = select("share", [
+      ["", "any share"],
+      ...SHARES.map((share) => pair(share, `at least ${share} %`)),
+    ]);
+    this.sort = select(
+      "sort",
+      SORTS.map(({ sort, title }) => pair(sort, title)),
+    );
     this.down = h("input", { type: "checkbox", name: "down", value: "1" });
     this.more = h("details", { class: "more-filters" });
     this.element = this.form();
@@ -33,13 +51,25 @@ export class GalleryForm {
   }
 
   form() {
-    replace(this.more, h("summary", {}, "More filters"), h("div", { class: "fields" }, ...this.further()));
+    replace(
+      this.more,
+      h("summary", {}, "More filters"),
+      h("div", { class: "fields" }, ...this.further()),
+    );
     const form = h(
-      "form", { class: "filters", role: "search", "aria-label": "Filter photographs" },
-      h("div", { class: "fields" },
-        field("Name", this.text), field("Class", this.classes), field("Share", this.share),
-        field("Sort by", this.sort), h("label", { class: "check" }, this.down, "Reversed")),
-      this.more);
+      "form",
+      { class: "filters", role: "search", "aria-label": "Filter photographs" },
+      h(
+        "div",
+        { class: "fields" },
+        field("Name", this.text),
+        field("Class", this.classes),
+        field("Share", this.share),
+        field("Sort by", this.sort),
+        h("label", { class: "check" }, this.down, "Reversed"),
+      ),
+      this.more,
+    );
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", (event) => this.changed(event));
     return form;
@@ -48,19 +78,41 @@ export class GalleryForm {
   further() {
     const { images } = this.model.run;
     const fields = [];
-    if (images.certainty.some(isKnown)) fields.push(range("Certainty", "certain", images.certainty));
-    if (images.coverage.some(isKnown)) fields.push(range("Covered by regions", "covered", images.coverage));
-    fields.push(field("Corrections", select("corrected", [
-      ["", "with or without"], ["yes", "corrected"], ["no", "not corrected"]])));
+    if (images.certainty.some(isKnown))
+      fields.push(range("Certainty", "certain", images.certainty));
+    if (images.coverage.some(isKnown))
+      fields.push(range("Covered by regions", "covered", images.coverage));
+    fields.push(
+      field(
+        "Corrections",
+        select("corrected", [
+          ["", "with or without"],
+          ["yes", "corrected"],
+          ["no", "not corrected"],
+        ]),
+      ),
+    );
     const count = images.warnings.filter((list) => list.length).length;
-    fields.push(h("label", { class: "check" }, h("input", { type: "checkbox", name: "warning", value: "1" }),
-      `With a remark (${whole(count)})`));
+    fields.push(
+      h(
+        "label",
+        { class: "check" },
+        h("input", { type: "checkbox", name: "warning", value: "1" }),
+        `With a remark (${whole(count)})`,
+      ),
+    );
     return fields;
   }
 
   drawClasses() {
-    const options = this.model.alive().map((entry) =>
-      pair(String(entry.id), `${this.model.title(entry.id)} (${percent(this.model.share(entry.id))})`));
+    const options = this.model
+      .alive()
+      .map((entry) =>
+        pair(
+          String(entry.id),
+          `${this.model.title(entry.id)} (${percent(this.model.share(entry.id))})`,
+        ),
+      );
     const chosen = this.classes.value;
     replace(this.classes, ...optionsOf([["", "any class"], ["255", "unlabelled"], ...options]));
     this.classes.value = chosen;
@@ -154,10 +206,27 @@ function isKnown(value) {
 function range(title, name, values) {
   const known = values.filter((value) => value !== null);
   const [least, most] = [Math.min(...known), Math.max(...known)].map((value) => 100 * value);
-  const input = (/** @type {string} */ end, /** @type {number} */ hint) => h("input", {
-    type: "number", name: `${name}_${end}`, min: 0, max: 100, step: "any", inputmode: "decimal",
-    placeholder: hint, "aria-label": `${title}, ${end}, percent`,
-  });
-  return h("div", { class: "field", role: "group", "aria-label": title }, h("span", {}, `${title}, %`),
-    h("span", { class: "range" }, input("from", Math.floor(least)), "to", input("to", Math.ceil(most))));
+  const input = (/** @type {string} */ end, /** @type {number} */ hint) =>
+    h("input", {
+      type: "number",
+      name: `${name}_${end}`,
+      min: 0,
+      max: 100,
+      step: "any",
+      inputmode: "decimal",
+      placeholder: hint,
+      "aria-label": `${title}, ${end}, percent`,
+    });
+  return h(
+    "div",
+    { class: "field", role: "group", "aria-label": title },
+    h("span", {}, `${title}, %`),
+    h(
+      "span",
+      { class: "range" },
+      input("from", Math.floor(least)),
+      "to",
+      input("to", Math.ceil(most)),
+    ),
+  );
 }

@@ -6,7 +6,10 @@ import { icon } from "viewer/icons.js";
 
 /** @import {App} from "viewer/app.js" */
 
-const NAV = [{ view: "classes", title: "Classes" }, { view: "gallery", title: "Photographs" }];
+const NAV = [
+  { view: "classes", title: "Classes" },
+  { view: "gallery", title: "Photographs" },
+];
 /** The view that an entry stands for, where it is not its own. */
 const WITHIN = new Map([["photo", "gallery"]]);
 
@@ -18,9 +21,15 @@ export class Header {
     this.theme = h("button", { type: "button", class: "icon", onclick: () => app.toggleTheme() });
     this.overlay = h(
       "button",
-      { type: "button", class: "icon", "data-tip": "Colours on the photographs (O)", "aria-label": "Overlay",
-        onclick: () => app.toggleOverlay() },
-      icon("layers"));
+      {
+        type: "button",
+        class: "icon",
+        "data-tip": "Colours on the photographs (O)",
+        "aria-label": "Overlay",
+        onclick: () => app.toggleOverlay(),
+      },
+      icon("layers"),
+    );
     app.settings.listen((key) => {
       if (key === "theme" || key === "overlay") this.drawButtons();
     });
@@ -30,13 +39,30 @@ export class Header {
   draw() {
     const { app } = this;
     const links = [...NAV, ...app.extras.nav].map(({ view, title }) =>
-      h("a", { href: app.href(view), "data-view": view }, title));
+      h("a", { href: app.href(view), "data-view": view }, title),
+    );
     replace(
       this.element,
-      h("a", { class: "brand", href: app.href("classes"), "aria-label": `${app.model.run.title}, start` },
-        mark(), h("span", {}, app.model.run.title)),
+      h(
+        "a",
+        {
+          class: "brand",
+          href: app.href("classes"),
+          "aria-label": `${app.model.run.title}, start`,
+        },
+        mark(),
+        h("span", {}, app.model.run.title),
+      ),
       h("nav", { "aria-label": "Main" }, ...links),
-      h("div", { class: "bar-tools" }, ...app.extras.header(), this.overlay, this.theme, this.keysButton()));
+      h(
+        "div",
+        { class: "bar-tools" },
+        ...app.extras.header(),
+        this.overlay,
+        this.theme,
+        this.keysButton(),
+      ),
+    );
     this.drawButtons();
     this.mark();
   }
@@ -44,9 +70,15 @@ export class Header {
   keysButton() {
     return h(
       "button",
-      { type: "button", class: "icon", "aria-label": "Keys", "data-tip": "Keys (?)",
-        onclick: () => showKeys(this.app) },
-      icon("keyboard"));
+      {
+        type: "button",
+        class: "icon",
+        "aria-label": "Keys",
+        "data-tip": "Keys (?)",
+        onclick: () => showKeys(this.app),
+      },
+      icon("keyboard"),
+    );
   }
 
   drawButtons() {
@@ -62,7 +94,8 @@ export class Header {
   mark() {
     const here = WITHIN.get(this.app.route.view) ?? this.app.route.view;
     for (const link of this.element.querySelectorAll("nav a"))
-      if (link instanceof HTMLElement && link.dataset.view === here) link.setAttribute("aria-current", "page");
+      if (link instanceof HTMLElement && link.dataset.view === here)
+        link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
   }
 }
@@ -70,8 +103,10 @@ export class Header {
 /** Three overlapping regions: the sign of the project. */
 function mark() {
   return svg(
-    "svg", { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true", class: "mark" },
+    "svg",
+    { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true", class: "mark" },
     svg("path", { d: "M3 15 9 4l6 6-3 10H5Z", fill: "var(--mark-1)" }),
     svg("path", { d: "m9 4 12 3-3 8-6 5 3-10Z", fill: "var(--mark-2)" }),
-    svg("path", { d: "m12 20 6-5 3 3-3 3Z", fill: "var(--mark-3)" }));
+    svg("path", { d: "m12 20 6-5 3 3-3 3Z", fill: "var(--mark-3)" }),
+  );
 }

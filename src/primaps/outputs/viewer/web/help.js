@@ -6,7 +6,10 @@ import { h } from "viewer/dom.js";
 /** @import {App} from "viewer/app.js" */
 
 const NAMES = {
-  photographs: "Photographs", coherence: "Coherence", certainty: "Certainty", alike: "Looks like",
+  photographs: "Photographs",
+  coherence: "Coherence",
+  certainty: "Certainty",
+  alike: "Looks like",
 };
 
 /**
@@ -16,12 +19,27 @@ const NAMES = {
 export function helpToggle(app) {
   const named = app.model.state.classes.some((entry) => entry.name);
   const element = h(
-    "details", { class: "help", open: app.settings.get("help") },
+    "details",
+    { class: "help", open: app.settings.get("help") },
     h("summary", {}, "How to read this"),
-    h("div", { class: "help-body" },
-      h("ol", {}, ...steps(named).map(([title, text]) => h("li", {}, h("b", {}, title), " ", text))),
-      h("dl", {}, ...Object.entries(FIGURES).flatMap(([name, text]) => [
-        h("dt", {}, NAMES[/** @type {keyof typeof NAMES} */ (name)]), h("dd", {}, text)]))));
+    h(
+      "div",
+      { class: "help-body" },
+      h(
+        "ol",
+        {},
+        ...steps(named).map(([title, text]) => h("li", {}, h("b", {}, title), " ", text)),
+      ),
+      h(
+        "dl",
+        {},
+        ...Object.entries(FIGURES).flatMap(([name, text]) => [
+          h("dt", {}, NAMES[/** @type {keyof typeof NAMES} */ (name)]),
+          h("dd", {}, text),
+        ]),
+      ),
+    ),
+  );
   element.addEventListener("toggle", () => app.settings.set("help", element.open));
   return element;
 }
@@ -33,13 +51,26 @@ export function helpToggle(app) {
 function steps(named) {
   return [
     ["Regions.", "Each photograph is cut into regions that look alike inside, the mask proposals."],
-    ["Classes.", "Regions that resemble each other across the whole folder get the same class. A colour means the same "
-      + "class everywhere here."],
+    [
+      "Classes.",
+      "Regions that resemble each other across the whole folder get the same class. " +
+        "A colour means the same class everywhere here.",
+    ],
     named
-      ? ["Names.", "Nobody told the software what things are called while it learned; the names were given afterwards."]
-      : ["Numbers, not names.", "Nobody told the software what things are called, so classes are numbered. The "
-        + "examples show what a number stands for."],
-    ["Mistakes are normal.", "A class may mix two things, and one thing may be spread over two classes. What to do "
-      + "about it stands below, under what to do next."],
+      ? [
+          "Names.",
+          "Nobody told the software what things are called while it learned; the names were " +
+            "given afterwards.",
+        ]
+      : [
+          "Numbers, not names.",
+          "Nobody told the software what things are called, so classes are numbered. The " +
+            "examples show what a number stands for.",
+        ],
+    [
+      "Mistakes are normal.",
+      "A class may mix two things, and one thing may be spread over two classes. What to do " +
+        "about it stands below, under what to do next.",
+    ],
   ];
 }

@@ -54,13 +54,29 @@ export class Home {
     const { app } = this;
     const { run } = app.model;
     return h(
-      "div", { class: "page home" },
-      h("div", { class: "hero" },
-        h("div", {}, h("p", { class: "eyebrow" }, date(run.date)), h("h1", {}, run.title), this.summary,
-          this.notes()),
-        run.about ? h("p", { class: "about" }, run.about) : null),
-      helpToggle(app), this.shares.element, this.strip(), this.classes(),
-      nextSteps(app), this.details.element, figureTexts());
+      "div",
+      { class: "page home" },
+      h(
+        "div",
+        { class: "hero" },
+        h(
+          "div",
+          {},
+          h("p", { class: "eyebrow" }, date(run.date)),
+          h("h1", {}, run.title),
+          this.summary,
+          this.notes(),
+        ),
+        run.about ? h("p", { class: "about" }, run.about) : null,
+      ),
+      helpToggle(app),
+      this.shares.element,
+      this.strip(),
+      this.classes(),
+      nextSteps(app),
+      this.details.element,
+      figureTexts(),
+    );
   }
 
   /** What is wrong, in one line; the rest is in the details. */
@@ -71,8 +87,16 @@ export class Home {
       failures.length ? `${plural(failures.length, "file")} could not be used` : "",
     ].filter(Boolean);
     if (!texts.length) return null;
-    return h("p", { class: "notes" }, `${texts.join(", ")}. `,
-      h("button", { type: "button", class: "link", onclick: () => this.details.openProblems() }, "See why"));
+    return h(
+      "p",
+      { class: "notes" },
+      `${texts.join(", ")}. `,
+      h(
+        "button",
+        { type: "button", class: "link", onclick: () => this.details.openProblems() },
+        "See why",
+      ),
+    );
   }
 
   strip() {
@@ -80,23 +104,43 @@ export class Home {
     const images = app.model.run.images.name.map((_, image) => image).slice(0, STRIP);
     if (!images.length) return h("p", { class: "empty" }, "No photograph could be segmented.");
     return h(
-      "section", { "aria-labelledby": "strip-title" },
-      h("div", { class: "section-head" },
+      "section",
+      { "aria-labelledby": "strip-title" },
+      h(
+        "div",
+        { class: "section-head" },
         h("h2", { id: "strip-title" }, "Photographs"),
-        h("a", { class: "more", href: app.href("gallery") }, `All ${app.model.run.images.name.length}`)),
-      h("ul", { class: "strip" }, ...images.map((image) => h("li", {}, thumbnail(app, this.lazy, image)))));
+        h(
+          "a",
+          { class: "more", href: app.href("gallery") },
+          `All ${app.model.run.images.name.length}`,
+        ),
+      ),
+      h(
+        "ul",
+        { class: "strip" },
+        ...images.map((image) => h("li", {}, thumbnail(app, this.lazy, image))),
+      ),
+    );
   }
 
   classes() {
     const { app } = this;
     return h(
-      "section", { "aria-labelledby": "classes-title" },
-      h("div", { class: "section-head" },
+      "section",
+      { "aria-labelledby": "classes-title" },
+      h(
+        "div",
+        { class: "section-head" },
         h("h2", { id: "classes-title" }, "Classes"),
-        choice("Examples", EXAMPLE_CHOICES, app.settings.get("examples"),
-          (value) => app.settings.set("examples", value)),
-        ...app.extras.classTools()),
-      this.grid, this.others);
+        choice("Examples", EXAMPLE_CHOICES, app.settings.get("examples"), (value) =>
+          app.settings.set("examples", value),
+        ),
+        ...app.extras.classTools(),
+      ),
+      this.grid,
+      this.others,
+    );
   }
 
   /** @param {Record<string, string>} params */
@@ -134,9 +178,13 @@ export class Home {
   summaryText(alive) {
     const { run } = this.app.model;
     const found = `${plural(run.total_images, "photograph")}, ${plural(alive, "class", "classes")}`;
-    const fewer = run.images.name.length < run.total_images
-      ? ` This page shows ${run.images.name.length} of them.` : "";
-    const method = run.backbone.name ? `, found with ${run.backbone.name} and no label of yours.` : ".";
+    const fewer =
+      run.images.name.length < run.total_images
+        ? ` This page shows ${run.images.name.length} of them.`
+        : "";
+    const method = run.backbone.name
+      ? `, found with ${run.backbone.name} and no label of yours.`
+      : ".";
     return found + method + fewer;
   }
 
@@ -164,7 +212,8 @@ export class Home {
   /** Classes without card; not made anew while somebody is at one of them. */
   drawOthers() {
     const { app } = this;
-    if (this.others.contains(document.activeElement) && document.activeElement?.matches("input")) return;
+    if (this.others.contains(document.activeElement) && document.activeElement?.matches("input"))
+      return;
     const rest = app.model.state.classes.filter((entry) => !this.cards.has(entry.id));
     const open = this.others.querySelector("details")?.open;
     if (!rest.length) {
@@ -172,11 +221,20 @@ export class Home {
       return;
     }
     const title = plural(rest.length, "class", "classes") + " without pixels or ignored";
-    replace(this.others, h(
-      "details", { class: "fold", open },
-      h("summary", {}, title),
-      h("p", { class: "soft" }, "A class without pixels is harmless; it often means that fewer classes would do."),
-      h("ul", { class: "small-classes" }, ...rest.map((entry) => smallClass(app, entry)))));
+    replace(
+      this.others,
+      h(
+        "details",
+        { class: "fold", open },
+        h("summary", {}, title),
+        h(
+          "p",
+          { class: "soft" },
+          "A class without pixels is harmless; it often means that fewer classes would do.",
+        ),
+        h("ul", { class: "small-classes" }, ...rest.map((entry) => smallClass(app, entry))),
+      ),
+    );
   }
 
   /** @param {string} key */
@@ -191,4 +249,3 @@ export class Home {
     this.lazy.destroy();
   }
 }
-

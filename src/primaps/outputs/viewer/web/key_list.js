@@ -7,12 +7,24 @@ import { keyTexts } from "viewer/keys.js";
 
 /** @param {App} app */
 export function showKeys(app) {
-  const groups = [...app.keys.groups()].map(([group, keys]) => h(
-    "section", {},
-    h("h3", {}, group),
-    h("dl", { class: "keys" }, ...keys.flatMap(({ key, title }) => [
-      h("dt", {}, ...keyTexts(key).map((text) => h("kbd", {}, text))),
-      h("dd", {}, title),
-    ]))));
-  app.dialog({ title: "Keys", content: [h("div", { class: "key-groups" }, ...groups)], wide: true });
+  const groups = [...app.keys.groups()].map(([group, keys]) =>
+    h(
+      "section",
+      {},
+      h("h3", {}, group),
+      h(
+        "dl",
+        { class: "keys" },
+        ...keys.flatMap(({ key, title }) => [
+          h("dt", {}, ...keyTexts(key).map((text) => h("kbd", {}, text))),
+          h("dd", {}, title),
+        ]),
+      ),
+    ),
+  );
+  app.dialog({
+    title: "Keys",
+    content: [h("div", { class: "key-groups" }, ...groups)],
+    wide: true,
+  });
 }

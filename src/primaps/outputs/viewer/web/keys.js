@@ -9,11 +9,16 @@
  * @property {() => void} [release] when the key is let go
  */
 
-const TYPING = "input:not([type=checkbox],[type=radio],[type=range],[type=button]), textarea, select, "
-  + "[contenteditable=true]";
+const TYPING =
+  "input:not([type=checkbox],[type=radio],[type=range],[type=button]), textarea, select, " +
+  "[contenteditable=true]";
 const SIGNS = new Map([
-  ["ArrowLeft", "←"], ["ArrowRight", "→"], ["ArrowUp", "↑"], ["ArrowDown", "↓"],
-  ["Escape", "Esc"], [" ", "Space"],
+  ["ArrowLeft", "←"],
+  ["ArrowRight", "→"],
+  ["ArrowUp", "↑"],
+  ["ArrowDown", "↓"],
+  ["Escape", "Esc"],
+  [" ", "Space"],
 ]);
 
 export class Keys {

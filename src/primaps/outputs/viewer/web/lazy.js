@@ -13,9 +13,12 @@ export class Lazy {
   constructor(margin = "300px") {
     /** @type {Map<Element, Picture>} */
     this.pictures = new Map();
-    this.observer = new IntersectionObserver((entries) => {
-      for (const entry of entries) this.seen(entry.target, entry.isIntersecting);
-    }, { rootMargin: margin });
+    this.observer = new IntersectionObserver(
+      (entries) => {
+        for (const entry of entries) this.seen(entry.target, entry.isIntersecting);
+      },
+      { rootMargin: margin },
+    );
   }
 
   /**
@@ -83,7 +86,8 @@ export class Lazy {
       element.classList.remove("failed");
     } catch (error) {
       element.classList.add("failed");
-      if (element instanceof HTMLElement) element.title = error instanceof Error ? error.message : String(error);
+      if (element instanceof HTMLElement)
+        element.title = error instanceof Error ? error.message : String(error);
     } finally {
       picture.busy = false;
     }

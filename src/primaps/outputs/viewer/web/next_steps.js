@@ -13,9 +13,21 @@ export function nextSteps(app) {
   const { advice } = app.model.run;
   if (!advice.length) return null;
   return h(
-    "section", { "aria-labelledby": "next-title", class: "next" },
+    "section",
+    { "aria-labelledby": "next-title", class: "next" },
     h("h2", { id: "next-title" }, "What to do next"),
-    h("ul", { class: "steps" }, ...advice.map(({ title, text, command }) => h(
-      "li", {}, h("h3", {}, title), h("p", {}, text),
-      command ? copyable(command, (said) => app.toast(said)) : null))));
+    h(
+      "ul",
+      { class: "steps" },
+      ...advice.map(({ title, text, command }) =>
+        h(
+          "li",
+          {},
+          h("h3", {}, title),
+          h("p", {}, text),
+          command ? copyable(command, (said) => app.toast(said)) : null,
+        ),
+      ),
+    ),
+  );
 }

@@ -33,15 +33,19 @@ export class Notices {
    */
   toast(text, { kind = "info", action } = {}) {
     const gone = () => element.remove();
-    const act = action && (() => {
-      gone();
-      action.run();
-    });
+    const act =
+      action &&
+      (() => {
+        gone();
+        action.run();
+      });
     const element = h(
-      "div", { class: `toast ${kind}`, role: kind === "error" ? "alert" : "status" },
+      "div",
+      { class: `toast ${kind}`, role: kind === "error" ? "alert" : "status" },
       h("span", {}, text),
       action ? h("button", { type: "button", onclick: act }, action.title) : null,
-      h("button", { type: "button", class: "icon", "aria-label": "Dismiss", onclick: gone }, "✕"));
+      h("button", { type: "button", class: "icon", "aria-label": "Dismiss", onclick: gone }, "✕"),
+    );
     this.toasts.append(element);
     while (this.toasts.children.length > SHOWN) this.toasts.firstElementChild?.remove();
     leaveLater(element, kind === "error" || action ? LONG_MS : SHORT_MS);

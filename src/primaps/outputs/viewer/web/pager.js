@@ -18,8 +18,15 @@ export class Pager {
     this.next = this.button("right", "Next page", () => this.page + 1);
     this.last = this.button("last", "Last page", () => this.pages);
     this.text = h("span", { class: "figure" });
-    this.element = h("nav", { class: "pager", "aria-label": title },
-      this.first, this.previous, this.text, this.next, this.last);
+    this.element = h(
+      "nav",
+      { class: "pager", "aria-label": title },
+      this.first,
+      this.previous,
+      this.text,
+      this.next,
+      this.last,
+    );
   }
 
   /**
@@ -31,7 +38,11 @@ export class Pager {
     const act = () => {
       if (button.getAttribute("aria-disabled") !== "true") this.turn(target());
     };
-    const button = h("button", { type: "button", class: "icon", "aria-label": label, onclick: act }, icon(name));
+    const button = h(
+      "button",
+      { type: "button", class: "icon", "aria-label": label, onclick: act },
+      icon(name),
+    );
     return button;
   }
 

@@ -28,8 +28,15 @@ export class PhotoPage {
   }
 
   page() {
-    return h("div", { class: "page photo-page" }, this.back, this.heading, this.view.element, this.facts,
-      this.warnings);
+    return h(
+      "div",
+      { class: "page photo-page" },
+      this.back,
+      this.heading,
+      this.view.element,
+      this.facts,
+      this.warnings,
+    );
   }
 
   bindKeys() {
@@ -38,8 +45,12 @@ export class PhotoPage {
     return this.app.keys.bind([
       { key: "ArrowRight", title: "next photograph", group, run: step(1) },
       { key: "ArrowLeft", title: "previous photograph", group, run: step(-1) },
-      { key: "Escape", title: "all classes again, nothing selected; then back to the photographs", group,
-        run: () => this.view.escape() || this.app.go("gallery", this.app.filter) },
+      {
+        key: "Escape",
+        title: "all classes again, nothing selected; then back to the photographs",
+        group,
+        run: () => this.view.escape() || this.app.go("gallery", this.app.filter),
+      },
     ]);
   }
 
@@ -69,7 +80,9 @@ export class PhotoPage {
   /** The gallery's photographs; all of them if this one is not among those. */
   order() {
     const order = this.app.order();
-    return order.includes(this.image) ? order : this.app.model.run.images.name.map((_, image) => image);
+    return order.includes(this.image)
+      ? order
+      : this.app.model.run.images.name.map((_, image) => image);
   }
 
   /** @returns {[number | null, number | null]} previous and next */
@@ -90,7 +103,11 @@ export class PhotoPage {
     if (this.image < 0) return;
     const { images } = this.app.model.run;
     const { image } = this;
-    const [certainty, coverage, proposals] = [images.certainty[image], images.coverage[image], images.proposals[image]];
+    const [certainty, coverage, proposals] = [
+      images.certainty[image],
+      images.coverage[image],
+      images.proposals[image],
+    ];
     const said = this.app.model.said(image).size;
     const texts = [
       images.name[image].includes("/") ? images.name[image] : "",

@@ -11,14 +11,18 @@ export class Places {
     });
     mark(0);
     let asked = false;
-    window.addEventListener("scroll", () => {
-      if (asked) return;
-      asked = true;
-      requestAnimationFrame(() => {
-        asked = false;
-        this.leave();
-      });
-    }, { passive: true });
+    window.addEventListener(
+      "scroll",
+      () => {
+        if (asked) return;
+        asked = true;
+        requestAnimationFrame(() => {
+          asked = false;
+          this.leave();
+        });
+      },
+      { passive: true },
+    );
   }
 
   /** Note where we are. */

@@ -1,4 +1,4 @@
-/** Few things at once; what was asked for last comes first, since that is what somebody looks at. */
+/** Few things at once; what was asked for last comes first: that is what somebody looks at. */
 
 /** @typedef {{start: () => Promise<void>, low: boolean, key?: string}} Waiting */
 

@@ -11,6 +11,9 @@ try {
   new App(root, await EmbeddedSource.open(document), ROUTES).start();
 } catch (error) {
   const reason = error instanceof Error ? error.message : String(error);
-  replace(root, h("main", { class: "page" }, h("h1", {}, "This report cannot be shown"), h("p", {}, reason)));
+  replace(
+    root,
+    h("main", { class: "page" }, h("h1", {}, "This report cannot be shown"), h("p", {}, reason)),
+  );
   throw error;
 }

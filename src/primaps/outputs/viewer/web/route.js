@@ -29,7 +29,8 @@ export function formatRoute(view, params = {}) {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(others))
     if (value !== undefined && value !== null && value !== "") query.set(key, String(value));
-  const path = name === undefined ? "" : `/${String(name).split("/").map(encodeURIComponent).join("/")}`;
+  const path =
+    name === undefined ? "" : `/${String(name).split("/").map(encodeURIComponent).join("/")}`;
   const text = query.toString();
   return `#/${view}${path}${text && `?${text}`}`;
 }

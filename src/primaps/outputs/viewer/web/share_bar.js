@@ -28,8 +28,14 @@ export class ShareBar {
     const rest = model.share(UNLABELLED);
     if (rest > 0) parts.push(this.part(UNLABELLED, "var(--track)"));
     replace(this.bar, ...parts);
-    const largest = model.alive().slice(0, NAMED).map(({ id }) => `${model.title(id)} ${percent(model.share(id))}`);
-    this.bar.setAttribute("aria-label", `Shares of all pixels, the largest first: ${largest.join(", ")}`);
+    const largest = model
+      .alive()
+      .slice(0, NAMED)
+      .map(({ id }) => `${model.title(id)} ${percent(model.share(id))}`);
+    this.bar.setAttribute(
+      "aria-label",
+      `Shares of all pixels, the largest first: ${largest.join(", ")}`,
+    );
   }
 
   /**

@@ -109,10 +109,16 @@ export class EmbeddedSource extends CachedSource {
    * @returns {Promise<ImageBitmap>}
    */
   photo(image, _side, urgency) {
-    return this.keep(this.photos, `photo-${image}`, async () => {
-      const { bytes } = await this.blocks.bytes(`photo-${image}`);
-      return createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
-    }, urgency, this.blocks.element(`photo-${image}`));
+    return this.keep(
+      this.photos,
+      `photo-${image}`,
+      async () => {
+        const { bytes } = await this.blocks.bytes(`photo-${image}`);
+        return createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+      },
+      urgency,
+      this.blocks.element(`photo-${image}`),
+    );
   }
 
   /**
@@ -122,10 +128,16 @@ export class EmbeddedSource extends CachedSource {
    * @returns {Promise<Maps>}
    */
   maps(image, _side, urgency) {
-    return this.keep(this.mapsKept, `maps-${image}`, async () => {
-      const { bytes, width, height } = await this.blocks.bytes(`maps-${image}`);
-      return decodeMaps(await inflate(bytes), width, height, this.run.has_proposals);
-    }, urgency, this.blocks.element(`maps-${image}`));
+    return this.keep(
+      this.mapsKept,
+      `maps-${image}`,
+      async () => {
+        const { bytes, width, height } = await this.blocks.bytes(`maps-${image}`);
+        return decodeMaps(await inflate(bytes), width, height, this.run.has_proposals);
+      },
+      urgency,
+      this.blocks.element(`maps-${image}`),
+    );
   }
 
   /**
@@ -203,10 +215,15 @@ export class ServerSource extends CachedSource {
    */
   photo(image, side, urgency) {
     const address = this.address("photo", image, { side });
-    return this.keep(this.photos, address, async () => {
-      const answer = await ask(address);
-      return createImageBitmap(await answer.blob());
-    }, urgency);
+    return this.keep(
+      this.photos,
+      address,
+      async () => {
+        const answer = await ask(address);
+        return createImageBitmap(await answer.blob());
+      },
+      urgency,
+    );
   }
 
   /**
@@ -217,10 +234,15 @@ export class ServerSource extends CachedSource {
    */
   maps(image, side, { candidate, ...urgency } = {}) {
     const address = this.address("maps", image, { side, candidate });
-    return this.keep(this.mapsKept, address, async () => {
-      const { bytes, width, height } = await sized(await ask(address));
-      return decodeMaps(await inflate(bytes), width, height, this.run.has_proposals);
-    }, urgency.low ? urgency : undefined);
+    return this.keep(
+      this.mapsKept,
+      address,
+      async () => {
+        const { bytes, width, height } = await sized(await ask(address));
+        return decodeMaps(await inflate(bytes), width, height, this.run.has_proposals);
+      },
+      urgency.low ? urgency : undefined,
+    );
   }
 
   /**

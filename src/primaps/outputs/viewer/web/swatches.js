@@ -15,7 +15,10 @@ export const COLOUR_SETTINGS = ["opacity", "palette"];
  */
 export function seenColour(app, id) {
   const { settings, model } = app;
-  return classSwatch(model, id, { palette: settings.get("palette"), opacity: settings.get("opacity") });
+  return classSwatch(model, id, {
+    palette: settings.get("palette"),
+    opacity: settings.get("opacity"),
+  });
 }
 
 /**
@@ -25,6 +28,8 @@ export function seenColour(app, id) {
  */
 export function smallSwatch(app, id) {
   return h("span", {
-    class: "swatch small", style: `background: ${seenColour(app, id)}`, "aria-hidden": "true",
+    class: "swatch small",
+    style: `background: ${seenColour(app, id)}`,
+    "aria-hidden": "true",
   });
 }

@@ -31,19 +31,32 @@ function sideOf(canvas) {
 export function thumbnail(app, lazy, image, caption = []) {
   const { name, width, height } = app.model.run.images;
   const canvas = h("canvas", { "aria-hidden": "true" });
-  const draw = (/** @type {boolean} */ bare) => drawThumb(canvas, app.model, image, {
-    overlay: app.settings.get("overlay") && !bare,
-    opacity: VEIL * app.settings.get("opacity"),
-    palette: app.settings.get("palette"),
-    side: sideOf(canvas),
-  });
+  const draw = (/** @type {boolean} */ bare) =>
+    drawThumb(canvas, app.model, image, {
+      overlay: app.settings.get("overlay") && !bare,
+      opacity: VEIL * app.settings.get("opacity"),
+      palette: app.settings.get("palette"),
+      side: sideOf(canvas),
+    });
   lazy.add(canvas, () => draw(false));
   const ratio = Math.min(2.4, Math.max(0.5, width[image] / height[image]));
   return h(
-    "a", { class: "thumb", href: app.href("photo", { name: name[image] }), style: `--ratio: ${ratio.toFixed(4)}`,
-      title: name[image], "data-image": image,
+    "a",
+    {
+      class: "thumb",
+      href: app.href("photo", { name: name[image] }),
+      style: `--ratio: ${ratio.toFixed(4)}`,
+      title: name[image],
+      "data-image": image,
       onpointerenter: () => lazy.again(canvas, () => draw(true)),
-      onpointerleave: () => lazy.again(canvas, () => draw(false)) },
+      onpointerleave: () => lazy.again(canvas, () => draw(false)),
+    },
     h("span", { class: "picture" }, canvas),
-    h("span", { class: "caption" }, h("span", { class: "name" }, baseName(name[image])), ...caption));
+    h(
+      "span",
+      { class: "caption" },
+      h("span", { class: "name" }, baseName(name[image])),
+      ...caption,
+    ),
+  );
 }

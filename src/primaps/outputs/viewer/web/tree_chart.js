@@ -29,13 +29,31 @@ export function treeChart(tree, leaf) {
   const x = (/** @type {number} */ value) => LABELS + ((WIDTH - LABELS - 14) * value) / most;
   const words = inWords(tree, leaf);
   return h(
-    "figure", { class: "chart tree" },
-    h("figcaption", {}, h("b", {}, "Tree of the clusters."), " The further left two lines meet, the more the two are alike. ", words),
-    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Tree of the clusters" }, svg(
-      "svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": `Tree of the clusters. ${words}` },
-      ...ticks([0, most], 5).map((value) => tick(x(value), value, height)),
-      ...branches(tree, order, x),
-      ...order.flatMap((cluster, row) => label(leaf(cluster), middle(row))))));
+    "figure",
+    { class: "chart tree" },
+    h(
+      "figcaption",
+      {},
+      h("b", {}, "Tree of the clusters."),
+      " The further left two lines meet, the more the two are alike. ",
+      words,
+    ),
+    h(
+      "div",
+      { class: "scroll", tabindex: "0", role: "group", "aria-label": "Tree of the clusters" },
+      svg(
+        "svg",
+        {
+          viewBox: `0 0 ${WIDTH} ${height}`,
+          role: "img",
+          "aria-label": `Tree of the clusters. ${words}`,
+        },
+        ...ticks([0, most], 5).map((value) => tick(x(value), value, height)),
+        ...branches(tree, order, x),
+        ...order.flatMap((cluster, row) => label(leaf(cluster), middle(row))),
+      ),
+    ),
+  );
 }
 
 /**
@@ -72,7 +90,10 @@ function branches({ num_clusters: count, merges }, order, x) {
     if (!a || !b) return null;
     const cost = Math.sqrt(height);
     nodes.set(count + made, { y: (a.y + b.y) / 2, cost });
-    return svg("path", { d: `M${x(a.cost)} ${a.y}H${x(cost)}V${b.y}H${x(b.cost)}`, class: "line accent" });
+    return svg("path", {
+      d: `M${x(a.cost)} ${a.y}H${x(cost)}V${b.y}H${x(b.cost)}`,
+      class: "line accent",
+    });
   });
 }
 
@@ -95,8 +116,16 @@ function label({ title, colour }, y) {
  * @param {number} height
  */
 function tick(x, value, height) {
-  return svg("g", {}, svg("line", { x1: x, x2: x, y1: TOP, y2: height - 34, class: "grid" }),
-    svg("text", { x, y: height - 16, "text-anchor": "middle" }, String(Number(value.toPrecision(3)))));
+  return svg(
+    "g",
+    {},
+    svg("line", { x1: x, x2: x, y1: TOP, y2: height - 34, class: "grid" }),
+    svg(
+      "text",
+      { x, y: height - 16, "text-anchor": "middle" },
+      String(Number(value.toPrecision(3))),
+    ),
+  );
 }
 
 /**

@@ -147,7 +147,8 @@
  * @property {(image: number, side?: number) => Promise<Maps>} maps without `side` as large as
  *     there is
  * @property {(image: number) => Promise<CertaintyMap | null>} certainty
- * @property {(images: number[], side?: number) => void} [prefetch] what is likely to be looked at next
+ * @property {(images: number[], side?: number) => void} [prefetch] what is likely
+ *     to be looked at next
  * @property {import("viewer/studio/api.js").StudioApi | null} api null = read only
  */
 
