@@ -41,7 +41,7 @@ export function lineChart(chart) {
       {
         viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
         role: "img",
-        "aria-label": `${chart.title}. ${chart.words}`,
+        "aria-label": `${chart.title} ${chart.words}`,
       },
       ...grid(chart, scale),
       ...chart.lines.map((line) => path(line, scale)),
