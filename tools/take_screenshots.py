@@ -27,6 +27,7 @@ from studio_scripts.keyboard import refit
 from studio_scripts.running import running_studio
 
 from primaps.data.demo_views import Source
+from primaps.data.reading import read_image
 from primaps.outputs.label_files import read_label_image
 from primaps.pipeline.classes import classes
 from primaps.pipeline.commands import report_again
@@ -66,11 +67,11 @@ def named_run(folder: Path, sources: Sequence[Source], backbone: str | None = No
     run = segmented(sources, folder, CLASSES, seed=0, backbone=backbone)
     named = folder / "demo"  # the title of every page
     shutil.copytree(run.folder.root, named)
-    sizes = {image.name: PILImage.open(image.path).size for image in run.images}
+    paths = {image.name: image.path for image in run.images}
     names: dict[int | str, str | None] = {}
     for view, across, down, name in PLACES:
-        if view in sizes:
-            width, height = sizes[view]
+        if view in paths:
+            height, width = read_image(paths[view]).shape[:2]
             labels = read_label_image(run.folder.labels(view), (height, width))
             names[int(labels[int(down * height), int(across * width)])] = name
     classes(named, name=names)
