@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 LARGE: Final = "two-megapixels.jpg"
 FIRST, PAGE, FRAME, GROWTH = 1.0, 0.2, 0.016, 0.1
 """Bars: seconds, seconds, seconds of script, share of the memory."""
-PAGES: Final = 8
+PAGES, PER_PAGE = 8, 24
 STEPS: Final = 60
 """Of the mouse, and of the opacity."""
 SIDE: Final = 320
@@ -104,7 +104,7 @@ def report_rows(browser: Browser, folder: Path, images: int) -> list[Row]:
     rows = [Row(f"{title}: size", f"{file.stat().st_size / 1e6:.0f} MB", "at most 100 MB")]
     rows += _first_rows(title, lambda view: _opened(browser, f"{file.as_uri()}#/{view}"))
     page = _opened(browser, f"{file.as_uri()}#/gallery")
-    rows.append(_page_row(title, page))
+    rows.append(_page_row(title, page, images))
     page.context.close()
     return rows
 
@@ -121,7 +121,7 @@ def studio_rows(browser: Browser, studio: Studio, images: int) -> list[Row]:
 
     rows = _first_rows(title, opened)
     page = opened("gallery")
-    rows.append(_page_row(title, page))
+    rows.append(_page_row(title, page, images))
     page.context.close()
     page = opened(f"photo/{LARGE}")
     _settle(page)
@@ -180,10 +180,10 @@ def _first_rows(title: str, opened: Callable[[str], Page]) -> list[Row]:
     return rows
 
 
-def _page_row(title: str, page: Page) -> Row:
+def _page_row(title: str, page: Page, images: int) -> Row:
     _settle(page)
     seconds = []
-    for _ in range(PAGES):
+    for _ in range(min(PAGES, images // PER_PAGE)):
         seconds.append(seconds_until_drawn(page, "ArrowRight"))
         page.wait_for_timeout(300)
     return _bar(f"{title}: next page, all pictures in view", statistics.median(seconds), PAGE)
