@@ -42,7 +42,7 @@ from primaps.heads.loading import load_backbone
 from primaps.pipeline import fit
 from primaps.pipeline.fit_curves import LOSS_DIGITS
 from primaps.pipeline.fitting import read_snapshots
-from primaps.pipeline.overview import evenly
+from primaps.pipeline.sampling import evenly
 from primaps.protocol.features import measured_store
 from primaps.protocol.images import Part, open_parts
 from primaps.protocol.oracle import best_on_labels

@@ -120,6 +120,27 @@ def read_png_info(path: Path) -> dict[str, str]:
         ) from error
 
 
+def read_png_size(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG in pixels, from its header; (0, 0) where there is none.
+
+    Raises:
+        OutputError: If the file is there and may not be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(24)
+    except FileNotFoundError:
+        return 0, 0
+    except OSError as error:
+        raise OutputError(
+            f"Expected {path} to be a readable file, but got: {error}. Check its permissions."
+        ) from error
+    if len(start) < 24 or not start.startswith(_SIGNATURE):
+        return 0, 0
+    width, height = struct.unpack(">II", start[16:])
+    return width, height
+
+
 def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.int32]:
     """Read a label map or mask proposals back.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import numpy as np
 from primaps.errors import CheckpointError
 from primaps.features.device import compute_device
 from primaps.pipeline.fitting import drawn_snapshots, snapshot_distance, snapshot_folder
-from primaps.pipeline.overview import evenly
+from primaps.pipeline.sampling import evenly
 from primaps.prototypes.loop.curve_measures import measure_curves
 from primaps.runs.model import Model
 from primaps.runs.run import Run
@@ -60,12 +61,10 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
             f"No snapshots lie in {folder}: only the loss of the fit is drawn. Fit anew to see"
             " more."
         )
-        return FitCurves(
-            np.array(losses), np.zeros(0, np.int64), np.zeros((0, model.num_clusters)), np.zeros(0)
-        )
-    path = folder / "curves.json"
-    if path.exists() and (record := read_json(path)).get("fingerprint") == model.fingerprint:
-        return _from_record(record, path)
+        return _losses_only(losses)
+    known = _kept(folder, model.fingerprint)
+    if known is not None:
+        return known
     problems: list[str] = []
     names, snapshots = sampled_names(run), drawn_snapshots(model, folder, problems.append)
     with run.stage("curves", len(names)):
@@ -80,8 +79,42 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
     if problems:
         run.progress.note(problems[0])
         return curves
-    write_json(path, {"fingerprint": model.fingerprint, "images": len(names), **_record(curves)})
+    write_json(
+        folder / "curves.json",
+        {"fingerprint": model.fingerprint, "images": len(names), **_record(curves)},
+    )
     return curves
+
+
+def kept_curves(folder: Path, model: str, losses: Sequence[float]) -> FitCurves | None:
+    """The curves that lie beside a model; nothing is measured.
+
+    Args:
+        folder: Of the model.
+        model: Its fingerprint.
+        losses: Of its fit; empty = it says nothing about it.
+
+    Returns:
+        The curves, those of the loss alone where no others lie there; None without a loss.
+
+    Raises:
+        CheckpointError: If the file of curves is damaged.
+    """
+    if not losses:
+        return None
+    known = _kept(folder, model)
+    return _losses_only(losses) if known is None else known
+
+
+def _kept(folder: Path, model: str) -> FitCurves | None:
+    path = folder / "curves.json"
+    if path.exists() and (record := read_json(path)).get("fingerprint") == model:
+        return _from_record(record, path)
+    return None
+
+
+def _losses_only(losses: Sequence[float]) -> FitCurves:
+    return FitCurves(np.array(losses), np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros(0))
 
 
 def _record(curves: FitCurves) -> dict[str, Any]:

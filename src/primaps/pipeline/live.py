@@ -13,7 +13,7 @@ import numpy as np
 
 from primaps.features.device import compute_device
 from primaps.outputs.events import LiveEvents
-from primaps.pipeline.overview import evenly
+from primaps.pipeline.sampling import evenly
 from primaps.prototypes.loop.curve_measures import measure_curves
 from primaps.prototypes.loop.state import Snapshot
 from primaps.runs.run import Run

@@ -21,7 +21,7 @@ from primaps.naming.table_text import ClassesText, parse_classes, update_classes
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.pipeline.classes import default_colours
 from primaps.pipeline.fitting import encoded, fit
-from primaps.pipeline.overview import evenly
+from primaps.pipeline.sampling import evenly
 from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder

@@ -17,7 +17,7 @@ from primaps.data.framing import crop_image, crop_labels, crop_values
 from primaps.data.reading import read_photo
 from primaps.errors import ConfigError, DatasetError, ImageError
 from primaps.pipeline.features_and_proposals import as_image
-from primaps.pipeline.overview import evenly
+from primaps.pipeline.sampling import evenly
 from primaps.protocol.row import Row
 from primaps.types import FeatureExtractor, Image, ImageFile
 

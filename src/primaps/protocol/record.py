@@ -27,7 +27,7 @@ from primaps.outputs.panels import TrainingPanel, panels_figure
 from primaps.outputs.png import figure_png, png_picture
 from primaps.pipeline.failures import reported
 from primaps.pipeline.fit_curves import fit_curves
-from primaps.pipeline.overview import evenly
+from primaps.pipeline.sampling import evenly
 from primaps.protocol.heads import Head, variant_label_map
 from primaps.protocol.images import Part, framed_labels
 from primaps.prototypes.em import TrainingImage, expectation

@@ -1,0 +1,170 @@
+"""What the viewer says of a run beside its images: figures, warnings, settings, curves, tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from primaps.features.levels import DEFAULT_STRIDES
+from primaps.features.registry import find_spec
+from primaps.pipeline.fit_curves import kept_curves
+from primaps.pipeline.threshold import as_record
+from primaps.pipeline.trees import read_tree
+from primaps.runs.run import RunFolder
+from primaps.runs.store import read_json
+from primaps.types import FitCurves
+
+LOSS_DIGITS: Final = 6
+_USUAL_LEVELS: Final = ",".join(map(str, DEFAULT_STRIDES))
+
+
+def backbone_facts(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Name of the backbone, with a head if it has one; what it was trained with; its levels, None
+    where they are the usual ones.
+
+    Args:
+        record: Of the run.
+
+    Raises:
+        BackboneError: If this version does not know the backbone.
+    """
+    description = record["settings"]["backbone"]
+    name, levels = str(description["name"]), description.get("levels")
+    head = description.get("head")
+    return {
+        "name": name if head is None else f"{name} with a head of kind {head['kind']}",
+        "training": find_spec(name).training,
+        "levels": None if levels == _USUAL_LEVELS else levels,
+    }
+
+
+def run_facts(files: RunFolder) -> dict[str, str]:
+    """Further figures, label to text."""
+    counts = files.record.get("counts", {})
+    proposals, coverage = counts.get("proposals_per_image"), counts.get("coverage")
+    facts: dict[str, str] = {}
+    if proposals:
+        facts["proposals per photograph"] = (
+            f"{proposals['mean']:.1f} on average, {proposals['min']} to {proposals['max']}"
+        )
+    if coverage:
+        facts["covered by proposals"] = f"{coverage['mean']:.0%} of the pixels"
+    choice = files.threshold
+    if choice is not None:
+        origins = {
+            "given": "given",
+            "backbone": "the backbone's",
+            "calibrated": f"calibrated on {len(choice.sample)} photographs",
+        }
+        facts["similarity threshold"] = f"{choice.value:g}, {origins[choice.source]}"
+    return facts
+
+
+def run_warnings(files: RunFolder, clusters: int, stale: int) -> list[str]:
+    """Sentences about the whole run.
+
+    Args:
+        files: The run.
+        clusters: K.
+        stale: Number of label maps that were left out.
+    """
+    warnings: list[str] = []
+    dead = dead_clusters(files)
+    if dead:
+        warnings.append(f"{dead} of {clusters} classes own no part of any photograph.")
+    if stale:
+        warnings.append(
+            "Label maps left out because they were not made with the present model of this folder:"
+            f" {stale}. Run `primaps segment` again to make them anew."
+        )
+    return warnings
+
+
+def dead_clusters(files: RunFolder) -> int:
+    """Number of clusters that own no part of any training image."""
+    path = files.model / "model.json"
+    if path.exists():
+        return len(read_json(path)["dead_clusters"])
+    return len(files.record.get("counts", {}).get("dead_clusters", ()))
+
+
+def run_settings(files: RunFolder, *, stored: bool) -> dict[str, Any]:
+    """Settings and versions: of label maps alone where nothing else was done in the folder."""
+    settings, versions = files.record["settings"], files.record.get("versions", {})
+    if not stored:
+        known = {key: settings[key] for key in ("backbone", "predict") if key in settings}
+        return {**known, "versions": versions}
+    return {**settings, "threshold": _threshold_record(files), "versions": versions}
+
+
+def _threshold_record(files: RunFolder) -> dict[str, Any] | None:
+    """Candidates by threshold, in words."""
+    choice = files.threshold
+    if choice is None:
+        return None
+    record = as_record(choice)
+    if "candidates" in record:
+        record["candidates"] = {
+            f"{each.threshold:g}": (
+                f"{each.proposals:g} proposals per photograph, {each.coverage:.0%} covered"
+            )
+            for each in choice.candidates
+        }
+        record["sample"] = ", ".join(record["sample"])
+    return record
+
+
+def curves_record(curves: FitCurves | None) -> dict[str, Any] | None:
+    """`Curves`, JSON-ready; None if nothing is known of a fit."""
+    if curves is None or not len(curves.losses):
+        return None
+    return {
+        "losses": [round(float(each), LOSS_DIGITS) for each in curves.losses],
+        "steps": [int(each) for each in curves.steps],
+        "usage": [[round(float(each), LOSS_DIGITS) for each in row] for row in curves.usage],
+        "agreement": [round(float(each), LOSS_DIGITS) for each in curves.agreement],
+    }
+
+
+def folder_curves(files: RunFolder) -> FitCurves | None:
+    """The curves of a folder's model as they lie there; None if it has none.
+
+    Raises:
+        CheckpointError: If a file is damaged.
+    """
+    path = files.model / "model.json"
+    if not path.exists():
+        return None
+    record = read_json(path)
+    return kept_curves(files.model, str(record["fingerprint"]), record["losses"])
+
+
+def viewed_tree(files: RunFolder) -> dict[str, Any] | None:
+    """`Tree`, JSON-ready; None if the folder has no model.
+
+    Raises:
+        CheckpointError: If the model or its tree is damaged.
+    """
+    tree = read_tree(files.root)
+    if tree is None:
+        return None
+    choice = files.number
+    return {
+        "num_clusters": tree.num_clusters,
+        "merges": [
+            [each.first, each.second, round(each.height, 6), round(each.size, 6)]
+            for each in tree.merges
+        ],
+        "number": None
+        if choice is None
+        else {
+            "value": choice.value,
+            "curve": [[number, round(score, 6)] for number, score in choice.curve],
+        },
+    }
+
+
+def title_of(root: Path) -> str:
+    """Name of the folder."""
+    return root.resolve().name or str(root.resolve())
