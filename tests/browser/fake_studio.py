@@ -23,7 +23,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-WEB = Path(__file__).parents[2] / "src" / "primaps" / "outputs" / "viewer" / "web"
+import os  # DEV
+
+WEB = Path(os.environ.get("DEVWEB", "")) if os.environ.get("DEVWEB") else Path(__file__).parents[2] / "src" / "primaps" / "outputs" / "viewer" / "web"
 COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#9c755f"]
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self'; img-src 'self' blob:"
@@ -540,7 +542,7 @@ FORMATS = [
 ]
 
 
-def application(studio, web=WEB):
+def application(studio, web):
     """The HTTP interface.
 
     Args:
@@ -687,8 +689,8 @@ class Serving:
         web: Folder of the modules.
     """
 
-    def __init__(self, studio, web=WEB):
-        self.studio, self.web, self.port = studio, web, 0
+    def __init__(self, studio, web=None):
+        self.studio, self.web, self.port = studio, web or WEB, 0
         self.start()
 
     @property

@@ -6,7 +6,13 @@ import { ROUTES } from "viewer/routes.js";
 import { h } from "viewer/dom.js";
 import { StudioApi } from "viewer/studio/api.js";
 import { candidateView } from "viewer/studio/candidate.js";
-import { cardKeys, classCardActions, classTools, mergeBar } from "viewer/studio/class_actions.js";
+import {
+  cardKeys,
+  classCardActions,
+  classTools,
+  followTexts,
+  mergeBar,
+} from "viewer/studio/class_actions.js";
 import { coarseView } from "viewer/studio/coarse.js";
 import { photoTools } from "viewer/studio/correcting.js";
 import { Desk } from "viewer/studio/desk.js";
@@ -32,6 +38,7 @@ async function start(root) {
   app.header.element.after(notice(desk));
   app.main.after(bar);
   app.keys.bind([...backKeys(desk), ...cardKeys(desk), ...pageKeys(desk)]);
+  followTexts(desk);
   namesAreFields(desk);
   acceptDrops(desk);
   followEvents(desk);

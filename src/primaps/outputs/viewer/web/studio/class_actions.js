@@ -4,11 +4,11 @@
 /** @import {Desk} from "viewer/studio/desk.js" */
 
 import { h, replace } from "viewer/dom.js";
+import { classAt } from "viewer/studio/classes_shown.js";
 import { Combobox } from "viewer/studio/combobox.js";
 import { chooseKey, recolour, rename, writeNote } from "viewer/studio/naming.js";
 import { popover } from "viewer/studio/popover.js";
 import { askSplit } from "viewer/studio/splitting.js";
-import { swatchButton } from "viewer/studio/swatches.js";
 
 /** Data sets whose names can be taken over. */
 const DATASETS = ["camvid", "cityscapes", "cocostuff", "potsdam"];
@@ -19,21 +19,15 @@ const DATASETS = ["camvid", "cityscapes", "cocostuff", "potsdam"];
  * @returns {Node[]}
  */
 export function classCardActions(desk, entry) {
-  const title = desk.model.title(entry.id);
+  const { id } = entry;
+  const title = desk.model.title(id);
   const box = h("input", {
     type: "checkbox",
-    "data-choose": entry.id,
+    "data-choose": id,
     "aria-label": `Choose ${title} for merging`,
-    onchange: () => desk.toggle(entry.id),
+    onchange: () => desk.toggle(id),
   });
-  box.checked = desk.chosen.has(entry.id);
-  const swatch = swatchButton(
-    entry.colour,
-    `Colour of ${title}`,
-    () => recolour(desk, entry.id, swatch),
-    "small",
-  );
-  const key = desk.classKeys.keyOf(entry.id);
+  box.checked = desk.chosen.has(id);
   const name = h(
     "button",
     {
@@ -41,7 +35,7 @@ export function classCardActions(desk, entry) {
       class: "quiet",
       "aria-label": `Rename ${title}`,
       title: "Rename (F2)",
-      onclick: () => rename(desk, entry.id),
+      onclick: () => rename(desk, id),
     },
     "Rename",
   );
@@ -52,56 +46,71 @@ export function classCardActions(desk, entry) {
       class: "quiet",
       "aria-label": `More for ${title}`,
       "aria-haspopup": "menu",
-      onclick: () => classMenu(desk, entry, more),
+      onclick: () => classMenu(desk, id, more),
     },
     "More…",
   );
-  const note = entry.note ? h("span", { class: "note", title: entry.note }, entry.note) : null;
-  return [
-    h(
-      "div",
-      { class: "class-actions" },
-      h("label", { class: "choose", title: "Choose for merging (x)" }, box, "merge"),
-      swatch,
-      name,
-      more,
-      key === null ? null : h("kbd", { title: "Its key on photographs" }, key),
-    ),
-    ...(note ? [note] : []),
-  ];
+  const choose = h("label", { class: "choose", title: "Choose for merging (X)" }, box, "merge");
+  const key = h("kbd", { title: "Its key on photographs", "data-key-of": id });
+  const note = h("span", { class: "class-note", "data-note-of": id });
+  fillTexts(desk, key, note);
+  return [h("div", { class: "class-actions" }, choose, name, more, key), note];
+}
+
+/**
+ * Keys and notes on cards follow, also while somebody is at a button beside them.
+ * @param {Desk} desk
+ */
+export function followTexts(desk) {
+  const all = () => fillTexts(desk, ...document.querySelectorAll("[data-key-of], [data-note-of]"));
+  desk.model.listen(all);
+  desk.classKeys.addEventListener("change", all);
 }
 
 /**
  * @param {Desk} desk
- * @param {ClassEntry} entry
+ * @param {...Element} elements
+ */
+function fillTexts(desk, ...elements) {
+  for (const element of elements) {
+    if (!(element instanceof HTMLElement)) continue;
+    const { keyOf, noteOf } = element.dataset;
+    element.textContent =
+      keyOf !== undefined
+        ? desk.classKeys.keyOf(Number(keyOf))
+        : (desk.model.byId.get(Number(noteOf))?.note ?? "");
+    element.hidden = !element.textContent;
+  }
+}
+
+/**
+ * @param {Desk} desk
+ * @param {number} id
  * @param {Element} anchor
  */
-function classMenu(desk, entry, anchor) {
-  const title = desk.model.title(entry.id);
-  const ignore = { kind: /** @type {const} */ ("ignore"), class: entry.id, ignore: !entry.ignore };
+function classMenu(desk, id, anchor) {
+  const entry = desk.model.byId.get(id);
+  if (!entry) return;
+  const title = desk.model.title(id);
+  const ignore = /** @type {const} */ ({ kind: "ignore", class: id, ignore: !entry.ignore });
+  const unname = /** @type {const} */ ({ kind: "name", class: id, name: null });
+  /** @type {[string, () => void][]} */
   const items = [
-    ["Colour…", () => recolour(desk, entry.id, anchor)],
-    ["Note…", () => writeNote(desk, entry.id, anchor)],
-    ["Key…", () => chooseKey(desk, entry.id, anchor)],
+    ["Colour…", () => recolour(desk, id, anchor)],
+    ["Note…", () => writeNote(desk, id, anchor)],
+    ["Key…", () => chooseKey(desk, id, anchor)],
     [
       entry.ignore ? "Use it again" : "Ignore: count it as unlabelled",
       () => void desk.edit(ignore, `${entry.ignore ? "use" : "ignore"} ${title}`),
     ],
-    ["Split it…", () => void askSplit(desk, entry.id)],
-    ...(entry.name === null
-      ? []
-      : [
-          [
-            "Take the name away",
-            () =>
-              void desk.edit(
-                { kind: "name", class: entry.id, name: null },
-                `take the name of ${title} away`,
-              ),
-          ],
-        ]),
   ];
-  menu(anchor, `More for ${title}`, /** @type {[string, () => void][]} */ (items));
+  if (desk.model.run.has_proposals) items.push(["Split it…", () => void askSplit(desk, id)]);
+  if (entry.name !== null)
+    items.push([
+      "Take the name away",
+      () => void desk.edit(unname, `take the name of ${title} away`),
+    ]);
+  menu(anchor, `More for ${title}`, items);
 }
 
 /**
@@ -226,11 +235,12 @@ export function mergeBar(desk) {
     for (const box of document.querySelectorAll("input[data-choose]"))
       if (box instanceof HTMLInputElement)
         box.checked = desk.chosen.has(Number(box.dataset.choose));
-    bar.hidden = desk.chosen.size === 0;
+    bar.hidden = desk.chosen.size === 0 || desk.app.route.view !== "classes";
     if (bar.hidden) replace(bar);
     else drawMerge(desk, bar);
   };
   desk.choice.addEventListener("change", draw);
+  addEventListener("hashchange", () => setTimeout(draw));
   return bar;
 }
 
@@ -294,17 +304,13 @@ function drawMerge(desk, bar) {
  * @returns {{key: string, title: string, group: string, run: (event?: Event) => void}[]}
  */
 export function cardKeys(desk) {
-  const focused = () => {
-    const holder = document.activeElement?.closest("[data-class]");
-    return holder ? Number(holder.getAttribute("data-class")) : null;
-  };
   return [
     {
       key: "x",
       title: "choose the class for merging",
       group: "Classes",
       run: () => {
-        const id = focused();
+        const id = classAt(document.activeElement);
         if (id !== null && desk.model.byId.has(id)) desk.toggle(id);
       },
     },

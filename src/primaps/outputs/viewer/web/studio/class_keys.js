@@ -5,14 +5,15 @@
 /** "n" is left out: it types a new name. */
 const KEYS = [..."1234567890abcdefghijklmopqrstuvwxyz"];
 
-/** Which key stands for which class. */
-export class ClassKeys {
+/** Which key stands for which class; dispatches "change". */
+export class ClassKeys extends EventTarget {
   /**
    * @param {Model} model
    * @param {Pick<Storage, "getItem" | "setItem">} storage
    * @param {string} place in the storage
    */
   constructor(model, storage, place) {
+    super();
     this.model = model;
     this.storage = storage;
     this.place = place;
@@ -65,6 +66,7 @@ export class ClassKeys {
     this.byKey.set(key, id);
     if (former !== null && other !== undefined && other !== id) this.byKey.set(former, other);
     this.keep();
+    this.dispatchEvent(new Event("change"));
     return true;
   }
 

@@ -26,7 +26,8 @@ export function photoTools(desk, view) {
   const panel = h("section", { class: "correct", "aria-label": "Say what it is" });
   const tools = new Correcting(desk, view, panel);
   tools.draw();
-  return [panel];
+  view.legend.element.append(panel);
+  return [];
 }
 
 class Correcting {
@@ -43,8 +44,11 @@ class Correcting {
     const key = (/** @type {KeyboardEvent} */ event) => this.here() && this.key(event);
     document.addEventListener("keydown", key, true);
     const stop = desk.model.listen(() => this.here() && this.draw());
+    const rekey = () => this.draw();
+    desk.classKeys.addEventListener("change", rekey);
     this.end = () => {
       stop();
+      desk.classKeys.removeEventListener("change", rekey);
       document.removeEventListener("keydown", key, true);
     };
     view.element.addEventListener("selection", () => this.draw());

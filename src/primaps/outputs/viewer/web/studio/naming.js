@@ -4,6 +4,7 @@
 /** @import {Desk} from "viewer/studio/desk.js" */
 
 import { h } from "viewer/dom.js";
+import { classAt, isName, nameOf } from "viewer/studio/classes_shown.js";
 import { Combobox } from "viewer/studio/combobox.js";
 import { popover } from "viewer/studio/popover.js";
 import { swatchButton } from "viewer/studio/swatches.js";
@@ -38,11 +39,9 @@ export function namesAreFields(desk) {
     if (event.key === "F2") startFrom(desk, event);
   };
   const click = (/** @type {MouseEvent} */ event) => {
-    const name =
-      event.target instanceof Element ? event.target.closest("[data-name], .photo-name") : null;
-    if (!name || (event.type === "click" && !name.closest("article"))) return;
-    if (event.type === "click" && name.closest("a[href]")) return;
-    startFrom(desk, event);
+    const where = event.target instanceof Element ? isName(event.target) : null;
+    if (where === (event.type === "click" ? "card" : "legend")) startFrom(desk, event);
+    else if (event.type === "click") recolourFrom(desk, event);
   };
   document.addEventListener("keydown", key);
   document.addEventListener("click", click);
@@ -60,23 +59,22 @@ export function namesAreFields(desk) {
  */
 function startFrom(desk, event) {
   if (!(event.target instanceof Element) || event.target.closest("dialog, .popover")) return;
-  const holder = event.target.closest("[data-class]");
-  const entry = desk.model.byId.get(Number(holder?.getAttribute("data-class") ?? NaN));
-  if (!entry) return;
+  const id = classAt(event.target);
+  if (id === null || !desk.model.byId.has(id)) return;
   event.preventDefault();
-  rename(desk, entry.id);
+  rename(desk, id);
 }
 
 /**
- * What is shown of a class at present.
- * @param {number} id
- * @returns {Element}
+ * The field of colour on a card opens the palette; keyboards have it in the card's menu.
+ * @param {Desk} desk
+ * @param {Event} event
  */
-function anchorOf(id) {
-  const holder =
-    document.querySelector(`main [data-class="${id}"]`)
-    ?? document.querySelector(`[data-class="${id}"]`);
-  return holder?.querySelector("[data-name]") ?? holder ?? document.body;
+function recolourFrom(desk, event) {
+  const swatch =
+    event.target instanceof Element ? event.target.closest("article > header .swatch") : null;
+  const id = classAt(swatch);
+  if (swatch && id !== null) recolour(desk, id, swatch);
 }
 
 /**
@@ -101,7 +99,7 @@ export function rename(desk, id) {
     panel.close(true);
   });
   const hint = h("p", { class: "hint" }, "Enter saves, Esc leaves it as it was.");
-  const panel = popover(anchorOf(id), `Rename ${title}`, [combo.element, hint], (taken) => {
+  const panel = popover(nameOf(id), `Rename ${title}`, [combo.element, hint], (taken) => {
     if (taken || !discard) void saveName(desk, id, combo.value);
     focusAgain(id);
   });
@@ -111,12 +109,9 @@ export function rename(desk, id) {
 /** @param {number} id */
 function focusAgain(id) {
   requestAnimationFrame(() => {
-    const anchor = anchorOf(id);
-    const focusable =
-      anchor.closest("[tabindex], button, a[href]")
-      ?? anchor.closest("[data-class]")?.querySelector("button, a[href], [tabindex]");
-    if (document.activeElement === document.body && focusable instanceof HTMLElement)
-      focusable.focus();
+    const name = nameOf(id);
+    const again = name.closest("[tabindex], button, a[href]") ?? name;
+    if (document.activeElement === document.body && again instanceof HTMLElement) again.focus();
   });
 }
 
@@ -243,7 +238,6 @@ export function chooseKey(desk, id, anchor) {
     if (!key) return;
     if (desk.classKeys.assign(id, key)) {
       panel.close(true);
-      desk.show({ ...desk.model.state });
       desk.app.say(`${title} has the key ${key}.`);
     } else {
       field.value = "";
