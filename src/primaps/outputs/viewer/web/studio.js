@@ -20,7 +20,7 @@ import { followEvents } from "viewer/studio/events.js";
 import { exportDialog } from "viewer/studio/exporting.js";
 import { namesAreFields } from "viewer/studio/naming.js";
 import { refit } from "viewer/studio/refitting.js";
-import { backKeys, notice, savedSign } from "viewer/studio/saved.js";
+import { backKeys, notice, savedSign, tellRefusals } from "viewer/studio/saved.js";
 import { suggestView } from "viewer/studio/suggesting.js";
 import { acceptDrops, tryView } from "viewer/studio/trying.js";
 import { candidateNotes } from "viewer/studio/waiting.js";
@@ -42,6 +42,7 @@ async function start(root) {
   namesAreFields(desk);
   acceptDrops(desk);
   followEvents(desk);
+  tellRefusals(desk);
   desk.queue.restore();
   leaveCarefully(desk);
 }
@@ -56,7 +57,9 @@ function extend(desk) {
     {
       type: "button",
       onclick: () => void refit(desk),
-      title: "Learn from the names that were given",
+      class: "refit",
+      "aria-label": "Refit with my names",
+      "data-tip": "Learn from the names that were given",
     },
     "Refit",
   );

@@ -15,6 +15,15 @@ export function followEvents(desk) {
     const revision = revisionOf(event.data);
     if (revision === null || revision > desk.queue.known.revision) void refresh(desk);
   });
+  events.addEventListener("run", () => {
+    desk.app.toast("Another model is in place.", {
+      action: { title: "Show it", run: () => location.reload() },
+    });
+  });
+  events.addEventListener("problem", (event) => {
+    const { error } = JSON.parse(event.data);
+    desk.app.toast(String(error), { kind: "error" });
+  });
   events.addEventListener("open", () => {
     if (opened) void afterBreak(desk);
     opened = true;

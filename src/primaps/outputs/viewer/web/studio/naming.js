@@ -81,13 +81,14 @@ function recolourFrom(desk, event) {
  * A field over the name. Leaving it keeps what was typed; Escape does not.
  * @param {Desk} desk
  * @param {number} id
+ * @param {string} [typed] what was typed before, and refused
  */
-export function rename(desk, id) {
+export function rename(desk, id, typed) {
   const title = desk.model.title(id);
   const combo = new Combobox({
     label: `Name of ${title}`,
     choices: () => desk.names(),
-    value: desk.model.byId.get(id)?.name ?? "",
+    value: typed ?? desk.model.byId.get(id)?.name ?? "",
     placeholder: title,
     quiet: true,
   });

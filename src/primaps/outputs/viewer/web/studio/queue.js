@@ -19,7 +19,8 @@ import { foresee, isDone } from "viewer/studio/foresee.js";
 /** Milliseconds until another try. */
 const RETRIES = [500, 1000, 2000, 4000, 8000];
 
-/** Dispatches "status" whenever what is shown of it changes, and "refused" with an ApiError. */
+/** Dispatches "status" whenever what is shown of it changes, and "refused" with the error and
+ * what was refused. */
 export class Queue extends EventTarget {
   /**
    * @param {StudioApi} api
@@ -174,9 +175,7 @@ export class Queue extends EventTarget {
     this.status = this.pending.length ? "saving" : "saved";
     this.keep();
     this.show();
-    this.dispatchEvent(
-      new CustomEvent("refused", { detail: { error, words: first?.words ?? "" } }),
-    );
+    this.dispatchEvent(new CustomEvent("refused", { detail: { error, pending: first } }));
     first?.resolve(null);
     return true;
   }

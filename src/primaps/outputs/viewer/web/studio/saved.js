@@ -1,8 +1,10 @@
 /** The quiet sign that everything is saved, undo and redo, and two who change at once. */
 
 /** @import {Desk} from "viewer/studio/desk.js" */
+/** @import {Pending} from "viewer/studio/queue.js" */
 
 import { h, replace } from "viewer/dom.js";
+import { rename } from "viewer/studio/naming.js";
 
 const SIGNS = {
   saved: "Saved",
@@ -72,6 +74,27 @@ export function backKeys(desk) {
     { key: "Mod+Shift+z", ...redo },
     { key: "Mod+y", ...redo },
   ];
+}
+
+/**
+ * Say what the server refused; a name that was typed is not lost with it.
+ * @param {Desk} desk
+ */
+export function tellRefusals(desk) {
+  desk.queue.addEventListener("refused", (event) => {
+    if (!(event instanceof CustomEvent)) return;
+    const { error, pending } = /** @type {{error: Error, pending: Pending}} */ (event.detail);
+    const { change, words } = pending;
+    const edit = "edit" in change && change.edit.kind === "name" ? change.edit : null;
+    const action = edit && {
+      title: "Type it again",
+      run: () => rename(desk, edit.class, edit.name ?? ""),
+    };
+    desk.app.toast(`Not done: ${words}. ${error.message}`, {
+      kind: "error",
+      action: action ?? undefined,
+    });
+  });
 }
 
 /**
