@@ -132,7 +132,7 @@ def _write(run: Run, evidence: Evidence, model: Model) -> Candidate:
     made = predict_from_store(run, out, out / "model", overwrite=True)
     images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
-    write_run_report(made, model, made.folder.record.get("inputs", ()))
+    write_run_report(made, made.folder.record.get("inputs", ()))
     candidate = Candidate(
         number, tuple(_titles(table)), moves, len(evidence.said), model.fingerprint
     )
