@@ -41,7 +41,7 @@ export class Layers {
       this.below, this.over);
     /** @type {Size} */
     this.window = { width: 1, height: 1 };
-    /** @type {View} the view for which the contours were drawn */
+    /** @type {View} the view for which contours and marks are drawn */
     this.drawn = { scale: 1, x: 0, y: 0 };
     /** Canvas pixels per CSS pixel. */
     this.ratio = 1;
@@ -135,10 +135,8 @@ export class Layers {
   /**
    * Contours of all regions; none without a sample.
    * @param {Sample | null} sample
-   * @param {View} view for which it was taken
    */
-  drawLines(sample, view) {
-    this.drawn = view;
+  drawLines(sample) {
     const { width, height } = this.lines;
     const drawing = context(this.lines);
     drawing.clearRect(0, 0, width, height);

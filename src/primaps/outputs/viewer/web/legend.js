@@ -135,8 +135,8 @@ export class Legend {
     this.note.hidden = !safe && !many;
     this.note.textContent = safe
       ? `${all} classes: colour-blind people can tell the first ${SAFE_CLASSES} apart, further ones`
-        + " may look alike. Hover to be sure."
-      : "More than 12 classes: some colours look alike. Hover to be sure.";
+        + " may look alike. Point at one to be sure."
+      : "More than 12 classes: some colours look alike. Point at one to be sure.";
   }
 
   /** @param {number | null} id */

@@ -181,7 +181,7 @@ function widen(boxes, id, left, right, y) {
  * @param {Sample} sample
  * @param {number} thick of each line, in pixels
  * @param {{dark: number, light: number}} lines pixels
- * @param {Uint32Array} out
+ * @param {Uint32Array} out clear
  */
 export function outlines({ width, height, ids }, thick, lines, out) {
   for (let y = 0; y < height; y += 1) {
@@ -190,12 +190,13 @@ export function outlines({ width, height, ids }, thick, lines, out) {
     for (let x = 0; x < width; x += 1) {
       const i = y * width + x;
       const id = ids[i];
-      const right = x < width - thick ? thick : 0;
-      const left = x >= thick ? -thick : 0;
-      if (id === OUTSIDE) out[i] = 0;
-      else if (differs(id, ids[i + right]) || differs(id, ids[i + down])) out[i] = lines.dark;
-      else if (differs(id, ids[i + left]) || differs(id, ids[i + up])) out[i] = lines.light;
-      else out[i] = 0;
+      const right = ids[x < width - thick ? i + thick : i];
+      const left = ids[x >= thick ? i - thick : i];
+      const above = ids[i + up];
+      const below = ids[i + down];
+      if (id === right && id === left && id === above && id === below || id === OUTSIDE) continue;
+      if (differs(id, right) || differs(id, below)) out[i] = lines.dark;
+      else if (differs(id, left) || differs(id, above)) out[i] = lines.light;
     }
   }
 }
@@ -216,24 +217,28 @@ function differs(id, other) {
  * @param {number} thick of each line, in pixels
  * @param {{dark: number, light: number, hatchDark: number, hatchLight: number}} lines pixels; 0 =
  *     no hatch
- * @param {Uint32Array} out of the size of the box
+ * @param {Uint32Array} out clear, of the size of the box
  * @param {[number, number, number, number]} box that holds the region
  */
 export function mark({ width, height, ids }, wanted, thick, lines, out, box) {
   const [left, top, right, bottom] = box;
   const far = 2 * thick;
-  const other = (/** @type {number} */ x, /** @type {number} */ y) =>
-    x >= 0 && y >= 0 && x < width && y < height && ids[y * width + x] !== wanted;
-  const near = (/** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ reach) =>
-    other(x - reach, y) || other(x + reach, y) || other(x, y - reach) || other(x, y + reach);
-  for (let y = top; y < bottom; y += 1)
-    for (let x = left; x < right; x += 1) {
-      const place = (y - top) * (right - left) + x - left;
-      if (ids[y * width + x] !== wanted) out[place] = 0;
-      else if (near(x, y, thick)) out[place] = lines.light;
-      else if (near(x, y, far)) out[place] = lines.dark;
+  let place = 0;
+  for (let y = top; y < bottom; y += 1) {
+    const [up, down] = [y >= thick ? thick * width : 0, y < height - thick ? thick * width : 0];
+    const [higher, lower] = [y >= far ? far * width : 0, y < height - far ? far * width : 0];
+    for (let x = left; x < right; x += 1, place += 1) {
+      const i = y * width + x;
+      if (ids[i] !== wanted) continue;
+      const back = x >= far ? thick : 0;
+      const forth = x < width - far ? thick : 0;
+      if (ids[i - back] !== wanted || ids[i + forth] !== wanted
+        || ids[i - up] !== wanted || ids[i + down] !== wanted) out[place] = lines.light;
+      else if (ids[i - 2 * back] !== wanted || ids[i + 2 * forth] !== wanted
+        || ids[i - higher] !== wanted || ids[i + lower] !== wanted) out[place] = lines.dark;
       else out[place] = hatch(x, y, thick, lines);
     }
+  }
 }
 
 /**

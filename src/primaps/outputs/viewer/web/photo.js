@@ -229,7 +229,9 @@ export class PhotoView {
 
   /** Classes have changed, or are known now. */
   refresh() {
-    if (this.isolated !== null && !this.model.byId.has(this.isolated)) this.isolated = null;
+    const { isolated } = this;
+    if (isolated !== null && isolated !== UNLABELLED && !this.model.byId.has(isolated))
+      this.isolated = null;
     this.picture?.refresh();
     this.repaint();
     this.settle();
@@ -326,7 +328,8 @@ export class PhotoView {
     clearTimeout(this.timer);
     this.picture?.samples.clear();
     const kind = { labels: "classes", proposals: "proposals", photo: null, certainty: null };
-    this.layers.drawLines(this.sample(kind[this.layer]), this.view);
+    this.layers.drawn = this.view;
+    this.layers.drawLines(this.sample(kind[this.layer]));
     this.place();
     this.drawSelection();
     this.drawLit();

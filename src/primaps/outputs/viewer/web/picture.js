@@ -1,4 +1,4 @@
-/** What is known of a photograph's pixels: class, proposal, certainty; on the map, on the screen. */
+/** What is known of the pixels of a photograph: class, proposal, certainty; on map and screen. */
 
 /** @import {CertaintyMap, Maps} from "viewer/types.js" */
 /** @import {Model} from "viewer/model.js" */

@@ -25,7 +25,8 @@ const latest = new WeakMap();
 
 /**
  * Crop of a region with a contour that is seen, what is around it dimmed; a small region is
- * enlarged. Fills the canvas in the width and height that it has. A later call for the same canvas wins.
+ * enlarged. Fills the canvas in the width and height that it has. A later call for the same canvas
+ * wins.
  * @param {HTMLCanvasElement} canvas
  * @param {Model} model
  * @param {Example} example
