@@ -23,9 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-import os  # DEV
-
-WEB = Path(os.environ.get("DEVWEB", "")) if os.environ.get("DEVWEB") else Path(__file__).parents[2] / "src" / "primaps" / "outputs" / "viewer" / "web"
+WEB = Path(__file__).parents[2] / "src" / "primaps" / "outputs" / "viewer" / "web"
 COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#9c755f"]
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self'; img-src 'self' blob:"
@@ -79,7 +77,7 @@ def drawn_pictures(number=8, height=120, width=160, clusters=6):
     return made
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """An answer with a status other than 200."""
 
     def __init__(self, status, error, **more):
@@ -89,25 +87,22 @@ class Refusal(Exception):
 
 @dataclass
 class FakeStudio:
-    """The state of a studio. `state` and `done` are what its tests look at.
+    """The state of a studio, as its tests look at it.
 
     Attributes:
         pictures: What was segmented.
         clusters: How many there are.
-        away: True = every request fails, as if the server were not there.
+        merges: Of the tree; None = the last clusters join the first, one after another.
         job_steps: How long a job takes, in questions for it.
     """
 
     pictures: list = field(default_factory=drawn_pictures)
     clusters: int = 6
     merges: list | None = None
-    away: bool = False
     job_steps: int = 2
-    requests: list = field(default_factory=list)
 
     def __post_init__(self):
         self.revision, self.past, self.future = 0, [], []
-        self.names = [(None, [cluster]) for cluster in range(self.clusters)]
         self.data = {"classes": self.first_classes(), "corrections": {}}
         self.candidates, self.accepted = [], None
         self.jobs, self.tried, self.listeners = {}, {}, []
@@ -215,7 +210,7 @@ class FakeStudio:
         """One of the pictures."""
         found = [each for each in self.pictures if each.name == name]
         if not found:
-            raise Refusal(404, f"Expected the name of an image, but got {name!r}.")
+            raise RefusedError(404, f"Expected the name of an image, but got {name!r}.")
         return found[0]
 
     # ---- what is changed ---------------------------------------------------------------------
@@ -223,7 +218,7 @@ class FakeStudio:
     def change(self, revision, made):
         """Make a change on a revision, and tell the others."""
         if revision != self.revision:
-            raise Refusal(409, "Somebody else changed something.", state=self.state())
+            raise RefusedError(409, "Somebody else changed something.", state=self.state())
         sentence = made()
         self.revision += 1
         self.tell("state", {"revision": self.revision})
@@ -240,7 +235,7 @@ class FakeStudio:
     def back(self, source, target, words):
         """Undo, or redo."""
         if not source:
-            raise Refusal(400, f"There is nothing to {words}.")
+            raise RefusedError(400, f"There is nothing to {words}.")
         sentence, data = source.pop()
         target.append((sentence, self.data))
         self.data = data
@@ -250,7 +245,7 @@ class FakeStudio:
         """A class."""
         found = [each for each in self.data["classes"] if each["id"] == class_id]
         if not found:
-            raise Refusal(400, f"Expected the id of a class, but got {class_id}.")
+            raise RefusedError(400, f"Expected the id of a class, but got {class_id}.")
         return found[0]
 
     def title(self, class_id):
@@ -261,7 +256,7 @@ class FakeStudio:
         """See `types.js`."""
         before = self.title(edit["class"])
         if edit["name"] == "forbidden":
-            raise Refusal(400, "Expected another name than 'forbidden'.")
+            raise RefusedError(400, "Expected another name than 'forbidden'.")
         self.entry(edit["class"])["name"] = edit["name"]
         return f"{before} is {edit['name']}"
 
@@ -343,7 +338,7 @@ class FakeStudio:
     def do_dataset(self, edit):
         """See `types.js`."""
         if edit["name"] != "camvid":
-            raise Refusal(400, f"Expected a known data set, but got {edit['name']!r}.")
+            raise RefusedError(400, f"Expected a known data set, but got {edit['name']!r}.")
         for name in ("sky", "road"):
             self.class_of(name)
         return "names of camvid"
@@ -396,7 +391,7 @@ class FakeStudio:
     def start(self, request):
         """A Job."""
         if any(job["status"] == "running" for job in self.jobs.values()):
-            raise Refusal(409, "Expected no other job, but one is running.")
+            raise RefusedError(409, "Expected no other job, but one is running.")
         job = {
             "id": str(len(self.jobs) + 1),
             "kind": request["kind"],
@@ -452,7 +447,7 @@ class FakeStudio:
         """A candidate: clusters moved on by one in odd images."""
         found = [each for each in self.candidates if each["number"] == number]
         if not found:
-            raise Refusal(404, f"Expected the number of a candidate, but got {number}.")
+            raise RefusedError(404, f"Expected the number of a candidate, but got {number}.")
         images = [counts(self.moved(index)) for index in range(len(self.pictures))]
         return {
             "candidate": found[0],
@@ -540,6 +535,137 @@ FORMATS = [
     ("yolo", "YOLO segmentation", "Unlabelled pixels, colours of classes.", None, True),
     ("hf", "Hugging Face datasets", "Colours of classes.", "hf", False),
 ]
+BACKBONES = [
+    ("texture", "nothing learned", True, True),
+    ("mini", "no label ever seen", True, False),
+]
+
+
+class Answers:
+    """What is answered to requests, each a function of the request and its body.
+
+    Args:
+        studio: A FakeStudio.
+    """
+
+    def __init__(self, studio):
+        self.studio = studio
+
+    def image(self, request):
+        return self.studio.picture(request.query_params["image"])
+
+    def photo(self, request, _):
+        return jpeg(self.image(request).photo, number(request, "side"))
+
+    def card(self, request, _):
+        return jpeg(card(self.image(request), number(request, "proposal")))
+
+    def maps(self, request, _):
+        picture, side = self.image(request), number(request, "side")
+        labels = picture.labels
+        if number(request, "candidate"):
+            labels = self.studio.moved(self.studio.pictures.index(picture))
+        return maps_answer(labels, picture.proposals, side)
+
+    def suggestions(self, request, _):
+        return self.studio.suggestions(number(request, "round") or 0)
+
+    def alike(self, request, _):
+        image = self.image(request).name
+        return {"proposals": self.studio.alike(image, number(request, "proposal"))}
+
+    def edit(self, _, body):
+        given = json.loads(body)
+        return self.studio.change(given["revision"], lambda: self.studio.apply(given["edit"]))
+
+    def undo(self, _, body):
+        return self.back(body, self.studio.past, self.studio.future, "undo")
+
+    def redo(self, _, body):
+        return self.back(body, self.studio.future, self.studio.past, "redo")
+
+    def back(self, body, source, target, words):
+        made = lambda: self.studio.back(source, target, words)  # noqa: E731
+        return self.studio.change(json.loads(body)["revision"], made)
+
+    def formats(self, *_):
+        names = ("name", "title", "loses", "needs", "installed")
+        return {"formats": [dict(zip(names, each, strict=True)) for each in FORMATS]}
+
+    def backbones(self, *_):
+        names = ("name", "training", "installed", "current")
+        return {"backbones": [dict(zip(names, each, strict=True)) for each in BACKBONES]}
+
+    def candidate(self, request, _):
+        return self.studio.candidate(number(request, "number"))
+
+    def reject(self, _, body):
+        wanted = json.loads(body)["candidate"]
+        left = [each for each in self.studio.candidates if each["number"] != wanted]
+        self.studio.candidates = left
+        self.studio.revision += 1
+        return {"state": self.studio.state()}
+
+    def begin(self, _, body):
+        return JSONResponse(self.studio.start(json.loads(body)), 202)
+
+    def look(self, request, _):
+        return self.studio.look(request.path_params["id"])
+
+    def cancel(self, request, _):
+        job = self.studio.jobs[request.path_params["id"]]
+        job["status"] = "cancelled"
+        return job
+
+    def archive(self, *_):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as file:
+            file.writestr("labels.json", "{}")
+        return Response(buffer.getvalue(), media_type="application/zip")
+
+    def attempt(self, request, body):
+        """Stripes, the more the higher the threshold."""
+        try:
+            with PIL.Image.open(io.BytesIO(body)) as opened:
+                photo = np.asarray(opened.convert("RGB"))
+        except PIL.UnidentifiedImageError as error:
+            sentence = "Expected a photograph, but got no image. Choose another."
+            raise RefusedError(400, sentence) from error
+        stripes = max(1, int(10 * float(request.query_params.get("threshold", 0.4))))
+        height, width = photo.shape[:2]
+        rows = np.arange(height)[:, None] * stripes // height
+        proposals = np.broadcast_to(rows + 1, (height, width)).astype(np.uint16)
+        name = f"t{len(self.studio.tried) + 1}"
+        labels = (proposals % self.studio.clusters).astype(np.uint16)
+        self.studio.tried[name] = (photo, labels, proposals)
+        found = {"width": width, "height": height, "proposals": int(proposals.max())}
+        return {"id": name, "seconds": 0.4, **found}
+
+    def tried_photo(self, request, _):
+        return jpeg(self.studio.tried[request.path_params["id"]][0])
+
+    def tried_maps(self, request, _):
+        return maps_answer(*self.studio.tried[request.path_params["id"]][1:])
+
+
+def number(request, name):
+    """A parameter of the address that is a whole number; 0 and nothing are None."""
+    return int(request.query_params.get(name, 0)) or None
+
+
+def answered(answer):
+    """An endpoint out of an answer."""
+
+    async def endpoint(request):
+        if request.method != "GET" and request.headers.get("x-primaps") != "1":
+            return JSONResponse({"error": "The header X-Primaps is missing."}, 403)
+        try:
+            found = answer(request, await request.body())
+        except RefusedError as refused:
+            return JSONResponse(refused.body, refused.status)
+        return found if isinstance(found, Response) else JSONResponse(found)
+
+    return endpoint
 
 
 def application(studio, web):
@@ -549,133 +675,43 @@ def application(studio, web):
         studio: A FakeStudio.
         web: Folder of the modules.
     """
-
-    def answered(function):
-        async def endpoint(request):
-            studio.requests.append((request.method, str(request.url.path)))
-            if request.method != "GET" and request.headers.get("x-primaps") != "1":
-                return JSONResponse({"error": "The header X-Primaps is missing."}, 403)
-            try:
-                found = function(request, await request.body())
-            except Refusal as refusal:
-                return JSONResponse(refusal.body, refusal.status)
-            return found if isinstance(found, Response) else JSONResponse(found)
-
-        return endpoint
-
-    def image(request):
-        return studio.picture(request.query_params["image"])
-
-    def number(request, name, start=None):
-        return int(request.query_params.get(name, start or 0)) or None
-
-    def maps(request, _):
-        picture, side = image(request), number(request, "side")
-        labels = picture.labels
-        if number(request, "candidate"):
-            labels = studio.moved(studio.pictures.index(picture))
-        return maps_answer(labels, picture.proposals, side)
-
-    def edit(request, body):
-        given = json.loads(body)
-        return studio.change(given["revision"], lambda: studio.apply(given["edit"]))
-
-    def undo(request, body):
-        back = lambda: studio.back(studio.past, studio.future, "undo")  # noqa: E731
-        return studio.change(json.loads(body)["revision"], back)
-
-    def redo(request, body):
-        back = lambda: studio.back(studio.future, studio.past, "redo")  # noqa: E731
-        return studio.change(json.loads(body)["revision"], back)
-
-    def formats(*_):
-        names = ("name", "title", "loses", "needs", "installed")
-        return {"formats": [dict(zip(names, each, strict=True)) for each in FORMATS]}
-
-    def backbones(*_):
-        names = (
-            ("texture", "nothing learned", True, True),
-            ("mini", "no label ever seen", True, False),
-        )
-        keys = ("name", "training", "installed", "current")
-        return {"backbones": [dict(zip(keys, each, strict=True)) for each in names]}
-
-    def reject(request, body):
-        wanted = json.loads(body)["candidate"]
-        studio.candidates = [each for each in studio.candidates if each["number"] != wanted]
-        studio.revision += 1
-        return {"state": studio.state()}
-
-    def cancel(request, _):
-        studio.jobs[request.path_params["id"]]["status"] = "cancelled"
-        return studio.jobs[request.path_params["id"]]
-
-    def archive(request, _):
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as file:
-            file.writestr("labels.json", "{}")
-        return Response(buffer.getvalue(), media_type="application/zip")
-
-    def attempt(request, body):
-        try:
-            with PIL.Image.open(io.BytesIO(body)) as opened:
-                photo = np.asarray(opened.convert("RGB"))
-        except PIL.UnidentifiedImageError as error:
-            raise Refusal(
-                400, "Expected a photograph, but got no image. Choose another."
-            ) from error
-        threshold = float(request.query_params.get("threshold", 0.4))
-        rows = np.arange(photo.shape[0])[:, None] * max(1, int(10 * threshold)) // photo.shape[0]
-        proposals = np.broadcast_to(rows + 1, photo.shape[:2]).astype(np.uint16)
-        name = f"t{len(studio.tried) + 1}"
-        studio.tried[name] = (photo, (proposals % studio.clusters).astype(np.uint16), proposals)
-        height, width = photo.shape[:2]
-        return {"id": name, "width": width, "height": height, "proposals": int(proposals.max()),
-                "seconds": 0.4}  # fmt: skip
+    answers = Answers(studio)
 
     async def events(_):
         return StreamingResponse(studio.events(), media_type="text/event-stream")
 
-    def page(*_):
-        return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
-
-    def tried(request):
-        return studio.tried[request.path_params["id"]]
-
     gets = {
-        "/": page,
+        "/": lambda *_: HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY}),
         "/api/run": lambda *_: studio.run(),
         "/api/state": lambda *_: studio.state(),
-        "/api/photo": lambda request, _: jpeg(image(request).photo, number(request, "side")),
-        "/api/card": lambda request, _: jpeg(card(image(request), number(request, "proposal"))),
-        "/api/maps": maps,
+        "/api/photo": answers.photo,
+        "/api/card": answers.card,
+        "/api/maps": answers.maps,
         "/api/certainty": lambda *_: Response(status_code=204),
-        "/api/suggestions": lambda request, _: studio.suggestions(number(request, "round") or 0),
-        "/api/alike": lambda request, _: {
-            "proposals": studio.alike(image(request).name, number(request, "proposal"))
-        },
-        "/api/formats": formats,
-        "/api/backbones": backbones,
-        "/api/jobs/{id}": lambda request, _: studio.look(request.path_params["id"]),
-        "/api/candidate": lambda request, _: studio.candidate(number(request, "number")),
-        "/api/export": archive,
-        "/api/try/{id}/photo": lambda request, _: jpeg(tried(request)[0]),
-        "/api/try/{id}/maps": lambda request, _: maps_answer(*tried(request)[1:]),
+        "/api/suggestions": answers.suggestions,
+        "/api/alike": answers.alike,
+        "/api/formats": answers.formats,
+        "/api/backbones": answers.backbones,
+        "/api/jobs/{id}": answers.look,
+        "/api/candidate": answers.candidate,
+        "/api/export": answers.archive,
+        "/api/try/{id}/photo": answers.tried_photo,
+        "/api/try/{id}/maps": answers.tried_maps,
     }
     posts = {
-        "/api/edit": edit,
-        "/api/undo": undo,
-        "/api/redo": redo,
-        "/api/jobs": lambda _, body: JSONResponse(studio.start(json.loads(body)), 202),
-        "/api/reject": reject,
-        "/api/try": attempt,
+        "/api/edit": answers.edit,
+        "/api/undo": answers.undo,
+        "/api/redo": answers.redo,
+        "/api/jobs": answers.begin,
+        "/api/reject": answers.reject,
+        "/api/try": answers.attempt,
     }
     return Starlette(
         routes=[
             Route("/api/events", events),
             *[Route(path, answered(each)) for path, each in gets.items()],
             *[Route(path, answered(each), methods=["POST"]) for path, each in posts.items()],
-            Route("/api/jobs/{id}", answered(cancel), methods=["DELETE"]),
+            Route("/api/jobs/{id}", answered(answers.cancel), methods=["DELETE"]),
             Mount("/web", StaticFiles(directory=web)),
         ]
     )

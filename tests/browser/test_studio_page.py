@@ -1,4 +1,4 @@
-"""The studio's page over a studio without a pipeline: everything that edits, by keyboard and mouse."""
+"""The studio's page over a studio without a pipeline: everything that edits."""
 
 import importlib.util
 import json
@@ -294,7 +294,9 @@ def test_the_later_of_two_is_told_and_goes_on_with_enter(serving, open_studio, w
     watch.expect("ERR_FAILED")
     page.reload()
     page.wait_for_selector("article h3")
-    serving.studio.change(0, lambda: serving.studio.apply({"kind": "name", "class": 5, "name": "sky"}))
+    serving.studio.change(
+        0, lambda: serving.studio.apply({"kind": "name", "class": 5, "name": "sky"})
+    )
     page.locator("article h3").nth(1).click()
     name_card(page, "road")
     page.wait_for_selector(".notice >> text=Changed elsewhere meanwhile")

@@ -20,7 +20,7 @@
  * @property {string} loses
  * @property {string | null} needs
  * @property {boolean} installed
- * @property {boolean} [polygons]
+ * @property {boolean} [polygons] outlines can be had instead of masks
  *
  * @typedef {object} Job
  * @property {number | string} id

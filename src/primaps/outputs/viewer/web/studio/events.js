@@ -3,6 +3,7 @@
 /** @import {Desk} from "viewer/studio/desk.js" */
 
 import { ApiError } from "viewer/studio/api.js";
+import { whatHappened } from "viewer/studio/foresee.js";
 
 /**
  * @param {Desk} desk
@@ -58,8 +59,9 @@ async function refresh(desk) {
   try {
     const state = await desk.api.state();
     if (desk.queue.pending.length || state.revision <= desk.queue.known.revision) return;
+    const happened = whatHappened(desk.queue.known, state);
     desk.queue.refresh(state);
-    desk.app.toast(`Changed in another window${state.undo ? `: ${state.undo}` : ""}.`);
+    desk.app.toast(`Changed in another window${happened ? `: ${happened}` : ""}.`);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
   }

@@ -8,8 +8,6 @@ import { plural } from "viewer/text.js";
 import { ApiError } from "viewer/studio/api.js";
 import { work } from "viewer/studio/jobs.js";
 
-/** Formats that write masks or outlines, as one likes. */
-const BOTH = new Set(["coco"]);
 /** It takes the model away, not the labels. */
 const MODEL = "onnx";
 /** Failures that are listed. */
@@ -93,6 +91,16 @@ function formatList(formats, chosen) {
   return h("fieldset", { class: "formats" }, h("legend", {}, "Format"), ...rows);
 }
 
+/**
+ * @param {string} text
+ * @param {Node} field
+ * @param {string} [after] the unit
+ */
+function row(text, field, after = "") {
+  const unit = after ? h("span", { class: "hint" }, after) : null;
+  return h("label", { class: "field" }, h("span", {}, text), field, unit);
+}
+
 /** Fields for what can be chosen besides. */
 function optionFields() {
   const shares = h("input", {
@@ -106,27 +114,15 @@ function optionFields() {
   const outlines = h("input", { type: "checkbox" });
   const outlinesRow = h("label", { class: "check" }, outlines, "Outlines instead of masks");
   const trouble = h("p", { class: "error", role: "alert" });
-  const row = (
-    /** @type {string} */ text,
-    /** @type {Node} */ field,
-    /** @type {string} */ after = "",
-  ) =>
-    h(
-      "label",
-      { class: "field" },
-      h("span", {}, text),
-      field,
-      after ? h("span", { class: "hint" }, after) : null,
-    );
   const element = h(
     "fieldset",
     { class: "options" },
     h("legend", {}, "Options"),
-    row("Split", shares, "shares of train, val, test"),
+    row("Split", shares),
     h(
       "p",
       { class: "hint", id: "split-hint" },
-      "For example 0.8, 0.1, 0.1. Images that come later move no other one.",
+      "Shares of train, val and test, as 0.8, 0.1, 0.1. Images that come later move no other one.",
     ),
     row("Leave out regions below", area, "pixels"),
     row("Unlabelled below a certainty of", unknown, "0 to 1"),
@@ -137,7 +133,7 @@ function optionFields() {
     element,
     /** @param {Format} format */
     fit(format) {
-      outlinesRow.hidden = !(format.polygons ?? BOTH.has(format.name));
+      outlinesRow.hidden = !format.polygons;
       for (const field of [shares, area, unknown]) field.disabled = format.name === MODEL;
     },
     /** @returns {ExportOptions | null} null after a mistake, which is shown */

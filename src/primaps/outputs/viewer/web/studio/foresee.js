@@ -60,6 +60,16 @@ export function isDone(state, edit) {
 }
 
 /**
+ * What somebody else did between two states, in words; empty = not known.
+ * @param {State} before
+ * @param {State} after
+ */
+export function whatHappened(before, after) {
+  if (after.redo !== null && after.redo !== before.redo) return `taken back: ${after.redo}`;
+  return after.undo ?? "";
+}
+
+/**
  * The id of a class that is given by id, by name, or as null for none; undefined = it is new.
  * @param {State} state
  * @param {number | string | null} given

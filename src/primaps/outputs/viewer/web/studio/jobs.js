@@ -17,6 +17,10 @@ const PAUSE = 400;
  * @returns {Promise<Job | null>} the job once it is done; null if it failed, was stopped or left
  */
 export async function work(desk, request, title) {
+  if (!(await desk.queue.settled())) {
+    desk.app.toast(`${title}: not begun, for not everything is saved yet.`, { kind: "error" });
+    return null;
+  }
   const view = progressView();
   const stop = h("button", { type: "button" }, "Stop");
   const dialog = desk.app.dialog({ title, content: [view.element], actions: [stop] });

@@ -7,7 +7,7 @@
 /** @import {Made, StudioApi} from "viewer/studio/api.js" */
 
 import { ApiError } from "viewer/studio/api.js";
-import { foresee, isDone } from "viewer/studio/foresee.js";
+import { foresee, isDone, whatHappened } from "viewer/studio/foresee.js";
 
 /**
  * @typedef {{edit: Edit} | {back: "undo" | "redo"}} Change
@@ -95,6 +95,23 @@ export class Queue extends EventTarget {
       this.keep();
       this.show();
       void this.send();
+    });
+  }
+
+  /**
+   * Wait until everything is saved.
+   * @returns {Promise<boolean>} false where it cannot be at present
+   */
+  settled() {
+    return new Promise((resolve) => {
+      const look = () => {
+        const { status } = this;
+        if (status === "saving") return;
+        this.removeEventListener("status", look);
+        resolve(status === "saved");
+      };
+      this.addEventListener("status", look);
+      look();
     });
   }
 
@@ -203,13 +220,13 @@ export class Queue extends EventTarget {
       return this.wait(failure);
     }
     if (state.revision === this.base) return this.wait(error); // the model is being exchanged
+    this.theirs = whatHappened(this.known, state);
     this.known = state;
     const { change } = this.pending[0];
     if ("edit" in change && isDone(state, change.edit)) {
       this.done({ state, made: "" });
       return true;
     }
-    this.theirs = state.undo ?? "";
     this.status = "conflict";
     this.show();
     return false;

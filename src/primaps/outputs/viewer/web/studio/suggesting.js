@@ -367,70 +367,56 @@ class Suggesting {
   }
 
   end() {
-    const { walk, desk } = this;
-    const named = walk.answers.filter((each) => typeof each === "string").length;
-    const none = walk.answers.filter((each) => each === null).length;
-    const skipped = walk.answers.indexOf(undefined);
-    const left = walk.answers.filter((each) => each === undefined).length;
-    const refitting = h(
-      "button",
-      { type: "button", class: "primary", onclick: () => void refit(desk) },
-      "Refit with my names",
-    );
-    const more = h(
-      "button",
-      {
-        type: "button",
-        onclick: () => {
-          this.build();
-          void this.load(walk.round + 1);
-        },
-      },
-      "Go on: the next ones",
-    );
-    const sentence = walk.cards.length
-      ? `${named} named${none ? `, ${none} of no class` : ""}${left ? `, ${left} skipped` : ""}.`
-      : "Nothing more to ask: everything that matters has a name.";
+    const some = this.walk.cards.length > 0;
     replace(
       this.element,
       h(
         "div",
         { class: "round-end" },
-        h("h2", {}, walk.cards.length ? "This round is done" : "All asked"),
-        h("p", { role: "status" }, sentence),
+        h("h2", {}, some ? "This round is done" : "All asked"),
+        h("p", { role: "status" }, this.summary()),
         h(
           "p",
           {},
-          "A refit learns from all names that were given. You see it before and after and take it or"
-            + " leave it.",
+          "A refit learns from all names that were given. You see it before and after, and take it"
+            + " or leave it.",
         ),
-        h(
-          "div",
-          { class: "suggest-buttons" },
-          refitting,
-          walk.cards.length ? more : null,
-          skipped >= 0 && walk.cards.length
-            ? h(
-                "button",
-                { type: "button", onclick: () => this.revisit(skipped) },
-                "Those skipped",
-              )
-            : null,
-          walk.cards.length
-            ? h(
-                "button",
-                {
-                  type: "button",
-                  class: "quiet",
-                  onclick: () => this.revisit(walk.cards.length - 1),
-                },
-                "Back",
-              )
-            : null,
-          h("a", { class: "button", href: desk.app.href("classes", {}) }, "To the classes"),
-        ),
+        h("div", { class: "suggest-buttons" }, ...this.endButtons(some)),
       ),
     );
-    refitting.focus();
+    this.element.querySelector("button")?.focus();
+  }
+
+  summary() {
+    const { answers } = this.walk;
+    if (!answers.length) return "Nothing more to ask: everything that matters has a name.";
+    const named = answers.filter((each) => typeof each === "string").length;
+    const none = answers.filter((each) => each === null).length;
+    const left = answers.length - named - none;
+    const parts = [`${named} named`, none && `${none} of no class`, left && `${left} skipped`];
+    return `${parts.filter(Boolean).join(", ")}.`;
+  }
+
+  /** @param {boolean} some there were cards in this round */
+  endButtons(some) {
+    const { walk, desk } = this;
+    const button = (
+      /** @type {string} */ text,
+      /** @type {() => void} */ run,
+      /** @type {string} */ kind,
+    ) => h("button", { type: "button", class: kind, onclick: run }, text);
+    const goOn = () => {
+      this.build();
+      void this.load(walk.round + 1);
+    };
+    const skipped = walk.answers.indexOf(undefined);
+    const last = walk.cards.length - 1;
+    return [
+      button("Refit with my names", () => void refit(desk), "primary"),
+      some ? button("Go on: the next ones", goOn, "") : null,
+      skipped >= 0 ? button("Those skipped", () => this.revisit(skipped), "") : null,
+      some ? button("Back", () => this.revisit(last), "quiet") : null,
+      h("a", { class: "button", href: desk.app.href("classes", {}) }, "To the classes"),
+    ];
   }
 }
