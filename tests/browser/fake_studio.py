@@ -590,7 +590,8 @@ class Answers:
 
     def formats(self, *_):
         names = ("name", "title", "loses", "needs", "installed")
-        return {"formats": [dict(zip(names, each, strict=True)) for each in FORMATS]}
+        found = [dict(zip(names, each, strict=True)) for each in FORMATS]
+        return {"formats": [{**each, "polygons": each["name"] == "coco"} for each in found]}
 
     def backbones(self, *_):
         names = ("name", "training", "installed", "current")

@@ -85,13 +85,14 @@ function extend(desk) {
 
 /** @param {Desk} desk */
 function pageKeys(desk) {
+  const suggest = {
+    key: "s",
+    title: "name one after another",
+    group: "Studio",
+    run: () => desk.app.go("suggest", {}),
+  };
   return [
-    {
-      key: "s",
-      title: "name one after another",
-      group: "Studio",
-      run: () => desk.app.go("suggest", {}),
-    },
+    ...(desk.model.run.has_proposals ? [suggest] : []),
     { key: "e", title: "export", group: "Studio", run: () => void exportDialog(desk) },
   ];
 }

@@ -51,9 +51,10 @@ export function classCardActions(desk, entry) {
     "More…",
   );
   const choose = h("label", { class: "choose", title: "Choose for merging (X)" }, box, "merge");
-  const key = h("kbd", { title: "Its key on photographs", "data-key-of": id });
+  const says = desk.model.run.has_proposals;
+  const key = says ? h("kbd", { title: "Its key on photographs", "data-key-of": id }) : null;
   const note = h("span", { class: "class-note", "data-note-of": id });
-  fillTexts(desk, key, note);
+  fillTexts(desk, ...(key ? [key] : []), note);
   return [h("div", { class: "class-actions" }, choose, name, more, key), note];
 }
 
@@ -98,13 +99,16 @@ function classMenu(desk, id, anchor) {
   const items = [
     ["Colour…", () => recolour(desk, id, anchor)],
     ["Note…", () => writeNote(desk, id, anchor)],
-    ["Key…", () => chooseKey(desk, id, anchor)],
     [
       entry.ignore ? "Use it again" : "Ignore: count it as unlabelled",
       () => void desk.edit(ignore, `${entry.ignore ? "use" : "ignore"} ${title}`),
     ],
   ];
-  if (desk.model.run.has_proposals) items.push(["Split it…", () => void askSplit(desk, id)]);
+  if (desk.model.run.has_proposals)
+    items.push(
+      ["Key…", () => chooseKey(desk, id, anchor)],
+      ["Split it…", () => void askSplit(desk, id)],
+    );
   if (entry.name !== null)
     items.push([
       "Take the name away",
@@ -174,7 +178,7 @@ export function classTools(desk) {
     { class: "button primary", href: desk.app.href("suggest", {}) },
     "Name one after another",
   );
-  return [suggest, ...(coarse ? [coarse] : []), names];
+  return [...(desk.model.run.has_proposals ? [suggest] : []), ...(coarse ? [coarse] : []), names];
 }
 
 /**

@@ -56,9 +56,8 @@ export class Queue extends EventTarget {
   restore() {
     const text = this.storage.getItem(this.key);
     if (!text) return;
-    const kept = /** @type {{base: number, changes: {change: Change, words: string}[]}} */ (
-      JSON.parse(text)
-    );
+    /** @type {{base: number, changes: {change: Change, words: string}[]}} */
+    const kept = JSON.parse(text);
     if (!kept.changes.length) return;
     this.base = kept.base;
     this.pending = kept.changes.map((each) => ({ ...each, resolve: () => {} }));
