@@ -150,6 +150,29 @@ def test_a_second_round_follows(open_studio):
     assert "uncertain" in page.locator(".suggest .why").inner_text()
 
 
+def test_a_round_goes_on_where_it_was_left(open_studio):
+    page = open_studio("suggest")
+    page.wait_for_selector(".suggest .big img")
+    for _ in range(3):
+        name_card(page, "road")
+    saved(page)
+    page.reload()
+    page.wait_for_selector(".suggest .progress:has-text('4 of 12')")
+
+
+def test_suggestions_that_cannot_be_had_are_asked_for_again(open_studio, watch):
+    watch.expect("status of 500")
+    page = open_studio()
+    page.route(
+        "**/api/suggestions*", lambda route: route.fulfill(status=500, json={"error": "No."})
+    )
+    page.keyboard.press("s")
+    page.wait_for_selector(".suggest .error >> text=No.")
+    page.unroute("**/api/suggestions*")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".suggest .progress:has-text('1 of 12')")
+
+
 # ---- classes -------------------------------------------------------------------------------------
 
 
@@ -281,6 +304,37 @@ def test_a_cut_across_names_says_why_it_cannot_be(serving, open_studio):
     page.keyboard.press("ArrowLeft")
     page.wait_for_selector("text=sky and road would become one class")
     assert page.get_by_role("button", name="Keep this cut").is_disabled()
+
+
+def test_names_of_a_data_set_and_starting_again(serving, open_studio):
+    page = open_studio()
+    page.get_by_role("button", name="Names…").click()
+    page.get_by_role("menuitem", name="Names of a known data set").click()
+    name_card(page, "camvid")
+    saved(page)
+    assert names(serving.studio) == {"sky", "road"}
+    page.get_by_role("button", name="Names…").click()
+    page.get_by_role("menuitem", name="Start again").click()
+    page.get_by_role("button", name="Start again").click()
+    saved(page)
+    page.wait_for_selector("[data-back=undo][title*=started]")
+    assert names(serving.studio) == set()
+
+
+def test_a_class_can_have_another_key(serving, open_studio):
+    page = open_studio()
+    card = page.locator("article.card").first
+    assert card.locator("kbd").inner_text() == "1"
+    card.get_by_role("button", name=re.compile("More for")).click()
+    page.get_by_role("menuitem", name="Key").click()
+    page.keyboard.press("n")
+    page.wait_for_selector("text=cannot be a key of a class")
+    page.keyboard.press("4")
+    assert card.locator("kbd").inner_text() == "4"
+    page.reload()
+    page.wait_for_selector("article.card kbd")
+    assert page.locator("article.card kbd").first.inner_text() == "4"
+    assert page.locator("article.card kbd").nth(3).inner_text() == "1"
 
 
 # ---- two at once, and a server that goes away ----------------------------------------------------
@@ -504,6 +558,24 @@ def test_a_photograph_is_tried_and_not_added(serving, open_studio, fake, tmp_pat
     page.get_by_label("Photograph", exact=True).set_input_files(tmp_path / "b.png")
     page.wait_for_selector("text=Expected a photograph, but got no image")
     assert serving.studio.revision == 0
+
+
+def test_a_photograph_can_be_dropped_anywhere(open_studio, fake):
+    page = open_studio()
+    content = list(fake.jpeg(fake.drawn_pictures(1)[0].photo).body)
+    transfer = page.evaluate_handle(
+        """(content) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(content)], "dropped.jpg"));
+          return transfer;
+        }""",
+        content,
+    )
+    page.dispatch_event("h1", "dragover", {"dataTransfer": transfer})
+    page.wait_for_selector("text=Drop it to see it segmented")
+    page.dispatch_event("h1", "drop", {"dataTransfer": transfer})
+    page.wait_for_selector("text=dropped.jpg: 4 proposals")
+    assert page.url.endswith("#/try")
 
 
 # ---- for everybody -------------------------------------------------------------------------------

@@ -154,12 +154,21 @@ function drawWaiting(desk, strip) {
  */
 function drawConflict(desk, strip) {
   const { pending, theirs } = desk.queue;
+  const before = document.activeElement;
+  const decide = (/** @type {() => void} */ decision) => {
+    decision();
+    if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+  };
   const go = h(
     "button",
-    { type: "button", class: "primary", "data-go-on": true, onclick: () => desk.queue.goOn() },
+    { type: "button", class: "primary", onclick: () => decide(() => desk.queue.goOn()) },
     "Do it on top",
   );
-  const drop = h("button", { type: "button", onclick: () => desk.queue.giveUp() }, "Leave it");
+  const drop = h(
+    "button",
+    { type: "button", onclick: () => decide(() => desk.queue.giveUp()) },
+    "Leave it",
+  );
   replace(
     strip,
     h(
@@ -172,7 +181,7 @@ function drawConflict(desk, strip) {
     go,
     drop,
   );
-  go.focus();
+  go.focus({ preventScroll: true });
 }
 
 /** @param {{words: string}[]} pending */
