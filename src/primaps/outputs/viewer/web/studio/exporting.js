@@ -164,7 +164,7 @@ export function sharesOf(text) {
   const shares = parts.map(Number);
   const sum = shares.reduce((total, share) => total + share, 0);
   const fine = shares.length <= 3 && shares.every((share) => share >= 0 && share <= 1);
-  if (fine && Math.abs(sum - 1) < 0.001) return shares;
+  if (fine && Math.abs(sum - 1) < 1e-6) return shares;
   return `Expected up to three shares that add up to 1, as 0.8, 0.1, 0.1, but got “${text}”.`;
 }
 
