@@ -12,7 +12,7 @@ from primaps.naming.corrections import (
     Journal,
     Undo,
     correction_lines,
-    make_correction,
+    make_corrections,
     moved_corrections,
     parse_corrections,
     resolve,
@@ -24,7 +24,7 @@ MAP = np.array([[0, 0, 7], [0, 7, 7]])
 
 
 def test_a_line_is_read_back():
-    made = make_correction(1, "a.jpg", 7, 3, "abc", MAP, "suggested")
+    (made,) = make_corrections(1, "a.jpg", [(7, 3)], "abc", MAP, "suggested")
     journal = parse_corrections(correction_lines([made, Undo(2, 1)]), "F")
     assert journal.entries == (made, Undo(2, 1))
     assert json.loads(correction_lines([made]))["class"] == 3
@@ -38,7 +38,7 @@ def test_names_that_are_no_text_survive():
 
 def test_a_proposal_has_to_exist():
     with pytest.raises(ConfigError, match=r"^a\.jpg: Expected a proposal that exists"):
-        make_correction(1, "a.jpg", 8, 3, "abc", MAP)
+        make_corrections(1, "a.jpg", [(8, 3)], "abc", MAP)
 
 
 def test_the_last_word_counts_and_can_be_taken_back():
@@ -122,3 +122,29 @@ def test_corrections_follow_merged_and_renamed_classes():
     assert moved_corrections(Journal(entries), former, renamed, gone) == [
         Correction(5, "a", 2, 2),
     ]
+
+
+@st.composite
+def journals(draw):
+    """Lines about three proposals; some take back an earlier one."""
+    entries = []
+    for number in range(1, draw(st.integers(0, 12)) + 1):
+        if entries and draw(st.booleans()):
+            entries.append(Undo(number, draw(st.integers(1, number - 1))))
+        else:
+            proposal = draw(st.integers(1, 3))
+            entries.append(Correction(number, "a.jpg", proposal, draw(st.integers(0, 4))))
+    return entries
+
+
+@given(entries=journals(), start=st.integers(0, 12))
+def test_every_former_state_can_be_had_again_by_lines_that_take_back(entries, start):
+    wanted = Journal(tuple(entries[:start])).active()
+    journal = Journal(tuple(entries))
+    lines = journal.lines_towards({each.id for each in wanted})
+    assert [each.id for each in lines] == [journal.next_id + n for n in range(len(lines))]
+    after = Journal((*entries, *lines))
+    assert after.active() == wanted
+    assert after.lines_towards({each.id for each in wanted}) == []
+    nothing = Journal((*entries, *journal.lines_towards(())))
+    assert nothing.active() == ()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import secrets
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
-from primaps.errors import ConfigError
+from primaps.errors import ConfigError, OutputError
 from primaps.runs.store import read_json, write_json
+
+CandidateKind: TypeAlias = Literal["names", "split"]
+
+_REMOVED: Final = ".removed-"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that was fitted with names, to be accepted or not.
+    """A model beside the run's own, to be accepted or not.
 
     Attributes:
         number: N of ``RUN/candidates/N``.
@@ -21,6 +27,9 @@ class Candidate:
         moves: Id of each of these classes in it, by its id in the run's table.
         clicks: Number of proposals that a person named, or said to be of no class.
         fingerprint: Of the model.
+        kind: Whether it was fitted with names, or parts a class of the run's model.
+        back: Id in the run's table of classes that came with it, should it be taken back.
+        said: Class id in it by image and proposal, of corrections that do not follow `moves`.
     """
 
     number: int
@@ -28,6 +37,9 @@ class Candidate:
     moves: Mapping[int, int]
     clicks: int
     fingerprint: str
+    kind: CandidateKind = "names"
+    back: Mapping[int, int] = field(default_factory=dict)
+    said: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """For the record of a run: which classes a person named, and what that took."""
@@ -82,6 +94,9 @@ class CandidateFolder:
                 "clicks": candidate.clicks,
                 "moves": {str(old): new for old, new in candidate.moves.items()},
                 "fingerprint": candidate.fingerprint,
+                "kind": candidate.kind,
+                "back": {str(new): old for new, old in candidate.back.items()},
+                "said": [[*key, class_id] for key, class_id in candidate.said.items()],
             },
         )
 
@@ -102,4 +117,43 @@ class CandidateFolder:
         record = read_json(path)
         moves = {int(old): int(new) for old, new in record["moves"].items()}
         classes = tuple(map(str, record["classes"]))
-        return Candidate(number, classes, moves, record["clicks"], record["fingerprint"])
+        clicks, model = record["clicks"], record["fingerprint"]
+        kind = record.get("kind", "names")  # older ones say nothing
+        back = {int(new): int(old) for new, old in record.get("back", {}).items()}
+        said = {(image, number): to for image, number, to in record.get("said", ())}
+        return Candidate(number, classes, moves, clicks, model, kind, back, said)
+
+    def remove(self, number: int, accepted: Collection[int]) -> None:
+        """Delete a candidate with all its files. It is gone at once; a process that is killed on
+        the way leaves a hidden folder, which the next removal deletes.
+
+        Args:
+            number: Of the candidate. The run is held by the caller.
+            accepted: Numbers of those that took the place of the run's model.
+
+        Raises:
+            ConfigError: If there is no such candidate, it is accepted, or an exchange of models
+                was stopped halfway.
+            OutputError: If it cannot be deleted.
+        """
+        self.read(number)
+        if number in accepted:
+            raise ConfigError(
+                f"Expected a candidate that is not accepted, but {number} is: the former model of"
+                f" the run lies in its folder. Take it back first: primaps accept {self.root}"
+                " --back"
+            )
+        if self.plan.exists():
+            raise ConfigError(
+                f"Expected no exchange of models under way in {self.root}, but one was stopped"
+                " halfway. Run `primaps accept` again first."
+            )
+        try:
+            gone = self.folder / f"{_REMOVED}{number}-{secrets.token_hex(4)}"
+            self.of(number).rename(gone)
+            for each in self.folder.glob(f"{_REMOVED}*"):
+                shutil.rmtree(each)
+        except OSError as error:
+            raise OutputError(
+                f"Expected to be allowed to delete {self.of(number)}, but got: {error}."
+            ) from error

@@ -53,7 +53,9 @@ def fit_with_names(run: Run) -> Candidate:
         with run.stage("fit", 1):
             model = named_model(run, evidence)
             run.progress.advance(1)
-        return _write(run, evidence, model)
+        table, moves = named_table(evidence.table, evidence.classes())
+        facts = Candidate(0, (), moves, len(evidence.said), model.fingerprint)
+        return write_candidate(run, model, table, facts)
     finally:
         release(root)
 
@@ -119,12 +121,21 @@ def named_table(
     return checked_table(len(classes), entries), moves
 
 
-def _write(run: Run, evidence: Evidence, model: Model) -> Candidate:
-    """Model, names, label maps and report of a candidate; its record last."""
+def write_candidate(run: Run, model: Model, table: ClassTable, facts: Candidate) -> Candidate:
+    """Model, names, label maps and report of a candidate; its record last.
+
+    Args:
+        run: The run, held by the caller.
+        model: Of the candidate.
+        table: Its classes.
+        facts: What is known of it, but for number, titles and fingerprint.
+
+    Raises:
+        OutputError: If something cannot be written.
+    """
     folders = CandidateFolder(run.folder.root)
     number = folders.next_number()
     out = folders.of(number)
-    table, moves = named_table(evidence.table, evidence.classes())
     model.save(out / "model")
     named = NamedFolder(out)
     with named.lock():
@@ -133,8 +144,9 @@ def _write(run: Run, evidence: Evidence, model: Model) -> Candidate:
     images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
     write_run_report(made, made.folder.record.get("inputs", ()))
-    candidate = Candidate(
-        number, tuple(_titles(table)), moves, len(evidence.said), model.fingerprint
+    titles = tuple(_titles(table))
+    candidate = dataclasses.replace(
+        facts, number=number, classes=titles, fingerprint=model.fingerprint
     )
     folders.write(candidate)
     return candidate

@@ -230,11 +230,11 @@ export function mark({ width, height, ids }, wanted, thick, lines, out, box) {
     for (let x = left; x < right; x += 1, place += 1) {
       const i = y * width + x;
       if (ids[i] !== wanted) continue;
-      const back = x >= far ? thick : 0;
-      const forth = x < width - far ? thick : 0;
-      if (ids[i - back] !== wanted || ids[i + forth] !== wanted
+      const [back, forth] = [x >= thick ? i - thick : i, x < width - thick ? i + thick : i];
+      const [before, after] = [x >= far ? i - far : i, x < width - far ? i + far : i];
+      if (ids[back] !== wanted || ids[forth] !== wanted
         || ids[i - up] !== wanted || ids[i + down] !== wanted) out[place] = lines.light;
-      else if (ids[i - 2 * back] !== wanted || ids[i + 2 * forth] !== wanted
+      else if (ids[before] !== wanted || ids[after] !== wanted
         || ids[i - higher] !== wanted || ids[i + lower] !== wanted) out[place] = lines.dark;
       else out[place] = hatch(x, y, thick, lines);
     }
