@@ -58,7 +58,7 @@ def test_back_leads_to_the_page_before_and_its_place(viewer):
     page.evaluate("window.scrollTo(0, 500)")
     page.wait_for_function("window.scrollY === 500")
     page.wait_for_timeout(50)
-    page.click("nav >> text=Photographs")
+    page.keyboard.press("g")
     page.wait_for_selector(".gallery")
     assert page.evaluate("window.scrollY") == 0
     page.go_back()
@@ -95,9 +95,11 @@ def test_keys_do_nothing_while_somebody_types(viewer):
 def test_a_held_key_is_let_go_once(viewer):
     page = viewer()
     page.evaluate(
-        """window.calls = [];
-        app.keys.add({key: "q", title: "hold", run: () => calls.push("down"),
-            release: () => calls.push("up")});"""
+        """() => {
+            window.calls = [];
+            app.keys.add({key: "q", title: "hold", run: () => calls.push("down"),
+                release: () => calls.push("up")});
+        }"""
     )
     page.keyboard.down("q")
     page.keyboard.down("q")
@@ -108,12 +110,14 @@ def test_a_held_key_is_let_go_once(viewer):
 def test_the_newest_key_wins_until_it_is_removed(viewer):
     page = viewer()
     page.evaluate(
-        """window.calls = [];
-        window.remove = app.keys.add({key: "g", title: "mine", run: () => calls.push(1)});"""
+        """() => {
+            window.calls = [];
+            window.remove = app.keys.add({key: "g", title: "mine", run: () => calls.push(1)});
+        }"""
     )
     page.keyboard.press("g")
     assert page.evaluate("calls") == [1]
-    page.evaluate("remove()")
+    page.evaluate("() => { remove(); }")
     page.keyboard.press("g")
     page.wait_for_selector(".gallery")
 
@@ -138,8 +142,10 @@ def test_dialog_keeps_the_focus_and_gives_it_back(viewer):
 def test_dialog_tells_how_it_was_closed(viewer):
     page = viewer()
     page.evaluate(
-        """window.dialog = app.dialog({title: "Sure?", content: ["It is gone then."]});
-        dialog.closed.then((value) => { window.answer = value; });"""
+        """() => {
+            window.dialog = app.dialog({title: "Sure?", content: ["It is gone then."]});
+            dialog.closed.then((value) => { window.answer = value; });
+        }"""
     )
     page.evaluate("dialog.close('yes')")
     page.wait_for_function("window.answer === 'yes'")

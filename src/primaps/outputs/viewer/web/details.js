@@ -151,7 +151,7 @@ function curveCharts(app) {
       write: decimal,
       words:
         `From ${decimal(losses[0])} to ${decimal(losses[losses.length - 1])} over ` +
-        `${plural(losses.length, "step")}; it should fall and level off.`,
+        `${plural(losses.length, "step")}; it should level off.`,
       lines: [
         {
           title: "loss",
