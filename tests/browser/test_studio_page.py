@@ -480,6 +480,7 @@ def test_the_same_everywhere_shows_how_many_first(serving, photograph):
 # ---- refit, split, export, try -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_refit_is_compared_accepted_and_taken_back(serving, open_studio):
     page = open_studio()
     page.get_by_role("button", name="Refit").click()
@@ -589,3 +590,34 @@ def test_pages_have_no_serious_findings(view, look, open_studio, check_axe):
     check_axe(page)
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"{wide} pixels are beyond the right edge"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_panels_have_no_serious_findings(dark, serving, open_studio, check_axe):
+    serving.studio.data["classes"][2]["name"] = "grass"
+    page = open_studio(dark=dark)
+    for place in (0, 1):
+        page.locator("article input[type=checkbox]").nth(place).check()
+    page.locator("article h3").first.click()
+    page.keyboard.type("gr")
+    page.wait_for_selector("[role=option]")
+    check_axe(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name=re.compile("More for")).first.click()
+    check_axe(page)
+    page.get_by_role("menuitem", name="Colour").click()
+    check_axe(page)
+
+
+def test_a_studio_that_was_started_anew_asks_for_its_address(serving, open_studio, watch):
+    watch.expect("status of 401")
+    page = open_studio()
+    page.route("**/api/**", lambda route: route.fulfill(status=401, json={"error": "No."}))
+    page.locator("article h3").first.click()
+    name_card(page, "road")
+    page.wait_for_selector(".notice >> text=open the address that it printed in this tab")
+    page.unroute("**/api/**")
+    page.goto(serving.address + "?token=new")
+    saved(page)
+    page.wait_for_selector("article h3:has-text('road')")
+    assert names(serving.studio) == {"road"}

@@ -103,8 +103,8 @@ function pageKeys(desk) {
  */
 function leaveCarefully(desk) {
   addEventListener("beforeunload", (event) => {
-    if (desk.queue.status === "waiting" || desk.queue.status === "conflict")
-      event.preventDefault();
+    const { status, locked } = desk.queue;
+    if (status === "conflict" || (status === "waiting" && !locked)) event.preventDefault();
   });
 }
 

@@ -45,6 +45,8 @@ export class Queue extends EventTarget {
     this.status = "saved";
     /** Why it waits. */
     this.reason = "";
+    /** The server wants its new address to be opened; the tab's storage outlives that. */
+    this.locked = false;
     /** What somebody else did, where two changed at once. */
     this.theirs = "";
     this.tries = 0;
@@ -200,10 +202,10 @@ export class Queue extends EventTarget {
   wait(error) {
     const delay = RETRIES[Math.min(this.tries, RETRIES.length - 1)];
     this.tries += 1;
-    this.reason =
-      error.status === 401 || error.status === 403
-        ? "The studio was started anew: open the address that it printed in this tab."
-        : error.message;
+    this.locked = error.status === 401 || error.status === 403;
+    this.reason = this.locked
+      ? "The studio was started anew: open the address that it printed in this tab."
+      : error.message;
     this.mark("waiting");
     this.timer = setTimeout(() => void this.send(), delay);
     return false;
