@@ -386,8 +386,13 @@ def test_nothing_typed_is_lost_while_the_server_is_away(serving, open_studio, wa
     page.wait_for_selector('.saved[data-status="waiting"]')
     page.wait_for_selector(".notice >> text=Not saved yet")
     assert set(said(serving.studio).values()) == {6}
+    for _ in range(4):
+        page.keyboard.press("Escape")  # beyond the pictures that are there already
     serving.start()
     saved(page)
+    page.wait_for_timeout(2500)
+    shown = page.locator(".suggest .big img").evaluate("(picture) => picture.naturalWidth")
+    assert shown > 0
     assert names(serving.studio) == {"road", "sky", "water"}
     assert page.locator(".notice").is_hidden()
 

@@ -57,8 +57,9 @@ async function load(desk, element, number, alive) {
  */
 function draw(desk, element, number, found) {
   const source = /** @type {ServerSource} */ (desk.model.source);
-  const before = desk.model;
-  const after = supposed(before, found.classes, {
+  // Both without what was said of single proposals: that stays, whichever model is in place.
+  const before = supposed(desk.model, desk.model.state.classes);
+  const after = supposed(desk.model, found.classes, {
     clusters: found.images,
     maps: (image, side) => source.maps(image, side, { candidate: number }),
   });
@@ -114,7 +115,7 @@ function countByClass(after, found) {
 function decision(desk, number, { candidate }) {
   const split = candidate.kind === "split";
   const text = split
-    ? "One class was split; all others are as they were."
+    ? "One class was split."
     : `It learned from what was said of ${candidate.clicks} proposals.`;
   const reject = h(
     "button",
@@ -138,7 +139,8 @@ function decision(desk, number, { candidate }) {
         "p",
         {},
         `${text} The most changed photographs come first; point at one to read the classes there.`
-          + " Accepted, it can be taken back.",
+          + " What you said of single regions is left out here: it stays in any case. Accepted, the"
+          + " new model can be taken back.",
       ),
     ),
     h("div", { class: "studio-buttons" }, take, reject, later),

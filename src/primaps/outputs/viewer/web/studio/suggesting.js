@@ -15,6 +15,8 @@ import { dot } from "viewer/studio/swatches.js";
 
 /** Cards fetched before they are reached. */
 const AHEAD = 4;
+/** Milliseconds until a picture that did not come is asked for again. */
+const PAUSE = 1500;
 /** Classes that have a digit while the field is empty. */
 const RECENT = 9;
 
@@ -244,9 +246,26 @@ class Suggesting {
   pictureOf(address, text) {
     const kept = this.pictures.get(address);
     if (kept) return kept;
-    const picture = h("img", { src: address, alt: text });
+    const picture = h("img", {
+      src: address,
+      alt: text,
+      onerror: () => this.fetchAgain(picture, address, text),
+    });
     this.pictures.set(address, picture);
     return picture;
+  }
+
+  /**
+   * The studio was away: a picture that is shown is asked for again and again.
+   * @param {HTMLImageElement} picture
+   * @param {string} address
+   * @param {string} text
+   */
+  fetchAgain(picture, address, text) {
+    this.pictures.delete(address);
+    setTimeout(() => {
+      if (this.alive && picture.isConnected) picture.replaceWith(this.pictureOf(address, text));
+    }, PAUSE);
   }
 
   /** Fetch and decode the next pictures; let those long past go. */

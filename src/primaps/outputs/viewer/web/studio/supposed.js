@@ -5,22 +5,22 @@
 import { Model } from "viewer/model.js";
 
 /**
- * The same photographs with other classes, and perhaps other maps.
+ * The same photographs with other classes, and perhaps other maps; what was said of single
+ * proposals does not count.
  * @param {Model} model
  * @param {ClassEntry[]} classes
  * @param {object} [other]
  * @param {[number, number][][]} [other.clusters] pixels by cluster, of every image
- * @param {boolean} [other.spoken] what was said of proposals counts
  * @param {(image: number, side?: number) => Promise<Maps>} [other.maps]
  * @returns {Model}
  */
-export function supposed(model, classes, { clusters, spoken = false, maps } = {}) {
+export function supposed(model, classes, { clusters, maps } = {}) {
   const { source, run } = model;
   const images = clusters ? { ...run.images, clusters } : run.images;
   return modelOf(
     source,
     { ...run, images },
-    { ...model.state, classes, corrections: spoken ? model.state.corrections : {}, pixels: {} },
+    { ...model.state, classes, corrections: {}, pixels: {} },
     maps,
   );
 }
