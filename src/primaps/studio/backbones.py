@@ -29,9 +29,7 @@ def described_backbones(root: Path) -> list[dict[str, Any]]:
     ]
     if current and all(each["name"] != current for each in found):
         training = "see the model card"
-        found.insert(
-            0, {"name": current, "training": training, "installed": True, "current": True}
-        )
+        found.insert(0, {"name": current, "training": training, "installed": True, "current": True})
     return found
 
 

@@ -104,7 +104,12 @@ class Guard:
             return
         answer = self._refusal(Request(scope))
         app = self._app if answer is None else answer
-        await app(scope, receive, _with_headers(send, is_api=scope["path"].startswith("/api")))
+        keeping = "no-cache" if scope["path"].startswith("/web/") else "no-store"
+        await app(
+            scope,
+            receive,
+            _with_headers(send, keeping),
+        )
 
     def _refusal(self, request: Request) -> Response | None:
         """What is answered in the app's place; None = the request passes."""
@@ -165,14 +170,15 @@ class Guard:
                 )
         if MARK not in headers:
             return problem(
-                403, "Expected the header X-Primaps, which the studio's own page sends, but it is"
+                403,
+                "Expected the header X-Primaps, which the studio's own page sends, but it is"
                 " missing.",
             )
         return None
 
 
-def _with_headers(send: Send, *, is_api: bool) -> Send:
-    """Adds what every answer carries, unless it has its own."""
+def _with_headers(send: Send, keeping: str) -> Send:
+    """Adds what every answer carries; what may be kept of it, unless it says so itself."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -180,7 +186,7 @@ def _with_headers(send: Send, *, is_api: bool) -> Send:
             for name, value in _HEADERS.items():
                 headers[name] = value
             headers.setdefault("content-security-policy", _NOTHING)
-            headers.setdefault("cache-control", "no-store" if is_api else "no-cache")
+            headers.setdefault("cache-control", keeping)
         await send(message)
 
     return sending

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -175,7 +175,7 @@ def _export(served: Served, asked: Mapping[str, Any]) -> Work:
         else:
             found = export(served.root, out, wanted.settings, progress=progress)
             failures = [
-                {"path": printable(each.path), "stage": each.stage, "reason": printable(each.reason)}
+                {key: printable(text) for key, text in asdict(each).items()}
                 for each in found.failures
             ]
         sizes = [path.stat().st_size for path in files_of(out)]

@@ -102,13 +102,16 @@ class _Pieces:
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes, /) -> int:
         """Keep it."""
         self._waiting.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
         """Nothing to do."""
+
+    def close(self) -> None:
+        """Likewise."""
 
     def taken(self) -> Iterator[bytes]:
         """What came since the last time, as one piece."""

@@ -95,8 +95,8 @@ class Jobs:
             if running is not None:
                 raise Refused(
                     409,
-                    f"Expected no other job, but {running.kind!r} is running. Wait for it to end, or"
-                    " stop it.",
+                    f"Expected no other job, but {running.kind!r} is running. Wait for it to end,"
+                    " or stop it.",
                     job=running.record(),
                 )
             if self._closed:
@@ -196,8 +196,7 @@ class _Told:
         self._changed(now=True)
 
     def plan(self, stages: Sequence[str], kind: str = "", images: int = 0) -> None:
-        """See `primaps.progress.Progress.plan`."""
-        self._changed()
+        """See `primaps.progress.Progress.plan`; a browser is told one stage at a time."""
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         """See `primaps.progress.Progress.start`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from anyio import to_thread
@@ -13,14 +12,14 @@ from starlette.responses import Response
 
 from primaps.pipeline.alike import alike
 from primaps.pipeline.candidates import CandidateFolder
+from primaps.pipeline.classes import read_classes
 from primaps.pipeline.suggesting import GROUPS, MOST, suggestion_round
 from primaps.pipeline.viewed_state import candidate_records, class_entries
-from primaps.pipeline.classes import read_classes
 from primaps.runs.run import RunFolder
 from primaps.studio.answering import as_json, picture, unchanged
 from primaps.studio.asking import number_parameter, optional_number, parameter
-from primaps.studio.cards import card_of
 from primaps.studio.backbones import described_backbones
+from primaps.studio.cards import card_of
 from primaps.studio.formats import described_formats
 from primaps.studio.job_kinds import LAST_CANDIDATE, candidate_number
 from primaps.studio.keeping import Kept, Made
@@ -106,9 +105,7 @@ class Reading:
         viewed, folder = self._served.viewed, RunFolder(self._served.root)
         paths = [self._served.photo(name), folder.proposals(name)]
         tag = self._served.stamp(paths, "card", name, number)
-        return await self._picture(
-            request, tag, JPEG, lambda: (card_of(viewed, name, number), {})
-        )
+        return await self._picture(request, tag, JPEG, lambda: (card_of(viewed, name, number), {}))
 
     async def suggestions(self, request: Request) -> Response:
         """GET /api/suggestions."""
@@ -142,7 +139,9 @@ class Reading:
         return {
             "candidate": records[number],
             "classes": class_entries(table),
-            "images": [pixels.get(name, []) for name in self._served.viewed.record()["images"]["name"]],
+            "images": [
+                pixels.get(name, []) for name in self._served.viewed.record()["images"]["name"]
+            ],
         }
 
     async def formats(self, request: Request) -> Response:  # noqa: ARG002 - nothing to ask with

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -253,7 +252,7 @@ def _finish_exchange(root: Path) -> None:
 def _state(path: Path) -> tuple[str, int, int] | None:
     """Name, size and modification time; None if there is nothing."""
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:
         return None
     return path.name, status.st_size, status.st_mtime_ns

@@ -94,8 +94,8 @@ class Trying:
         except TimeoutError as error:
             raise Refused(
                 408,
-                f"Expected the photograph to be segmented within {SECONDS:.0f} seconds, but it takes"
-                " longer. Make it smaller.",
+                f"Expected the photograph to be segmented within {SECONDS:.0f} seconds, but it"
+                " takes longer. Make it smaller.",
             ) from error
         return as_json(
             {
