@@ -5,7 +5,7 @@ import pytest
 
 from primaps.errors import ConfigError
 from primaps.naming.binding import bind
-from primaps.naming.corrections import Correction, Journal, make_correction
+from primaps.naming.corrections import Correction, Journal, make_corrections
 
 BEFORE = np.zeros((40, 60), dtype=np.int32)
 BEFORE[5:25, 10:40] = 1
@@ -13,7 +13,7 @@ BEFORE[30:38, 10:40] = 2
 
 
 def said(number=1, proposal=1, class_id=3):
-    return make_correction(number, "a.jpg", proposal, class_id, "photo", BEFORE)
+    return make_corrections(number, "a.jpg", [(proposal, class_id)], "photo", BEFORE)[0]
 
 
 def bound(corrections, photo="photo", proposals=BEFORE):

@@ -12,7 +12,7 @@ from primaps.naming.corrections import (
     Journal,
     Undo,
     correction_lines,
-    make_correction,
+    make_corrections,
     moved_corrections,
     parse_corrections,
     resolve,
@@ -24,7 +24,7 @@ MAP = np.array([[0, 0, 7], [0, 7, 7]])
 
 
 def test_a_line_is_read_back():
-    made = make_correction(1, "a.jpg", 7, 3, "abc", MAP, "suggested")
+    (made,) = make_corrections(1, "a.jpg", [(7, 3)], "abc", MAP, "suggested")
     journal = parse_corrections(correction_lines([made, Undo(2, 1)]), "F")
     assert journal.entries == (made, Undo(2, 1))
     assert json.loads(correction_lines([made]))["class"] == 3
@@ -38,7 +38,7 @@ def test_names_that_are_no_text_survive():
 
 def test_a_proposal_has_to_exist():
     with pytest.raises(ConfigError, match=r"^a\.jpg: Expected a proposal that exists"):
-        make_correction(1, "a.jpg", 8, 3, "abc", MAP)
+        make_corrections(1, "a.jpg", [(8, 3)], "abc", MAP)
 
 
 def test_the_last_word_counts_and_can_be_taken_back():

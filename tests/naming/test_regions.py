@@ -9,8 +9,8 @@ from primaps.naming.regions import (
     best_overlap,
     map_checksum,
     region_from,
-    region_of,
     region_record,
+    regions_of,
 )
 
 SIDES = st.integers(1, 20)
@@ -29,7 +29,7 @@ def iou(a, b):
 @given(MAPS)
 def test_small_regions_are_kept_pixel_by_pixel(ids):
     for number in set(np.unique(ids)) - {0}:
-        region, (x, y) = region_of(ids, number)
+        region, (x, y) = regions_of(ids, [number])[number]
         rows, columns = region.samples()
         found = np.zeros(ids.shape, dtype=bool)
         found[rows, columns] = True
@@ -42,20 +42,20 @@ def test_small_regions_are_kept_pixel_by_pixel(ids):
 @pytest.mark.parametrize("shift", [0, 5, 30, 70])
 def test_overlap_is_about_intersection_over_union(shift):
     before, after = disc(150, 120), disc(150 + shift, 120, number=9)
-    number, overlap = best_overlap(region_of(before, 3)[0], after)
+    number, overlap = best_overlap(regions_of(before, [3])[3][0], after)
     assert number == 9
     assert overlap == pytest.approx(iou(before > 0, after > 0), abs=0.02)
 
 
 def test_nothing_overlaps_where_nothing_is():
-    region, _ = region_of(disc(100, 100), 3)
+    region, _ = regions_of(disc(100, 100), [3])[3]
     assert best_overlap(region, disc(300, 200, number=1)) == (0, 0.0)
     assert best_overlap(region, disc(100, 100, size=(200, 400))) == (0, 0.0)
 
 
 def test_a_proposal_has_to_exist():
     with pytest.raises(ConfigError, match=r"proposal 4\. There are proposals 1\.\.3"):
-        region_of(disc(100, 100), 4)
+        regions_of(disc(100, 100), [4])
 
 
 def test_the_checksum_is_that_of_the_ids():

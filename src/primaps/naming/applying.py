@@ -40,6 +40,29 @@ def apply_classes(
     return named
 
 
+def corrected_pixels(
+    pairs: NDArray[np.int64], table: ClassTable, corrected: Mapping[int, int]
+) -> NDArray[np.int64]:
+    """Pixels of each class of one image, as `apply_classes` would paint them.
+
+    Args:
+        pairs: (proposals + 1, 256) pixels by proposal, 0 = unassigned, and cluster.
+        table: The classes.
+        corrected: Class id by id of a proposal.
+
+    Returns:
+        (256,) by class id; 255 holds ignored ones.
+    """
+    ignored = {each.id for each in table.classes if each.ignore}
+    counts = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
+    rest = pairs.copy()
+    for proposal, class_id in corrected.items():
+        counts[IGNORE_INDEX if class_id in ignored else class_id] += rest[proposal].sum()
+        rest[proposal] = 0
+    np.add.at(counts, table.cluster_to_class(), rest.sum(axis=0))
+    return counts
+
+
 def class_pixels(pixels: NDArray[np.int64], table: ClassTable) -> NDArray[np.int64]:
     """Pixels of each class from those of each cluster.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +33,28 @@ class Binding:
     bound: tuple[Correction, ...] = ()
     rebound: tuple[tuple[Correction, int, float], ...] = ()
     asleep: tuple[tuple[Correction, str], ...] = ()
+
+
+def bind_unchanged(
+    corrections: Sequence[Correction], photo: str, checksum: str, present: Collection[int]
+) -> Binding | None:
+    """As `bind`, for corrections that were all said of the present map, without the map itself.
+
+    Args:
+        corrections: As for `bind`.
+        photo: As for `bind`.
+        checksum: Of the present map, see `primaps.naming.regions.map_checksum`.
+        present: Ids of the proposals in it.
+
+    Returns:
+        None if one of them asks for the map.
+    """
+    for each in corrections:
+        same = each.photo in {None, photo} and each.map in {None, checksum}
+        if not same or each.proposal not in present:
+            return None
+    classes = {each.proposal: int(each.class_id) for each in corrections}
+    return Binding(classes, tuple(corrections))
 
 
 def bind(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from primaps.config import did_you_mean
 from primaps.errors import ConfigError
-from primaps.naming.regions import Region, map_checksum, region_from, region_of, region_record
+from primaps.naming.regions import Region, map_checksum, region_from, region_record, regions_of
 from primaps.naming.table import find_class
 from primaps.types import IGNORE_INDEX, ClassTable
 
@@ -100,17 +100,44 @@ class Journal:
 
     def active(self) -> tuple[Correction, ...]:
         """The corrections that count: not taken back, and none said later of the same proposal."""
+        undone = self._undone()
+        latest: dict[tuple[str, str | None, int], Correction] = {}
+        for entry in self.entries:
+            if isinstance(entry, Correction) and entry.id not in undone:
+                latest.pop(_subject(entry), None)  # the order is that of the last word
+                latest[_subject(entry)] = entry
+        return tuple(latest.values())
+
+    def _undone(self) -> set[int]:
+        """Ids of the lines that are taken back."""
         undone: set[int] = set()
         for entry in reversed(self.entries):
             if isinstance(entry, Undo) and entry.id not in undone:
                 undone.add(entry.undoes)
-        latest: dict[tuple[str, str | None, int], Correction] = {}
+        return undone
+
+    def lines_towards(self, wanted: Collection[int]) -> list[Undo]:
+        """The lines after which other corrections count: later words are taken back, and words
+        that were taken back are said again by taking back what took them back.
+
+        Args:
+            wanted: Ids of the corrections that shall count; of each proposal one at most.
+        """
+        undone, passed = self._undone(), set[tuple[str, str | None, int]]()
+        undos: dict[int, list[int]] = {}
         for entry in self.entries:
-            if isinstance(entry, Correction) and entry.id not in undone:
-                key = (entry.image, entry.map, entry.proposal)
-                latest.pop(key, None)  # the order is that of the last word
-                latest[key] = entry
-        return tuple(latest.values())
+            if isinstance(entry, Undo) and entry.id not in undone:
+                undos.setdefault(entry.undoes, []).append(entry.id)
+        targets: list[int] = []
+        for entry in reversed(self.entries):
+            if not isinstance(entry, Correction) or _subject(entry) in passed:
+                continue
+            if entry.id in wanted:
+                passed.add(_subject(entry))
+                targets += undos.get(entry.id, [])
+            elif entry.id not in undone:
+                targets.append(entry.id)
+        return [Undo(self.next_id + number, each) for number, each in enumerate(targets)]
 
     def last_undoable(self) -> int:
         """Id of the last correction that counts.
@@ -131,22 +158,25 @@ class Journal:
         return self.where
 
 
-def make_correction(
+def _subject(entry: Correction) -> tuple[str, str | None, int]:
+    """What a correction speaks of."""
+    return entry.image, entry.map, entry.proposal
+
+
+def make_corrections(
     number: int,
     image: str,
-    proposal: int,
-    class_id: int,
+    said: Sequence[tuple[int, int]],
     photo: str,
     proposals: NDArray[np.integer[Any]],
     source: str = "",
-) -> Correction:
-    """A correction of a proposal that exists.
+) -> list[Correction]:
+    """Corrections of proposals of one image.
 
     Args:
-        number: See `Journal.next_id`.
+        number: Of the first one, see `Journal.next_id`.
         image: Name of the image.
-        proposal: Id of the proposal.
-        class_id: Of the class, or `UNLABELLED`.
+        said: Id of each proposal, and of its class, or `UNLABELLED`.
         photo: SHA-256 of the photograph's file.
         proposals: (H, W) ids of the proposals, at the photograph's own size.
         source: Who says so, if not a person by hand.
@@ -155,11 +185,19 @@ def make_correction(
         ConfigError: If there is no such proposal.
     """
     try:
-        region, point = region_of(proposals, proposal)
+        regions = regions_of(proposals, [proposal for proposal, _ in said])
     except ConfigError as error:
         raise ConfigError(f"{image}: {error}") from error
     checksum = map_checksum(proposals)
-    return Correction(number, image, proposal, class_id, photo, checksum, point, region, source)
+    found = []
+    for place, (proposal, class_id) in enumerate(said):
+        region, point = regions[proposal]
+        found.append(
+            Correction(
+                number + place, image, proposal, class_id, photo, checksum, point, region, source
+            )
+        )
+    return found
 
 
 def moved_corrections(
@@ -177,9 +215,10 @@ def moved_corrections(
         ConfigError: If a correction names a class that the former table lacks.
     """
     moved: list[Correction] = []
+    words = {each.id: each.class_id for each in journal.active()}
     for entry in resolve(journal, former):
         target = moves.get(int(entry.class_id), entry.class_id)
-        said = next(each.class_id for each in journal.active() if each.id == entry.id)
+        said = words[entry.id]
         if target != entry.class_id or (isinstance(said, str) and _id(table, said) != target):
             number = journal.next_id + len(moved)
             moved.append(dataclasses.replace(entry, id=number, class_id=target))
@@ -197,12 +236,12 @@ def resolve(journal: Journal, table: ClassTable) -> tuple[Correction, ...]:
         ConfigError: If the table lacks a class; the message names the line and what to do.
     """
     found = []
+    ids: dict[int | str, int] = {UNLABELLED: UNLABELLED}
     for entry in journal.active():
-        if entry.class_id == UNLABELLED:
-            found.append(entry)
-            continue
         try:
-            found.append(dataclasses.replace(entry, class_id=find_class(table, entry.class_id).id))
+            if entry.class_id not in ids:
+                ids[entry.class_id] = find_class(table, entry.class_id).id
+            found.append(dataclasses.replace(entry, class_id=ids[entry.class_id]))
         except ConfigError as error:
             raise ConfigError(
                 f"{journal.place(entry.id)}: {error} Put the class back into classes.yaml"

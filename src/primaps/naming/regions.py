@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from primaps.errors import ConfigError
 
@@ -52,36 +53,46 @@ def _grid(start: int, length: int) -> NDArray[np.intp]:
     return np.asarray(start + steps, dtype=np.intp)
 
 
-def region_of(label_image: NDArray[np.integer[Any]], number: int) -> tuple[Region, tuple[int, int]]:
-    """The region of one id, and the (x, y) of a pixel inside, the nearest to its centre.
+def regions_of(
+    label_image: NDArray[np.integer[Any]], numbers: Collection[int]
+) -> dict[int, tuple[Region, tuple[int, int]]]:
+    """The regions of some ids, and of each the (x, y) of a pixel inside, the nearest to its centre.
 
     Args:
-        label_image: (H, W) integer ids.
-        number: The id.
+        label_image: (H, W) integer ids, 0 = unassigned.
+        numbers: The ids.
 
     Raises:
-        ConfigError: If no pixel has this id.
+        ConfigError: If no pixel has one of the ids.
     """
-    mask = label_image == number
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        raise ConfigError(
-            f"Expected a proposal that exists, but no pixel belongs to proposal {number}. There are"
-            f" proposals 1..{int(label_image.max())}."
-        )
-    top, left = int(rows[0]), int(columns[0])
-    height, width = int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
-    grid = mask[np.ix_(_grid(top, height), _grid(left, width))].ravel()
+    boxes = find_objects(label_image, max_label=max(1, int(label_image.max())))
+    found = {}
+    for number in numbers:
+        box = boxes[number - 1] if 1 <= number <= len(boxes) else None
+        if box is None:
+            raise ConfigError(
+                f"Expected a proposal that exists, but no pixel belongs to proposal {number}. There"
+                f" are proposals 1..{int(label_image.max())}."
+            )
+        size = (label_image.shape[0], label_image.shape[1])
+        found[number] = _region(label_image[box] == number, size, box[0].start, box[1].start)
+    return found
+
+
+def _region(
+    mask: NDArray[np.bool_], size: tuple[int, int], top: int, left: int
+) -> tuple[Region, tuple[int, int]]:
+    """Of a mask within its bounding box."""
+    height, width = mask.shape
+    grid = mask[np.ix_(_grid(0, height), _grid(0, width))].ravel()
     changes = np.flatnonzero(np.diff(grid)) + 1
     runs = np.diff([0, *changes, grid.size])
     # the first run is outside, if need be of length 0
     listed = [0, *runs.tolist()] if grid[0] else runs.tolist()
     y, x = np.nonzero(mask)
     nearest = int(np.argmin((y - y.mean()) ** 2 + (x - x.mean()) ** 2))
-    region = Region(
-        (mask.shape[0], mask.shape[1]), (left, top, width, height), len(y), tuple(listed)
-    )
-    return region, (int(x[nearest]), int(y[nearest]))
+    region = Region(size, (left, top, width, height), len(y), tuple(listed))
+    return region, (left + int(x[nearest]), top + int(y[nearest]))
 
 
 def best_overlap(region: Region, label_image: NDArray[np.integer[Any]]) -> tuple[int, float]:

@@ -23,6 +23,7 @@ Key: TypeAlias = int | str
 
 MAX_CLASS_ID: Final = IGNORE_INDEX - 1
 LONGEST_NAME: Final = 100
+LONGEST_NOTE: Final = 2000
 
 
 def fresh_table(num_clusters: int, colours: Sequence[Colour]) -> ClassTable:
@@ -167,6 +168,22 @@ def with_known_classes(table: ClassTable, known: Mapping[str, Colour]) -> ClassT
         else:
             table = replace_class(table, dataclasses.replace(entry, colour=colour))
     return table
+
+
+def note_class(table: ClassTable, key: Key, note: str) -> ClassTable:
+    """Give a class a note, or take it away with an empty one.
+
+    Raises:
+        ConfigError: If there is no such class, or the note is too long or holds control
+            characters.
+    """
+    entry, note = find_class(table, key), note.strip()
+    if len(note) > LONGEST_NOTE or not all(each.isprintable() or each == "\n" for each in note):
+        raise ConfigError(
+            f"Expected a note of up to {LONGEST_NOTE} characters of plain text, but got"
+            f" {note[:60]!r}."
+        )
+    return replace_class(table, dataclasses.replace(entry, note=note))
 
 
 def add_class(table: ClassTable, name: str, colour: Colour) -> ClassTable:

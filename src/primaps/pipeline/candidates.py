@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from primaps.errors import ConfigError
 from primaps.runs.store import read_json, write_json
@@ -13,7 +13,7 @@ from primaps.runs.store import read_json, write_json
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that was fitted with names, to be accepted or not.
+    """A model beside the run's own, to be accepted or not.
 
     Attributes:
         number: N of ``RUN/candidates/N``.
@@ -21,6 +21,7 @@ class Candidate:
         moves: Id of each of these classes in it, by its id in the run's table.
         clicks: Number of proposals that a person named, or said to be of no class.
         fingerprint: Of the model.
+        kind: Whether it was fitted with names, or parts a class of the run's model.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Candidate:
     moves: Mapping[int, int]
     clicks: int
     fingerprint: str
+    kind: Literal["names", "split"] = "names"
 
     def record(self) -> dict[str, Any]:
         """For the record of a run: which classes a person named, and what that took."""
@@ -82,6 +84,7 @@ class CandidateFolder:
                 "clicks": candidate.clicks,
                 "moves": {str(old): new for old, new in candidate.moves.items()},
                 "fingerprint": candidate.fingerprint,
+                "kind": candidate.kind,
             },
         )
 
@@ -102,4 +105,6 @@ class CandidateFolder:
         record = read_json(path)
         moves = {int(old): int(new) for old, new in record["moves"].items()}
         classes = tuple(map(str, record["classes"]))
-        return Candidate(number, classes, moves, record["clicks"], record["fingerprint"])
+        clicks, model = record["clicks"], record["fingerprint"]
+        kind = record.get("kind", "names")  # older ones say nothing
+        return Candidate(number, classes, moves, clicks, model, kind)

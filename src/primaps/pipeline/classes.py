@@ -13,6 +13,7 @@ from pathlib import Path
 from primaps.data.dataset import dataset_module
 from primaps.errors import CheckpointError, ConfigError
 from primaps.naming.corrections import (
+    Correction,
     Journal,
     correction_lines,
     moved_corrections,
@@ -155,12 +156,16 @@ def edit_classes(folder: str | Path, changes: ClassChanges) -> ClassTable:
         ConfigError: If ``classes.yaml`` has a mistake, or a change does not fit.
         OutputError: If something cannot be written.
     """
-    groups = None if changes.cut is None else _groups(folder, changes.cut)
-    return transform_classes(folder, lambda table: _changed(table, changes, groups))
+    groups = None if changes.cut is None else cut_groups(folder, changes.cut)
+    return transform_classes(folder, lambda table: changed_table(table, changes, groups))
 
 
-def _groups(folder: str | Path, number: int) -> tuple[tuple[int, ...], ...]:
-    """The clusters of each of so many classes."""
+def cut_groups(folder: str | Path, number: int) -> tuple[tuple[int, ...], ...]:
+    """The clusters of each of so many classes, by the tree of the clusters.
+
+    Raises:
+        ConfigError: If the folder has no tree, or not so many classes can be had.
+    """
     tree = read_tree(folder)
     if tree is None:
         raise ConfigError(
@@ -236,21 +241,51 @@ def transform_classes(
     """
     named = NamedFolder.find(Path(folder))
     with named.lock():
-        clusters, text = clusters_of(named), named.read_classes()
-        if text is None:
-            former = ClassesText(fresh_table(clusters.number, default_colours()), clusters.model)
-            text = write_classes(former.table, former.model)
-        else:
-            former = parsed_for(text, named, clusters)
-        table, gone = change(former.table)
-        journal = parse_corrections(named.read_corrections(), str(named.corrections))
-        moved = moved_corrections(journal, former.table, table, gone)
-        table = _with_corrected(table, former.table, journal, gone)
-        new = update_classes(text, former, table, former.model or clusters.model)
-        if moved:  # first: until the classes are written, both classes exist
-            named.append_corrections(correction_lines(moved))
-        named.write_classes(new)
-    return table
+        new = changed_names(named, change)
+        if new.moved:  # first: until the classes are written, both classes exist
+            named.append_corrections(correction_lines(new.moved))
+        named.write_classes(new.text)
+    return new.table
+
+
+@dataclass(frozen=True)
+class ChangedNames:
+    """What a change of classes comes to; nothing of it is written yet.
+
+    Attributes:
+        former: The classes before.
+        table: The new ones.
+        text: Of ``classes.yaml``.
+        moved: New lines of corrections, which follow their classes.
+    """
+
+    former: ClassTable
+    table: ClassTable
+    text: str
+    moved: tuple[Correction, ...]
+
+
+def changed_names(
+    named: NamedFolder, change: Callable[[ClassTable], tuple[ClassTable, Mapping[int, int]]]
+) -> ChangedNames:
+    """Work out a change of classes. Only under the lock of the names.
+
+    Args:
+        named: The folder.
+        change: As for `transform_classes`.
+    """
+    clusters, text = clusters_of(named), named.read_classes()
+    if text is None:
+        former = ClassesText(fresh_table(clusters.number, default_colours()), clusters.model)
+        text = write_classes(former.table, former.model)
+    else:
+        former = parsed_for(text, named, clusters)
+    table, gone = change(former.table)
+    journal = parse_corrections(named.read_corrections(), str(named.corrections))
+    moved = moved_corrections(journal, former.table, table, gone)
+    table = _with_corrected(table, former.table, journal, gone)
+    new = update_classes(text, former, table, former.model or clusters.model)
+    return ChangedNames(former.table, table, new, tuple(moved))
 
 
 def _with_corrected(
@@ -263,9 +298,19 @@ def _with_corrected(
     return checked_table(table.num_clusters, [*table.classes, *kept])
 
 
-def _changed(
+def changed_table(
     table: ClassTable, changes: ClassChanges, groups: Sequence[Sequence[int]] | None
 ) -> tuple[ClassTable, dict[int, int]]:
+    """The table after changes, and the id that each class that is gone lives on under.
+
+    Args:
+        table: The classes.
+        changes: What to change.
+        groups: The clusters of each class, from `cut_groups`, if it is to be cut.
+
+    Raises:
+        ConfigError: If a change does not fit.
+    """
     gone: dict[int, int] = {}
     if changes.reset:
         table = fresh_table(table.num_clusters, default_colours())

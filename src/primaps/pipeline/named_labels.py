@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from primaps.errors import ConfigError, ImageError
-from primaps.naming.applying import apply_classes, class_pixels
-from primaps.naming.binding import Binding, bind
+from primaps.naming.applying import apply_classes, class_pixels, corrected_pixels
+from primaps.naming.binding import Binding, bind, bind_unchanged
 from primaps.naming.corrections import (
     UNLABELLED,
     Correction,
     Journal,
     Undo,
     correction_lines,
-    make_correction,
+    make_corrections,
     parse_corrections,
     resolve,
 )
@@ -32,6 +32,7 @@ from primaps.naming.table import Key, find_class
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.outputs.visualize import MAX_COLOURS, palette
 from primaps.pipeline.classes import read_classes
+from primaps.pipeline.proposal_facts import cluster_pixels, proposal_facts
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder
 from primaps.runs.store import read_json
@@ -83,7 +84,9 @@ class NamedLabels:
         photo = read_png_info(path).get("image")
         if photo is None:
             return bind(said, "", None, self.journal)
-        return bind(said, photo, read_label_image(path), self.journal)
+        facts = proposal_facts(path)
+        found = bind_unchanged(said, photo, facts.checksum, facts.present)
+        return found or bind(said, photo, read_label_image(path), self.journal)
 
     def read(self, image: str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """(H, W) class ids of an image, 255 where ignored.
@@ -134,11 +137,20 @@ class NamedLabels:
         for row, image in enumerate(images):
             if image in self._said and self.binding(image).classes:
                 try:
-                    named = self.read(image)
+                    found[row] = self.corrected_pixels(image)
                 except ImageError:
                     continue  # whoever draws it says why
-                found[row] = np.bincount(named.ravel(), minlength=256)
         return found
+
+    def corrected_pixels(self, image: str) -> NDArray[np.int64]:
+        """(256,) pixels of each class id in an image with corrections; 255 holds ignored ones.
+
+        Raises:
+            ImageError: If a map cannot be read.
+            ConfigError: As `binding`.
+        """
+        pairs = cluster_pixels(self.files.proposals(image), self.files.labels(image))
+        return corrected_pixels(pairs, self.table, self.binding(image).classes)
 
 
 @dataclass(frozen=True)
@@ -228,27 +240,49 @@ def correct(
         OutputError: If the file cannot be written.
     """
     named = NamedFolder.find(Path(folder))
-    files = RunFolder(named.root)
-    present = present_images(files)
     with named.lock():
         table, journal = read_classes(named.root), read_corrections(named.root)
-        made: list[Correction] = []
-        for image, group in itertools.groupby(said, key=lambda each: each[0]):
-            path = files.proposals(image)
-            photo = read_png_info(path).get("image") if _is_in(image, present) else None
-            if photo is None:
-                raise ConfigError(
-                    f"Expected an image of the run with proposals, but got {image!r}. Names are"
-                    " those below proposals/, without .png."
-                )
-            proposals = read_label_image(path)
-            for _, proposal, key in group:
-                target = UNLABELLED if str(key) == str(UNLABELLED) else find_class(table, key).id
-                number = journal.next_id + len(made)
-                made.append(
-                    make_correction(number, image, proposal, target, photo, proposals, source)
-                )
+        ids = [
+            (
+                image,
+                proposal,
+                UNLABELLED if str(key) == str(UNLABELLED) else find_class(table, key).id,
+            )
+            for image, proposal, key in said
+        ]
+        made = said_corrections(named, ids, journal.next_id, source=source)
         named.append_corrections(correction_lines(made))
+    return made
+
+
+def said_corrections(
+    named: NamedFolder, said: Sequence[tuple[str, int, int]], first: int, *, source: str = ""
+) -> list[Correction]:
+    """The lines that say of single proposals which class they are; nothing is written.
+
+    Args:
+        named: The folder.
+        said: Name of an image, id of a proposal, id of a class or `UNLABELLED`.
+        first: Number of the first line.
+        source: As for `correct`.
+
+    Raises:
+        As `correct`.
+    """
+    files = RunFolder(named.root)
+    present = present_images(files)
+    made: list[Correction] = []
+    for image, group in itertools.groupby(said, key=lambda each: each[0]):
+        path = files.proposals(image)
+        photo = read_png_info(path).get("image") if _is_in(image, present) else None
+        if photo is None:
+            raise ConfigError(
+                f"Expected an image of the run with proposals, but got {image!r}. Names are"
+                " those below proposals/, without .png."
+            )
+        pairs = [(proposal, target) for _, proposal, target in group]
+        proposals = read_label_image(path)
+        made += make_corrections(first + len(made), image, pairs, photo, proposals, source)
     return made
 
 

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 
 from primaps.errors import ImageError
-from primaps.naming.applying import apply_classes
-from primaps.outputs.label_files import read_label_image
 from primaps.pipeline.candidates import CandidateFolder
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.runs.store import read_json
@@ -83,14 +81,8 @@ def corrected_image(labels: NamedLabels, image: str) -> CorrectedImage:
     pixels: dict[int, int] = {}
     if binding.classes:
         try:
-            named = apply_classes(
-                read_label_image(labels.files.labels(image)),
-                labels.table,
-                read_label_image(labels.files.proposals(image)),
-                binding.classes,
-            )
-            counts = np.bincount(named.ravel(), minlength=256)
-            pixels = {int(each): int(counts[each]) for each in np.flatnonzero(counts)}
+            row = labels.corrected_pixels(image)
+            pixels = {int(each): int(row[each]) for each in np.flatnonzero(row)}
         except ImageError:
             pixels = {}
     return CorrectedImage(binding.classes, pixels, asleep)

@@ -151,10 +151,39 @@ class NamedFolder:
         Raises:
             OutputError: If they cannot be written.
         """
-        former = self.read_corrections()
-        if former and not former.endswith("\n"):
-            former += "\n"
-        atomic_write(self.corrections, (former + lines).encode("utf-8"))
+        text = self.with_lines(self.read_corrections(), lines)
+        atomic_write(self.corrections, text.encode("utf-8"))
+
+    @staticmethod
+    def with_lines(former: str, lines: str) -> str:
+        """Corrections with further lines at their end."""
+        unfinished = former and lines and not former.endswith("\n")
+        return former + ("\n" if unfinished else "") + lines
+
+    def remember_classes(self) -> int:
+        """Put the present names into the history, if they are not the newest there. Only under
+        `lock`.
+
+        Returns:
+            Their number in the history.
+
+        Raises:
+            OutputError: If they cannot be written.
+        """
+        self._remember(self.classes.read_bytes(), ".yaml")
+        newest = self._newest()
+        assert newest is not None  # it was just written, if there was none
+        return _number(newest)
+
+    def version(self, number: int) -> str | None:
+        """The text of a version in the history; None if it is not there.
+
+        Raises:
+            ConfigError: If it is no UTF-8.
+            CheckpointError: If it cannot be read.
+        """
+        found = [each for each in self.history.glob("[0-9]*.yaml") if _number(each) == number]
+        return _read(found[0]) if found else None
 
     def _newest(self) -> Path | None:
         """The newest version in the history."""
