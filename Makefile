@@ -12,14 +12,17 @@ endif
 DEMO_INSTALLED := $(VENV)/.installed-demo
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
+NPM ?= npm
+TSC := $(VENV)/typescript/node_modules/.bin/tsc
+VIEWER := src/primaps/outputs/viewer/jsconfig.json
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-one coverage lint docs wheel bench hooks readers clean
+.PHONY: help demo test quick test-one coverage lint javascript docs wheel bench hooks readers clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO_INSTALLED) ## the product on real photographs, in demo-run
 	$(BIN)/primaps demo --out demo-run
@@ -38,10 +41,19 @@ test-one: $(INSTALLED) ## one file or test: make test-one T=tests/test_types.py:
 coverage: $(INSTALLED) ## all tests, and which lines of the package they reach
 	$(PYTEST) -n $(WORKERS) --cov --cov-report=term
 
-lint: $(INSTALLED) ## ruff format --check, ruff check, mypy --strict
+lint: $(INSTALLED) javascript ## ruff format --check, ruff check, mypy --strict, and `make javascript`
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+# TypeScript only checks the types that stand in the comments: the modules ship as they are.
+javascript: ## types of the viewer's JavaScript, by tsc --noEmit; passed over without npm
+	@if [ -x '$(TSC)' ] || { command -v '$(NPM)' >/dev/null && '$(NPM)' install --silent --no-save --no-package-lock \
+			--no-audit --no-fund --prefix '$(VENV)/typescript' typescript@5; }; then \
+		echo '$(TSC) --noEmit -p $(VIEWER)' && '$(TSC)' --noEmit -p '$(VIEWER)'; \
+	else \
+		echo 'The types of the JavaScript are NOT checked: npm is missing, or has no TypeScript 5. All else is.'; \
+	fi
 
 docs: ## links, anchors, images and named files of the documentation; needs no environment
 	$(PYTHON) tools/check_docs.py
@@ -55,7 +67,7 @@ wheel: $(INSTALLED) ## build the wheel in dist, and check what it holds
 bench: $(INSTALLED) ## speed and memory as one table, appended to benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py $(if $(ONLY),--only $(ONLY))
 
-hooks: $(INSTALLED) ## check every commit: ruff, mypy and the links of the documentation
+hooks: $(INSTALLED) javascript ## check every commit: ruff, mypy, tsc and the links of the documentation
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	$(BIN)/pre-commit install
 

@@ -1,6 +1,8 @@
 """The targets of the Makefile: all of them explained, and none called that does not exist."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,16 @@ def test_hooks_fetch_nothing():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     assert re.findall(r"repo: (\S+)", hooks) == ["local"]
     assert set(re.findall(r"language: (\S+)", hooks)) == {"system"}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not on this machine")
+def test_without_npm_the_types_of_the_javascript_are_passed_over_and_it_is_said():
+    done = subprocess.run(
+        ["make", "javascript", "NPM=no-such-npm", "TSC=no-such-tsc"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "The types of the JavaScript are NOT checked: npm is missing" in done.stdout

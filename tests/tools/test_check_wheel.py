@@ -13,6 +13,9 @@ PACKAGE = {
     "primaps/features/mini/mini.safetensors": b"weights",
     "primaps/protocol/published_rows/a.toml": b"",
     "primaps/outputs/templates/report.html.j2": b"<html>",
+    "primaps/outputs/viewer/web/report.js": b"",
+    "primaps/outputs/viewer/web/style.css": b"",
+    "primaps/outputs/viewer/web/studio/api.js": b"",
 }
 METADATA = {
     "primaps-1.dist-info/licenses/LICENSE": b"Apache",
@@ -49,7 +52,7 @@ def check(tool, tmp_path, monkeypatch):
 
 def test_a_whole_wheel_is_right(check, capsys):
     assert check(PACKAGE | METADATA) == 0
-    assert capsys.readouterr().out.endswith("7 files, 0 problems\n")
+    assert capsys.readouterr().out.endswith("10 files, 0 problems\n")
 
 
 def test_compiled_files_are_not_asked_for(check, tmp_path):

@@ -1,4 +1,4 @@
-/** What follows from a run and its state: whose pixels are whose, shares, who is told of changes. */
+/** What follows from a run and its state: whose pixels are whose, shares; who hears of changes. */
 
 /** @import {ClassEntry, RunRecord, Source, State} from "viewer/types.js" */
 

@@ -142,7 +142,8 @@
  * @property {State} state
  * @property {(image: number, side: number) => Promise<ImageBitmap>} photo whose long side is about
  *     `side` pixels, or as large as there is
- * @property {(image: number, side?: number) => Promise<Maps>} maps without `side` as large as there is
+ * @property {(image: number, side?: number) => Promise<Maps>} maps without `side` as large as
+ *     there is
  * @property {(image: number) => Promise<CertaintyMap | null>} certainty
  * @property {import("viewer/studio/api.js").StudioApi | null} api null = read only
  */
