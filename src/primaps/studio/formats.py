@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Any, Final
 
-from primaps.outputs.export.registry import PORTABLE
+from primaps.outputs.export.registry import OUTLINES, PORTABLE
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def described_formats() -> list[dict[str, Any]]:
             "title": each.title,
             "loses": each.loses,
             "needs": each.needs,
+            "polygons": name in OUTLINES,
             "installed": all(importlib.util.find_spec(module) for module in each.modules),
         }
         for name, each in FORMATS.items()

@@ -35,8 +35,13 @@ BYTES: Final = 32_000_000
 PIXELS: Final = 64_000_000
 """Of a photograph: three bytes each while it is decoded."""
 
-SECONDS: Final = 120.0
+SECONDS: Final = 90.0
 """That decoding and segmenting may take."""
+
+WAITING: Final = 20.0
+"""Seconds that a photograph waits for the one before it."""
+
+_PAUSE: Final = 0.05
 
 KEPT: Final = 4
 _KIND: Final = "application/octet-stream"
@@ -76,10 +81,7 @@ class Trying:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != _KIND:
             raise Refused(415, f"Expected the content type {_KIND}, but got {shown(kind)}.")
-        if not self._busy.acquire(blocking=False):
-            raise Refused(
-                409, "Expected one photograph at a time, but another one is at work. Wait for it."
-            )
+        await self._turn()
         try:
             content = await read_body(request, BYTES, "a photograph")
         except BaseException:
@@ -106,6 +108,21 @@ class Trying:
                 "seconds": tried.seconds,
             }
         )
+
+    async def _turn(self) -> None:
+        """Wait for the photograph before this one: one at a time is decoded.
+
+        Raises:
+            Refused: If that takes long.
+        """
+        until = anyio.current_time() + WAITING
+        while not self._busy.acquire(blocking=False):
+            if anyio.current_time() > until:
+                raise Refused(
+                    409, "Expected one photograph at a time, but another one is at work. Wait for"
+                    " it, then try again.",
+                )
+            await anyio.sleep(_PAUSE)
 
     async def photo(self, request: Request) -> Response:
         """GET /api/try/ID/photo."""
