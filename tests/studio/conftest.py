@@ -1,5 +1,6 @@
 """A studio without a network, and one that is a process of its own."""
 
+import contextlib
 import dataclasses
 import shutil
 import sys
@@ -77,6 +78,28 @@ def client(stranger):
     assert stranger.get(f"/?token={TOKEN}").status_code == 303
     stranger.headers.update(MARK)
     return stranger
+
+
+@pytest.fixture
+def open_client():
+    """``open_client(folder)``: a client of another studio that came with the token."""
+    pytest.importorskip("starlette", reason="the extra studio is not installed")
+    from starlette.testclient import TestClient
+
+    from primaps.studio.app import Studio
+    from primaps.studio.guarding import Door
+
+    with contextlib.ExitStack() as stack:
+
+        def opened(folder):
+            app = Studio(folder, Door(TOKEN, PORT)).app
+            client = stack.enter_context(
+                TestClient(app, base_url=ADDRESS, headers=MARK, follow_redirects=False)
+            )
+            assert client.get(f"/?token={TOKEN}").status_code == 303
+            return client
+
+        yield opened
 
 
 @pytest.fixture
