@@ -39,7 +39,7 @@ import numpy as np
 from class_measures.photographs import SPLIT, Photographs, photographs
 from click_measures.figure import Curve, draw_curves
 from click_measures.named_em import em_with_names, training_proposals
-from click_measures.naming import Plan, named_by_clicks
+from click_measures.naming import named_by_clicks
 from click_measures.oracle import majority_labels
 from numpy.typing import NDArray
 from torch import Tensor
@@ -53,6 +53,7 @@ from primaps.heads.loading import load_backbone
 from primaps.pipeline.evidence import Evidence
 from primaps.pipeline.named_fit import NAMED_FIT_ALGORITHM, named_table
 from primaps.pipeline.stored_proposals import StoredProposals, proposals_in
+from primaps.pipeline.suggestion_rounds import Plan
 from primaps.prototypes.classifier import label_map_from_logits, logits
 from primaps.prototypes.clusters import ProposalMeans
 from primaps.runs.store import fingerprint, read_json, write_json

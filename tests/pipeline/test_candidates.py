@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from primaps.errors import ConfigError
@@ -20,3 +22,31 @@ def test_unknown_and_unfinished_candidates_are_none(tmp_path):
     assert folders.next_number() == 1
     with pytest.raises(ConfigError, match=r"\(none\), but got 1"):
         folders.read(1)
+
+
+def test_older_records_are_candidates_with_names(tmp_path):
+    folders = CandidateFolder(tmp_path)
+    folders.write(Candidate(1, ("sky",), {}, 20, "abc", "split", {4: 0}))
+    assert folders.read(1).back == {4: 0}
+    path = folders.of(1) / "candidate.json"
+    record = json.loads(path.read_text("utf-8"))
+    del record["kind"], record["back"]
+    path.write_text(json.dumps(record), "utf-8")
+    assert (folders.read(1).kind, folders.read(1).back) == ("names", {})
+
+
+def test_a_removed_candidate_is_gone_with_its_files(tmp_path):
+    folders = CandidateFolder(tmp_path)
+    for number in (1, 2):
+        folders.write(Candidate(number, ("sky",), {}, 20, "abc"))
+    (folders.folder / ".removed-7-left").mkdir()  # of a removal that was killed
+    folders.remove(1, accepted=[2])
+    assert [path.name for path in folders.folder.iterdir()] == ["2"]
+    with pytest.raises(ConfigError, match="but got 1"):
+        folders.remove(1, accepted=[2])
+    with pytest.raises(ConfigError, match="not accepted, but 2 is"):
+        folders.remove(2, accepted=[2])
+    folders.plan.write_text("{}", "utf-8")
+    with pytest.raises(ConfigError, match="stopped halfway"):
+        folders.remove(2, accepted=[])
+    assert folders.numbers() == [2]

@@ -131,7 +131,13 @@ def test_the_group_of_a_proposal_is_one_step(named_run):
     state, made = editing.apply(asked, editing.revision())
     assert made == "2 proposals said to be door."
     assert state["corrections"] == {"0.png": {"1": 4}, "2.png": {"1": 4}}
-    assert editing.undo(state["revision"])[0]["corrections"] == {}
+    state, _ = editing.undo(state["revision"])
+    assert state["corrections"] == {}
+    other = edit("say", proposals=[["2.png", 1]], **{"class": 0})
+    state, _ = editing.apply(other, state["revision"])
+    state, made = editing.apply(asked, state["revision"])
+    assert made == "1 proposal said to be door."  # what a person said of single ones stays
+    assert state["corrections"] == {"0.png": {"1": 4}, "2.png": {"1": 0}}
     with pytest.raises(ConfigError, match="what looks alike"):
         Editing(named_run).apply(asked, editing.revision())
 

@@ -105,7 +105,7 @@ def swap_model(root: Path, number: int | None) -> int:
         )
     moves = dict(candidate.moves)
     if back:
-        moves = {new: old for old, new in moves.items()}
+        moves = dict(candidate.back) | {new: old for old, new in moves.items()}
     now = accepted[:-1] if back else [*accepted, chosen]
     facts: dict[str, Any] = {
         "accepted": now,

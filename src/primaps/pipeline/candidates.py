@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import secrets
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
 
-from primaps.errors import ConfigError
+from primaps.errors import ConfigError, OutputError
 from primaps.runs.store import read_json, write_json
+
+CandidateKind: TypeAlias = Literal["names", "split"]
+
+_REMOVED: Final = ".removed-"
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class Candidate:
         clicks: Number of proposals that a person named, or said to be of no class.
         fingerprint: Of the model.
         kind: Whether it was fitted with names, or parts a class of the run's model.
+        back: Id in the run's table of classes that came with it, should it be taken back.
     """
 
     number: int
@@ -29,7 +36,8 @@ class Candidate:
     moves: Mapping[int, int]
     clicks: int
     fingerprint: str
-    kind: Literal["names", "split"] = "names"
+    kind: CandidateKind = "names"
+    back: Mapping[int, int] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """For the record of a run: which classes a person named, and what that took."""
@@ -85,6 +93,7 @@ class CandidateFolder:
                 "moves": {str(old): new for old, new in candidate.moves.items()},
                 "fingerprint": candidate.fingerprint,
                 "kind": candidate.kind,
+                "back": {str(new): old for new, old in candidate.back.items()},
             },
         )
 
@@ -107,4 +116,40 @@ class CandidateFolder:
         classes = tuple(map(str, record["classes"]))
         clicks, model = record["clicks"], record["fingerprint"]
         kind = record.get("kind", "names")  # older ones say nothing
-        return Candidate(number, classes, moves, clicks, model, kind)
+        back = {int(new): int(old) for new, old in record.get("back", {}).items()}
+        return Candidate(number, classes, moves, clicks, model, kind, back)
+
+    def remove(self, number: int, accepted: Collection[int]) -> None:
+        """Delete a candidate with all its files. It is gone at once; a process that is killed on
+        the way leaves a hidden folder, which the next removal deletes.
+
+        Args:
+            number: Of the candidate. The run is held by the caller.
+            accepted: Numbers of those that took the place of the run's model.
+
+        Raises:
+            ConfigError: If there is no such candidate, it is accepted, or an exchange of models
+                was stopped halfway.
+            OutputError: If it cannot be deleted.
+        """
+        self.read(number)
+        if number in accepted:
+            raise ConfigError(
+                f"Expected a candidate that is not accepted, but {number} is: the former model of"
+                f" the run lies in its folder. Take it back first: primaps accept {self.root}"
+                " --back"
+            )
+        if self.plan.exists():
+            raise ConfigError(
+                f"Expected no exchange of models under way in {self.root}, but one was stopped"
+                " halfway. Run `primaps accept` again first."
+            )
+        try:
+            gone = self.folder / f"{_REMOVED}{number}-{secrets.token_hex(4)}"
+            self.of(number).rename(gone)
+            for each in self.folder.glob(f"{_REMOVED}*"):
+                shutil.rmtree(each)
+        except OSError as error:
+            raise OutputError(
+                f"Expected to be allowed to delete {self.of(number)}, but got: {error}."
+            ) from error

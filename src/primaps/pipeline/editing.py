@@ -272,11 +272,18 @@ class Editing:
         labels = NamedLabels(self.named.root)
         bindings = {image: labels.binding(image).classes for image in {each.image for each in said}}
         fresh = [each for each in said if bindings[each.image].get(each.proposal) != number]
+        if asked["kind"] == "alike":  # what a person said of single ones stays
+            own = (asked["image"], asked["proposal"])
+            fresh = [
+                each
+                for each in fresh
+                if (each.image, each.proposal) == own or each.proposal not in bindings[each.image]
+            ]
         first = labels.journal.next_id
         lines = [
             replace(each, id=first + place, class_id=number) for place, each in enumerate(fresh)
         ]
-        words = words_of(asked, new.table, len(said))
+        words = words_of(asked, new.table, len(fresh))
         return _Texts(new.text, correction_lines(lines), words)
 
     def _without_said(self, asked: Mapping[str, Any]) -> _Texts:

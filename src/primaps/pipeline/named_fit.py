@@ -5,7 +5,7 @@ candidate beside the run's own.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from primaps.heads.extractor import head_path
 from primaps.naming.table import checked_table, is_touched
 from primaps.naming.table_text import write_classes
 from primaps.pipeline.accepting import finish_pending
-from primaps.pipeline.candidates import Candidate, CandidateFolder
+from primaps.pipeline.candidates import Candidate, CandidateFolder, CandidateKind
 from primaps.pipeline.commands import predict_from_store
 from primaps.pipeline.evidence import NAMES, Evidence, gather
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
@@ -53,7 +53,8 @@ def fit_with_names(run: Run) -> Candidate:
         with run.stage("fit", 1):
             model = named_model(run, evidence)
             run.progress.advance(1)
-        return _write(run, evidence, model)
+        table, moves = named_table(evidence.table, evidence.classes())
+        return write_candidate(run, model, table, moves=moves, clicks=len(evidence.said))
     finally:
         release(root)
 
@@ -119,12 +120,33 @@ def named_table(
     return checked_table(len(classes), entries), moves
 
 
-def _write(run: Run, evidence: Evidence, model: Model) -> Candidate:
-    """Model, names, label maps and report of a candidate; its record last."""
+def write_candidate(
+    run: Run,
+    model: Model,
+    table: ClassTable,
+    *,
+    moves: Mapping[int, int],
+    clicks: int,
+    kind: CandidateKind = "names",
+    back: Mapping[int, int] | None = None,
+) -> Candidate:
+    """Model, names, label maps and report of a candidate; its record last.
+
+    Args:
+        run: The run, held by the caller.
+        model: Of the candidate.
+        table: Its classes.
+        moves: Id of each class in it, by its id in the run's table.
+        clicks: Number of proposals that a person named.
+        kind: See `Candidate`.
+        back: See `Candidate`.
+
+    Raises:
+        OutputError: If something cannot be written.
+    """
     folders = CandidateFolder(run.folder.root)
     number = folders.next_number()
     out = folders.of(number)
-    table, moves = named_table(evidence.table, evidence.classes())
     model.save(out / "model")
     named = NamedFolder(out)
     with named.lock():
@@ -133,9 +155,8 @@ def _write(run: Run, evidence: Evidence, model: Model) -> Candidate:
     images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
     write_run_report(made, model, made.folder.record.get("inputs", ()))
-    candidate = Candidate(
-        number, tuple(_titles(table)), moves, len(evidence.said), model.fingerprint
-    )
+    titles = tuple(_titles(table))
+    candidate = Candidate(number, titles, moves, clicks, model.fingerprint, kind, back or {})
     folders.write(candidate)
     return candidate
 

@@ -166,11 +166,19 @@ def uncertain_proposals(
         known: Numbers of proposals that are named or asked for.
         number: How many.
     """
-    stored, scores = evidence.stored, evidence.logits
-    if len(evidence.classes()) > 1:
-        scores = stored.unit @ evidence.classifier().T
-    certain = certainty(scores.T[..., None])[:, 0]
+    stored = evidence.stored
+    certain = certainty(learnt_scores(evidence).T[..., None])[:, 0]
     return doubtful(stored.unit, stored.areas, centres, members, certain, sorted(known), number)
+
+
+def learnt_scores(evidence: Evidence) -> Tensor:
+    """(M, K) float32 logits of all proposals: of the classes that something is said about, once
+    there are two; before, of the clusters of the present model.
+    """
+    if len(evidence.classes()) < 2:
+        return evidence.logits
+    scores: Tensor = evidence.stored.unit @ evidence.classifier().T
+    return scores
 
 
 def _rows(evidence: Evidence, chosen: Sequence[Suggestion]) -> list[SuggestionRow]:
