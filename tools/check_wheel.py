@@ -19,7 +19,6 @@ NEEDED = (
     "primaps/py.typed",
     "primaps/features/mini/*.safetensors",
     "primaps/protocol/published_rows/*.toml",
-    "primaps/outputs/templates/*.j2",
     "primaps/outputs/viewer/web/*.js",
     "primaps/outputs/viewer/web/*.css",
     "primaps/outputs/viewer/web/studio/*.js",

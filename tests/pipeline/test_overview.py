@@ -1,32 +1,31 @@
+import base64
 import dataclasses
+import io
 import json
+import re
+import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from PIL import Image as PILImage
 
+import primaps as pm
 from primaps import pipeline
 from primaps.outputs.label_files import read_label_image, write_label_map
 from primaps.pipeline import overview
-from primaps.pipeline.named_labels import NamedLabels
-from primaps.pipeline.overview import (
-    best_examples,
-    evenly,
-    labelled_images,
-    write_run_report,
-)
+from primaps.pipeline.named_labels import NamedLabels, correct
+from primaps.pipeline.overview import image_bytes, shown_images, write_run_report
+from primaps.pipeline.viewed_images import ViewedImage
+from primaps.pipeline.viewed_state import state_of
+from primaps.pipeline.viewing import Viewed
 from primaps.runs.model import Model
 
-PIXELS = hnp.arrays(
-    np.int64, st.tuples(st.integers(0, 8), st.integers(1, 5)), elements=st.integers(0, 50)
-)
+BLOCK = re.compile(r'<script type="(?:application/json|text/plain)" id="(.+?)"(.*?)>(.*?)</script>')
 
 
 @pytest.fixture
 def segmented(photographs, tmp_path, texture, small_config):
-    """A finished run and its model."""
+    """A finished run."""
     config = dataclasses.replace(
         small_config,
         features=dataclasses.replace(small_config.features, flip=False, photometric_views=0),
@@ -34,207 +33,215 @@ def segmented(photographs, tmp_path, texture, small_config):
     )
     run = pipeline.open_run([photographs], tmp_path / "run", texture, config)
     pipeline.segment(run, inputs=[str(photographs)])
-    return run, Model.load(run.folder.model)
+    return run
 
 
-@pytest.fixture
-def written(monkeypatch):
-    """The reports that were written, in place of pages."""
-    reports = []
-    monkeypatch.setattr(overview, "write_report", lambda _, report: reports.append(report))
-    return reports
+def reopened(run):
+    return pipeline.reopen(run.folder.root, {}, device="cpu")
 
 
-# ---- which pictures ------------------------------------------------------------------------------
+class Page:
+    """What a report holds."""
 
+    def __init__(self, path):
+        self.text = path.read_text("utf-8")
+        found = BLOCK.findall(self.text)
+        self.ids = [name for name, _, _ in found]
+        self.blocks = {name: (attributes, content) for name, attributes, content in found}
+        self.run, self.state = (json.loads(self.blocks[name][1]) for name in ("run", "state"))
 
-def test_best_examples_go_by_share_not_by_size():
-    pixels = np.array([[90, 10], [600, 400], [0, 5], [0, 0]])
-    assert best_examples(pixels, 4) == [[0, 1], [2, 1, 0]]
-    assert best_examples(pixels, 1) == [[0], [2]]
+    def data(self, name):
+        attributes, content = self.blocks[name]
+        width, height = map(int, re.findall(r'data-\w+="(\d+)"', attributes))
+        return width, height, base64.b64decode(content, validate=True)
 
+    def photo(self, row):
+        width, height, data = self.data(f"photo-{row}")
+        with PILImage.open(io.BytesIO(data)) as picture:
+            assert picture.size == (width, height)
+            return np.asarray(picture)
 
-@given(PIXELS, st.integers(1, 4))
-def test_best_examples_equal_a_plain_sort(pixels, limit):
-    found = best_examples(pixels, limit)
-    for cluster, rows in enumerate(found):
-        shares = [
-            (-counts[cluster] / counts.sum(), row)
-            for row, counts in enumerate(pixels)
-            if counts[cluster]
-        ]
-        assert rows == [row for _, row in sorted(shares)[:limit]]
-    assert len(found) == pixels.shape[1]
-
-
-@given(st.integers(0, 3000), st.integers(1, 60))
-def test_evenly_spreads_over_the_whole_range(total, limit):
-    chosen = evenly(total, limit)
-    assert len(chosen) == min(total, limit)
-    assert chosen == sorted(set(chosen))
-    if total:
-        assert chosen[0] == 0
-        assert 0 <= chosen[-1] < total
-    if len(chosen) > 1:
-        steps = np.diff(chosen)
-        assert chosen[-1] == total - 1
-        assert steps.max() - steps.min() <= 1
+    def maps(self, row):
+        width, height, data = self.data(f"maps-{row}")
+        return np.frombuffer(zlib.decompress(data), "<u2").reshape(-1, height, width)
 
 
 # ---- a run ---------------------------------------------------------------------------------------
 
 
-def test_pixel_counts_equal_those_of_the_decoded_label_maps(segmented):
-    run, model = segmented
-    images = run.usable_images()
-    expected = [
-        np.bincount(
-            read_label_image(run.folder.labels(image.name)).ravel(), minlength=model.num_clusters
-        )
-        for image in images
+def test_the_report_holds_record_state_and_every_image(segmented):
+    page = Page(segmented.folder.report)
+    assert page.run["images"]["name"] == [image.name for image in segmented.images]
+    assert page.run["total_images"] == 5
+    assert page.state == state_of(segmented.folder.root)
+    assert page.ids == [
+        "run",
+        "state",
+        *(f"{kind}-{row}" for row in range(5) for kind in ("photo", "maps")),
     ]
-    labels = NamedLabels(run.folder.root)
-    found = labels.pixels([image.name for image in images])
-    np.testing.assert_array_equal(found[:, : model.num_clusters], expected)
-    assert not found[:, model.num_clusters :].any()
-    assert labels.pixels([]).shape == (0, 256)
+    for row, image in enumerate(segmented.images):
+        assert (page.photo(row).astype(int) - pm.read_image(image.path)).mean() < 4
+        labels, proposals = page.maps(row)
+        assert (labels == read_label_image(segmented.folder.labels(image.name))).all()
+        assert (proposals == read_label_image(segmented.folder.proposals(image.name))).all()
 
 
-def test_the_report_counts_every_image_and_pixel(segmented, written):
-    run, model = segmented
-    write_run_report(run, model, ["photos"])
-    (report,) = written
-    assert report.total_images == 5
-    assert [panel.name for panel in report.images] == [image.name for image in run.images]
-    assert sum(entry.share for entry in report.classes) == pytest.approx(1.0)
-    assert [entry.id for entry in report.classes] == [0, 1, 2]
-    for panel, image in zip(report.images, run.images, strict=True):
-        assert panel.num_proposals == run.store.info(image.name).num_masks
-    assert report.settings["fit"]["num_clusters"] == 3
-    assert report.settings["versions"]["torch"]
-    assert report.facts["proposals per photograph"].endswith(
-        f"to {run.counts['proposals_per_image']['max']}"
+def test_the_report_equals_what_the_folder_says_afterwards(segmented):
+    page = Page(segmented.folder.report)
+    later = json.loads(json.dumps(Viewed(segmented.folder.root).record()))
+    assert page.run == later
+    assert page.run["command"] == "segment"
+
+
+def test_a_run_that_finds_everything_done_writes_the_same_bytes(segmented, photographs):
+    before = segmented.folder.report.read_bytes()
+    again = pipeline.open_run(
+        [photographs], segmented.folder.root, segmented.backbone, segmented.config
     )
+    pipeline.segment(again, inputs=[str(photographs)])
+    assert segmented.folder.report.read_bytes() == before
+    pipeline.report_again(reopened(segmented))
+    assert segmented.folder.report.read_bytes() == before
 
 
-def test_the_report_says_what_the_backbone_was_trained_with(segmented, written, monkeypatch):
-    run, model = segmented
-    described = dict(run.backbone.describe())
-    for name, levels, training in (
-        ("texture", None, "no label"),
-        ("efficientnet_lite0", "8,16,32", "ImageNet"),
-        ("timm:x", "4,8", "see"),
-    ):
-        monkeypatch.setattr(
-            run.backbone,
-            "describe",
-            lambda named={"name": name, "levels": levels}: {**described, **named},
-        )
-        write_run_report(run, model, [])
-        assert written[-1].training.startswith(training)
-        # what is taken anyway need not be said
-        assert written[-1].levels == (levels if name.startswith("timm:") else None)
+def test_names_and_corrections_are_in_the_next_report(segmented):
+    root, image = segmented.folder.root, segmented.images[0].name
+    pm.classes(root, name={0: "sky"}, ignore=[1])
+    correct(root, [(image, 1, 2)])
+    pipeline.report_again(reopened(segmented))
+    page = Page(segmented.folder.report)
+    assert page.state["classes"][0]["name"] == "sky"
+    assert page.state["classes"][1]["ignore"]
+    assert page.state["corrections"] == {image: {"1": 2}}
+    counts = NamedLabels(root).pixels([image])[0]
+    assert page.state["pixels"][image] == [[k, n] for k, n in enumerate(counts.tolist()) if n]
 
 
-def test_a_class_has_as_many_examples_as_images_at_most_four(segmented, written):
-    run, model = segmented
-    write_run_report(run, model, [])
-    (report,) = written
-    for entry in report.classes:
-        assert len(entry.examples) == min(entry.num_images, overview.EXAMPLES_PER_CLASS)
-
-
-def test_only_some_panels_of_a_large_run(segmented, written, monkeypatch):
-    run, model = segmented
-    monkeypatch.setattr(overview, "MAX_PANELS", 2)
-    write_run_report(run, model, [])
-    (report,) = written
-    assert report.total_images == 5
-    assert [panel.name for panel in report.images] == [run.images[0].name, run.images[-1].name]
-
-
-def test_label_maps_of_another_model_are_left_out_with_notice(segmented, written):
-    run, model = segmented
-    assert labelled_images(run, model) == (list(run.images), 0)
-    other = dataclasses.replace(model, fingerprint="another")
-    assert labelled_images(run, other) == ([], 5)
-    write_run_report(run, other, [])
-    (report,) = written
-    assert report.total_images == 0
-    assert any(
-        "not made with the present model of this folder: 5." in line for line in report.warnings
-    )
-
-
-def test_label_maps_without_a_header_are_left_out_with_notice(segmented, written):
-    run, model = segmented
-    path = run.folder.labels(run.images[0].name)
+def test_label_maps_of_another_model_are_left_out_with_notice(segmented):
+    path = segmented.folder.labels(segmented.images[0].name)
     write_label_map(path, read_label_image(path), {})  # as a paint program would save it
-    write_run_report(run, model, [])
-    (report,) = written
-    assert report.total_images == 4
+    write_run_report(reopened(segmented), [])
+    page = Page(segmented.folder.report)
+    assert page.run["total_images"] == 4
     assert any(
-        "not made with the present model of this folder: 1." in line for line in report.warnings
+        "not made with the present model of this folder: 1." in line
+        for line in page.run["warnings"]
     )
 
 
 def test_refitting_with_fewer_classes_and_reporting(segmented):
-    run, _ = segmented
-    again = pipeline.reopen(run.folder.root, {"num_clusters": 2}, device="cpu")
+    again = pipeline.reopen(segmented.folder.root, {"num_clusters": 2}, device="cpu")
     pipeline.fit_again(again, None, overwrite=True)
-    pipeline.report_again(pipeline.reopen(run.folder.root, {}, device="cpu"))
-    assert "not made with the present model" in run.folder.report.read_text()
+    pipeline.report_again(reopened(segmented))
+    page = Page(segmented.folder.report)
+    assert page.run["total_images"] == 0
+    assert page.run["images"]["name"] == []
+    assert any("not made with the present model" in line for line in page.run["warnings"])
 
 
-def test_images_without_a_label_map_do_not_count(segmented, written):
-    run, model = segmented
-    run.folder.labels(run.images[2].name).unlink()
-    write_run_report(run, model, [])
-    (report,) = written
-    assert report.total_images == 4
-    assert not any("Label maps" in line for line in report.warnings)
+def test_images_without_a_label_map_do_not_count(segmented):
+    segmented.folder.labels(segmented.images[2].name).unlink()
+    write_run_report(reopened(segmented), [])
+    page = Page(segmented.folder.report)
+    assert page.run["total_images"] == 4
+    assert page.run["warnings"] == []
 
 
-def test_a_photograph_that_is_gone_is_reported(segmented, written):
-    run, model = segmented
-    gone = run.images[1]
+def test_a_photograph_that_is_gone_is_reported_once_and_shown_grey(segmented):
+    gone = segmented.images[1]
     gone.path.unlink()
-    write_run_report(run, model, [])
-    (report,) = written
-    assert [(failure.path, failure.stage) for failure in report.failures] == [
-        (str(gone.path), "report")
-    ]
-    assert gone.name not in {panel.name for panel in report.images}
+    for _ in range(2):  # also when the failure is on record already
+        run = reopened(segmented)
+        pipeline.report_again(run)
+        run.folder.write_failures(run.failures)
+        page = Page(segmented.folder.report)
+        (failure,) = page.run["failures"]
+        assert (failure["path"], failure["stage"]) == (str(gone.path.absolute()), "report")
+        assert page.run["images"]["name"][1] == gone.name
+        assert "not where it was" in page.run["images"]["warnings"][1][0]
+        assert np.ptp(page.photo(1)) == 0
+        assert page.maps(1)[0].size > 1
 
 
-def test_dead_classes_are_warned_about(segmented, written):
-    run, model = segmented
+def test_damaged_photographs_and_maps_are_reported_and_replaced(segmented):
+    photo, labels = segmented.images[0], segmented.images[3]
+    photo.path.write_bytes(b"junk")
+    path = segmented.folder.labels(labels.name)
+    content = path.read_bytes()
+    place = content.index(b"IDAT") + 30
+    path.write_bytes(content[:place] + bytes(40) + content[place + 40 :])
+    run = reopened(segmented)
+    write_run_report(run, [])
+    page = Page(segmented.folder.report)
+    assert [each["stage"] for each in page.run["failures"]] == ["report", "report"]
+    assert len(run.failures) == 2
+    assert np.ptp(page.photo(0)) == 0
+    assert page.maps(3).tolist() == [[[255]], [[0]]]
+    assert page.maps(0).shape[0] == 2
+
+
+def test_dead_classes_are_warned_about(segmented):
+    model = Model.load(segmented.folder.model)
     usage = model.fit.usage.clone()
-    usage[:2] = 0
-    usage[2] = 1
-    write_run_report(
-        run, dataclasses.replace(model, fit=dataclasses.replace(model.fit, usage=usage)), []
-    )
-    (report,) = written
-    assert report.warnings == ["2 of 3 classes own no part of any photograph."]
+    usage[:2], usage[2] = 0, 1
+    fit = dataclasses.replace(model.fit, usage=usage)
+    dataclasses.replace(model, fit=fit).save(segmented.folder.model)
+    write_run_report(reopened(segmented), [])
+    page = Page(segmented.folder.report)
+    assert page.run["warnings"] == ["2 of 3 classes own no part of any photograph."]
 
 
-def test_label_maps_larger_than_the_picture_are_reduced_with_it(segmented, written, monkeypatch):
-    run, model = segmented
-    monkeypatch.setattr(overview, "PICTURE_PIXELS", 1200)
-    write_run_report(run, model, [])
-    (report,) = written
-    counts = NamedLabels(run.folder.root).pixels([image.name for image in run.images])
-    for panel, pixels in zip(report.images, counts, strict=True):
-        assert 900 < panel.photo.shape[0] * panel.photo.shape[1] <= 1200
-        for cluster, share in panel.classes:
-            assert share == pytest.approx(pixels[cluster] / pixels.sum(), abs=0.03)
+def test_only_some_images_of_a_large_run(segmented, monkeypatch):
+    monkeypatch.setattr(overview, "MAX_IMAGES", 2)
+    write_run_report(reopened(segmented), [])
+    page = Page(segmented.folder.report)
+    assert page.run["total_images"] == 5
+    assert page.run["images"]["name"] == [
+        segmented.images[0].name,
+        segmented.images[-1].name,
+    ]
+    assert any(line.startswith("This page holds 2 of 5") for line in page.run["warnings"])
+    assert "photo-1" in page.ids
+    assert "photo-2" not in page.ids
 
 
-def test_the_page_is_written(segmented):
-    run, model = segmented
-    run.folder.report.unlink()
-    write_run_report(run, model, ["photos"])
-    page = run.folder.report.read_text()
-    assert page.count("<html") == 1
-    assert json.dumps("p0.png").strip('"') in page
+# ---- which images, how many bytes ----------------------------------------------------------------
+
+
+def seen(number, certainties=None):
+    from primaps.pipeline.certainties import ImageCertainty
+
+    return [
+        ViewedImage(
+            f"{row}.jpg",
+            None,
+            1,
+            1,
+            {},
+            certainty=None
+            if certainties is None
+            else ImageCertainty(certainties.get(row, 0.5 + 0.0001 * row), {}, {}),
+        )
+        for row in range(number)
+    ]
+
+
+def test_all_images_up_to_the_limit_in_order():
+    assert shown_images(seen(1000)) == list(range(1000))
+    assert shown_images([]) == []
+
+
+def test_of_more_images_the_doubtful_ones_are_kept():
+    rows = shown_images(seen(1500, {77: 0.0, 1203: 0.01}))
+    assert len(rows) == 1000
+    assert rows == sorted(set(rows))
+    assert {77, 1203} <= set(rows)
+    assert rows[0] == 0
+    assert rows[-1] == 1499
+
+
+@pytest.mark.parametrize("number", [1, 10, 240, 367, 999, 1000])
+def test_all_images_together_stay_within_the_page(number):
+    # base64 takes 4 bytes for 3
+    assert image_bytes(number) * 4 / 3 * number <= overview.PAGE_BYTES
+    assert image_bytes(number) >= 70_000

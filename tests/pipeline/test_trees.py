@@ -7,7 +7,7 @@ from primaps.errors import CheckpointError, ConfigError
 from primaps.naming.class_tree import tree_from_record
 from primaps.pipeline.class_overview import class_report
 from primaps.pipeline.classes import ClassChanges, classes, read_classes
-from primaps.pipeline.trees import cluster_titles, keep_tree, read_tree, tree_facts, tree_of
+from primaps.pipeline.trees import cluster_titles, keep_tree, read_tree, tree_of
 from primaps.runs.model import Model
 
 
@@ -17,7 +17,6 @@ def test_every_run_keeps_its_tree(finished_run):
     assert tree_from_record(record, model.fingerprint).cut(2) == tree_of(model).cut(2)
     assert record["num_clusters"] == 4
     assert len(record["merges"]) == 3
-    assert "How many classes" in (finished_run / "report.html").read_text()
 
 
 def test_where_none_is_kept_it_is_made_from_the_model(named_run):
@@ -49,7 +48,6 @@ def test_label_maps_alone_have_no_tree(finished_run, tmp_path, texture):
     pipeline.predict_from_store(run, out, finished_run / "model")
     assert model.num_clusters == 4
     assert read_tree(out) is None
-    assert tree_facts(out, read_classes(out), None) is None
     with pytest.raises(ConfigError, match="label maps only"):
         classes(out, cut=2)
     assert "Coarser" not in class_report(out, ClassChanges())

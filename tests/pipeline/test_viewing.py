@@ -20,7 +20,7 @@ from primaps.pipeline.labelling import Extras
 from primaps.pipeline.named_fit import fit_with_names
 from primaps.pipeline.named_labels import correct
 from primaps.pipeline.stored_proposals import read_proposals
-from primaps.pipeline.viewing import Viewed, packed_ids, shown_size
+from primaps.pipeline.viewing import Viewed, shown_size
 from primaps.runs.model import Model
 
 NAMES = ["0.png", "2.png", "sub/1.png", "sub/3.png"]
@@ -403,11 +403,6 @@ def test_large_maps_are_reduced_and_it_is_said(named_run, monkeypatch):
     assert viewed.maps("0.png")[:2] == (32, 24)
     assert decoded(viewed.photo("0.png")).shape == (24, 32, 3)
     assert "Shown smaller than it is" in viewed.record()["images"]["warnings"][0][0]
-
-
-def test_ids_beyond_a_byte_survive():
-    ids = np.array([[0, 65535], [256, 300]])
-    assert np.frombuffer(zlib.decompress(packed_ids([ids])), "<u2").tolist() == [0, 65535, 256, 300]
 
 
 def test_threads_read_the_same(finished_run):

@@ -12,10 +12,14 @@ PACKAGE = {
     "primaps/py.typed": b"",
     "primaps/features/mini/mini.safetensors": b"weights",
     "primaps/protocol/published_rows/a.toml": b"",
+<<<<<<< HEAD
     "primaps/outputs/templates/report.html.j2": b"<html>",
     "primaps/outputs/viewer/web/report.js": b"",
     "primaps/outputs/viewer/web/style.css": b"",
     "primaps/outputs/viewer/web/studio/api.js": b"",
+=======
+    "primaps/outputs/viewer/web/dom.js": b"export {};",
+>>>>>>> report
 }
 METADATA = {
     "primaps-1.dist-info/licenses/LICENSE": b"Apache",

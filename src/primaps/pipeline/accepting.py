@@ -75,7 +75,7 @@ def accept(run: Run, number: int | None) -> int:
         model = Model.load(run.folder.model)
         predict_stored(run, model)
         curves = fit_curves(run, model, run.folder.model)
-        write_run_report(run, model, inputs, curves)
+        write_run_report(run, inputs, curves)
     return chosen
 
 

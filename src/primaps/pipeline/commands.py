@@ -14,7 +14,6 @@ from primaps.config import Config, differences, to_dict
 from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.features.device import compute_device
 from primaps.outputs.events import require_tensorboard, write_events
-from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
@@ -23,7 +22,7 @@ from primaps.pipeline.naming_after_fit import check_names, fit_and_name, names_o
 from primaps.pipeline.number_of_classes import recall_number, settle_number
 from primaps.pipeline.opening import claim, open_run
 from primaps.pipeline.overlays import write_overlays
-from primaps.pipeline.overview import ModelFacts, has_store, write_run_report
+from primaps.pipeline.overview import has_store, write_run_report
 from primaps.pipeline.predicting import (
     claim_for_model,
     finish_predicted,
@@ -33,7 +32,6 @@ from primaps.pipeline.predicting import (
 )
 from primaps.progress import Progress
 from primaps.runs.model import Model
-from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import Run, read_failures
 from primaps.runs.store import fingerprint, hold, release
 from primaps.types import FeatureExtractor
@@ -47,6 +45,7 @@ def finishing(run: Run, command: str, inputs: Sequence[str]) -> Iterator[None]:
     Raises:
         OutputError: If the record cannot be written.
     """
+    run.folder.record["command"] = command  # the report tells it
     try:
         yield
         run.folder.finish(command, inputs, run.seconds, run.counts, run.failures)
@@ -88,7 +87,7 @@ def segment(
         predict_stored(run, model, extras)
         if extras is not None and extras.overlays:
             write_overlays(run, model.fingerprint)
-        write_run_report(run, model, inputs, fit_curves(run, model, run.folder.model))
+        write_run_report(run, inputs, fit_curves(run, model, run.folder.model))
 
 
 def _plan(run: Run, extras: Extras) -> None:
@@ -203,12 +202,10 @@ def report_again(run: Run) -> None:
     run.seconds |= record.get("seconds", {})
     inputs = record.get("inputs", ())
     if not has_store(run):
-        clusters = clusters_of(NamedFolder.find(run.folder.root))
-        dead = len(run.counts.get("dead_clusters", ()))
-        write_run_report(run, ModelFacts(str(clusters.model), clusters.number, dead), inputs)
+        write_run_report(run, inputs)
         return
     model = Model.load(run.folder.model)
-    write_run_report(run, model, inputs, fit_curves(run, model, run.folder.model))
+    write_run_report(run, inputs, fit_curves(run, model, run.folder.model))
 
 
 def predict_images(

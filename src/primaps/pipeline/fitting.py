@@ -86,8 +86,8 @@ def _fit_unless_current(
     run: Run, folder: Path, images: Sequence[ImageFile], events: Path | None, processes: int
 ) -> Model:
     identity = fit_fingerprint(run, images)
-    with run.stage("fit", run.config.fit.main_steps(len(images))):
-        model = _current_model(run, folder, identity)
+    model = _current_model(run, folder, identity)
+    with run.stage("fit", run.config.fit.main_steps(len(images)) if model is None else 0):
         if model is None:
             model = _fit(run, folder, images, identity, events, processes)
         return model.note_predict(run.config.predict, folder)

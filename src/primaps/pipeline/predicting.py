@@ -126,4 +126,4 @@ def finish_predicted(run: Run, model: Model, inputs: Sequence[str], extras: Extr
     }
     write_json(run.folder.images_file, {"images": images})
     run.counts["dead_clusters"] = list(model.fit.dead_clusters)
-    write_run_report(run, model, inputs)
+    write_run_report(run, inputs)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from primaps.errors import CheckpointError
 from primaps.naming.class_tree import ClassTree, grow_tree, tree_from_record, tree_record
-from primaps.outputs.tree_figure import TreeFacts
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.store import read_json, write_json
-from primaps.types import ClassTable, NumberChoice
+from primaps.types import ClassTable
 
 
 def tree_of(model: Model) -> ClassTree:
@@ -57,23 +56,6 @@ def read_tree(folder: str | Path) -> ClassTree | None:
     path, fingerprint = home / "tree.json", str(read_json(home / "model.json")["fingerprint"])
     known = tree_from_record(read_json(path), fingerprint) if path.exists() else None
     return tree_of(Model.load(home)) if known is None else known
-
-
-def tree_facts(
-    folder: str | Path, table: ClassTable, choice: NumberChoice | None
-) -> TreeFacts | None:
-    """What the report draws of the tree; None if the folder has no model.
-
-    Args:
-        folder: As for `read_tree`.
-        table: What the clusters are called.
-        choice: How their number was proposed; None = it was given.
-
-    Raises:
-        CheckpointError: As `read_tree`.
-    """
-    tree = read_tree(folder)
-    return None if tree is None else TreeFacts(tree.links(), cluster_titles(table), choice)
 
 
 def cluster_titles(table: ClassTable) -> list[str]:

@@ -7,23 +7,20 @@ called from several threads. What changes when somebody names things is in
 
 from __future__ import annotations
 
-import io
 import math
 import threading
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as PILImage
 
 from primaps.data.paths import printable
 from primaps.data.reading import read_image
 from primaps.errors import ConfigError, DatasetError, ImageError
 from primaps.outputs.label_files import read_label_image, read_png_info, read_png_size
+from primaps.outputs.viewer.pictures import jpeg, packed_ids, packed_levels
 from primaps.outputs.visualize import thumbnail
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.evidence import proposal_logits
@@ -55,11 +52,11 @@ from primaps.runs.store import FeatureStore, read_json
 from primaps.types import Failure, FitCurves, Image, View
 
 FORMAT: Final = 1
+LOOK: Final = "report"
+"""Stage of the failures to show an image that has a label map."""
+
 MOST_READ: Final = 2000
 """Images whose stored features are read for what clusters look like, evenly spread."""
-
-_QUALITY: Final = 88
-_COMPRESSION: Final = 6
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,9 @@ class Viewed:
             self.files.record = dict(pending.record)
         clusters = clusters_of(NamedFolder(self.files.root))
         self.model, self.num_clusters = str(clusters.model), clusters.number
-        self.failures = tuple(read_failures(self.files) if pending is None else pending.failures)
+        failures = read_failures(self.files) if pending is None else pending.failures
+        # of an earlier look: whether photographs are there is seen anew
+        self.failures = tuple(each for each in failures if each.stage != LOOK)
         self.curves = folder_curves(self.files) if pending is None else pending.curves
         self.source = _source(self.files)
         failed = {failure.path for failure in self.failures}
@@ -149,18 +148,19 @@ class Viewed:
                 self._record = self.record_of(range(len(self.images)))
             return self._record
 
-    def record_of(self, rows: Sequence[int]) -> dict[str, Any]:
+    def record_of(self, rows: Sequence[int], damaged: Sequence[Failure] = ()) -> dict[str, Any]:
         """The `RunRecord` of some of the images, JSON-ready.
 
         Args:
             rows: Their numbers in `images`, in the order in which they are listed.
+            damaged: What was found out by looking at them.
 
         Raises:
             CheckpointError: If stored features or the model are damaged.
             BackboneError: If this version does not know the backbone.
         """
         images, record = [self.images[row] for row in rows], self.files.record
-        gone = [image for image in images if image.photo is None or not image.photo.exists()]
+        gone = [image for image in images if is_gone(image)]
         facts, examples = self._clusters(images)
         backbone = backbone_facts(record)
         return {
@@ -186,7 +186,7 @@ class Viewed:
             "warnings": run_warnings(self.files, self.num_clusters, self.stale),
             "failures": [
                 {**asdict(each), "path": printable(each.path)}
-                for each in [*self.failures, *map(_gone, gone)]
+                for each in [*self.failures, *_gone(gone, damaged), *damaged]
             ],
             "settings": run_settings(self.files, stored=self.has_proposals),
             "timings": {
@@ -260,7 +260,7 @@ class Viewed:
             ConfigError: If there is no image of this name.
             ImageError: If the photograph is gone or cannot be read.
         """
-        return jpeg(self.pixels(name, side), _QUALITY)
+        return jpeg(self.pixels(name, side))
 
     def pixels(self, name: str, side: int | None = None) -> Image:
         """(h, w, 3) uint8 RGB of a photograph, upright; arguments and errors as for `photo`."""
@@ -313,7 +313,7 @@ class Viewed:
         path = self.files.certainty(name)
         width, height = shown_size(*read_png_size(path), side)
         levels = read_label_image(path, (height, width)).astype(np.uint8)
-        return width, height, zlib.compress(levels.tobytes(), _COMPRESSION)
+        return width, height, packed_levels(levels)
 
     def _has_certainty(self, name: str) -> bool:
         return read_png_info(self.files.certainty(name)).get("model") == self.model
@@ -340,17 +340,9 @@ def shown_size(width: int, height: int, side: int | None) -> tuple[int, int]:
     return max(1, int(width * scale + 1e-6)), max(1, int(height * scale + 1e-6))
 
 
-def packed_ids(maps: Sequence[NDArray[np.integer[Any]]]) -> bytes:
-    """(H, W) ids, 0..65535, one map after the other: zlib of little-endian uint16."""
-    raw = b"".join(each.astype("<u2").tobytes() for each in maps)
-    return zlib.compress(raw, _COMPRESSION)
-
-
-def jpeg(pixels: Image, quality: int) -> bytes:
-    """(H, W, 3) uint8 RGB as JPEG; equal pixels give equal bytes."""
-    buffer = io.BytesIO()
-    PILImage.fromarray(pixels).save(buffer, format="JPEG", quality=quality)
-    return buffer.getvalue()
+def is_gone(image: ViewedImage) -> bool:
+    """Whether the photograph is not where it was when it was segmented."""
+    return image.photo is None or not image.photo.exists()
 
 
 def _source(files: RunFolder) -> RunFolder | None:
@@ -368,11 +360,16 @@ def _run_of_candidate(root: Path) -> tuple[Path, ...]:
     return (above.parent,) if above.name == "candidates" else ()
 
 
-def _gone(image: ViewedImage) -> Failure:
-    path = image.name if image.photo is None else str(image.photo)
-    return Failure(
-        path,
-        "report",
+def path_of(image: ViewedImage) -> str:
+    """Where the photograph lay; the name of the image where that is not on record."""
+    return image.name if image.photo is None else str(image.photo)
+
+
+def _gone(images: Sequence[ViewedImage], known: Sequence[Failure]) -> list[Failure]:
+    """Failures for images whose photographs are gone, but for those that are known."""
+    paths = {failure.path for failure in known}
+    why = (
         "Expected the photograph where it was when it was segmented, but there is none. Its label"
-        " map is kept; put the file back, or segment again.",
+        " map is kept; put the file back, or segment again."
     )
+    return [Failure(path_of(each), LOOK, why) for each in images if path_of(each) not in paths]

@@ -273,7 +273,7 @@ class RunFolder:
             "command": command,
             "inputs": [text.encode("utf-8", "backslashreplace").decode("utf-8") for text in inputs],
             "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "seconds": self._added(seconds),
+            "seconds": self.added_seconds(seconds),
             "counts": {**self.record.get("counts", {}), **counts, "failures": len(failures)},
         }
         write_json(self.run_json, self.record)
@@ -284,11 +284,13 @@ class RunFolder:
         Raises:
             OutputError: If the folder cannot be written.
         """
-        self.record |= {"seconds": self._added(seconds), "status": status}
+        self.record |= {"seconds": self.added_seconds(seconds), "status": status}
         write_json(self.run_json, self.record)
 
-    def _added(self, seconds: Mapping[str, float]) -> dict[str, float]:
-        """Seconds per stage; what a stopped command had spent is added."""
+    def added_seconds(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """Seconds per stage on record, and those of a command in their place; what a stopped
+        command had spent is added.
+        """
         old = self.record.get("seconds", {})
         earlier = old if self._stopped_before else {}
         return {

@@ -1,4 +1,6 @@
 """The viewer: one front end for the report and the studio, and what embeds it.
 
-Comes in: a `Viewed` run. Goes out: one HTML page. Open first: `web/types.js`, then `page.py`.
+Comes in: what travels to the viewer (``web/types.js``), photographs and id maps as bytes.
+Goes out: one HTML page.
+Open first: `page.py`, then `pictures.py`; the front end itself lies in ``web/``.
 """
