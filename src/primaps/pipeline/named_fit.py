@@ -154,16 +154,9 @@ def write_candidate(
     made = predict_from_store(run, out, out / "model", overwrite=True)
     images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
-<<<<<<< HEAD
-    write_run_report(made, model, made.folder.record.get("inputs", ()))
+    write_run_report(made, made.folder.record.get("inputs", ()))
     titles = tuple(_titles(table))
     candidate = Candidate(number, titles, moves, clicks, model.fingerprint, kind, back or {})
-=======
-    write_run_report(made, made.folder.record.get("inputs", ()))
-    candidate = Candidate(
-        number, tuple(_titles(table)), moves, len(evidence.said), model.fingerprint
-    )
->>>>>>> report
     folders.write(candidate)
     return candidate
 

@@ -62,7 +62,7 @@ class Studio:
 
     def _routes(self) -> list[BaseRoute]:
         reading = Reading(self.served, Kept())
-        editing, trying = EditingRoutes(self.served), Trying(self.served)
+        editing, trying = EditingRoutes(self.served, self.jobs), Trying(self.served)
         jobs = JobRoutes(self.served, self.jobs)
         return [
             Route("/", Page(self.served.root.name).show),

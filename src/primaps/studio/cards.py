@@ -6,7 +6,8 @@ from typing import Final
 
 from primaps.outputs.cards import card
 from primaps.outputs.label_files import read_label_image
-from primaps.pipeline.viewing import Viewed, jpeg
+from primaps.outputs.viewer.pictures import jpeg
+from primaps.pipeline.viewing import Viewed
 from primaps.studio.answering import Refused
 
 SIDE: Final = 1200

@@ -17,7 +17,7 @@ from primaps.pipeline.accepting import accept
 from primaps.pipeline.exporting import ExportSettings, export
 from primaps.pipeline.named_fit import fit_with_names
 from primaps.pipeline.portable import export_model
-from primaps.pipeline.splitting import split_class
+from primaps.pipeline.splitting import MOST_PARTS, split_class
 from primaps.progress import Progress
 from primaps.studio.answering import Refused, printable
 from primaps.studio.asking import fields, fraction, shown, whole
@@ -26,7 +26,6 @@ from primaps.studio.jobs import Work
 from primaps.studio.served import Served
 
 LAST_CANDIDATE: Final = 99_999
-MOST_PARTS: Final = 16
 LARGEST_REGION: Final = 1_000_000_000
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from primaps.errors import PrimapsError
 from primaps.progress import Progress
@@ -24,6 +24,7 @@ TOLD_EVERY: Final = 0.25
 REMEMBERED: Final = 20
 """Jobs that can be asked for."""
 
+Result = TypeVar("Result")
 Status = Literal["running", "done", "failed", "cancelled"]
 Work = Callable[[Progress], dict[str, Any]]
 """What a job does; gives its result, JSON-ready."""
@@ -91,14 +92,7 @@ class Jobs:
             Refused: If another one is running.
         """
         with self._lock:
-            running = self._running()
-            if running is not None:
-                raise Refused(
-                    409,
-                    f"Expected no other job, but {running.kind!r} is running. Wait for it to end,"
-                    " or stop it.",
-                    job=running.record(),
-                )
+            self._refuse_running()
             if self._closed:
                 raise Refused(503, "The studio is about to end. Start it again.")
             job = Job(str(next(self._numbers)), kind)
@@ -112,8 +106,31 @@ class Jobs:
             self._thread.start()
             return job
 
+    def _refuse_running(self) -> None:
+        running = self._running()
+        if running is not None:
+            raise Refused(
+                409,
+                f"Expected no other job, but {running.kind!r} is running. Wait for it to end, or"
+                " stop it.",
+                job=running.record(),
+            )
+
     def _running(self) -> Job | None:
         return next((each for each in self._jobs.values() if each.status == "running"), None)
+
+    def between(self, work: Callable[[], Result]) -> Result:
+        """Do something short while no job is running, and none begins.
+
+        Args:
+            work: What to do.
+
+        Raises:
+            Refused: If a job is running.
+        """
+        with self._lock:
+            self._refuse_running()
+            return work()
 
     def find(self, name: str) -> Job:
         """A job by its id.

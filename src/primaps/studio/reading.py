@@ -10,10 +10,10 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from primaps.pipeline.alike import alike
 from primaps.pipeline.candidates import CandidateFolder
 from primaps.pipeline.classes import read_classes
-from primaps.pipeline.suggesting import GROUPS, MOST, suggestion_round
+from primaps.pipeline.suggesting import MOST
+from primaps.pipeline.suggestion_rounds import PLAN
 from primaps.pipeline.viewed_state import candidate_records, class_entries
 from primaps.runs.run import RunFolder
 from primaps.studio.answering import as_json, picture, unchanged
@@ -110,18 +110,16 @@ class Reading:
     async def suggestions(self, request: Request) -> Response:
         """GET /api/suggestions."""
         number = number_parameter(request, "round", 0, LAST_ROUND, 0)
-        groups = number_parameter(request, "groups", 1, MOST, GROUPS)
+        groups = number_parameter(request, "groups", 1, MOST, PLAN.groups)
 
-        def work() -> list[dict[str, Any]]:
-            return suggestion_round(self._served.run(), number, groups)
-
-        return as_json({"cards": await to_thread.run_sync(work), "round": number})
+        found = await to_thread.run_sync(lambda: self._served.knowing().cards(number, groups))
+        return as_json({"cards": found, "round": number})
 
     async def alike(self, request: Request) -> Response:
         """GET /api/alike."""
         name = self._served.name(parameter(request, "image"))
         number = number_parameter(request, "proposal", 1, LAST_PROPOSAL, None)
-        found = await to_thread.run_sync(lambda: alike(self._served.run(), name, number))
+        found = await to_thread.run_sync(lambda: self._served.knowing().alike(name, number))
         return as_json({"proposals": [[image, proposal] for image, proposal in found]})
 
     async def candidate(self, request: Request) -> Response:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from primaps import pipeline
 from primaps.errors import CheckpointError, PrimapsError
 from primaps.pipeline.accepting import finish_pending
-from primaps.pipeline.alike import alike
 from primaps.pipeline.candidates import CandidateFolder
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.editing import Editing, Stale
@@ -23,6 +22,7 @@ from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import Run
 from primaps.runs.store import fingerprint, hold, release
 from primaps.studio.answering import Refused, printable
+from primaps.studio.knowing import Knowing
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Served:
         self._exchanged_by: str | None = None
         self.generation = 0
         _finish_exchange(self.root)
-        self.editing = Editing(self.root, lambda image, number: alike(self.run(), image, number))
+        self.editing = Editing(self.root, lambda image, number: self.knowing().alike(image, number))
         self._start()
         self._revision = self.editing.revision()
 
@@ -70,6 +70,7 @@ class Served:
             self.viewed, self.model = viewed, viewed.model
             self._images = {image.name: image.photo for image in viewed.images}
             self._run: Run | None = None
+            self._knowing: Knowing | None = None
             self._candidates: dict[int, tuple[object, Viewed]] = {}
 
     def name(self, given: str) -> str:
@@ -118,6 +119,22 @@ class Served:
                 known = pipeline.reopen(self.root, {})
                 with self._lock:
                     self._run = known
+            return known
+
+    def knowing(self) -> Knowing:
+        """What is known of all proposals; the first call reads them.
+
+        Raises:
+            As `run`, and `DatasetError` if no proposals are stored.
+        """
+        run = self.run()
+        with self._building:
+            with self._lock:
+                known = self._knowing
+            if known is None or known.run is not run:
+                known = Knowing(run)
+                with self._lock:
+                    self._knowing = known
             return known
 
     def candidate(self, number: int) -> Viewed:

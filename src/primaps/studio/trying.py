@@ -22,11 +22,11 @@ from starlette.responses import Response
 
 from primaps.data.decoding import decoding, open_header
 from primaps.errors import ImageError
-from primaps.pipeline.trying import Tried, try_photograph
 from primaps.studio.answering import Refused, as_json, picture, printable
 from primaps.studio.asking import parameter, read_body, shown
 from primaps.studio.backbones import described_backbones
 from primaps.studio.reading import DEFLATED, JPEG, with_size
+from primaps.studio.segmenting import Segmenting, Shown
 from primaps.studio.served import Served
 
 BYTES: Final = 32_000_000
@@ -70,10 +70,10 @@ class Trying:
     """
 
     def __init__(self, served: Served) -> None:
-        self._served = served
+        self._served, self._segmenting = served, Segmenting(served)
         self._busy, self._guard = threading.Lock(), threading.Lock()
         self._numbers = itertools.count(1)
-        self._tried: OrderedDict[str, Tried] = OrderedDict()
+        self._tried: OrderedDict[str, Shown] = OrderedDict()
 
     async def begin(self, request: Request) -> Response:
         """POST /api/try: the body is the file."""
@@ -119,7 +119,8 @@ class Trying:
         while not self._busy.acquire(blocking=False):
             if anyio.current_time() > until:
                 raise Refused(
-                    409, "Expected one photograph at a time, but another one is at work. Wait for"
+                    409,
+                    "Expected one photograph at a time, but another one is at work. Wait for"
                     " it, then try again.",
                 )
             await anyio.sleep(_PAUSE)
@@ -135,7 +136,7 @@ class Trying:
         content, headers = with_size(tried.width, tried.height, tried.maps)
         return picture(content, f"try-{number}-maps", DEFLATED, headers)
 
-    def _find(self, request: Request) -> tuple[str, Tried]:
+    def _find(self, request: Request) -> tuple[str, Shown]:
         number = request.path_params["tried"]
         with self._guard:
             tried = self._tried.get(number)
@@ -167,7 +168,7 @@ class Trying:
             )
         return None if known[name]["current"] else name
 
-    def _done(self, asked: _Asked, content: bytes) -> tuple[str, Tried]:
+    def _done(self, asked: _Asked, content: bytes) -> tuple[str, Shown]:
         """Segment it, in a thread."""
         try:
             descriptor, text = tempfile.mkstemp(prefix="primaps-try-")
@@ -187,12 +188,10 @@ class Trying:
         finally:
             self._busy.release()
 
-    def _segmented(self, asked: _Asked, path: Path) -> Tried:
+    def _segmented(self, asked: _Asked, path: Path) -> Shown:
         try:
             check_photograph(path, asked.name)
-            return try_photograph(
-                self._served.run(), path, threshold=asked.threshold, backbone=asked.backbone
-            )
+            return self._segmenting.shown(path, asked.threshold, asked.backbone)
         except ImageError as error:
             foreign = isinstance(error.__cause__, UnidentifiedImageError)
             sentence = printable(str(error)).replace(str(path), asked.name)
