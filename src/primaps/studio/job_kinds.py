@@ -133,12 +133,12 @@ def _asked_export(asked: Mapping[str, Any]) -> _Asked:
         raise Refused(
             400, f"Expected a format, one of {', '.join(FORMATS)}, but got {shown(format_name)}."
         )
-    unknown = options.get("unknown_below")
+    name, unknown = options.get("name"), options.get("unknown_below")
     polygons = options.get("polygons", False)
     if not isinstance(polygons, bool):
         raise Refused(400, f"Expected polygons as true or false, but got {shown(polygons)}.")
     return _Asked(
-        export_name(options.get("name") or format_name),
+        export_name(format_name if name is None else name),
         ExportSettings(
             format=format_name,
             split=_shares(options.get("split") or []),
