@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +23,6 @@ from primaps.runs.store import fingerprint, hold, release
 from primaps.studio.answering import Refused, printable
 from primaps.studio.knowing import Knowing
 
-_LOGGER: Final = logging.getLogger(__name__)
 
 _TRIES: Final = 20
 _PAUSE: Final = 0.1
@@ -179,7 +177,7 @@ class Served:
             self._seen(int(state["revision"]))
             return state, sentence
 
-    @contextmanager
+    @contextlib.contextmanager
     def exchanging(self, kind: str) -> Iterator[None]:
         """While a job exchanges the model, nobody edits; then everything is looked at anew."""
         with self._editing:
@@ -206,14 +204,12 @@ class Served:
         with self._editing:
             if self._exchanged_by is not None or CandidateFolder(self.root).plan.exists():
                 return  # it is told when files are in place
-            try:
+            # a file with a mistake: whoever asks is told
+            with contextlib.suppress(PrimapsError, OSError):
                 if str(clusters_of(NamedFolder(self.root)).model) != self.model:
                     self.renew()
                 else:
                     self._seen(self.editing.revision())
-            except (PrimapsError, OSError) as error:  # a file with a mistake, or half an exchange
-                _LOGGER.warning("%s", error)
-                self.tell("problem", {"error": printable(str(error))})
 
     def _seen(self, revision: int) -> None:
         if revision != self._revision:
