@@ -23,7 +23,6 @@ from primaps.runs.store import fingerprint, hold, release
 from primaps.studio.answering import Refused, printable
 from primaps.studio.knowing import Knowing
 
-
 _TRIES: Final = 20
 _PAUSE: Final = 0.1
 
