@@ -17,7 +17,7 @@ GROUPS = (
     ("runs",),
     STAGES,
     ("pipeline",),
-    ("segmenter", "engines"),
+    ("segmenter", "notebook", "engines"),
     ("protocol",),
     ("cli", "__main__", "studio"),
 )

@@ -7,6 +7,7 @@ import pytest
 import primaps as pm
 from primaps.errors import CheckpointError, ConfigError
 from primaps.naming.table import ignore_class, merge_classes
+from primaps.outputs.label_files import read_label_image
 from primaps.runs.model import Model
 from primaps.segmenter import evaluate
 from primaps.types import Image
@@ -220,3 +221,32 @@ def test_uncertain_pixels_become_unknown_unless_scores_are_measured(fitted, phot
     found = fitted.predict(photograph, unknown_below=0.4)
     assert (found == 255).any()
     assert (found[found != 255] == plain[found != 255]).all()
+
+
+def test_label_maps_and_report_of_what_it_was_fitted_to(fitted, photographs, texture, tmp_path):
+    root = fitted.write_labels()
+    assert root == fitted.run_dir == tmp_path / "run"
+    names = {str(path.relative_to(photographs)) for path in photographs.rglob("*.png")}
+    made = {str(path.relative_to(root / "labels")) for path in (root / "labels").rglob("*.png")}
+    assert made == {f"{name}.png" for name in names}
+    assert (root / "report.html").exists()
+    before = {path: path.read_bytes() for path in root.rglob("*.png")}
+    record = json.loads((root / "run.json").read_text())
+    assert record["command"] == "Segmenter.write_labels"
+    assert record["inputs"] == [str(photographs)]
+    loaded = pm.Segmenter.load(root, device="cpu")
+    assert loaded.write_labels() == root
+    assert {path: path.read_bytes() for path in root.rglob("*.png")} == before
+    for name in names:
+        image = pm.read_image(photographs / name)
+        kept = read_label_image(root / "labels" / f"{name}.png")
+        assert (fitted.predict(image) == kept).mean() > 0.99
+    with pytest.raises(CheckpointError, match=r"Fit it with run_dir"):
+        pm.Segmenter(texture, num_clusters=3).write_labels()
+
+
+def test_label_maps_follow_what_is_asked_of_predictions(fitted):
+    predict = dataclasses.replace(fitted.config.predict, unknown_below=1.0)
+    fitted.config = dataclasses.replace(fitted.config, predict=predict)
+    root = fitted.write_labels()
+    assert (read_label_image(next((root / "labels").iterdir())) == 255).mean() > 0.9

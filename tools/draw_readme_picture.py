@@ -30,7 +30,7 @@ from primaps import pipeline
 from primaps.config import preset_config
 from primaps.data.demo_views import SOURCES, Source, write_views
 from primaps.outputs.label_files import read_label_image
-from primaps.outputs.visualize import overlay, palette
+from primaps.outputs.visualize import paint, palette
 from primaps.runs.run import Run
 from primaps.runs.store import atomic_write
 
@@ -76,8 +76,8 @@ def painted(run: Run, name: str) -> tuple[Picture, Picture, Picture]:
     labels = read_label_image(run.folder.labels(name), photo.shape[:2])
     return (
         photo,
-        overlay(photo, proposals, PROPOSAL_COLOURS, ignore=0),
-        overlay(photo, labels, CLASS_COLOURS, alpha=0.65),
+        paint(photo, proposals, PROPOSAL_COLOURS, ignore=0),
+        paint(photo, labels, CLASS_COLOURS, alpha=0.65),
     )
 
 

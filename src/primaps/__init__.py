@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from primaps.errors import PrimapsError
     from primaps.features.registry import list_backbones
     from primaps.heads.loading import load_backbone
-    from primaps.outputs.visualize import show
+    from primaps.notebook import view
+    from primaps.outputs.showing import overlay, show
     from primaps.pipeline.classes import classes
     from primaps.proposals.calibration import calibrate_threshold
     from primaps.proposals.crf.dense_crf import dense_crf
@@ -47,9 +48,11 @@ _HOMES = {
     "load_backbone": "heads.loading",
     "load_dataset": "data.dataset",
     "mask_proposals": "proposals.extract",
+    "overlay": "outputs.showing",
     "preset_config": "config",
     "read_image": "data.reading",
-    "show": "outputs.visualize",
+    "show": "outputs.showing",
+    "view": "notebook",
 }
 
 __all__ = [
@@ -69,9 +72,11 @@ __all__ = [
     "load_backbone",
     "load_dataset",
     "mask_proposals",
+    "overlay",
     "preset_config",
     "read_image",
     "show",
+    "view",
 ]
 
 

@@ -23,13 +23,23 @@ from primaps.heads.loading import reload_backbone
 from primaps.naming.applying import apply_classes
 from primaps.naming.table import fresh_table
 from primaps.outputs.model_card import Measured
-from primaps.pipeline import extract, finishing, fit_and_name, open_run
+from primaps.pipeline import (
+    ALL_STAGES,
+    extract,
+    finishing,
+    fit_and_name,
+    open_run,
+    reopen,
+    segment,
+)
 from primaps.pipeline.classes import default_colours, read_classes, save_classes
 from primaps.pipeline.hub import Hub, fetch_model, push_model
+from primaps.pipeline.opening import claim
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
 from primaps.progress import Progress, Silent
 from primaps.runs.model import Model
+from primaps.runs.run import read_failures
 from primaps.types import ClassTable, EvaluationResult, FeatureExtractor, Image
 
 
@@ -96,6 +106,11 @@ class Segmenter:
                 " Segmenter.load(...)."
             )
         return self._model
+
+    @property
+    def run_dir(self) -> Path | None:
+        """The folder that the prototypes were fitted in, or loaded from."""
+        return self._folder
 
     @property
     def classes(self) -> ClassTable:
@@ -168,6 +183,35 @@ class Segmenter:
             self._model = fit_and_name(run)
         self._classes, self._folder = None, run.folder.root
         return self
+
+    def write_labels(self, progress: Progress | None = None) -> Path:
+        """Write label maps of the images that it was fitted to, their names and a report into its
+        run folder: all that `primaps segment` writes. What is there already is not made again.
+
+        Args:
+            progress: Who is told.
+
+        Returns:
+            The run folder, for `primaps.view` and the command line.
+
+        Raises:
+            CheckpointError: If the segmenter was not fitted with ``run_dir``.
+            ConfigError: If names in the folder have a mistake, or its label maps were made with
+                other settings.
+            OutputError: If something cannot be written.
+        """
+        if self.run_dir is None:
+            raise CheckpointError(
+                "Expected a segmenter with a run folder, but it has none. Fit it with run_dir=..."
+            )
+        device = str(self.backbone.device)
+        run = reopen(self.run_dir, {}, head=self.model.head, device=device, progress=progress)
+        run.config = dataclasses.replace(run.config, predict=self.config.predict)
+        run.failures += read_failures(run.folder)
+        claim(run, ALL_STAGES)
+        segment(run, command="Segmenter.write_labels", inputs=run.folder.record["inputs"])
+        self._classes = None
+        return self.run_dir
 
     def predict(
         self,

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -53,9 +54,10 @@ def test_kmeans_of_proposals_has_labels_a_report_and_no_steps(
     )
     assert not (out / "model" / "snapshots").exists()
     page = (out / "report.html").read_text("utf-8")
-    assert "<span>--method</span> <span>clusters</span>" in page
-    assert "<dd>clusters of proposals</dd>" in page
-    assert 'id="fit"' not in page
+    shown = json.loads(re.search(r'id="run">(.*?)</script>', page).group(1))
+    assert shown["method"] == "clusters"
+    assert any((each["command"] or "").endswith("--method clusters") for each in shown["advice"])
+    assert shown["curves"] is None
 
     assert (
         run(

@@ -1,6 +1,6 @@
 import numpy as np
 
-from primaps.naming.applying import apply_classes, class_pixels
+from primaps.naming.applying import apply_classes, class_pixels, corrected_pixels
 from primaps.types import ClassTable, NamedClass
 
 TABLE = ClassTable(
@@ -31,3 +31,13 @@ def test_pixels_are_counted_by_class():
     found = class_pixels(pixels, TABLE)
     assert found.shape == (1, 256)
     assert {int(each): int(found[0, each]) for each in found[0].nonzero()[0]} == {0: 7, 255: 4}
+
+
+def test_pixels_are_counted_as_they_are_painted():
+    proposals = np.array([[1, 1, 2], [3, 3, 0]])
+    pairs = np.zeros((4, 256), dtype=np.int64)
+    np.add.at(pairs, (proposals, LABELS), 1)
+    for corrected in ({}, {1: 9}, {1: 9, 2: 1, 3: 255}):
+        painted = apply_classes(LABELS, TABLE, proposals, corrected)
+        expected = np.bincount(painted.ravel(), minlength=256)
+        np.testing.assert_array_equal(corrected_pixels(pairs, TABLE, corrected), expected)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from primaps.errors import ConfigError
-from primaps.naming.binding import bind
+from primaps.naming.binding import bind, bind_unchanged
 from primaps.naming.corrections import Correction, Journal, make_corrections
+from primaps.naming.regions import map_checksum
 
 BEFORE = np.zeros((40, 60), dtype=np.int32)
 BEFORE[5:25, 10:40] = 1
@@ -69,3 +70,12 @@ def test_lines_by_hand_mean_what_is_there():
 def test_a_proposal_that_does_not_exist_is_named_with_its_line():
     with pytest.raises(ConfigError, match=r'^F, line 1: .*1\.\.2.*no proposal 9.*"undo": 1'):
         bound([Correction(1, "a.jpg", 9, 0)])
+
+
+def test_without_the_map_it_is_the_same_where_nothing_changed():
+    lines = [said(), said(2, 2, 255), said(3, 1, 4)]
+    checksum = map_checksum(BEFORE)
+    assert bind_unchanged(lines, "photo", checksum, {1, 2}) == bound(lines)
+    assert bind_unchanged(lines, "other", checksum, {1, 2}) is None
+    assert bind_unchanged(lines, "photo", "other", {1, 2}) is None
+    assert bind_unchanged(lines, "photo", checksum, {1}) is None

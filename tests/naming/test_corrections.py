@@ -122,3 +122,29 @@ def test_corrections_follow_merged_and_renamed_classes():
     assert moved_corrections(Journal(entries), former, renamed, gone) == [
         Correction(5, "a", 2, 2),
     ]
+
+
+@st.composite
+def journals(draw):
+    """Lines about three proposals; some take back an earlier one."""
+    entries = []
+    for number in range(1, draw(st.integers(0, 12)) + 1):
+        if entries and draw(st.booleans()):
+            entries.append(Undo(number, draw(st.integers(1, number - 1))))
+        else:
+            proposal = draw(st.integers(1, 3))
+            entries.append(Correction(number, "a.jpg", proposal, draw(st.integers(0, 4))))
+    return entries
+
+
+@given(entries=journals(), start=st.integers(0, 12))
+def test_every_former_state_can_be_had_again_by_lines_that_take_back(entries, start):
+    wanted = Journal(tuple(entries[:start])).active()
+    journal = Journal(tuple(entries))
+    lines = journal.lines_towards({each.id for each in wanted})
+    assert [each.id for each in lines] == [journal.next_id + n for n in range(len(lines))]
+    after = Journal((*entries, *lines))
+    assert after.active() == wanted
+    assert after.lines_towards({each.id for each in wanted}) == []
+    nothing = Journal((*entries, *journal.lines_towards(())))
+    assert nothing.active() == ()

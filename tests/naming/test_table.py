@@ -14,6 +14,7 @@ from primaps.naming.table import (
     is_touched,
     merge_classes,
     name_class,
+    note_class,
     parse_colour,
     with_known_classes,
 )
@@ -148,3 +149,12 @@ def test_colours_are_six_digits(table):
 @given(st.tuples(*[st.integers(0, 255)] * 3))
 def test_colours_and_their_texts_are_one(colour):
     assert parse_colour(colour_text(colour)) == colour
+
+
+def test_a_class_has_a_note():
+    table = fresh_table(2, [(0, 0, 0)] * 255)
+    assert note_class(table, 1, " two\nlines ").classes[1].note == "two\nlines"
+    assert note_class(note_class(table, 1, "a"), 1, "").classes[1].note == ""
+    for note in ("a\x00", "a" * 2001, "\ud800"):
+        with pytest.raises(ConfigError, match="plain text"):
+            note_class(table, 1, note)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primaps.errors import ConfigError
@@ -137,6 +137,7 @@ TABLES = st.builds(
 )
 
 
+@settings(deadline=None)  # texts that were read before take less
 @given(TABLES, TABLES)
 def test_every_table_is_written_and_changed_into_every_other(table, other):
     text = write_classes(table, "m")

@@ -5,6 +5,7 @@ import pytest
 
 from primaps.errors import OutputError
 from primaps.outputs.panels import COLUMNS, TrainingPanel, panels_figure
+from primaps.outputs.visualize import paint, palette
 
 
 @pytest.fixture
@@ -28,14 +29,15 @@ def test_a_row_per_image_and_a_legend_of_the_classes(panel):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["sky", "disc"]
 
 
-def test_what_carries_no_class_shows_the_photograph(panel):
+def test_what_carries_no_class_has_no_colour(panel):
     image, truth, proposals, pseudo_label, prediction = (
         ax.images[0].get_array() for ax in panels_figure([panel], ["sky", "hill", "disc"]).axes
     )
     assert np.array_equal(image, panel.image)
-    assert np.array_equal(truth[:2], image[:2])
-    for ax in (proposals, pseudo_label):
-        assert np.array_equal(ax[:5], image[:5])
+    grey = paint(panel.image, np.full(panel.truth.shape, 255), palette(1))
+    assert np.array_equal(truth[:1], grey[:1])
+    for picture in (proposals, pseudo_label):
+        assert np.array_equal(picture[:4], grey[:4])
     # Away from the lines between regions, one colour means one class everywhere.
     assert np.array_equal(truth[7:11, :7], prediction[7:11, :7])
     assert np.array_equal(truth[7:11, :7], pseudo_label[7:11, :7])

@@ -1,16 +1,20 @@
-"""Colours, overlays, thumbnails and the notebook figure."""
+"""Colours, painted regions, thumbnails."""
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from matplotlib import pyplot as plt
 
 from primaps.errors import OutputError
-from primaps.outputs.visualize import boundaries, overlay, palette, resize_labels, show, thumbnail
-from primaps.types import MaskProposals
+from primaps.outputs.visualize import (
+    grown,
+    outline,
+    paint,
+    palette,
+    resize_labels,
+    thumbnail,
+)
 
 
 @pytest.fixture
@@ -24,13 +28,6 @@ def labels() -> np.ndarray:
     label_map[:, 20:] = 1
     label_map[20:] = 255
     return label_map
-
-
-@pytest.fixture(autouse=True)
-def _no_window():
-    mpl.use("agg")
-    yield
-    plt.close("all")
 
 
 def test_palette_colour_of_an_id_does_not_depend_on_the_number_of_ids():
@@ -73,86 +70,128 @@ def test_palette_rejects_impossible_numbers(num):
         palette(num)
 
 
-def test_overlay_mixes_photo_and_colour(photo, labels):
-    mixed = overlay(photo, labels, palette(2), alpha=0.5)
-    inside = np.s_[2:18, 2:18]
-    expected = photo[inside] / 2 + palette(2)[0] / 2
+def tones(photo):
+    luma = photo.astype(int) @ (54, 183, 19) // 256
+    return np.repeat((82 + luma * 92 // 256)[..., None], 3, axis=2)
+
+
+def test_painting_mixes_middle_tones_and_colours(photo, labels):
+    mixed = paint(photo, labels, palette(2), alpha=0.5, contours=False)
+    inside = np.s_[:20, :20]
     assert mixed.dtype == np.uint8
-    assert np.abs(mixed[inside] - expected).max() <= 1
+    assert np.abs(mixed[inside] - (tones(photo)[inside] + palette(2)[0]) / 2).max() <= 1
 
 
-def test_overlay_leaves_ignored_pixels_untouched(photo, labels):
-    mixed = overlay(photo, labels, palette(2))
-    np.testing.assert_array_equal(mixed[21:], photo[21:])
-    as_proposals = overlay(photo, labels, palette(2), ignore=0)
-    np.testing.assert_array_equal(as_proposals[:19, :19], photo[:19, :19])
+def test_what_has_no_class_has_no_colour(photo, labels):
+    mixed = paint(photo, labels, palette(2), contours=False)
+    np.testing.assert_array_equal(mixed[20:], tones(photo)[20:])
+    assert mixed[20:].min() >= 82
+    assert mixed[20:].max() <= 173
+    as_proposals = paint(photo, labels, palette(2), ignore=0, contours=False)
+    np.testing.assert_array_equal(as_proposals[:20, :20], tones(photo)[:20, :20])
 
 
-def test_overlay_draws_a_light_line_between_regions(photo, labels):
-    mixed = overlay(photo, labels, palette(2))
-    assert mixed[5:15, 19].min() >= 191
-    assert mixed[19, 3:18].min() >= 191
+def contrast(first, second):
+    """Ratio of relative luminances (WCAG 2.1)."""
+
+    def luminance(colour):
+        value = np.asarray(colour) / 255
+        linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+        return float(linear @ (0.2126, 0.7152, 0.0722))
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
 
 
-def test_overlay_extremes_of_alpha(photo):
+@pytest.mark.parametrize("ground", [0, 90, 255])
+def test_colours_and_lines_are_seen_on_dark_and_on_light_photographs(ground):
+    photo = np.full((20, 40, 3), ground, np.uint8)
+    colours = palette(40)
+    seen = [
+        paint(photo, np.full((20, 40), each, np.uint8), colours)[0, 0].astype(int)
+        for each in range(40)
+    ]
+    for first in range(12):
+        for second in range(first):
+            assert np.abs(seen[first] - seen[second]).sum() > 40
+    sides = np.repeat([[0, 1]], 20, axis=1).repeat(20, axis=0)
+    for each in range(40):
+        drawn = paint(photo, sides, colours[[each, (each + 1) % 40]])
+        dark, light = drawn[10, 19], drawn[10, 20]
+        assert contrast(light, dark) > 6
+        assert max(contrast(drawn[10, 2], light), contrast(drawn[10, 2], dark)) > 3
+
+
+def test_lines_are_dark_on_one_side_and_light_on_the_other(photo, labels):
+    mixed = paint(photo, labels, palette(2))
+    assert mixed[5:15, 19].max() <= 38
+    assert mixed[5:15, 20].min() >= 242
+    assert mixed[19, 3:18].max() <= 38
+    assert mixed[20, 3:18].min() >= 242
+    halves = np.repeat([0, 1], 600)[None].repeat(9, axis=0)
+    wide = paint(np.zeros((9, 1200, 3), np.uint8), halves, palette(2))
+    assert [(wide[4, at] <= 38).all() for at in range(597, 601)] == [False, True, True, False]
+    assert [(wide[4, at] >= 242).all() for at in range(599, 603)] == [False, True, True, False]
+    flat = paint(photo, labels, palette(2), contours=False)
+    assert not (flat[5:15, 19] <= 38).all()
+
+
+def test_extremes_of_opacity(photo):
     flat = np.ones(photo.shape[:2], dtype=np.int32)
-    np.testing.assert_array_equal(overlay(photo, flat, palette(2), alpha=0.0), photo)
-    assert (overlay(photo, flat, palette(2), alpha=1.0) == palette(2)[1]).all()
+    np.testing.assert_array_equal(paint(photo, flat, palette(2), alpha=0.0), tones(photo))
+    assert (paint(photo, flat, palette(2), alpha=1.0) == palette(2)[1]).all()
 
 
-def test_overlay_reuses_colours_beyond_the_palette(photo):
+def test_painting_reuses_colours_beyond_the_palette(photo):
     many = np.full(photo.shape[:2], 255 + 3, dtype=np.int32)
     few = np.full(photo.shape[:2], 3, dtype=np.int32)
-    np.testing.assert_array_equal(
-        overlay(photo, many, palette(255)), overlay(photo, few, palette(255))
-    )
+    np.testing.assert_array_equal(paint(photo, many, palette(255)), paint(photo, few, palette(255)))
 
 
-def test_overlay_does_not_write_to_its_inputs(photo, labels):
+def test_outlined_regions_keep_the_colours_of_the_photograph(photo, labels):
+    drawn = outline(photo, labels)
+    np.testing.assert_array_equal(drawn[2:18, 22:38], photo[2:18, 22:38])
+    np.testing.assert_array_equal(drawn[2:18, 2:17], tones(photo)[2:18, 2:17])
+    assert drawn[5:15, 19].max() <= 38
+    assert drawn[5:15, 20].min() >= 242
+    plain = outline(photo, labels, contours=False)
+    np.testing.assert_array_equal(plain[:, 20:], photo[:, 20:])
+
+
+def test_painting_does_not_write_to_its_inputs(photo, labels):
     before = photo.copy(), labels.copy()
-    overlay(photo, labels, palette(2))
+    paint(photo, labels, palette(2))
+    outline(photo, labels)
     np.testing.assert_array_equal(photo, before[0])
     np.testing.assert_array_equal(labels, before[1])
 
 
-def test_overlay_names_what_does_not_fit(photo, labels):
-    with pytest.raises(OutputError, match=r"size of the image, \(30, 40\), but got \(15, 40\)"):
-        overlay(photo, labels[::2], palette(2))
-    with pytest.raises(
-        OutputError, match=r"\(H, W, 3\) uint8 RGB, but got shape \(30, 40, 3\) and dtype float64"
-    ):
-        overlay(photo / 255, labels, palette(2))
-    with pytest.raises(OutputError, match=r"whole numbers, but got .* dtype float64"):
-        overlay(photo, labels.astype(float), palette(2))
-    with pytest.raises(OutputError, match="ids of 0 or more, but got -1"):
-        overlay(photo, labels.astype(int) * 0 - 1, palette(2))
+def test_painting_names_what_does_not_fit(photo, labels):
+    for draw in (lambda *given: paint(*given, palette(2)), outline):
+        with pytest.raises(OutputError, match=r"size of the image, \(30, 40\), but got \(15, 40\)"):
+            draw(photo, labels[::2])
+        with pytest.raises(
+            OutputError,
+            match=r"\(H, W, 3\) uint8 RGB, but got shape \(30, 40, 3\) and dtype float64",
+        ):
+            draw(photo / 255, labels)
+        with pytest.raises(OutputError, match=r"whole numbers, but got .* dtype float64"):
+            draw(photo, labels.astype(float))
+        with pytest.raises(OutputError, match="ids of 0 or more, but got -1"):
+            draw(photo, labels.astype(int) * 0 - 1)
     with pytest.raises(OutputError, match="opacity"):
-        overlay(photo, labels, palette(2), alpha=1.5)
+        paint(photo, labels, palette(2), alpha=1.5)
     with pytest.raises(OutputError, match="at least one colour"):
-        overlay(photo, labels, palette(0))
+        paint(photo, labels, palette(0))
 
 
-def _boundaries_reference(labels: np.ndarray) -> np.ndarray:
-    height, width = labels.shape
-    return np.array(
-        [
-            [
-                (x + 1 < width and labels[y, x] != labels[y, x + 1])
-                or (y + 1 < height and labels[y, x] != labels[y + 1, x])
-                for x in range(width)
-            ]
-            for y in range(height)
-        ]
-    )
-
-
-@given(
-    hnp.arrays(
-        np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.integers(0, 2)
-    )
-)
-def test_boundaries_match_a_plain_loop(labels):
-    np.testing.assert_array_equal(boundaries(labels), _boundaries_reference(labels))
+def test_growing_a_mask_takes_a_square_around_every_pixel():
+    mask = np.zeros((9, 9), bool)
+    mask[4, 4] = mask[0, 8] = True
+    found = grown(mask, 2)
+    assert found.sum() == 25 + 9 - 1
+    assert found[2:7, 2:7].all()
+    np.testing.assert_array_equal(grown(mask, 0), mask)
 
 
 @given(
@@ -202,35 +241,3 @@ def test_thumbnail_rejects_nonsense(photo):
         thumbnail(photo, 0)
     with pytest.raises(OutputError, match=r"\(H, W, 3\)"):
         thumbnail(photo[..., 0], 10)
-
-
-def test_show_proposals_side_by_side(photo):
-    label_image = np.zeros((30, 40), dtype=np.int32)
-    label_image[:15] = 1
-    figure = show(photo, MaskProposals(label_image, np.array([0.5], dtype=np.float32)))
-    left, right = figure.axes
-    np.testing.assert_array_equal(left.images[0].get_array(), photo)
-    np.testing.assert_array_equal(right.images[0].get_array()[15:], photo[15:])
-    assert right.get_title() == "1 mask proposals, 50% of the pixels"
-    figure.canvas.draw()
-
-
-def test_show_label_map_leaves_255_unpainted(photo, labels):
-    right = show(photo, labels).axes[1]
-    np.testing.assert_array_equal(right.images[0].get_array(), overlay(photo, labels, palette(255)))
-    assert right.get_title() == "label map, 2 classes"
-
-
-def test_show_draws_into_given_axes_only(photo, labels):
-    figure, grid = plt.subplots(1, 3)
-    assert show(photo, labels, ax=grid[1]) is figure
-    assert [len(ax.images) for ax in grid] == [0, 1, 0]
-    assert len(plt.get_fignums()) == 1
-
-
-def test_show_never_opens_a_window(photo, labels, monkeypatch):
-    def fail(*args, **kwargs):
-        pytest.fail("plt.show was called")
-
-    monkeypatch.setattr(plt, "show", fail)
-    assert len(show(photo, labels).axes) == 2

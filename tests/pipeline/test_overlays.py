@@ -3,7 +3,7 @@ from PIL import Image
 
 import primaps as pm
 from primaps import pipeline
-from primaps.outputs.visualize import overlay
+from primaps.outputs.visualize import paint
 from primaps.pipeline.named_labels import NamedLabels, correct
 from primaps.pipeline.overlays import write_overlays
 from primaps.runs.model import Model
@@ -25,7 +25,7 @@ def test_photographs_are_painted_with_the_named_classes(named_run):
     labels = NamedLabels(named_run)
     for image in pipeline.reopen(named_run, {}, device="cpu").images:
         photo = pm.read_image(image.path)
-        expected = overlay(photo, labels.read(image.name), labels.colours())
+        expected = paint(photo, labels.read(image.name), labels.colours())
         with Image.open(named_run / "overlays" / f"{image.name}.jpg") as picture:
             found = np.asarray(picture.convert("RGB")).astype(int)
         assert np.abs(found - expected).mean() < 6

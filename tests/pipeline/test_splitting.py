@@ -11,6 +11,7 @@ from primaps.errors import ConfigError
 from primaps.outputs.label_files import read_label_image
 from primaps.pipeline.accepting import accept
 from primaps.pipeline.candidates import CandidateFolder
+from primaps.pipeline.evidence import gather
 from primaps.pipeline.named_labels import NamedLabels, correct
 from primaps.pipeline.splitting import split_class, split_prototypes, split_table
 from primaps.runs.model import Model
@@ -62,11 +63,39 @@ def test_it_can_be_accepted_and_taken_back_and_corrections_follow(named_run):
     split_class(opened(named_run), parted)
     accept(opened(named_run), 1)
     assert pm.classes(named_run).num_clusters == 5
-    assert NamedLabels(named_run).binding("0.png").classes == {1: parted}
+    assert json.loads((named_run / "run.json").read_text("utf-8"))["named"] is None
+    assert said(named_run)["0.png", 1] in {parted, 4}
     correct(named_run, [("2.png", 1, 4)])
     accept(opened(named_run), None)
     assert (named_run / "classes.yaml").read_bytes() == before
-    assert NamedLabels(named_run).binding("2.png").classes == {1: parted}
+    assert said(named_run) == {("0.png", 1): parted, ("2.png", 1): parted}
+
+
+def said(folder):
+    labels = NamedLabels(folder)
+    return {
+        (image, proposal): class_id
+        for image in labels.corrected_images
+        for proposal, class_id in labels.binding(image).classes.items()
+    }
+
+
+def test_what_was_said_of_the_class_goes_to_the_part_that_is_nearest(named_run):
+    parted, run = largest(named_run), opened(named_run)
+    evidence = gather(run)
+    rows = (evidence.clusters == parted).nonzero().flatten().tolist()
+    every = [evidence.stored.name(row) for row in rows]
+    correct(named_run, [(*each, parted) for each in every])
+    candidate = split_class(run, parted)
+    assert set(candidate.said) < set(every)
+    assert set(candidate.said.values()) == {4}
+    changed = next(iter(candidate.said))
+    correct(named_run, [(*changed, 255)])  # in the meantime somebody says otherwise
+    accept(opened(named_run), 1)
+    expected = {each: candidate.said.get(each, parted) for each in every} | {changed: 255}
+    assert said(named_run) == expected
+    accept(opened(named_run), None)
+    assert said(named_run) == dict.fromkeys(every, parted) | {changed: 255}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ deleted, so that every state of the list can be had again.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ _KEYS: Final = (
     "source",
     "undo",
 )
+
+_KNOWN_LINES: Final = 20_000
+"""Lines that are kept as they were read: the file grows by some, and is read at every click."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +245,9 @@ def resolve(journal: Journal, table: ClassTable) -> tuple[Correction, ...]:
         try:
             if entry.class_id not in ids:
                 ids[entry.class_id] = find_class(table, entry.class_id).id
-            found.append(dataclasses.replace(entry, class_id=ids[entry.class_id]))
+            known = ids[entry.class_id]
+            same = entry.class_id == known
+            found.append(entry if same else dataclasses.replace(entry, class_id=known))
         except ConfigError as error:
             raise ConfigError(
                 f"{journal.place(entry.id)}: {error} Put the class back into classes.yaml"
@@ -290,6 +296,7 @@ def _checked_entry(content: str, known: set[int]) -> Correction | Undo:
     return entry
 
 
+@functools.lru_cache(maxsize=_KNOWN_LINES)
 def _entry(content: str) -> Correction | Undo:
     try:
         values = json.loads(content)

@@ -6,6 +6,7 @@ stays keep their place.
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,11 @@ def parse_classes(text: str, where: str, colours: Sequence[Colour]) -> ClassesTe
         ConfigError: If it is no YAML, or something in it does not fit; the message names the line
             and what to do.
     """
+    return _parsed(text, where, tuple(colours))
+
+
+@functools.lru_cache(maxsize=16)  # a studio asks for the same text several times at every click
+def _parsed(text: str, where: str, colours: tuple[Colour, ...]) -> ClassesText:
     document = _load(text, where)
     for key in document:
         if key not in _TOP:

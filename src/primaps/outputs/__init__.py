@@ -2,5 +2,5 @@
 
 Comes in: label maps, proposals, statistics.
 Goes out: PNG and HTML files; equal input gives equal bytes.
-Open first: `label_files`, `visualize`, `viewer`.
+Open first: `label_files`, `visualize`, `showing`, `viewer`.
 """

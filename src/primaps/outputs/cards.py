@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from primaps.errors import OutputError
-from primaps.outputs.visualize import thumbnail
+from primaps.outputs.visualize import grown, thumbnail
 from primaps.types import Image
 
 SIDE: Final = 400
@@ -45,9 +45,9 @@ def card(image: Image, mask: NDArray[np.bool_], side: int = SIDE) -> Image:
     grey = (crop.astype(np.uint16).sum(axis=2, keepdims=True) // 6 + 100).astype(np.uint8)
     drawn = np.where(inside[..., None], crop, grey)
     width = max(1, round(max(inside.shape) / side * 1.5))
-    grown = _grown(inside, width)
-    drawn[_grown(grown, width) & ~grown] = (0, 0, 0)
-    drawn[grown & ~inside] = (255, 255, 255)
+    light = grown(inside, width)
+    drawn[grown(light, width) & ~light] = (0, 0, 0)
+    drawn[light & ~inside] = (255, 255, 255)
     return thumbnail(drawn, side)
 
 
@@ -62,16 +62,3 @@ def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
         around = max(margin, (least - (end - start)) / 2)
         found.append(slice(max(0, int(start - around)), min(limit, int(np.ceil(end + around)))))
     return found[0], found[1]
-
-
-def _grown(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """A mask and all pixels up to ``width`` above, below and beside it."""
-    grown = mask.copy()
-    for step in range(1, width + 1):
-        grown[step:] |= mask[:-step]
-        grown[:-step] |= mask[step:]
-    across = grown.copy()
-    for step in range(1, width + 1):
-        grown[:, step:] |= across[:, :-step]
-        grown[:, :-step] |= across[:, step:]
-    return grown

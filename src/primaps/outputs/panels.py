@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from primaps.errors import OutputError
-from primaps.outputs.visualize import MAX_COLOURS, overlay, palette
+from primaps.outputs.visualize import MAX_COLOURS, outline, paint, palette
 from primaps.types import Image
 
 if TYPE_CHECKING:
@@ -77,10 +77,9 @@ def panels_figure(panels: Sequence[TrainingPanel], class_names: Sequence[str]) -
 def _pictures(panel: TrainingPanel) -> tuple[Image, ...]:
     colours = palette(MAX_COLOURS)
     truth, pseudo_label, prediction = (
-        overlay(panel.image, labels, colours, alpha=_ALPHA) for labels in _labelled(panel)
+        paint(panel.image, labels, colours, alpha=_ALPHA) for labels in _labelled(panel)
     )
-    # Extraction order starts at 1; colour 0 is for the first proposal.
-    proposals = overlay(panel.image, panel.proposals, np.roll(colours, 1, axis=0), ignore=0)
+    proposals = outline(panel.image, panel.proposals)
     return panel.image, truth, proposals, pseudo_label, prediction
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from primaps.errors import OutputError
-from primaps.outputs.visualize import MAX_COLOURS, overlay, palette, resize_labels
+from primaps.outputs.visualize import MAX_COLOURS, paint, palette, resize_labels
 from primaps.types import ExtractionStep, Image, MaskProposals
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ def _draw_round(axes: NDArray[Any], image: Image, step: ExtractionStep, number: 
             extent=extent,
         )
         ax.plot(column, row, marker="x", color="black", markersize=7, markeredgewidth=2)
-    _show(
-        axes[3], overlay(image, resize_labels(step.mask.astype(np.uint8), size), colour, ignore=0)
-    )
+    _show(axes[3], paint(image, resize_labels(step.mask.astype(np.uint8), size), colour, ignore=0))
     _show(axes[4], _dimmed(image, step.available & ~step.mask))
     axes[0].text(
         -0.04,
@@ -126,10 +124,10 @@ def _draw_outcome(
     colours = np.roll(palette(MAX_COLOURS), 1, axis=0)  # id 1 in the first colour, as above
     pictures = {
         "image": image,
-        f"{len(steps)} masks": overlay(
+        f"{len(steps)} masks": paint(
             image, resize_labels(raw, (image.shape[0], image.shape[1])), colours, ignore=0
         ),
-        f"{proposals.num_masks} proposals after the CRF": overlay(
+        f"{proposals.num_masks} proposals after the CRF": paint(
             image, proposals.label_image, colours, ignore=0
         ),
     }

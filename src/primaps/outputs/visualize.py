@@ -1,24 +1,27 @@
-"""Pictures of label images: stable colours, overlays, thumbnails and the notebook figure."""
+"""Pictures of label images: stable colours, regions that are seen on any photograph, thumbnails."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from primaps.errors import OutputError
-from primaps.types import IGNORE_INDEX, Image, MaskProposals
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+from primaps.types import IGNORE_INDEX, Image
 
 MAX_COLOURS: Final = 255
 GREY: Final = (128, 128, 128)
 """Kept free of classes, like black and white: they would be taken for unlabelled pixels."""
+
+OPACITY: Final = 0.65
+"""Of colours over the grey photograph. Colours, tones and lines look as in the viewer
+(`viewer/web/colour.js`).
+"""
+
+_SIDE_PER_LINE: Final = 600  # pixels of the longest side for each pixel of a line's width
 
 _FIRST_COLOURS: Final = bytes.fromhex(
     "e6194b 3c8cff ffd21f 2eb872 a04ae0 ff8a1f 19d3d8 f45ec8 a5e22e 8a5a2b 1f4fd1 ffb3a7"
@@ -99,23 +102,28 @@ def _oklab(rgb: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.rint(1000 * lab).astype(np.int64)
 
 
-def overlay(
+def paint(
     image: Image,
     label_image: NDArray[np.integer[Any]],
     colours: NDArray[np.uint8],
-    alpha: float = 0.55,
+    alpha: float = OPACITY,
     ignore: int = IGNORE_INDEX,
+    *,
+    contours: bool = True,
 ) -> Image:
-    """Photograph with its regions painted over it and thin white lines between them.
+    """Regions in their colours over the grey photograph, with double lines between them.
+
+    The photograph gives brightness alone, and only middle tones: a colour looks the same on dark
+    and on light things, and whatever has no colour is no region.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         label_image: (H, W) integer ids, 0 or more.
         colours: (n, 3) uint8 RGB; id i is painted in ``colours[i]``, ids from n on reuse the
             colours from the start.
-        alpha: Opacity of the paint in [0, 1].
-        ignore: Pixels with this id show the untouched photograph (255 for label maps, 0 for mask
-            proposals).
+        alpha: Opacity of the colours in [0, 1].
+        ignore: Pixels with this id stay grey (255 for label maps, 0 for mask proposals).
+        contours: Draw the lines.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -123,32 +131,86 @@ def overlay(
     Raises:
         OutputError: If shapes, dtypes or ranges do not fit.
     """
-    _check_image(image)
-    _check_labels(label_image)
-    if image.shape[:2] != label_image.shape:
-        raise OutputError(
-            f"Expected the label image to have the size of the image, {image.shape[:2]}, but got"
-            f" {label_image.shape}. Resize it first (primaps.outputs.visualize.resize_labels)."
-        )
+    _check_pair(image, label_image)
     if not 0.0 <= alpha <= 1.0:
         raise OutputError(f"Expected alpha to be an opacity in [0, 1], but got {alpha}.")
-    paint = _paint(label_image, colours)
+    if len(colours) == 0:
+        raise OutputError(
+            "Expected at least one colour to paint with, but got none. Use palette(255)."
+        )
+    grey = _ground(image)
     weight = round(alpha * 256)
-    blended = image * np.uint16(256 - weight)  # at most 255 * 256: fits 16 bits
-    blended += paint * np.uint16(weight)
-    blended >>= 8
-    result = np.where((label_image == ignore)[..., None], image, blended.astype(np.uint8))
-    edges = boundaries(label_image)
-    result[edges] = 255 - (255 - result[edges]) // 4
+    blended = colours.take(label_image, axis=0, mode="wrap") * np.uint16(weight)
+    blended += grey * np.uint16(256 - weight)  # at most 255 * 256: fits 16 bits
+    result = np.where((label_image == ignore)[..., None], grey, (blended >> 8).astype(np.uint8))
+    if contours:
+        _draw_contours(result, label_image)
     return result
 
 
-def boundaries(label_image: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose right or lower neighbour has another id."""
-    edges = np.zeros(label_image.shape, dtype=bool)
-    edges[:, :-1] |= label_image[:, :-1] != label_image[:, 1:]
-    edges[:-1] |= label_image[:-1] != label_image[1:]
-    return edges
+def outline(
+    image: Image, label_image: NDArray[np.integer[Any]], ignore: int = 0, *, contours: bool = True
+) -> Image:
+    """Regions as they were photographed, with double lines around them; grey outside.
+
+    For mask proposals, whose ids mean nothing from one photograph to the next: no colour claims
+    that they do.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        label_image: (H, W) integer ids, 0 or more.
+        ignore: Pixels with this id become grey.
+        contours: Draw the lines.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        OutputError: If shapes or dtypes do not fit.
+    """
+    _check_pair(image, label_image)
+    result = np.where((label_image == ignore)[..., None], _ground(image), image)
+    if contours:
+        _draw_contours(result, label_image)
+    return result
+
+
+def _ground(image: Image) -> NDArray[np.uint8]:
+    """(H, W, 1) uint8: the photograph in grey, its tones pressed into 82..173 (128 + 0.36 times
+    what luma is above or below 128).
+    """
+    red, green, blue = (image[..., index].astype(np.uint32) for index in range(3))
+    luma = (54 * red + 183 * green + 19 * blue) >> 8  # Rec. ITU-R BT.709, in 256ths
+    return (82 + (luma * 92 >> 8)).astype(np.uint8)[..., None]
+
+
+def _draw_contours(picture: Image, label_image: NDArray[np.integer[Any]]) -> None:
+    """A dark line on one side of each boundary and a light one on the other, in place: one of both
+    is seen on any ground.
+    """
+    width = -(-max(label_image.shape) // _SIDE_PER_LINE)
+    dark, light = np.zeros((2, *label_image.shape), dtype=bool)
+    for axis in range(2):
+        ids, first, second = (np.moveaxis(each, axis, 0) for each in (label_image, dark, light))
+        differs = ids[:-width] != ids[width:]
+        first[:-width] |= differs
+        second[width:] |= differs
+    light &= ~dark
+    picture[dark] = picture[dark] * np.uint16(38) >> 8  # 0.85 black
+    picture[light] = 255 - (255 - picture[light]) // 20  # 0.95 white
+
+
+def grown(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """A mask and all pixels up to ``width`` above, below and beside it."""
+    result = mask.copy()
+    for step in range(1, width + 1):
+        result[step:] |= mask[:-step]
+        result[:-step] |= mask[step:]
+    across = result.copy()
+    for step in range(1, width + 1):
+        result[:, step:] |= across[:, :-step]
+        result[:, :-step] |= across[:, step:]
+    return result
 
 
 def thumbnail(image: Image, max_side: int) -> Image:
@@ -198,62 +260,14 @@ def resize_labels(
     return resized
 
 
-def show(
-    image: Image, proposals: MaskProposals | NDArray[np.integer[Any]], ax: Axes | None = None
-) -> Figure | SubFigure:
-    """Matplotlib figure of a photograph beside its mask proposals or its label map.
-
-    Never calls ``plt.show()``. A notebook draws the figure at the end of its cell (a trailing
-    semicolon keeps it from appearing twice); in a script call ``plt.show()`` yourself, or save it:
-    ``pm.show(image, proposals).savefig("x.png")``.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        proposals: Mask proposals (id 0 is left unpainted), or a label map (H, W) of integer ids
-            (255 is left unpainted).
-        ax: Draw only the painted photograph, into these axes, for example as one cell of your own
-            grid.
-
-    Returns:
-        The figure drawn into.
-
-    Raises:
-        OutputError: If sizes or dtypes do not fit.
-    """
-    labels: NDArray[np.integer[Any]]
-    if isinstance(proposals, MaskProposals):
-        labels, ignore = proposals.label_image, 0
-        caption = f"{proposals.num_masks} mask proposals, {proposals.coverage:.0%} of the pixels"
-    else:
-        labels, ignore = proposals, IGNORE_INDEX
-        caption = f"label map, {len(np.setdiff1d(np.unique(labels), [IGNORE_INDEX]))} classes"
-    painted = overlay(image, labels, palette(MAX_COLOURS), ignore=ignore)
-    if ax is not None:
-        _draw(ax, painted, caption)
-        return ax.figure
-    from matplotlib import pyplot as plt
-
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(12, min(12.0, 1 + 6 * image.shape[0] / image.shape[1])), layout="constrained"
-    )
-    _draw(left, image, "photograph")
-    _draw(right, painted, caption)
-    return figure
-
-
-def _draw(ax: Axes, picture: Image, caption: str) -> None:
-    ax.imshow(picture)
-    ax.set_title(caption)
-    ax.set_axis_off()
-
-
-def _paint(label_image: NDArray[np.integer[Any]], colours: NDArray[np.uint8]) -> Image:
-    if len(colours) == 0:
+def _check_pair(image: Image, label_image: NDArray[np.integer[Any]]) -> None:
+    _check_image(image)
+    _check_labels(label_image)
+    if image.shape[:2] != label_image.shape:
         raise OutputError(
-            "Expected at least one colour to paint with, but got none. Use palette(255)."
+            f"Expected the label image to have the size of the image, {image.shape[:2]}, but got"
+            f" {label_image.shape}. Resize it first (primaps.outputs.visualize.resize_labels)."
         )
-    painted: Image = colours.take(label_image, axis=0, mode="wrap")
-    return painted
 
 
 def _check_image(image: Image) -> None:

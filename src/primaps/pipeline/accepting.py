@@ -7,6 +7,7 @@ the next command that comes here.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 from primaps.errors import CheckpointError, ConfigError
 from primaps.naming.corrections import (
     UNLABELLED,
+    Correction,
     Journal,
     correction_lines,
     moved_corrections,
@@ -22,7 +24,7 @@ from primaps.naming.corrections import (
 )
 from primaps.naming.table import add_class, find_class
 from primaps.naming.table_text import ClassesText, parse_classes, update_classes
-from primaps.pipeline.candidates import CandidateFolder
+from primaps.pipeline.candidates import Candidate, CandidateFolder
 from primaps.pipeline.classes import default_colours, read_classes
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.fit_curves import fit_curves
@@ -107,13 +109,15 @@ def swap_model(root: Path, number: int | None) -> int:
     if back:
         moves = dict(candidate.back) | {new: old for old, new in moves.items()}
     now = accepted[:-1] if back else [*accepted, chosen]
+    named_ones = [each for each in map(folders.read, now) if each.kind == "names"]
     facts: dict[str, Any] = {
         "accepted": now,
-        "named": folders.read(now[-1]).record() if now else None,
+        "named": named_ones[-1].record() if named_ones else None,
     }
     with named.lock():
         former = read_classes(root)
-        text, lines, following = _following(named, folders.of(chosen), former, moves)
+        parted = None if back else candidate
+        text, lines, following = _following(named, folders.of(chosen), former, moves, parted)
         named.write_classes(named.read_classes() or text)  # the history has it, edited or not
         facts |= {"classes": text, "lines": lines, "next": following}
         swap = begin_swap(folders.plan, root, folders.of(chosen), EXCHANGED, facts)
@@ -141,10 +145,15 @@ def _chosen(folders: CandidateFolder, record: Mapping[str, Any], number: int | N
 
 
 def _following(
-    named: NamedFolder, other: Path, former: ClassTable, moves: Mapping[int, int]
+    named: NamedFolder,
+    other: Path,
+    former: ClassTable,
+    moves: Mapping[int, int],
+    parted: Candidate | None,
 ) -> tuple[str, str, int]:
     """The names that come, with all classes that corrections need, the lines by which corrections
-    follow, and the id of the first of them.
+    follow, and the id of the first of them. Those of a class that the candidate ``parted`` go to
+    its parts.
     """
     source = NamedFolder(other.absolute())
     text = source.read_classes()
@@ -154,8 +163,26 @@ def _following(
     journal = parse_corrections(named.read_corrections(), str(named.corrections))
     table, full = _with_all(journal, former, found.table, moves)
     moved = moved_corrections(journal, former, table, full)
+    if parted is not None:
+        moved += _to_parts(journal, former, parted, journal.next_id + len(moved))
     new = update_classes(text, ClassesText(found.table, found.model), table, found.model)
     return new, correction_lines(moved), journal.next_id
+
+
+def _to_parts(
+    journal: Journal, former: ClassTable, candidate: Candidate, first: int
+) -> list[Correction]:
+    """New lines for corrections of a class that was parted."""
+    parts, whole = candidate.said, set(candidate.back.values())
+    found = [
+        each
+        for each in resolve(journal, former)
+        if each.class_id in whole and (each.image, each.proposal) in parts
+    ]
+    return [
+        dataclasses.replace(each, id=first + place, class_id=parts[each.image, each.proposal])
+        for place, each in enumerate(found)
+    ]
 
 
 def _with_all(

@@ -29,6 +29,7 @@ class Candidate:
         fingerprint: Of the model.
         kind: Whether it was fitted with names, or parts a class of the run's model.
         back: Id in the run's table of classes that came with it, should it be taken back.
+        said: Class id in it by image and proposal, of corrections that do not follow `moves`.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Candidate:
     fingerprint: str
     kind: CandidateKind = "names"
     back: Mapping[int, int] = field(default_factory=dict)
+    said: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """For the record of a run: which classes a person named, and what that took."""
@@ -94,6 +96,7 @@ class CandidateFolder:
                 "fingerprint": candidate.fingerprint,
                 "kind": candidate.kind,
                 "back": {str(new): old for new, old in candidate.back.items()},
+                "said": [[*key, class_id] for key, class_id in candidate.said.items()],
             },
         )
 
@@ -117,7 +120,8 @@ class CandidateFolder:
         clicks, model = record["clicks"], record["fingerprint"]
         kind = record.get("kind", "names")  # older ones say nothing
         back = {int(new): int(old) for new, old in record.get("back", {}).items()}
-        return Candidate(number, classes, moves, clicks, model, kind, back)
+        said = {(image, number): to for image, number, to in record.get("said", ())}
+        return Candidate(number, classes, moves, clicks, model, kind, back, said)
 
     def remove(self, number: int, accepted: Collection[int]) -> None:
         """Delete a candidate with all its files. It is gone at once; a process that is killed on

@@ -37,8 +37,10 @@ from primaps.pipeline.classes import (
 from primaps.pipeline.correcting import with_new_class
 from primaps.pipeline.edit_log import EditFiles, EditLog, Kind, Stand, Step, checksum
 from primaps.pipeline.named_labels import NamedLabels, said_corrections
+from primaps.pipeline.proposal_facts import proposal_facts
 from primaps.pipeline.viewed_state import state_of
 from primaps.runs.named_files import NamedFolder
+from primaps.runs.run import RunFolder
 from primaps.types import ClassTable
 
 Proposal = tuple[str, int]
@@ -244,7 +246,10 @@ class Editing:
         else:
             proposals = list(self.alike(asked["image"], asked["proposal"]))
         pairs = [(*each, UNLABELLED) for each in sorted(set(proposals))]
-        return said_corrections(self.named, pairs, 1)
+        made = said_corrections(self.named, pairs, 1)
+        for image in {each.image for each in made}:  # what is asked for under the lock
+            proposal_facts(RunFolder(self.named.root).proposals(image))
+        return made
 
     def _asked(self, asked: Mapping[str, Any], said: Sequence[Correction]) -> _Texts:
         """What an edit comes to."""

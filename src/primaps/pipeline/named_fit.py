@@ -5,7 +5,7 @@ candidate beside the run's own.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from primaps.heads.extractor import head_path
 from primaps.naming.table import checked_table, is_touched
 from primaps.naming.table_text import write_classes
 from primaps.pipeline.accepting import finish_pending
-from primaps.pipeline.candidates import Candidate, CandidateFolder, CandidateKind
+from primaps.pipeline.candidates import Candidate, CandidateFolder
 from primaps.pipeline.commands import predict_from_store
 from primaps.pipeline.evidence import NAMES, Evidence, gather
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
@@ -54,7 +54,8 @@ def fit_with_names(run: Run) -> Candidate:
             model = named_model(run, evidence)
             run.progress.advance(1)
         table, moves = named_table(evidence.table, evidence.classes())
-        return write_candidate(run, model, table, moves=moves, clicks=len(evidence.said))
+        facts = Candidate(0, (), moves, len(evidence.said), model.fingerprint)
+        return write_candidate(run, model, table, facts)
     finally:
         release(root)
 
@@ -120,26 +121,14 @@ def named_table(
     return checked_table(len(classes), entries), moves
 
 
-def write_candidate(
-    run: Run,
-    model: Model,
-    table: ClassTable,
-    *,
-    moves: Mapping[int, int],
-    clicks: int,
-    kind: CandidateKind = "names",
-    back: Mapping[int, int] | None = None,
-) -> Candidate:
+def write_candidate(run: Run, model: Model, table: ClassTable, facts: Candidate) -> Candidate:
     """Model, names, label maps and report of a candidate; its record last.
 
     Args:
         run: The run, held by the caller.
         model: Of the candidate.
         table: Its classes.
-        moves: Id of each class in it, by its id in the run's table.
-        clicks: Number of proposals that a person named.
-        kind: See `Candidate`.
-        back: See `Candidate`.
+        facts: What is known of it, but for number, titles and fingerprint.
 
     Raises:
         OutputError: If something cannot be written.
@@ -156,7 +145,9 @@ def write_candidate(
     write_json(made.folder.images_file, {"images": images})
     write_run_report(made, made.folder.record.get("inputs", ()))
     titles = tuple(_titles(table))
-    candidate = Candidate(number, titles, moves, clicks, model.fingerprint, kind, back or {})
+    candidate = dataclasses.replace(
+        facts, number=number, classes=titles, fingerprint=model.fingerprint
+    )
     folders.write(candidate)
     return candidate
 

@@ -8,7 +8,7 @@ from typing import Final
 from primaps.data.reading import read_photo
 from primaps.outputs.label_files import read_png_info
 from primaps.outputs.overlays import overlay_stamp, write_overlay
-from primaps.outputs.visualize import overlay
+from primaps.outputs.visualize import paint
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.parallel import for_each_image
 from primaps.runs.run import Run
@@ -17,7 +17,7 @@ from primaps.types import ImageFile
 
 PIXELS: Final = 1_000_000
 """An overlay has at most so many."""
-GENERATION: Final = 1
+GENERATION: Final = 2
 """Raised when a change of the code changes overlays."""
 
 
@@ -49,12 +49,12 @@ def write_overlays(run: Run, model: str) -> None:
     ]
     colours = labels.colours()
 
-    def paint(image: ImageFile) -> None:
+    def draw(image: ImageFile) -> None:
         photo = read_photo(image.path, PIXELS).image
         named = labels.read(image.name, photo.shape[:2])
         write_overlay(
-            run.folder.overlay(image.name), overlay(photo, named, colours), stamps[image.name]
+            run.folder.overlay(image.name), paint(photo, named, colours), stamps[image.name]
         )
 
     with run.stage("overlays", len(missing)):
-        for_each_image(run, missing, "overlays", paint)
+        for_each_image(run, missing, "overlays", draw)

@@ -59,14 +59,15 @@ def write_run_report(run: Run, inputs: Sequence[str], curves: FitCurves | None =
     _date(run, viewed)
     images, damaged = list[EmbeddedImage](), list[Failure]()
     with run.stage(LOOK, len(rows)):
-        for image, problem in _embedded_images(viewed, [viewed.images[row] for row in rows]):
+        shown = [viewed.images[row] for row in rows]
+        for image, problem in embedded_images(viewed, shown, image_bytes(len(rows))):
             images.append(image)
             damaged += [] if problem is None else [problem]
             run.progress.advance()
         record = viewed.record_of(rows, damaged)
     run.failures += damaged
     if len(rows) < len(viewed.images):
-        record["warnings"].append(_only_some(len(rows), len(viewed.images)))
+        record["warnings"].append(only_some(len(rows), len(viewed.images)))
     write_report(run.folder.report, record, state_of(run.folder.root), images)
 
 
@@ -96,11 +97,17 @@ def image_bytes(number: int) -> int:
     return min(IMAGE_BYTES, PAGE_BYTES // max(1, number)) * 3 // 4
 
 
-def _embedded_images(
-    viewed: Viewed, images: Sequence[ViewedImage]
+def embedded_images(
+    viewed: Viewed, images: Sequence[ViewedImage], most: int
 ) -> Iterator[tuple[EmbeddedImage, Failure | None]]:
-    """The images for the report, in order, and why a part of one could not be read."""
-    most, known = image_bytes(len(images)), {image.name: image for image in images}
+    """The images for the report, in order, and why a part of one could not be read.
+
+    Args:
+        viewed: The folder.
+        images: Of it.
+        most: Bytes of each.
+    """
+    known = {image.name: image for image in images}
     files = [ImageFile(image.photo or Path(), image.name) for image in images]
     workers = max(1, min(usable_cores(), len(files)))
     with (
@@ -189,7 +196,8 @@ def _date(run: Run, viewed: Viewed) -> None:
     viewed.files.record["dated"] = record["dated"]
 
 
-def _only_some(shown: int, total: int) -> str:
+def only_some(shown: int, total: int) -> str:
+    """Says that a page does not hold all photographs."""
     return (
         f"This page holds {shown} of {total} photographs, and its figures are of these. All of them"
         " are in the studio."

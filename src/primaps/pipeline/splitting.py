@@ -67,18 +67,23 @@ def split_class(run: Run, class_id: int, parts: int = 2) -> Candidate:
         members = _members(evidence, class_id)
         _check(evidence.table, class_id, parts, len(members))
         with run.stage("split", 1):
-            new, table = _split(run, evidence, model, members, class_id, parts)
+            centres = _centres(run, evidence, members, parts)
+            new = _split_model(run, evidence, model, members, class_id, centres)
+            table = split_table(evidence.table, class_id, parts)
             run.progress.advance(1)
         known = {each.id for each in evidence.table.classes}
-        return write_candidate(
-            run,
-            new,
-            table,
-            moves={each: each for each in known},
-            clicks=len(evidence.said),
-            kind="split",
-            back={each.id: class_id for each in table.classes if each.id not in known},
+        more = [each.id for each in table.classes if each.id not in known]
+        facts = Candidate(
+            0,
+            (),
+            {each: each for each in known},
+            len(evidence.said),
+            new.fingerprint,
+            "split",
+            dict.fromkeys(more, class_id),
+            _said(evidence, class_id, [class_id, *_in_order(table, more)], centres),
         )
+        return write_candidate(run, new, table, facts)
     finally:
         release(root)
 
@@ -118,14 +123,35 @@ def _check(table: ClassTable, class_id: int, parts: int, members: int) -> None:
         )
 
 
-def _split(
-    run: Run, evidence: Evidence, model: Model, members: Tensor, class_id: int, parts: int
-) -> tuple[Model, ClassTable]:
+def _centres(run: Run, evidence: Evidence, members: Tensor, parts: int) -> Tensor:
+    """(P, C) float32 unit centres of the proposals of the class."""
+    unit, seed = evidence.stored.unit[members], run.config.seed
+    order = torch.randperm(len(unit), generator=torch.Generator().manual_seed(seed))
+    starts = [torch.Generator().manual_seed(seed + each) for each in range(_RESTARTS)]
+    return spherical_kmeans(unit[order], parts, starts).centres
+
+
+def _said(
+    evidence: Evidence, class_id: int, ids: Sequence[int], centres: Tensor
+) -> dict[tuple[str, int], int]:
+    """The part that each proposal is of, of which a person said that it is of the class."""
+    rows = evidence.stored.rows()
+    said = [key for key, to in evidence.said.items() if to == class_id and key in rows]
+    unit = evidence.stored.unit[[rows[key] for key in said]]
+    nearest = (unit @ centres.T).argmax(1).tolist()
+    return {key: ids[part] for key, part in zip(said, nearest, strict=True) if part}
+
+
+def _in_order(table: ClassTable, ids: Sequence[int]) -> list[int]:
+    """Ids of the further parts, in the order of their clusters."""
+    first = {each.id: each.clusters[0] for each in table.classes if each.id in ids}
+    return sorted(first, key=lambda each: first[each])
+
+
+def _split_model(
+    run: Run, evidence: Evidence, model: Model, members: Tensor, class_id: int, centres: Tensor
+) -> Model:
     unit = evidence.stored.unit[members]
-    seeds = torch.Generator().manual_seed(run.config.seed)
-    order = torch.randperm(len(unit), generator=seeds)
-    starts = [torch.Generator().manual_seed(run.config.seed + each) for each in range(_RESTARTS)]
-    centres = spherical_kmeans(unit[order], parts, starts).centres
     clusters = find_class(evidence.table, class_id).clusters
     prototypes = split_prototypes(
         model.prototypes, clusters, centres, unit, cosine=model.fit.cosine
@@ -133,14 +159,13 @@ def _split(
     more = len(prototypes) - model.num_clusters
     usage = torch.cat([model.fit.usage, torch.full((more,), -1, dtype=torch.int64)])
     usage[list(clusters)] = -1
-    told = [class_id, parts, model.fingerprint, SPLIT_ALGORITHM]
-    new = dataclasses.replace(
+    told = [class_id, len(centres), model.fingerprint, SPLIT_ALGORITHM]
+    return dataclasses.replace(
         model,
         fit=FitResult(prototypes, prototypes.clone(), model.fit.cosine, usage),
         settings={**model.settings, "num_clusters": len(prototypes), "split": told},
         fingerprint=fingerprint([*told, list(clusters), members.tolist(), run.config.seed]),
     )
-    return new, split_table(evidence.table, class_id, parts)
 
 
 def split_prototypes(

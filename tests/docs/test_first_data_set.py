@@ -1,0 +1,85 @@
+"""The tutorial: what its notebook shows, and that its cells still give that."""
+
+import base64
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+pytest.importorskip("nbclient")
+pytest.importorskip("ipykernel")
+pytest.importorskip("skimage")
+
+ROOT = Path(__file__).parents[2]
+_SPEC = importlib.util.spec_from_file_location(
+    "execute_tutorial", ROOT / "tools" / "execute_tutorial.py"
+)
+tool = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(tool)
+
+SCRIPT = tool.TUTORIALS / "first_data_set.py"
+
+
+def texts(book):
+    """What the cells printed or gave, as one text."""
+    outputs = [each for cell in book.cells for each in cell.get("outputs", ())]
+    return "\n".join(
+        each["text"] if each.output_type == "stream" else each.data.get("text/plain", "")
+        for each in outputs
+    )
+
+
+def pictures(book):
+    outputs = [each for cell in book.cells for each in cell.get("outputs", ())]
+    return [
+        base64.b64decode(each.data["image/jpeg"])
+        for each in outputs
+        if "image/jpeg" in each.get("data", {})
+    ]
+
+
+def check_counts(text):
+    """The numbers that the tutorial's own words name."""
+    assert "4 photographs, each cut into 3 overlapping views" in text
+    assert "19 proposals named, 1 left out" in text
+    assert "2 corrections" in text
+    assert "12 photographs, 0 failures" in text
+    assert "12 photographs, 11 categories" in text
+    assert len(re.findall(r"^[a-z ]+: \d+ regions$", text, re.MULTILINE)) == 11
+
+
+def test_the_notebook_holds_what_its_words_say():
+    path = tool.notebook_of(SCRIPT)
+    assert path.stat().st_size < 1_500_000
+    book = nbformat.read(path, as_version=4)
+    check_counts(texts(book))
+    assert len(pictures(book)) == 10
+    assert sum(map(len, pictures(book))) < 1_000_000
+    assert all(cell.get("execution_count") for cell in book.cells if cell.cell_type == "code")
+
+
+def test_the_notebook_tells_nothing_of_the_machine_it_was_made_on():
+    whole = json.loads(tool.notebook_of(SCRIPT).read_text(encoding="utf-8"))
+    assert set(whole["metadata"]) == {"kernelspec"}
+    book = nbformat.read(tool.notebook_of(SCRIPT), as_version=4)
+    said = texts(book)
+    assert not re.search(r"(?<![\w.])/(home|root|tmp|usr|work|Users)/|[A-Z]:\\\\", said)
+    assert not re.search(r"\d s\b|it/s|Warning", said)
+    assert all(not cell.metadata for cell in book.cells)
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path):
+    book = tool.notebook(SCRIPT.read_text(encoding="utf-8"))
+    tool.execute(book, tmp_path)
+    tool.slim(book)
+    check_counts(texts(book))
+    assert len(pictures(book)) == 10
+    kept = json.loads((tmp_path / "dataset/annotations/instances.json").read_text())
+    assert [len(kept[part]) for part in ("images", "categories")] == [12, 11]
+    assert "stderr" not in {
+        each.get("name") for cell in book.cells for each in cell.get("outputs", ())
+    }
