@@ -10,13 +10,17 @@ import contextlib
 import http.server
 import importlib
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 import threading
 import types
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import PIL.Image
 import pytest
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -307,3 +311,83 @@ def script_clock(scripts):
     ``seconds()``, ``frames()``, ``seconds_per_frame()``, ``start()``.
     """
     return scripts.ScriptClock
+
+
+# ---- runs ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """``made_once(name, make)``: a folder that ``make(folder)`` makes once for all processes of the
+    test session. It is looked at, never changed: copy it first.
+    """
+    filelock = optional("filelock")
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name, make):
+        folder = base / "made-once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with filelock.FileLock(folder.with_suffix(".lock")):
+            if not folder.exists():
+                make(folder.with_suffix(".new"))
+                folder.with_suffix(".new").rename(folder)
+        return folder
+
+    return made
+
+
+def primaps(*arguments):
+    """Run a command of the package to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "primaps", *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def drawn_run(made_once, draw):
+    """Folder with ``photos`` and ``run``, of 14 drawn photographs in 4 classes, two in a folder,
+    with maps of certainty; none has a name yet.
+    """
+
+    def make(folder):
+        (folder / "photos" / "more").mkdir(parents=True)
+        for number in range(14):
+            name = f"more/m{number}.jpg" if number > 11 else f"p{number:02}.jpg"
+            picture = PIL.Image.fromarray(draw(number, 180, 240))
+            picture.save(folder / "photos" / name, quality=90)
+        options = ("--classes", 4, "--backbone", "texture", "--init", "proposals")
+        primaps("segment", folder / "photos", "--out", folder / "run", "--certainty", *options)
+
+    return made_once("drawn", make)
+
+
+@pytest.fixture(scope="session")
+def photographed_run(made_once):
+    """Folder with ``photos`` and ``run``, of views of three real photographs, with the default
+    backbone.
+    """
+    optional("skimage")
+    from primaps.data.demo_views import SOURCES, write_views
+
+    def make(folder):
+        write_views(folder / "photos", SOURCES[:3])
+        primaps("segment", folder / "photos", "--out", folder / "run", "--classes", 6)
+
+    return made_once("photographed", make)
+
+
+@pytest.fixture
+def own_copy(tmp_path):
+    """``own_copy(folder)``: a copy of a run that a test may change, and the photographs with it."""
+
+    def copy(folder):
+        shutil.copytree(folder, tmp_path / folder.name)
+        return tmp_path / folder.name
+
+    return copy
