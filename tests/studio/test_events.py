@@ -106,6 +106,7 @@ def test_an_edit_is_told(client, heard, make_edit):
     assert heard == [("state", {"revision": made["state"]["revision"]})]
 
 
+@pytest.mark.slow
 def test_what_the_command_line_changes_is_told(client, heard, folder):
     before = client.get("/api/state").json()["revision"]
     command = [sys.executable, "-m", "primaps", "classes", str(folder), "--name", "0=road"]
@@ -121,16 +122,19 @@ def test_a_mistake_that_comes_from_outside_is_told_and_so_is_its_end(client, hea
     path = folder / "classes.yaml"
     text = path.read_text("utf-8")
     path.write_text("classes: [", "utf-8")
-    waited(lambda: len(heard) == 1)
+    waited(lambda: len(heard) == 2)
+    assert [kind for kind, _ in heard] == ["state", "problem"]
+    assert "classes.yaml" in heard[1][1]["error"]
     answer = client.get("/api/state")
     assert answer.status_code == 400
     assert "classes.yaml" in answer.json()["error"]
     path.write_text(text + "# mended\n", "utf-8")
-    waited(lambda: len(heard) == 2)
+    waited(lambda: len(heard) == 3)
     assert client.get("/api/state").status_code == 200
     assert path.read_text("utf-8").endswith("# mended\n")
 
 
+@pytest.mark.slow
 def test_a_model_that_is_accepted_elsewhere_is_told(client, heard, make_edit, do_job, folder):
     make_edit(kind="name", **{"class": 0, "name": "hill"})
     make_edit(kind="name", **{"class": 1, "name": "sky"})

@@ -90,6 +90,7 @@ def asked(url, path, **options):
     return httpx2.request(method, address + path, headers=headers, timeout=60, **options)
 
 
+@pytest.mark.slow
 def test_the_address_comes_alone_on_its_line_through_a_pipe_and_ctrl_c_ends_it(folder):
     """A terminal of 20 columns breaks no address."""
     with begun(folder) as process:
@@ -103,6 +104,7 @@ def test_the_address_comes_alone_on_its_line_through_a_pipe_and_ctrl_c_ends_it(f
     assert re.search(r"^ssh -L (\d+):127\.0\.0\.1:\1 \S+$", out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_elsewhere_it_warns_and_still_wants_the_token(folder):
     with begun(folder, "--host", "0.0.0.0", "--port", "0") as process:
         line = process.stdout.readline()
@@ -115,6 +117,7 @@ def test_elsewhere_it_warns_and_still_wants_the_token(folder):
     assert "ssh -L" in out
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_though_somebody_listens_and_a_job_is_running(folder):
     import httpx2
 

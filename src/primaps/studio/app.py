@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from primaps.errors import PrimapsError
+from primaps.pipeline.suggestion_rounds import PLAN
 from primaps.studio.answering import Refused, answer_error
 from primaps.studio.editing_routes import EditingRoutes
 from primaps.studio.events import Events, watch
@@ -28,6 +28,9 @@ from primaps.studio.page import Page, static_files
 from primaps.studio.reading import Reading
 from primaps.studio.served import Served
 from primaps.studio.trying import Trying
+
+_PAUSE: Final = 3.0
+"""Seconds that the first page has the machine for itself."""
 
 _EVENTS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -101,14 +104,25 @@ class Studio:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch, self.served.outside, self.served.refresh)
-            tasks.start_soon(partial(to_thread.run_sync, self._prepare, abandon_on_cancel=True))
+            tasks.start_soon(self._prepare)
             try:
                 yield
             finally:
                 self.events.close()
                 tasks.cancel_scope.cancel()
 
-    def _prepare(self) -> None:
-        """The record takes longest: the first page should not wait for it."""
-        with contextlib.suppress(PrimapsError):  # whoever asks is told
-            self.served.viewed.record()
+    async def _prepare(self) -> None:
+        """What takes longest is made before somebody asks for it, the first page's part first."""
+        await _attempted(self.served.viewed.record)
+        await anyio.sleep(_PAUSE)
+        await _attempted(lambda: self.served.knowing().cards(0, PLAN.groups))
+
+
+async def _attempted(work: Callable[[], object]) -> None:
+    """Do something in a thread; if it fails, whoever asks for it is told why."""
+
+    def attempt() -> None:
+        with contextlib.suppress(PrimapsError, OSError):
+            work()
+
+    await to_thread.run_sync(attempt, abandon_on_cancel=True)

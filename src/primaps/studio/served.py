@@ -186,6 +186,7 @@ class Served:
         finally:
             with self._editing:
                 try:
+                    _finish_exchange(self.root)  # of a job that was stopped or failed
                     self.renew()
                 finally:
                     self._exchanged_by = None
@@ -203,12 +204,13 @@ class Served:
         with self._editing:
             if self._exchanged_by is not None or CandidateFolder(self.root).plan.exists():
                 return  # it is told when files are in place
-            # a file with a mistake: whoever asks is told
-            with contextlib.suppress(PrimapsError, OSError):
+            try:
                 if str(clusters_of(NamedFolder(self.root)).model) != self.model:
                     self.renew()
-                else:
-                    self._seen(self.editing.revision())
+                self._seen(self.editing.revision())
+                self.state()
+            except PrimapsError as error:  # a file with a mistake
+                self.tell("problem", {"error": printable(str(error))})
 
     def _seen(self, revision: int) -> None:
         if revision != self._revision:

@@ -216,6 +216,8 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
+        # what is cut off now is no news to whoever ends it
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self.handle_exit(number, frame)
         limit = threading.Timer(LIMIT, _end)
         limit.daemon = True
