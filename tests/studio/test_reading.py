@@ -242,3 +242,18 @@ def test_candidates_are_compared_with_the_run(client, make_edit, do_job):
     assert [sum(pixels for _, pixels in row) for row in found["images"]] == [48 * 64] * 4
     maps = client.get("/api/maps", params={"image": "0.png", "candidate": number})
     assert set(np.unique(decoded(maps, 2)[0])) <= {0, 1}
+
+
+def test_pixels_of_a_candidate_are_those_of_its_clusters(client, make_edit, do_job):
+    """A class of several clusters is parted: no id of a cluster is that of its class."""
+    make_edit(kind="merge", classes=[2, 3], name="land")
+    job = do_job(kind="split", **{"class": 2, "parts": 2})
+    assert job["status"] == "done", job
+    found = client.get("/api/candidate", params={"number": job["result"]["candidate"]}).json()
+    owner = {cluster: each["id"] for each in found["classes"] for cluster in each["clusters"]}
+    assert set(owner) == set(range(6))
+    assert {cluster for row in found["images"] for cluster, _ in row} <= set(owner)
+    before = client.get("/api/run").json()["images"]["clusters"]
+    kept = [sum(n for cluster, n in row if owner.get(cluster) in {0, 1}) for row in found["images"]]
+    first = [sum(n for cluster, n in row if cluster in {0, 1}) for row in before]
+    assert sum(abs(a - b) for a, b in zip(kept, first, strict=True)) < 0.1 * 4 * 48 * 64
