@@ -27,7 +27,7 @@ export class Desk {
       sessionStorage,
       `primaps-pending:${folder}`,
     );
-    this.classKeys = new ClassKeys(this.model, localStorage, `primaps-keys:${folder}`);
+    this.classKeys = new ClassKeys(this.model, localStorage, `primaps-class-keys:${folder}`);
     /** Classes chosen to be merged. @type {Set<number>} */
     this.chosen = new Set();
     /** Told when `chosen` changes. */
