@@ -180,7 +180,7 @@ class Suggesting {
 
   /**
    * The state is another one. Answers that were taken back, or given in another window, are so here
-   * too; after an undo the card that it was about is shown again.
+   * too; after undo and redo the card that they were about is shown again.
    */
   refresh() {
     const { walk, desk } = this;
@@ -190,8 +190,7 @@ class Suggesting {
       const before = walk.answers;
       walk.answers = walk.cards.map((card) => this.saidBefore(card));
       const changed = walk.answers.findIndex((answer, place) => answer !== before[place]);
-      const back = desk.model.state.redo !== null;
-      if (changed >= 0 && back && this.untouched()) return this.revisit(changed);
+      if (changed >= 0 && desk.returning && this.untouched()) return this.revisit(changed);
     }
     this.drawProgress();
     this.drawRecent();
