@@ -61,7 +61,8 @@ def _crossed_out(crop: Image, period: int) -> NDArray[np.uint8]:
     pale = crop.astype(np.uint16).sum(axis=2) * _PALE[1] // (3 * 255) + _PALE[0]
     rows, columns = np.indices(pale.shape, sparse=True)
     stripes = (rows + columns) % period < period // _STRIPES
-    return np.where(stripes, pale - _STRIPE, pale).astype(np.uint8)[..., None]
+    drawn: NDArray[np.uint8] = np.where(stripes, pale - _STRIPE, pale).astype(np.uint8)[..., None]
+    return drawn
 
 
 def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -189,8 +189,9 @@ def _ground(image: Image) -> NDArray[np.uint8]:
     shares = np.minimum(counts, max(1, _SPREAD * luma.size // 256)).astype(np.float64)
     shares += (luma.size - shares.sum()) / 256
     places = (np.cumsum(shares) - shares / 2) / max(1, luma.size)
-    tones = np.round(127.5 + 0.42 * (255 * places - 127.5)).astype(np.uint8)
-    return tones[luma][..., None]
+    tones: NDArray[np.uint8] = np.round(127.5 + 0.42 * (255 * places - 127.5)).astype(np.uint8)
+    ground: NDArray[np.uint8] = tones[luma][..., None]
+    return ground
 
 
 def _draw_contours(picture: Image, label_image: NDArray[np.integer[Any]]) -> None:
