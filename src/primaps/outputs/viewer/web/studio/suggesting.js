@@ -245,11 +245,14 @@ class Suggesting {
    */
   pictureOf(address, text) {
     const kept = this.pictures.get(address);
-    if (kept) return kept;
+    if (kept) {
+      kept.alt = text; // it was fetched ahead, without words
+      return kept;
+    }
     const picture = h("img", {
       src: address,
       alt: text,
-      onerror: () => this.fetchAgain(picture, address, text),
+      onerror: () => this.fetchAgain(picture, address),
     });
     this.pictures.set(address, picture);
     return picture;
@@ -259,12 +262,12 @@ class Suggesting {
    * The studio was away: a picture that is shown is asked for again and again.
    * @param {HTMLImageElement} picture
    * @param {string} address
-   * @param {string} text
    */
-  fetchAgain(picture, address, text) {
+  fetchAgain(picture, address) {
     this.pictures.delete(address);
     setTimeout(() => {
-      if (this.alive && picture.isConnected) picture.replaceWith(this.pictureOf(address, text));
+      if (this.alive && picture.isConnected)
+        picture.replaceWith(this.pictureOf(address, picture.alt));
     }, PAUSE);
   }
 
@@ -276,7 +279,7 @@ class Suggesting {
         desk.api.card(card.image, card.proposal),
         desk.api.photo(card.image, 320),
       ])
-        this.pictureOf(address, card.image)
+        this.pictureOf(address, "")
           .decode()
           .catch(() => undefined);
     while (this.pictures.size > 40) {
