@@ -15,30 +15,27 @@ if TYPE_CHECKING:
 CARD: Final = re.compile(r"^Proposal (\d+) of (.*)$", re.DOTALL)
 """What the picture of a card is called, for those who do not see it."""
 PATIENCE: Final = 600_000
-"""Milliseconds for a refit."""
+"""Milliseconds for a refit, or for the first suggestions of a large run."""
 
 
-def name_cards(
-    studio: Studio, knows: Callable[[str, int], str | None], clicks: int, refit_too: bool = True
-) -> int:
+def name_cards(studio: Studio, knows: Callable[[str, int], str | None], clicks: int) -> int:
     """Name suggestions in a browser; then a refit, accepted.
 
     Args:
         studio: A running studio.
         knows: Name of a proposal by its image and id; None = of no class.
         clicks: How many cards to answer.
-        refit_too: Refit and accept.
 
     Returns:
         How many were answered.
     """
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(PATIENCE)
         page.goto(studio.url)
         done = answer_cards(page, knows, clicks)
-        if refit_too:
-            refit(page)
-            accept(page)
+        refit(page)
+        accept(page)
         return done
 
 
