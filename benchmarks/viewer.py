@@ -10,7 +10,8 @@ report and a studio. Measured in the system's chromium without a window, driven 
 
 first picture   from the start of the navigation to the frame in which a first picture stands there;
                 of the class cards and of the photographs; the report is opened from disk
-page            from the press of a key to the frame in which all pictures in view are new
+page            from the press of a key to the frame in which all pictures in view are new, after
+                the page before was looked at for a second and a half
 hover, opacity  seconds of script per step, each in a frame of its own, on a photograph of 2
                 megapixels, while the mouse goes over it, and while the opacity is changed
 memory          resident memory of the server before anything was asked for, and after every
@@ -46,6 +47,8 @@ LARGE: Final = "two-megapixels.jpg"
 SIZE, FIRST, PAGE, FRAME, GROWTH = 100, 1.0, 0.2, 0.016, 0.1
 """Bars: megabytes, seconds, seconds, seconds of script, share of the memory."""
 PAGES, PER_PAGE = 8, 24
+LOOK: Final = 1500
+"""Milliseconds for which a person looks at a page."""
 STEPS: Final = 60
 """Of the mouse, and of the opacity."""
 SIDE: Final = 320
@@ -197,7 +200,7 @@ def _page_row(title: str, page: Page, images: int) -> Row:
     seconds = []
     for _ in range(min(PAGES, images // PER_PAGE)):
         seconds.append(seconds_until_drawn(page, "ArrowRight"))
-        page.wait_for_timeout(300)
+        page.wait_for_timeout(LOOK)
     return _bar(f"{title}: next page, all pictures in view", statistics.median(seconds), PAGE)
 
 

@@ -82,8 +82,8 @@ def answer_cards(page: Page, knows: Callable[[str, int], str | None], clicks: in
 
 
 def refit(page: Page) -> None:
-    """Press "Refit with my names", wherever it is, and wait for the result."""
-    reach(page, "Refit with my names")
+    """Press "Refit", in the header or at the end of a round, and wait for the result."""
+    reach(page, "Refit")
     page.keyboard.press("Enter")
     page.get_by_role("button", name=re.compile("^Accept")).wait_for(timeout=PATIENCE)
 
