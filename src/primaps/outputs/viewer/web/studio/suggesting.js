@@ -149,7 +149,7 @@ class Suggesting {
 
   /** @param {number} round */
   async load(round) {
-    this.progress.textContent = "Choosing what to ask…";
+    this.clear(round);
     try {
       const found = await this.desk.api.suggestions(round);
       if (!this.alive) return;
@@ -163,6 +163,20 @@ class Suggesting {
       if (!(error instanceof ApiError)) throw error;
       this.trouble(error.message, round);
     }
+  }
+
+  /**
+   * Nothing to answer while cards are chosen; what is typed meanwhile is no key of the page.
+   * @param {number} round
+   */
+  clear(round) {
+    this.walk = new Walk({ cards: [], round });
+    this.progress.textContent = "Choosing what to ask…";
+    this.why.textContent = this.hint.textContent = "";
+    replace(this.picture);
+    replace(this.whole);
+    this.combo.value = "";
+    this.combo.input.focus();
   }
 
   /**
@@ -370,6 +384,7 @@ class Suggesting {
   }
 
   next() {
+    if (!this.walk.cards.length) return;
     if (this.walk.at + 1 >= this.walk.cards.length) return this.end();
     this.walk.go(this.walk.at + 1);
     this.show();
