@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CARD: Final = re.compile(r"^Proposal (\d+) of (.*)$", re.DOTALL)
 """What the picture of a card is called, for those who do not see it."""
+COMPARED: Final = re.compile("before and after")
+"""Heading of a candidate."""
 PATIENCE: Final = 600_000
 """Milliseconds for a refit, or for the first suggestions of a large run."""
 
@@ -85,16 +87,14 @@ def refit(page: Page) -> None:
     """Press "Refit", in the header or at the end of a round, and wait for the result."""
     reach(page, "Refit")
     page.keyboard.press("Enter")
-    page.get_by_role("button", name=re.compile("^Accept")).wait_for(timeout=PATIENCE)
+    page.get_by_role("heading", name=COMPARED).wait_for(timeout=PATIENCE)
 
 
 def accept(page: Page) -> None:
     """Take the candidate that is shown."""
     reach(page, "Accept")
     page.keyboard.press("Enter")
-    page.get_by_role("button", name=re.compile("^Accept")).wait_for(
-        state="detached", timeout=PATIENCE
-    )
+    page.get_by_role("heading", name=COMPARED).wait_for(state="detached", timeout=PATIENCE)
 
 
 def reach(page: Page, text: str) -> None:
