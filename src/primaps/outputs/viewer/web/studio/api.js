@@ -51,7 +51,7 @@
  * @typedef {object} Candidate
  * @property {CandidateRecord} candidate
  * @property {ClassEntry[]} classes
- * @property {[number, number][][]} images pixels by cluster, of every image
+ * @property {[number, number][][]} images pixels by class, of every image
  *
  * @typedef {{name: string, training: string, installed: boolean, current: boolean}} Backbone
  * @typedef {{id: string, width: number, height: number, proposals: number, seconds: number}} Tried

@@ -63,6 +63,7 @@ function draw(desk, element, number, found) {
     clusters: found.images,
     maps: (image, side) => source.maps(image, side, { candidate: number }),
   });
+  countByClass(after, found);
   const order = mostChanged(before, after);
   const photos = h("div", { class: "pairs" });
   const more = h("button", { type: "button" }, "More photographs");
@@ -87,6 +88,23 @@ function draw(desk, element, number, found) {
     ),
   );
   add();
+}
+
+/**
+ * Its counts come by class, not by cluster.
+ * @param {Model} after
+ * @param {Candidate} found
+ */
+function countByClass(after, found) {
+  after.pixels = found.images.map((row) => new Map(row));
+  after.totals = new Map();
+  after.total = 0;
+  for (const counts of after.pixels)
+    for (const [id, number] of counts) {
+      const before = after.totals.get(id) ?? { pixels: 0, images: 0 };
+      after.totals.set(id, { pixels: before.pixels + number, images: before.images + 1 });
+      after.total += number;
+    }
 }
 
 /**
