@@ -93,9 +93,9 @@ def test_label_maps_that_follow_their_model_are_noticed(served, told, folder, mo
     candidate = fit_with_names(pipeline.reopen(folder, {}))
     predict = accepting.predict_stored
 
-    def looked_at(run, model):
+    def looked_at(*given):
         served.refresh()  # the model is in place, and no label map is made anew yet
-        predict(run, model)
+        predict(*given)
 
     monkeypatch.setattr(accepting, "predict_stored", looked_at)
     shutil.rmtree(folder / "candidates" / "1" / "labels")
