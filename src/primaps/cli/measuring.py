@@ -65,7 +65,7 @@ def evaluate(
         from primaps.data.dataset import load_dataset
         from primaps.outputs.scores import as_record, as_text
         from primaps.runs.store import write_json
-        from primaps.segmenter import evaluate_saved
+        from primaps.scoring import evaluate_saved
 
         if not root.is_dir():
             raise ConfigError(

@@ -72,6 +72,14 @@ class PairedDataset:
         self.colours = colours
         self._encoding = identity(len(class_names)) if encoding is None else encoding
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.class_names[:4]) + (", ..." if len(self.class_names) > 4 else "")
+        where = os.path.commonpath([pair.image.parent for pair in self.pairs]) if self.pairs else ""
+        return (
+            f"{type(self).__name__}({len(self)} images with labels of {len(self.class_names)}"
+            f" classes ({names}), in {where})"
+        )
+
     @property
     def image_paths(self) -> tuple[Path, ...]:
         """The image files in order: all that fitting may look at."""

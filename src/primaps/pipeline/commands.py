@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from primaps.compute.processes import check_processes
 from primaps.config import Config, differences, to_dict
@@ -35,6 +35,11 @@ from primaps.runs.model import Model
 from primaps.runs.run import Run, read_failures
 from primaps.runs.store import fingerprint, hold, release
 from primaps.types import FeatureExtractor
+
+_REMEDY_OF_FIT: Final = (
+    "Add --model DIR to fit beside it on the same features, or --overwrite to redo there what"
+    " depends on them."
+)
 
 
 @contextlib.contextmanager
@@ -147,14 +152,14 @@ def fit_again(
         run.failures += read_failures(run.folder)  # a fit does not mend them
         run.folder.record["config"] = to_dict(run.config)
         recall_number(run, anew=overwrite)
-        run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
+        run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite, remedy=_REMEDY_OF_FIT)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
             return _fit_with_events(run, None, events, processes)
     hold(model_folder)
     try:
         settle_number(run, run.usable_images(), recorded=False)
         if not overwrite:
-            _refuse_other_model(run, model_folder)
+            refuse_other_model(run, model_folder)
         return _fit_with_events(run, model_folder, events, processes)
     finally:
         release(model_folder)
@@ -170,7 +175,12 @@ def _fit_with_events(
     return model
 
 
-def _refuse_other_model(run: Run, folder: Path) -> None:
+def refuse_other_model(run: Run, folder: Path) -> None:
+    """Keep a fit out of a folder that holds a model of another one.
+
+    Raises:
+        ConfigError: If it does; every difference is named.
+    """
     if not (folder / "model.json").exists():
         return
     model = Model.load(folder)
@@ -179,7 +189,8 @@ def _refuse_other_model(run: Run, folder: Path) -> None:
         listed = "\n  ".join(differences(model.settings, wanted))
         raise ConfigError(
             f"{folder} holds a model that was fitted with other settings or photographs:\n "
-            f" {listed}\nChoose another folder, or add --overwrite to replace it."
+            f" {listed}\nChoose another folder for the model, or replace it (--overwrite, in Python"
+            " overwrite=True)."
         )
 
 
@@ -219,6 +230,7 @@ def predict_images(
     progress: Progress | None = None,
     names: Path | None = None,
     extras: Extras | None = None,
+    command: str = "predict",
 ) -> Run:
     """Label maps of images that the prototypes were not fitted to, and a report.
 
@@ -232,6 +244,7 @@ def predict_images(
         progress: Who is told.
         names: Folder of the model, or of its run, whose names are taken; None = no names.
         extras: What is made beside label maps.
+        command: For the record.
 
     Raises:
         ConfigError: If no input exists, ``out`` was made with other settings, or the model's names
@@ -250,7 +263,7 @@ def predict_images(
         progress=progress,
     )
     claim_for_model(run, model, overwrite=overwrite)
-    with finishing(run, "predict", [str(given) for given in inputs]):
+    with finishing(run, command, [str(given) for given in inputs]):
         take_names(run, model, names)
         predict_new(run, model, extras)
         finish_predicted(run, model, [str(given) for given in inputs], extras)

@@ -21,7 +21,7 @@ from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
-from primaps.runs.run import Run, RunFolder
+from primaps.runs.run import REMEDY, Run, RunFolder
 from primaps.runs.store import read_json
 from primaps.types import Failure, FeatureExtractor, ImageFile
 
@@ -42,6 +42,7 @@ def open_run(
     stages: Sequence[str] = ALL_STAGES,
     overwrite: bool = False,
     progress: Progress | None = None,
+    remedy: str = REMEDY,
 ) -> Run:
     """Find the images and claim the run folder.
 
@@ -53,6 +54,7 @@ def open_run(
         stages: Whose settings must agree with what the folder holds.
         overwrite: Redo what other settings made.
         progress: Who is told.
+        remedy: What a refusal of other settings advises.
 
     Raises:
         ConfigError: If no input exists, the folder is an input, or it was made with other settings.
@@ -64,7 +66,7 @@ def open_run(
     if "fit" in stages:
         # a contradiction between head and settings shows before hours of work
         initial_prototypes(run)
-    claim(run, stages, overwrite=overwrite)
+    claim(run, stages, overwrite=overwrite, remedy=remedy)
     return run
 
 
@@ -126,6 +128,7 @@ def claim(
     overwrite: bool = False,
     further: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     outdated: Sequence[str] = (),
+    remedy: str = REMEDY,
 ) -> None:
     """Take the folder of a run for its settings.
 
@@ -136,6 +139,7 @@ def claim(
         further: Settings of stages that the run's configuration does not know, which must agree as
             well.
         outdated: See `primaps.runs.run.RunFolder.claim`.
+        remedy: Likewise.
 
     Raises:
         ConfigError: If the folder was made with other settings, or label maps are wanted of
@@ -162,6 +166,7 @@ def claim(
         {**{stage: settings[stage] for stage in stages}, **further},
         overwrite=overwrite,
         outdated=outdated,
+        remedy=remedy,
     )
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from primaps.compute.compiling.announcing import compilation_told_to
 from primaps.config import GENERATION, Config, comparable, differences
@@ -44,6 +44,9 @@ ALGORITHM = 2
 """Raised when a change of the code changes features or proposals, so that stored ones are made
 anew.
 """
+
+REMEDY: Final = "Choose another --out, or add --overwrite to redo there what depends on them."
+"""What a command can do about a folder that was made with other settings."""
 
 _FORMAT = 1
 _REPORTED_VERSIONS = (
@@ -208,6 +211,7 @@ class RunFolder:
         *,
         overwrite: bool,
         outdated: Sequence[str] = (),
+        remedy: str = REMEDY,
     ) -> None:
         """Take the folder for these settings, or refuse if it was made with others.
 
@@ -216,6 +220,7 @@ class RunFolder:
             overwrite: Accept a difference; what depends on it is made anew, the rest is kept.
             outdated: Files in the folder that other settings than these are removed with, before
                 the new ones are on record, so that a killed run cannot leave them as its own.
+            remedy: What a refusal advises.
 
         Raises:
             ConfigError: If a setting differs and ``overwrite`` is not set; every difference is
@@ -232,10 +237,7 @@ class RunFolder:
         ]
         if changed and not overwrite:
             listed = "\n  ".join(changed)
-            raise ConfigError(
-                f"{self.root} holds a run with other settings:\n  {listed}\n"
-                "Choose another --out, or add --overwrite to redo there what depends on them."
-            )
+            raise ConfigError(f"{self.root} holds a run with other settings:\n  {listed}\n{remedy}")
         hold(self.root)
         if known:
             with NamedFolder(self.root).lock():  # else a file that names are written to would go

@@ -1,0 +1,41 @@
+"""Whether a grid of features or scores has its channels first, as far as an image can tell."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from primaps.errors import ConfigError
+
+FEW: Final = 4
+"""Cells of the shorter side from which on the aspect ratio of a grid is looked at."""
+
+
+def check_channels_first(name: str, shape: tuple[int, ...], image: tuple[int, int]) -> None:
+    """Refuse (h, w, C) where (C, h, w) is expected.
+
+    Told by the aspect ratio: the first two axes have that of the image, up to rounding, and that of
+    the last two is another one by more than a factor of two. Grids of few cells tell nothing.
+
+    Args:
+        name: Of the grid, for the message.
+        shape: Its shape, three axes.
+        image: (H, W) of the image.
+
+    Raises:
+        ConfigError: If the channels are last.
+
+    Example:
+        >>> check_channels_first("features", (384, 40, 53), (480, 640))
+    """
+    wanted, leading, trailing = (
+        math.log(max(1, one) / max(1, two)) for one, two in (image, shape[:2], shape[1:])
+    )
+    cells = min(shape[:2])
+    if cells >= FEW and abs(leading - wanted) <= 2 / cells and abs(trailing - wanted) > math.log(2):
+        one, two, three = shape
+        raise ConfigError(
+            f"Expected {name} of shape (C, h, w), channels first, but got {shape}, which looks like"
+            f" (h, w, C). Give {name}.transpose(2, 0, 1), or {name}.permute(2, 0, 1) of a torch"
+            f" tensor: ({three}, {one}, {two})."
+        )
