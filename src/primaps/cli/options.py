@@ -203,3 +203,11 @@ Stored = Annotated[
         help="Instead of IMAGES: those of a run, whose features are not computed again.",
     ),
 ]
+Moved = Annotated[
+    Path | None,
+    typer.Option(
+        "--images",
+        metavar="DIR",
+        help="Where the photographs lie now, if they were moved or renamed: found by checksum.",
+    ),
+]

@@ -26,6 +26,7 @@ from primaps.cli.options import (
     MaxPixels,
     MethodName,
     MinArea,
+    Moved,
     MovedHead,
     Out,
     Overlays,
@@ -304,19 +305,19 @@ def report(
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
+    images: Moved = None,
 ) -> None:
     """Write the report of a run again."""
     console = make_console()
     with reported_errors(console):
         from primaps import pipeline
+        from primaps.pipeline.photographs import find_again
 
+        progress = TerminalProgress(console)
+        if images is not None:
+            find_again(run_folder, images, progress)
         run = pipeline.reopen(
-            run_folder,
-            {},
-            weights=weights,
-            head=head,
-            device=device,
-            progress=TerminalProgress(console),
+            run_folder, {}, weights=weights, head=head, device=device, progress=progress
         )
         pipeline.report_again(run)
         typer.echo(f"Report: {run_folder / 'report.html'}")

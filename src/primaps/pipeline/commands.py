@@ -26,7 +26,7 @@ from primaps.pipeline.overview import has_store, write_run_report
 from primaps.pipeline.predicting import (
     claim_for_model,
     finish_predicted,
-    refuse_own_model,
+    refuse_run,
     run_on_store,
     take_names,
 )
@@ -252,7 +252,7 @@ def predict_images(
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
-    refuse_own_model(Path(out), model, overwrite=overwrite)
+    refuse_run(Path(out), model)
     run = open_run(
         inputs,
         out,
@@ -300,7 +300,7 @@ def predict_from_store(
     """
     model = Model.load(model_folder)
     run = run_on_store(stored, Path(out), model, given)
-    refuse_own_model(Path(out), model, overwrite=overwrite)
+    refuse_run(Path(out), model)
     claim(run, ("backbone", "predict"), overwrite=overwrite)
     claim_for_model(run, model, overwrite=overwrite)
     inputs = stored.folder.record.get("inputs", ())

@@ -29,6 +29,7 @@ from primaps.pipeline.features_and_proposals import (
     host_input,
 )
 from primaps.pipeline.framed import framed_photo
+from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.resampling import enlarge_nearest
 from primaps.runs.run import Run, cached_views
@@ -37,13 +38,15 @@ from primaps.types import ImageFile, MaskProposals
 
 
 def extract(run: Run) -> None:
-    """Features and mask proposals of every image, into the store and as 16-bit PNG.
+    """Features and mask proposals of every image, into the store and as 16-bit PNG. Outputs of
+    images that are not among them any more are removed.
 
     Raises:
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
     store = run.store
+    remove_left_outputs(run)
     missing = [image for image in run.images if not _extracted(run, store, image)]
     _announce_disk_use(run, len(missing))
     with run.stage("proposals", len(missing)):

@@ -116,6 +116,9 @@ def find_images(
             for extension, count in sorted(found.passed_over.items())
         )
         run.progress.note(f"Passed over, no images by name: {listed}.")
+    if found.runs:
+        listed = ", ".join(str(path) for path in found.runs)
+        run.progress.note(f"Not entered, run folders: {listed}.")
     if not images:
         raise DatasetError(all_failed(failures))
     return run
