@@ -53,9 +53,22 @@ def image_paths(
         images = [images]
     given: Any = images.image_paths if isinstance(images, LabelledDataset) else images
     try:
-        return [each if isinstance(each, str) else Path(each) for each in given]
+        return [user_path(each) if isinstance(each, os.PathLike) else _home(each) for each in given]
     except TypeError as error:
         raise DatasetError(
             "Expected images as paths of files or folders, patterns, or a data set, but got"
             f" {type(images).__name__}. Write arrays to files first, or give each to predict(...)."
         ) from error
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path in which ``~`` stands for the user's home folder, unless there is a file of that
+    name.
+    """
+    return Path(_home(os.fspath(path)))
+
+
+def _home(path: str) -> str:
+    return (
+        path if os.path.lexists(path) else str(Path(path).expanduser()) if path[:1] == "~" else path
+    )

@@ -50,7 +50,7 @@ def as_image(value: ImageLike) -> Image:
     if isinstance(value, str | os.PathLike):
         import primaps  # photographs are read in a room above this one
 
-        return primaps.read_image(value)
+        return primaps.read_image(os.path.expanduser(value))  # noqa: PTH111 - "" is no path
     if _is_tensor(value):
         return _rgb(_channels_last(value))
     if _is_pillow(value):

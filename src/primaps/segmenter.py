@@ -13,7 +13,7 @@ from typing import Final, Literal, Self, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from primaps.arguments import backbone_of, image_paths, whole_number
+from primaps.arguments import backbone_of, image_paths, user_path, whole_number
 from primaps.bars import told_to
 from primaps.config import Config, Method
 from primaps.data.dataset import LabelledDataset
@@ -221,7 +221,7 @@ class Segmenter:
         """
         inputs, told = image_paths(images), told_to(progress)
         if run_dir is not None:
-            run = self._fit_in(Path(run_dir), inputs, told, model_dir, overwrite=overwrite)
+            run = self._fit_in(user_path(run_dir), inputs, told, model_dir, overwrite=overwrite)
         elif model_dir is not None:
             raise ConfigError(
                 "Expected run_dir beside model_dir, where features are kept, but got none."
@@ -256,7 +256,7 @@ class Segmenter:
             extract(run)
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
         self._classes = None
-        self._folder = run.folder.root if model_dir is None else Path(model_dir)
+        self._folder = run.folder.root if model_dir is None else user_path(model_dir)
         return run
 
     def _note_failures(self, run: Run) -> None:
@@ -346,7 +346,7 @@ class Segmenter:
             self.save(names)
             run = predict_images(
                 inputs,
-                Path(out),
+                user_path(out),
                 self.backbone,
                 self.model,
                 config,
@@ -357,7 +357,7 @@ class Segmenter:
                 command="Segmenter.predict_folder",
             )
         self._note_failures(run)
-        return Path(out)
+        return run.folder.root
 
     def predict(
         self,
@@ -412,8 +412,8 @@ class Segmenter:
             OutputError: If the folder cannot be written.
         """
         classes = self.classes
-        dataclasses.replace(self.model, predict=self.config.predict).save(Path(folder))
-        save_classes(classes, self.model.fingerprint, self._folder, folder)
+        dataclasses.replace(self.model, predict=self.config.predict).save(user_path(folder))
+        save_classes(classes, self.model.fingerprint, self._folder, user_path(folder))
 
     @classmethod
     def load(
@@ -436,7 +436,7 @@ class Segmenter:
             CheckpointError: If there is no model, or the backbone or head is another one.
             BackboneError: If the backbone's weights cannot be had.
         """
-        model = Model.load(Path(folder))
+        model = Model.load(user_path(folder))
         backbone = reload_backbone(
             model.backbone, weights=weights or model.weights, device=device, head=head or model.head
         )
@@ -446,7 +446,7 @@ class Segmenter:
         config = dataclasses.replace(base, features=features, predict=model.predict or base.predict)
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
-        segmenter._model, segmenter._folder = model, Path(folder)
+        segmenter._model, segmenter._folder = model, user_path(folder)
         return segmenter
 
     def push_to_hub(
@@ -523,7 +523,7 @@ def _fit_beside(run: Run, model_dir: str | os.PathLike[str] | None, *, overwrite
     """Fit into the run's own folder, or into another one that no other model is in."""
     if model_dir is None:
         return fit_and_name(run)
-    folder = Path(model_dir)
+    folder = user_path(model_dir)
     hold(folder)
     try:
         settle_number(run, run.usable_images(), recorded=False)
