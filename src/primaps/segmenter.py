@@ -390,7 +390,7 @@ class Segmenter:
         """
         model, config = self.model, self._predict_config(crf, unknown_below).predict
         picture = as_image(image)
-        features = image_features(self.backbone, picture, model.size, flip=flip)
+        features = image_features(self.backbone, picture, model.side(picture.shape[:2]), flip=flip)
         labels = label_map(features, model, (picture.shape[0], picture.shape[1]), config, picture)
         return apply_classes(labels, self.classes) if names else labels
 
@@ -442,7 +442,9 @@ class Segmenter:
         )
         model.check_backbone(backbone.describe())
         base = preset_for(str(model.settings.get("preset", "default")), backbone.name)
-        features = dataclasses.replace(base.features, size=model.size)
+        features = dataclasses.replace(
+            base.features, size=model.size, max_enlargement=model.max_enlargement
+        )
         config = dataclasses.replace(base, features=features, predict=model.predict or base.predict)
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)

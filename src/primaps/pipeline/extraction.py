@@ -133,7 +133,9 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
     def load(image: ImageFile) -> _Opened:
         status = image.path.stat()
         photo = framed_photo(image, run.config)
-        values = host_input(photo.image, run.backbone, run.config.features.size)
+        values = host_input(
+            photo.image, run.backbone, run.config.features.side(photo.image.shape[:2])
+        )
         # they would only take memory
         without_pixels = dataclasses.replace(photo, image=np.zeros((0, 0, 3), dtype=np.uint8))
         return _Opened(status, without_pixels, values)

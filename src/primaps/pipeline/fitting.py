@@ -260,6 +260,7 @@ def _fit(
         identity,
         head_path(backbone),
         config.predict,
+        config.features.max_enlargement,
     )
     model.save(folder)
     remove_file(_checkpoint_file(folder))

@@ -103,7 +103,7 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
     def label(image: ImageFile) -> None:
         photo = read_photo(image.path, run.config.predict.max_pixels)
         if not work.is_done(image, photo.sha256):
-            features = image_features(run.backbone, photo.image, model.size)
+            features = image_features(run.backbone, photo.image, model.side(photo.image.shape[:2]))
             work.make(image, features, photo.sha256, (photo.height, photo.width), photo.image)
         done.append(image)
 

@@ -109,6 +109,7 @@ def find_images(
     ]
     failures = [*found.failures, *(_name_too_long(image) for image in too_long)]
     images = tuple(image for image in found.images if image not in too_long)
+    config = _as_before(folder, config)
     run = Run(folder, backbone, config, images, progress or Silent(), failures)
     if found.passed_over:
         listed = ", ".join(
@@ -122,6 +123,15 @@ def find_images(
     if not images:
         raise DatasetError(all_failed(failures))
     return run
+
+
+def _as_before(folder: RunFolder, config: Config) -> Config:
+    """The settings, with those that a folder keeps from its first run on."""
+    if "config" not in folder.record:
+        return config
+    known = from_record(folder.record["config"]).features.max_enlargement
+    features = dataclasses.replace(config.features, max_enlargement=known)
+    return dataclasses.replace(config, features=features)
 
 
 def claim(
