@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import torch
 from torch import nn
 
+from primaps.compute.forked import check_fork
 from primaps.errors import BackboneError
 from primaps.features.device import compute_device
 from primaps.features.preprocess import image_to_input, input_size
@@ -132,7 +133,9 @@ class FrozenBackbone(nn.Module, ABC):
         Raises:
             ImageError: If it is no image.
             ConfigError: If ``size`` is smaller than 1.
+            ProcessError: If this process was forked from one that had computed.
         """
+        check_fork()
         picture = as_image(image)
         height, width = picture.shape[:2]
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
@@ -156,7 +159,9 @@ class FrozenBackbone(nn.Module, ABC):
 
         Raises:
             BackboneError: If the batch has another shape or dtype.
+            ProcessError: If this process was forked from one that had computed.
         """
+        check_fork()
         if (
             batch.ndim != 4
             or batch.shape[1] != 3

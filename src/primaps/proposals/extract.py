@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from primaps.compute.forked import check_fork
 from primaps.config import ProposalConfig, preset_config
 from primaps.errors import ConfigError
 from primaps.pictures import as_image
@@ -93,7 +94,9 @@ def extract_proposals(
 
     Raises:
         ConfigError: If a shape or dtype does not fit, or features are not finite.
+        ProcessError: If this process was forked from one that had computed.
     """
+    check_fork()
     # A copy, because torch warns about arrays that are read-only, as those of Pillow are.
     grid = _grid(features)
     pixels = image if isinstance(image, torch.Tensor) else torch.tensor(image)

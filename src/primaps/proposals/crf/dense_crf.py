@@ -22,6 +22,7 @@ from torch import Tensor
 
 from primaps.compute.compiling.twins import Twins
 from primaps.compute.cores import one_thread_each
+from primaps.compute.forked import check_fork
 from primaps.config import CRFConfig
 from primaps.errors import ConfigError
 from primaps.pictures import as_image
@@ -117,7 +118,9 @@ def refine(
 
     Raises:
         ConfigError: If an argument has another shape, dtype or range.
+        ProcessError: If this process was forked from one that had computed.
     """
+    check_fork()
     if scores.ndim != 3 or 0 in scores.shape:
         raise ConfigError(
             "Expected scores to be of shape (M, h, w), none of them 0, but got"
