@@ -15,6 +15,12 @@ from primaps.errors import ConfigError
 
 Preset = Literal["default", "paper", "fast"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
+PRESET_NOTES: Final[dict[Preset, str]] = {
+    "default": "classes from whole proposals, label maps refined by the CRF",
+    "paper": "constants and order of the publication: EM on pixels, six views, much slower",
+    "fast": "as default, without the CRF on label maps and with fewer starts of the fit",
+}
+"""What each preset is, in a few words."""
 Method = Literal["em", "clusters", "baseline"]
 Initialise = Literal["proposals", "pca", "head"]
 FitOn = Literal["proposals", "pixels"]

@@ -91,7 +91,7 @@ def evaluate(
 
 def benchmark(
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Finished rows, with --table.")
+        list[Path] | None, typer.Argument(metavar="DIR", help="Finished rows, with --table.")
     ] = None,
     table: Annotated[
         bool, typer.Option("--table", help="Join finished rows into the paper's table.")

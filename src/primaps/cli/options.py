@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from primaps.config import PRESET_NOTES
 from primaps.features.registry import DEFAULT_BACKBONE
 
 Images = Annotated[
     list[str],
-    typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns."),
+    typer.Argument(metavar="IMAGES", help="Files, folders (recursive) or glob patterns."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is written there.")]
 RunArgument = Annotated[
@@ -71,7 +72,14 @@ HeadDropout = Annotated[
     ),
 ]
 PresetName = Annotated[
-    str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")
+    str | None,
+    typer.Option(
+        "--preset",
+        help=(
+            "; ".join(f"{name}: {note}" for name, note in PRESET_NOTES.items())
+            + ". (default: default)"
+        ),
+    ),
 ]
 Size = Annotated[
     int | None,

@@ -245,7 +245,7 @@ def predict(
     out: Out,
     images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[IMAGES...]", help="Files, folders (recursive) or glob patterns."),
+        typer.Argument(metavar="IMAGES", help="Files, folders (recursive) or glob patterns."),
     ] = None,
     stored: Stored = None,
     weights: Weights = None,
