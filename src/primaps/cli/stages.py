@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from primaps.cli.config_file import ConfigFile
 from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
@@ -85,6 +86,7 @@ def segment(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
     console = make_console()
@@ -139,6 +141,7 @@ def proposals(
             help="Only draw the iterative extraction, one picture per image. (--out: steps)",
         ),
     ] = False,
+    config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
     console = make_console()
@@ -150,12 +153,12 @@ def proposals(
             max_masks=max_masks,
             max_pixels=max_pixels,
         )
-        config = preset_settings(preset, given)
+        settings = preset_settings(preset, given)
         from primaps.pipeline.beginning import Choice
 
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
         if steps:
-            _draw_steps(images, Path("steps") if out is None else out, choice, config)
+            _draw_steps(images, Path("steps") if out is None else out, choice, settings)
         else:
             _find_proposals(images, out, choice, overwrite=overwrite)
 
@@ -213,6 +216,7 @@ def fit(
     processes: Processes = 1,
     with_: With = None,
     overwrite: Overwrite = False,
+    config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
     console = make_console()
@@ -257,6 +261,7 @@ def predict(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
     model.
