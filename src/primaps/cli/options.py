@@ -183,6 +183,12 @@ RunMaxPixels = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say what would be done, and what it takes of disk, memory and time."
+    ),
+]
 Certainty = Annotated[
     bool,
     typer.Option(

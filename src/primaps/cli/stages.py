@@ -4,12 +4,14 @@ and ``report``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from primaps.cli.config_file import ConfigFile
+from primaps.cli.durations import Durations, durations_file
 from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
@@ -18,6 +20,7 @@ from primaps.cli.options import (
     Classes,
     Crf,
     Device,
+    DryRun,
     Head,
     HeadDropout,
     Images,
@@ -86,6 +89,7 @@ def segment(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
@@ -109,6 +113,9 @@ def segment(
         from primaps.pipeline.labelling import Extras
 
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
+        if dry_run:
+            _tell(images, out, choice, pipeline.ALL_STAGES)
+            return
         run = begin(images, out, choice, overwrite=overwrite, progress=run_progress(console))
         pipeline.segment(run, inputs=images, extras=Extras(certainty, overlays))
         typer.echo(f"Label maps: {out / 'labels'}")
@@ -141,6 +148,7 @@ def proposals(
             help="Only draw the iterative extraction, one picture per image. (--out: steps)",
         ),
     ] = False,
+    dry_run: DryRun = False,
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
@@ -159,8 +167,20 @@ def proposals(
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
         if steps:
             _draw_steps(images, Path("steps") if out is None else out, choice, settings)
+        elif dry_run and out is not None:
+            _tell(images, out, choice, ("backbone", "features", "proposals"))
         else:
             _find_proposals(images, out, choice, overwrite=overwrite)
+
+
+def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -> None:
+    """What would be done."""
+    from primaps.pipeline.beginning import look
+    from primaps.pipeline.dry_run import planned
+
+    run = look(images, out, choice, TerminalProgress(make_console()))
+    typer.echo("\n".join(planned(run, stages, Durations(durations_file()).expected)))
+    exit_with(run.failures)
 
 
 def _draw_steps(images: list[str], out: Path, choice: Choice, config: Config) -> None:

@@ -95,16 +95,20 @@ def segment(
         write_run_report(run, inputs, fit_curves(run, model, run.folder.model))
 
 
+def job_kind(run: Run) -> str:
+    """Jobs of one kind take equally long per image on one machine."""
+    settings = {**run.settings(), "fit": {**run.settings()["fit"], "seed": None}}
+    return fingerprint([settings, compute_device(run.backbone.device).type])
+
+
 def _plan(run: Run, extras: Extras) -> None:
     """Tell which stages come, and whether nothing of them is done yet, so that other jobs tell how
     long they take.
     """
     anew = not run.folder.store.exists() and not run.folder.model.exists()
-    settings = {**run.settings(), "fit": {**run.settings()["fit"], "seed": None}}
-    kind = fingerprint([settings, compute_device(run.backbone.device).type])
     last = ("overlays", "curves", "report") if extras.overlays else ("curves", "report")
     run.progress.plan(
-        ("proposals", "fit", "label maps", *last), kind, len(run.images) if anew else 0
+        ("proposals", "fit", "label maps", *last), job_kind(run), len(run.images) if anew else 0
     )
 
 

@@ -197,14 +197,19 @@ def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> 
     store.write(image.name, made.features, proposals, info)
 
 
+def bytes_on_disk(run: Run, missing: int) -> float:
+    """What so many photographs of 4:3 take in the store and beside it."""
+    side = run.config.features.size / run.backbone.patch_size
+    tokens = len(cached_views(run.config)) * side * side * 4 / 3
+    return missing * (tokens * run.backbone.dim * 2 + 150_000)
+
+
 def _announce_disk_use(run: Run, missing: int) -> None:
-    """Say before the long part starts how much disk it takes (a 4:3 photograph is assumed)."""
+    """Say before the long part starts how much disk it takes."""
     if not missing:
         return
-    side = run.config.features.size / run.backbone.patch_size
-    per_image = len(cached_views(run.config)) * run.backbone.dim * side * side * 4 / 3 * 2 + 150_000
     free = shutil.disk_usage(run.folder.root).free
-    needed = missing * per_image
+    needed = bytes_on_disk(run, missing)
     run.progress.note(
         f"{missing} images to do; about {needed / 1e9:.2g} GB in {run.folder.root}"
         f" ({free / 1e9:.3g} GB free there)."
