@@ -158,6 +158,8 @@ def test_any_features_and_scores_work_or_raise_our_error(array):
             continue
     with contextlib.suppress(PrimapsError):
         pm.overlay(SCENE, array)
+    with contextlib.suppress(PrimapsError):
+        pm.calibrate_threshold([array])
 
 
 def test_channels_last_are_told_by_the_transpose():

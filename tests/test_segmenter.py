@@ -379,3 +379,12 @@ def test_a_segmenter_says_what_it_is(fitted, texture, tmp_path):
 def test_progress_is_told_on_stderr(photographs, texture, small_config, shown, capsys):
     pm.Segmenter(texture, 3, config=small_config).fit(photographs, progress=shown)
     assert ("proposals" in capsys.readouterr().err) == shown
+
+
+def test_data_sets_say_what_they_hold_and_nothing_else_is_one(fitted, trees, tmp_path):
+    dataset = pm.load_dataset("cityscapes", trees.write_cityscapes(tmp_path / "set"), "val")
+    shown = repr(dataset)
+    assert shown.startswith("PairedDataset(2 images with labels of 27 classes (")
+    assert len(shown) < 300
+    with pytest.raises(ConfigError, match=r"load_dataset.*but got str"):
+        pm.evaluate(fitted, "camvid")

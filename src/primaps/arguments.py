@@ -53,7 +53,7 @@ def image_paths(
         images = [images]
     given: Any = images.image_paths if isinstance(images, LabelledDataset) else images
     try:
-        return [user_path(each) if isinstance(each, os.PathLike) else _home(each) for each in given]
+        return [_home(os.fspath(each)) for each in given]
     except TypeError as error:
         raise DatasetError(
             "Expected images as paths of files or folders, patterns, or a data set, but got"
@@ -69,6 +69,6 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 
 def _home(path: str) -> str:
-    return (
-        path if os.path.lexists(path) else str(Path(path).expanduser()) if path[:1] == "~" else path
-    )
+    if not path.startswith("~") or os.path.lexists(path):
+        return path
+    return os.path.expanduser(path)  # noqa: PTH111 - leaves the name of an unknown user alone

@@ -12,6 +12,7 @@ from primaps.bars import told_to
 from primaps.compute.group import Alone, Group
 from primaps.compute.processes import Place, check_processes, in_processes
 from primaps.data.dataset import LabelledDataset
+from primaps.errors import ConfigError
 from primaps.evaluation.by_name import clusters_by_name
 from primaps.evaluation.evaluate import evaluate_label_maps
 from primaps.features.device import resolve_device
@@ -50,8 +51,14 @@ def evaluate(
     Raises:
         DatasetError: If an image or a label cannot be read.
         CheckpointError: If the segmenter is not fitted.
-        ConfigError: If classes are matched by name, and none has a name of the data set.
+        ConfigError: If classes are matched by name, and none has a name of the data set; or what
+            was given is no data set.
     """
+    if not hasattr(dataset, "class_names"):
+        raise ConfigError(
+            "Expected a labelled data set, such as primaps.load_dataset('camvid', ROOT, 'val')"
+            f" gives, but got {type(dataset).__name__}."
+        )
     told, members = told_to(progress), group or Alone()
     known = clusters_by_name(segmenter.classes, dataset.class_names) if by_name else None
 

@@ -490,3 +490,19 @@ def test_a_dry_run_tells_and_writes_nothing(run, photographs, tmp_path, fast, te
     new = ("proposals", photographs, "--out", tmp_path / "new", *fast[:2], "--dry-run")
     assert "5 of them to do" in run(*new).stdout
     assert not (tmp_path / "new").exists()
+
+
+def test_moved_photographs_are_found_by_report_and_export(run, photographs, tmp_path, fast, text):
+    out, moved = tmp_path / "run", tmp_path / "moved"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture")
+    assert run(*asked).exit_code == 0
+    photographs.rename(moved)
+    assert run("report", out).exit_code == 3
+    told = run("report", out, "--images", moved)
+    assert told.exit_code == 0, told.output
+    assert "found again" in told.stderr
+    moved.rename(photographs)
+    options = ("--format", "coco", "--out", tmp_path / "coco", "--images", photographs)
+    exported = run("export", out, *options)
+    assert exported.exit_code == 0, exported.output
+    assert "5 images" in exported.stdout

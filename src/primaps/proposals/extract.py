@@ -16,7 +16,7 @@ from primaps.pictures import as_image
 from primaps.proposals.directions import Finder
 from primaps.proposals.directions_batched import BatchedDirections
 from primaps.proposals.directions_exact import ExactDirections
-from primaps.proposals.layout import check_channels_first
+from primaps.proposals.layout import as_grid, check_channels_first
 from primaps.proposals.principal import MASK_LIMIT, principal_masks
 from primaps.proposals.refining import refined
 from primaps.proposals.soft_scores import soft_scores
@@ -98,7 +98,7 @@ def extract_proposals(
     """
     check_fork()
     # A copy, because torch warns about arrays that are read-only, as those of Pillow are.
-    grid = _grid(features)
+    grid = as_grid(features)
     pixels = image if isinstance(image, torch.Tensor) else torch.tensor(image)
     if (
         pixels.ndim != 3
@@ -110,27 +110,9 @@ def extract_proposals(
             "Expected an image of shape (H, W, 3) and dtype uint8 (RGB), but got"
             f" {tuple(pixels.shape)} {pixels.dtype}. primaps.read_image reads files in this form."
         )
-    if grid.ndim != 3 or not grid.is_floating_point() or not grid.numel():
-        raise ConfigError(
-            f"Expected features of shape (C, h, w) and a float dtype, but got {tuple(grid.shape)}"
-            f" {grid.dtype}."
-        )
     return extract_proposals_batch(
         pixels[None], grid[None], threshold, config, max_pixels, directions=ExactDirections
     )[0]
-
-
-def _grid(features: object) -> torch.Tensor:
-    if isinstance(features, torch.Tensor):
-        return features
-    if not isinstance(features, np.ndarray) or features.dtype.kind != "f":
-        kind = features.dtype if isinstance(features, np.ndarray) else type(features).__name__
-        raise ConfigError(
-            "Expected features of shape (C, h, w) and a float dtype, as a torch tensor or a NumPy"
-            f" array, but got {kind}."
-        )
-    kept = {2: np.float16, 4: np.float32}.get(features.dtype.itemsize, np.float64)
-    return torch.from_numpy(np.array(features, dtype=kept, order="C"))
 
 
 @torch.no_grad()

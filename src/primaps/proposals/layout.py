@@ -1,9 +1,14 @@
-"""Whether a grid of features or scores has its channels first, as far as an image can tell."""
+"""Grids of features as callers give them: as tensors, and with their channels first, as far as an
+image can tell.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Final
+
+import numpy as np
+import torch
 
 from primaps.errors import ConfigError
 
@@ -39,3 +44,30 @@ def check_channels_first(name: str, shape: tuple[int, ...], image: tuple[int, in
             f" (h, w, C). Give {name}.transpose(2, 0, 1), or {name}.permute(2, 0, 1) of a torch"
             f" tensor: ({three}, {one}, {two})."
         )
+
+
+def as_grid(features: object) -> torch.Tensor:
+    """Features as a tensor.
+
+    Args:
+        features: (C, h, w) floating point, a torch tensor or a NumPy array, which is copied.
+
+    Raises:
+        ConfigError: If they are something else.
+    """
+    expected = (
+        "Expected features of shape (C, h, w) and a float dtype, as a torch tensor or a NumPy"
+        " array, but got"
+    )
+    if isinstance(features, torch.Tensor):
+        grid = features
+    elif not isinstance(features, np.ndarray):
+        raise ConfigError(f"{expected} {type(features).__name__}.")
+    elif features.dtype.kind != "f":
+        raise ConfigError(f"{expected} {features.shape} {features.dtype}.")
+    else:
+        kept = {2: np.float16, 4: np.float32}.get(features.dtype.itemsize, np.float64)
+        grid = torch.from_numpy(np.array(features, dtype=kept, order="C"))
+    if grid.ndim != 3 or not grid.is_floating_point() or not grid.numel():
+        raise ConfigError(f"{expected} {tuple(grid.shape)} {grid.dtype}.")
+    return grid
