@@ -388,3 +388,20 @@ def test_data_sets_say_what_they_hold_and_nothing_else_is_one(fitted, trees, tmp
     assert len(shown) < 300
     with pytest.raises(ConfigError, match=r"load_dataset.*but got str"):
         pm.evaluate(fitted, "camvid")
+
+
+def test_paths_at_home(
+    fitted, photographs, texture, small_config, photograph, tmp_path, monkeypatch
+):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    PILImage.fromarray(photograph).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(fitted.predict("~/a.png"), fitted.predict(photograph))
+    again = pm.Segmenter(texture, 3, config=small_config).fit("~/photos", "~/run")
+    assert again.run_dir == tmp_path / "run"
+    again.save("~/model")
+    assert pm.Segmenter.load("~/model", device="cpu").run_dir == tmp_path / "model"
+    assert pm.classes("~/run").num_clusters == 3
+    assert again.predict_folder("~/photos/*.png", "~/new") == tmp_path / "new"
+    with pytest.raises(pm.PrimapsError, match=r"~nobody-at-all/x"):
+        again.fit("~nobody-at-all/x")

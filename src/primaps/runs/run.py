@@ -81,13 +81,11 @@ class RunFolder:
             is_file = root.exists() and not root.is_dir()
         except (OSError, UnicodeEncodeError) as error:
             raise ConfigError(
-                f"Expected --out to be a usable path in UTF-8, but got: {error}. Choose another"
-                " --out."
+                "Expected the folder of a run to be a usable path in UTF-8, but got:"
+                f" {error}. Choose another one."
             ) from error
         if is_file:
-            raise ConfigError(
-                f"Expected --out to be a folder, but {root} is a file. Choose another --out."
-            )
+            raise ConfigError(f"Expected the folder of a run, but {root} is a file. Name a folder.")
         self.root = root
         self.record: dict[str, Any] = {}
         self._stopped_before = False
@@ -97,12 +95,12 @@ class RunFolder:
             except CheckpointError as error:
                 raise CheckpointError(
                     f"{error} If it is the damaged record of a run, delete it to resume; otherwise"
-                    " choose another --out."
+                    " choose another folder."
                 ) from error
             if self.record.get("format") != _FORMAT:
                 raise CheckpointError(
                     f"Expected {self.run_json} to be the record of a run (format {_FORMAT}), but it"
-                    " is something else. Choose another --out."
+                    " is something else. Choose another folder."
                 )
 
     @property
