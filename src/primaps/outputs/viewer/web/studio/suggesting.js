@@ -149,7 +149,7 @@ class Suggesting {
 
   /** @param {number} round */
   async load(round) {
-    this.progress.textContent = "Choosing what to ask…";
+    this.clear(round);
     try {
       const found = await this.desk.api.suggestions(round);
       if (!this.alive) return;
@@ -163,6 +163,20 @@ class Suggesting {
       if (!(error instanceof ApiError)) throw error;
       this.trouble(error.message, round);
     }
+  }
+
+  /**
+   * Nothing to answer while cards are chosen; what is typed meanwhile is no key of the page.
+   * @param {number} round
+   */
+  clear(round) {
+    this.walk = new Walk({ cards: [], round });
+    this.progress.textContent = "Choosing what to ask…";
+    this.why.textContent = this.hint.textContent = "";
+    replace(this.picture);
+    replace(this.whole);
+    this.combo.value = "";
+    this.combo.input.focus();
   }
 
   /**
@@ -245,11 +259,14 @@ class Suggesting {
    */
   pictureOf(address, text) {
     const kept = this.pictures.get(address);
-    if (kept) return kept;
+    if (kept) {
+      kept.alt = text; // it was fetched ahead, without words
+      return kept;
+    }
     const picture = h("img", {
       src: address,
       alt: text,
-      onerror: () => this.fetchAgain(picture, address, text),
+      onerror: () => this.fetchAgain(picture, address),
     });
     this.pictures.set(address, picture);
     return picture;
@@ -259,12 +276,12 @@ class Suggesting {
    * The studio was away: a picture that is shown is asked for again and again.
    * @param {HTMLImageElement} picture
    * @param {string} address
-   * @param {string} text
    */
-  fetchAgain(picture, address, text) {
+  fetchAgain(picture, address) {
     this.pictures.delete(address);
     setTimeout(() => {
-      if (this.alive && picture.isConnected) picture.replaceWith(this.pictureOf(address, text));
+      if (this.alive && picture.isConnected)
+        picture.replaceWith(this.pictureOf(address, picture.alt));
     }, PAUSE);
   }
 
@@ -276,7 +293,7 @@ class Suggesting {
         desk.api.card(card.image, card.proposal),
         desk.api.photo(card.image, 320),
       ])
-        this.pictureOf(address, card.image)
+        this.pictureOf(address, "")
           .decode()
           .catch(() => undefined);
     while (this.pictures.size > 40) {
@@ -367,6 +384,7 @@ class Suggesting {
   }
 
   next() {
+    if (!this.walk.cards.length) return;
     if (this.walk.at + 1 >= this.walk.cards.length) return this.end();
     this.walk.go(this.walk.at + 1);
     this.show();
