@@ -29,10 +29,14 @@ def test_who_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize("shell", [None, object(), types.SimpleNamespace(kernel=1)])
-def test_a_notebook_has_somebody_who_looks(monkeypatch, shell):
+def test_a_notebook_has_somebody_who_looks(monkeypatch, shell, capsys):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
     assert isinstance(told_to(None), LineProgress) == hasattr(shell, "kernel")
+    told_to(True).note("Where?")
+    out, err = capsys.readouterr()
+    assert ("Where?" in out) == hasattr(shell, "kernel")
+    assert not err
 
 
 def test_a_line_per_stage():

@@ -21,16 +21,18 @@ def told_to(progress: Progress | bool | None) -> Progress:
     """Who is told of the progress of a library call.
 
     Args:
-        progress: True = a line that is drawn on stderr; False = nobody; None = such a line in a
-            terminal or a notebook, nobody elsewhere; or an object that is told.
+        progress: True = a line that is drawn on stderr, in a notebook on stdout, which it does not
+            show in red; False = nobody; None = such a line in a terminal or a notebook, nobody
+            elsewhere; or an object that is told.
 
     Raises:
         ConfigError: If it is none of these.
     """
     if progress is None:
-        progress = _somebody_looks()
+        progress = _in_notebook() or sys.stderr.isatty()
     if isinstance(progress, bool):
-        return LineProgress() if progress else Silent()
+        stream = sys.stdout if _in_notebook() else sys.stderr
+        return LineProgress(stream) if progress else Silent()
     if not callable(getattr(progress, "advance", None)):
         raise ConfigError(
             "Expected progress to be True, False, None or an object with the methods of"
@@ -39,25 +41,22 @@ def told_to(progress: Progress | bool | None) -> Progress:
     return progress
 
 
-def _somebody_looks() -> bool:
-    """Whether stderr is a terminal, or this runs in a notebook."""
+def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
-    return hasattr(shell, "kernel") or sys.stderr.isatty()
+    return hasattr(shell, "kernel")
 
 
 class LineProgress:
     """A line per stage, which becomes one about the seconds when the stage is over.
 
     Args:
-        stream: Where it is drawn; None = stderr.
+        stream: Where it is drawn.
         clock: Gives seconds.
     """
 
-    def __init__(
-        self, stream: TextIO | None = None, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
-        self._stream = sys.stderr if stream is None else stream
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._stream = stream
         self._clock = clock
         self._stage: str | None = None
         self._total = self._done = self._before = self._width = 0
