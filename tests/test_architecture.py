@@ -12,12 +12,13 @@ STAGES = ("data", "features", "heads", "proposals", "prototypes", "naming", "eva
 # Only leftwards: a module may import modules of its own or an earlier group. Some rooms have their
 # place and are yet to come.
 GROUPS = (
-    ("types", "errors", "progress"),
+    ("types", "errors", "progress", "pictures"),
     ("config", "compute"),
     ("runs",),
     STAGES,
     ("pipeline",),
-    ("segmenter", "notebook", "engines"),
+    ("arguments", "bars"),
+    ("segmenter", "scoring", "notebook", "engines"),
     ("protocol",),
     ("cli", "__main__", "studio"),
 )

@@ -1,3 +1,4 @@
+import importlib.metadata
 import subprocess
 import sys
 
@@ -28,3 +29,8 @@ def test_every_public_name_loads():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="segmentor"):
         _ = primaps.segmentor
+
+
+def test_the_version_is_that_of_the_package():
+    assert primaps.__version__ == importlib.metadata.version("primaps")
+    assert "__version__" in dir(primaps)

@@ -1,15 +1,18 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image as PILImage
 
 import primaps as pm
-from primaps.errors import CheckpointError, ConfigError
+from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
 from primaps.naming.table import ignore_class, merge_classes
 from primaps.outputs.label_files import read_label_image
 from primaps.runs.model import Model
-from primaps.segmenter import evaluate
+from primaps.scoring import evaluate
 from primaps.types import Image
 
 
@@ -250,3 +253,155 @@ def test_label_maps_follow_what_is_asked_of_predictions(fitted):
     fitted.config = dataclasses.replace(fitted.config, predict=predict)
     root = fitted.write_labels()
     assert (read_label_image(next((root / "labels").iterdir())) == 255).mean() > 0.9
+
+
+# ---- what is forgiven ----------------------------------------------------------------------------
+
+
+def test_names_stand_for_backbones_and_presets():
+    segmenter = pm.Segmenter("mini", np.int64(5), config="fast")
+    assert segmenter.backbone.name == "mini"
+    assert segmenter.config.preset == "fast"
+    assert segmenter.config.num_clusters == 5
+    assert pm.Segmenter("mini", "auto").config.num_clusters is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("resnet",), "resnet"),
+        ((7,), "a name such as 'efficientnet_lite0', .* but got int"),
+        (("mini", 2.5), r"num_clusters to be a whole number or 'auto', but got 2\.5"),
+        (("mini", "many"), "but got 'many'"),
+        (("mini", True), "but got True"),
+        (("mini", 5, "first"), "seed to be a whole number, but got 'first'"),
+    ],
+)
+def test_what_has_no_plain_meaning_is_refused(arguments, message):
+    with pytest.raises(pm.PrimapsError, match=message):
+        pm.Segmenter(*arguments)
+
+
+@pytest.mark.parametrize("config", ["quick", 3])
+def test_other_settings_are_refused(texture, config):
+    with pytest.raises(ConfigError, match="preset"):
+        pm.Segmenter(texture, config=config)
+
+
+def test_an_image_in_any_form_has_one_label_map(fitted, photograph, tmp_path):
+    expected = fitted.predict(photograph)
+    path = tmp_path / "a.png"
+    PILImage.fromarray(photograph).save(path)
+    first = torch.from_numpy(photograph.copy()).permute(2, 0, 1)
+    for form in (path, str(path), PILImage.open(path), photograph / 255, first, first / 255):
+        np.testing.assert_array_equal(fitted.predict(form), expected)
+    grey = photograph[..., 1]
+    np.testing.assert_array_equal(
+        fitted.predict(grey), fitted.predict(np.stack([grey] * 3, axis=-1))
+    )
+
+
+def test_fits_lie_beside_each_other_on_one_store(photographs, texture, small_config, tmp_path):
+    run = tmp_path / "run"
+    first = pm.Segmenter(texture, 3, config=small_config).fit(photographs, run)
+    stored = {path: path.stat().st_mtime_ns for path in (run / "store").rglob("*.safetensors")}
+    other = pm.Segmenter(texture, 4, seed=1, config=small_config)
+    with pytest.raises(ConfigError, match=r"overwrite=True.*model_dir=DIR"):
+        other.fit(photographs, run)
+    for method in ("em", "clusters", "baseline"):
+        beside = pm.Segmenter(texture, 4, seed=1, method=method, config=small_config)
+        beside.fit(photographs, run, model_dir=tmp_path / method)
+        assert beside.run_dir == tmp_path / method
+        loaded = pm.Segmenter.load(tmp_path / method, device="cpu")
+        assert torch.equal(loaded.model.prototypes, beside.model.prototypes)
+    again = pm.Segmenter(texture, 5, config=small_config)
+    with pytest.raises(ConfigError, match=r"(?s)num_clusters.*overwrite=True"):
+        again.fit(photographs, run, model_dir=tmp_path / "em")
+    again.fit(photographs, run, model_dir=tmp_path / "em", overwrite=True)
+    assert again.model.num_clusters == 5
+    assert {path: path.stat().st_mtime_ns for path in stored} == stored
+    assert torch.equal(
+        pm.Segmenter.load(run, device="cpu").model.prototypes, first.model.prototypes
+    )
+    assert other.fit(photographs, run, overwrite=True).run_dir == run
+    assert pm.Segmenter.load(run, device="cpu").model.num_clusters == 4
+    with pytest.raises(ConfigError, match="run_dir beside model_dir"):
+        other.fit(photographs, model_dir=tmp_path / "em")
+
+
+def test_lost_images_are_a_warning_and_a_list(photographs, texture, small_config, tmp_path):
+    (photographs / "p1.png").write_bytes(b"")
+    (photographs / "p2.png").write_bytes(b"no image")
+    segmenter = pm.Segmenter(texture, 3, config=small_config)
+    with pytest.warns(UnusedInputWarning, match=r"(?s)2 images could not .*p1\.png") as caught:
+        segmenter.fit(photographs)
+    assert caught[0].filename == __file__
+    assert {Path(each.path).name for each in segmenter.failures} == {"p1.png", "p2.png"}
+    with pytest.warns(UnusedInputWarning, match="2 images"):
+        segmenter.predict_folder(photographs, tmp_path / "new")
+    (photographs / "p1.png").unlink()
+    (photographs / "p2.png").unlink()
+    assert segmenter.fit(photographs).failures == ()
+
+
+def test_arrays_are_no_folder(texture, photograph):
+    with pytest.raises(pm.PrimapsError, match=r"paths .* give each to predict"):
+        pm.Segmenter(texture).fit([photograph, photograph])
+    with pytest.raises(pm.PrimapsError, match=r"but got int"):
+        pm.Segmenter(texture).fit(3)
+
+
+def test_a_folder_is_predicted_as_by_the_command(fitted, photographs, photograph, tmp_path):
+    fitted.classes = ignore_class(merge_classes(fitted.classes, [0, 2], "ground")[0], 1)
+    out = fitted.predict_folder(photographs, tmp_path / "new", crf=False, overlays=True)
+    assert out == tmp_path / "new"
+    assert (out / "report.html").exists()
+    assert [each.name for each in pm.classes(out).classes] == ["ground", None]
+    made = sorted(path for path in (out / "labels").rglob("*.png"))
+    assert len(made) == len(list(photographs.rglob("*.png")))
+    name = made[0].relative_to(out / "labels").with_suffix("")
+    image = pm.read_image(photographs / name)
+    np.testing.assert_array_equal(read_label_image(made[0]), fitted.predict(image, crf=False))
+    assert list((out / "overlays").rglob("*.jpg"))
+    with pytest.raises(CheckpointError):
+        pm.Segmenter("mini").predict_folder(photographs, tmp_path / "other")
+
+
+def test_a_segmenter_says_what_it_is(fitted, texture, tmp_path):
+    assert repr(fitted) == (
+        "Segmenter('texture', num_clusters=3, seed=0, method='em', preset 'default'; fitted,"
+        f" 3 classes, in {tmp_path / 'run'})"
+    )
+    assert repr(pm.Segmenter(texture, "auto")).endswith("preset 'default'; not fitted yet)")
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_is_told_on_stderr(photographs, texture, small_config, shown, capsys):
+    pm.Segmenter(texture, 3, config=small_config).fit(photographs, progress=shown)
+    assert ("proposals" in capsys.readouterr().err) == shown
+
+
+def test_data_sets_say_what_they_hold_and_nothing_else_is_one(fitted, trees, tmp_path):
+    dataset = pm.load_dataset("cityscapes", trees.write_cityscapes(tmp_path / "set"), "val")
+    shown = repr(dataset)
+    assert shown.startswith("PairedDataset(2 images with labels of 27 classes (")
+    assert len(shown) < 300
+    with pytest.raises(ConfigError, match=r"load_dataset.*but got str"):
+        pm.evaluate(fitted, "camvid")
+
+
+def test_paths_at_home(
+    fitted, photographs, texture, small_config, photograph, tmp_path, monkeypatch
+):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    PILImage.fromarray(photograph).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(fitted.predict("~/a.png"), fitted.predict(photograph))
+    again = pm.Segmenter(texture, 3, config=small_config).fit("~/photos", "~/run")
+    assert again.run_dir == tmp_path / "run"
+    again.save("~/model")
+    assert pm.Segmenter.load("~/model", device="cpu").run_dir == tmp_path / "model"
+    assert pm.classes("~/run").num_clusters == 3
+    assert again.predict_folder("~/photos/*.png", "~/new") == tmp_path / "new"
+    with pytest.raises(pm.PrimapsError, match=r"~nobody-at-all/x"):
+        again.fit("~nobody-at-all/x")

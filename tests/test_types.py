@@ -1,8 +1,10 @@
+import pydoc
+
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
-from primaps.types import ClassTable, FitResult, MaskProposals, NamedClass
+from primaps.types import ClassTable, FeatureExtractor, FitResult, MaskProposals, NamedClass
 
 
 def test_records_describe_every_proposal():
@@ -17,6 +19,15 @@ def test_records_describe_every_proposal():
     np.testing.assert_array_equal(coco_mask.decode(first["segmentation"]), label_image == 1)
     assert proposals.num_masks == 2
     assert proposals.coverage == 11 / 48
+
+
+def test_proposals_say_how_many_they_are():
+    label_image = np.zeros((6, 8), dtype=np.int32)
+    label_image[:3] = 1
+    proposals = MaskProposals(label_image, np.array([0.9], dtype=np.float32), ("crf_erased_all",))
+    assert repr(proposals) == (
+        "MaskProposals(1 proposals in 8 x 6 pixels, 50% covered, guards=('crf_erased_all',))"
+    )
 
 
 def test_no_proposals_no_records():
@@ -45,3 +56,9 @@ def test_a_class_table_maps_clusters_to_classes():
     assert [each.title for each in table.classes] == ["road", "class 2", "sky", "pole"]
     assert table.cluster_to_class()[:6].tolist() == [2, 0, 255, 255, 0, 255]
     assert table.cluster_to_class()[255] == 255
+
+
+def test_help_on_backbones_shows_signatures_and_attributes():
+    text = pydoc.render_doc(FeatureExtractor, renderer=pydoc.plaintext)
+    assert "extract(self, image: 'ImageLike', size: 'int' = 320) -> 'torch.Tensor'" in text
+    assert "threshold: Cosine similarity from which a token" in text

@@ -187,7 +187,9 @@ def _public(body: Sequence[ast.stmt]) -> list[ast.FunctionDef | ast.ClassDef]:
     return [
         node
         for node in body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and "overload" not in map(ast.unparse, node.decorator_list)  # one of them is documented
     ]
 
 

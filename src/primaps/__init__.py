@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from primaps.config import Config, preset_config
     from primaps.data.dataset import load_dataset
     from primaps.data.reading import read_image
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from primaps.proposals.calibration import calibrate_threshold
     from primaps.proposals.crf.dense_crf import dense_crf
     from primaps.proposals.extract import mask_proposals
-    from primaps.segmenter import Segmenter, evaluate
+    from primaps.scoring import evaluate
+    from primaps.segmenter import Segmenter
     from primaps.types import (
         IGNORE_INDEX,
         ClassTable,
@@ -43,7 +45,7 @@ _HOMES = {
     "calibrate_threshold": "proposals.calibration",
     "classes": "pipeline.classes",
     "dense_crf": "proposals.crf.dense_crf",
-    "evaluate": "segmenter",
+    "evaluate": "scoring",
     "list_backbones": "features.registry",
     "load_backbone": "heads.loading",
     "load_dataset": "data.dataset",
@@ -82,6 +84,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module on first use, so that the import itself stays light."""
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("primaps")
     if name not in _HOMES:
         raise AttributeError(f"module 'primaps' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"primaps.{_HOMES[name]}"), name)
@@ -90,4 +96,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return ["__version__", *__all__]

@@ -15,6 +15,12 @@ from primaps.errors import ConfigError
 
 Preset = Literal["default", "paper", "fast"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
+PRESET_NOTES: Final[dict[Preset, str]] = {
+    "default": "classes from whole proposals, label maps refined by the CRF",
+    "paper": "constants and order of the publication: EM on pixels, six views, much slower",
+    "fast": "as default, without the CRF on label maps and with fewer starts of the fit",
+}
+"""What each preset is, in a few words."""
 Method = Literal["em", "clusters", "baseline"]
 Initialise = Literal["proposals", "pca", "head"]
 FitOn = Literal["proposals", "pixels"]
@@ -29,6 +35,7 @@ the settings on record.
 """
 
 IMPLIED: Final[dict[str, Any]] = {
+    "features.max_enlargement": None,
     "fit.em_on": "pixels",
     "fit.proposal_weight": 1.0,
     "fit.cluster_restarts": 32,
@@ -45,6 +52,11 @@ since generation 1.
 
 Records that lack it mean this value. Where it has this value, it is left out of what fingerprints
 are made of (`comparable`), so that everything stored before stays valid.
+"""
+
+UNCOMPARED: Final = frozenset({"features.max_enlargement"})
+"""Settings that a folder keeps from its first run on, whatever is asked for, so that no fingerprint
+holds them.
 """
 
 
@@ -72,6 +84,9 @@ class FeatureConfig:
         clamp_jitter: Colour jitter clamps normalised values to [0, 1] as the official code does.
         framing: "whole" photographs, or a square "centre-crop" of side ``size``, as benchmarks have
             it (`primaps.data.framing`).
+        max_enlargement: A whole photograph smaller than ``size`` is enlarged so many times at most:
+            more shows the backbone nothing new and takes as much disk as a large one. None = up to
+            ``size``, as published.
     """
 
     size: int = 320
@@ -79,6 +94,21 @@ class FeatureConfig:
     photometric_views: int = 0
     clamp_jitter: bool = False
     framing: Framing = "whole"
+    max_enlargement: int | None = 2
+
+    def side(self, image: tuple[int, int]) -> int:
+        """Short side of the backbone's input, before rounding to its multiples, for an image of
+        (height, width).
+        """
+        most = self.max_enlargement if self.framing == "whole" else None
+        return input_side(self.size, most, image)
+
+
+def input_side(size: int, max_enlargement: int | None, image: tuple[int, int]) -> int:
+    """``size``, or less for an image of (height, width) that would be enlarged more than so many
+    times.
+    """
+    return size if max_enlargement is None else min(size, max_enlargement * min(image))
 
 
 @dataclass(frozen=True)
@@ -319,6 +349,9 @@ class Config:
             raise ConfigError(
                 f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}."
             )
+        most = self.features.max_enlargement
+        if most is not None and most < 1:
+            raise ConfigError(f"Expected max_enlargement to be 1 or more, but got {most}.")
         self._check_framing()
         threshold = self.proposals.threshold
         if threshold is not None and not 0.0 < threshold <= 1.0:
@@ -378,7 +411,9 @@ def preset_config(preset: str) -> Config:
     if preset == "paper":
         return Config(
             preset="paper",
-            features=FeatureConfig(flip=True, photometric_views=2, clamp_jitter=True),
+            features=FeatureConfig(
+                flip=True, photometric_views=2, clamp_jitter=True, max_enlargement=None
+            ),
             proposals=ProposalConfig(official_order=True, crf_scale=1.0),
             fit=FitConfig(
                 initialise="pca",
@@ -467,6 +502,8 @@ def comparable(part: Any, name: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for entry in dataclasses.fields(part):
         value, full = getattr(part, entry.name), f"{name}.{entry.name}"
+        if full in UNCOMPARED:
+            continue
         if dataclasses.is_dataclass(value):
             values[entry.name] = comparable(value, full)
         elif full not in IMPLIED or IMPLIED[full] != value:

@@ -41,3 +41,7 @@ class MissingExtraError(PrimapsError):
 
 class ProcessError(PrimapsError):
     """One of several processes ended before its work was done, or does not answer."""
+
+
+class UnusedInputWarning(UserWarning):
+    """Some of the images that a library call was given could not be used."""

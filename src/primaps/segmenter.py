@@ -3,44 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Final, Literal, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from primaps.compute.group import Alone, Group
-from primaps.compute.processes import Place, check_processes, in_processes
+from primaps.arguments import backbone_of, image_paths, user_path, whole_number
+from primaps.bars import told_to
 from primaps.config import Config, Method
 from primaps.data.dataset import LabelledDataset
-from primaps.errors import CheckpointError, ConfigError
-from primaps.evaluation.by_name import clusters_by_name
-from primaps.evaluation.evaluate import evaluate_label_maps
-from primaps.features.device import resolve_device
-from primaps.heads.loading import reload_backbone
+from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
+from primaps.heads.loading import load_backbone, reload_backbone
 from primaps.naming.applying import apply_classes
 from primaps.naming.table import fresh_table
 from primaps.outputs.model_card import Measured
+from primaps.pictures import as_image
 from primaps.pipeline import (
     ALL_STAGES,
+    PROPOSAL_STAGES,
     extract,
     finishing,
     fit_and_name,
     open_run,
+    predict_images,
     reopen,
     segment,
 )
 from primaps.pipeline.classes import default_colours, read_classes, save_classes
+from primaps.pipeline.commands import refuse_other_model
 from primaps.pipeline.hub import Hub, fetch_model, push_model
+from primaps.pipeline.labelling import Extras
+from primaps.pipeline.number_of_classes import settle_number
 from primaps.pipeline.opening import claim
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
-from primaps.progress import Progress, Silent
+from primaps.progress import Progress
 from primaps.runs.model import Model
-from primaps.runs.run import read_failures
-from primaps.types import ClassTable, EvaluationResult, FeatureExtractor, Image
+from primaps.runs.run import Run, read_failures
+from primaps.runs.store import hold, release
+from primaps.types import ClassTable, EvaluationResult, Failure, FeatureExtractor, ImageLike
+
+_REMEDY: Final = (
+    "Choose another run_dir, or give overwrite=True to redo there what depends on them. To fit"
+    " beside it on the same features, give model_dir=DIR."
+)
 
 
 class Segmenter:
@@ -48,15 +59,18 @@ class Segmenter:
     any image.
 
     Args:
-        backbone: A frozen feature extractor, from `primaps.load_backbone`.
+        backbone: A frozen feature extractor from `primaps.load_backbone`, or the name of one, such
+            as "efficientnet_lite0".
         num_clusters: Number of classes to find, 2..254; "auto" = proposed from the images.
         seed: Of the fit.
         method: "em" (PriMaPs-EM), "clusters" (k-means of the proposals) or "baseline" (cosine
             k-means of the tokens).
-        config: All other settings; None = the preset ``default``.
+        config: All other settings, or the name of a preset: "default", "paper" or "fast"; None =
+            "default".
 
     Raises:
         ConfigError: If a setting is out of range.
+        BackboneError: If there is no backbone of this name, or its weights cannot be had.
 
     Example:
         >>> import primaps as pm
@@ -67,26 +81,49 @@ class Segmenter:
 
     def __init__(
         self,
-        backbone: FeatureExtractor,
+        backbone: FeatureExtractor | str,
         num_clusters: int | Literal["auto"] = 27,
         seed: int = 0,
         *,
         method: str = "em",
-        config: Config | None = None,
+        config: Config | str | None = None,
     ) -> None:
-        auto = num_clusters == "auto"
-        base = preset_for("default", backbone.name, auto=auto) if config is None else config
         if method not in get_args(Method):
             raise ConfigError(
                 f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}."
             )
+        number = None if num_clusters == "auto" else whole_number("num_clusters", num_clusters)
+        if isinstance(config, Config):
+            base = config
+        elif config is None or isinstance(config, str):
+            base = preset_for(config or "default", backbone_of(backbone), auto=number is None)
+        else:
+            raise ConfigError(
+                "Expected config to be a primaps.Config or the name of a preset, but got"
+                f" {config!r}."
+            )
         chosen = base.fit.with_method(cast("Method", method))
-        self.backbone = backbone
-        number = None if num_clusters == "auto" else num_clusters
-        self.config = dataclasses.replace(base, num_clusters=number, seed=seed, fit=chosen)
+        self.config = dataclasses.replace(
+            base, num_clusters=number, seed=whole_number("seed", seed), fit=chosen
+        )
+        self.backbone = load_backbone(backbone) if isinstance(backbone, str) else backbone
         self._model: Model | None = None
         self._classes: ClassTable | None = None
         self._folder: Path | None = None
+        self._failures: tuple[Failure, ...] = ()
+
+    def __repr__(self) -> str:
+        number = "auto" if self.config.num_clusters is None else self.config.num_clusters
+        if not self.is_fitted:
+            state = "not fitted yet"
+        elif self._folder is None:
+            state = f"fitted, {self.model.num_clusters} classes"
+        else:
+            state = f"fitted, {self.model.num_clusters} classes, in {self._folder}"
+        return (
+            f"Segmenter({self.backbone.name!r}, num_clusters={number!r}, seed={self.config.seed},"
+            f" method={self.config.fit.method!r}, preset {self.config.preset!r}; {state})"
+        )
 
     @property
     def is_fitted(self) -> bool:
@@ -111,6 +148,13 @@ class Segmenter:
     def run_dir(self) -> Path | None:
         """The folder that the prototypes were fitted in, or loaded from."""
         return self._folder
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The images that the last `fit`, `write_labels` or `predict_folder` could not use, with
+        reasons.
+        """
+        return self._failures
 
     @property
     def classes(self) -> ClassTable:
@@ -145,51 +189,95 @@ class Segmenter:
 
     def fit(
         self,
-        images: str | Path | Sequence[str | Path] | LabelledDataset,
-        run_dir: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Segmenter:
+        images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | LabelledDataset,
+        run_dir: str | os.PathLike[str] | None = None,
+        progress: Progress | bool | None = None,
+        *,
+        model_dir: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> Self:
         """Fit prototypes to images; labels of a data set are not looked at.
 
         Args:
             images: Files, folders or patterns, or a data set, whose image files are taken.
             run_dir: Where features and proposals are kept, so that a killed fit resumes; None = a
                 temporary folder.
-            progress: Who is told.
+            progress: True = a line on stderr, False = nothing, None = a line in a terminal or a
+                notebook; or an object that is told.
+            model_dir: Folder for the prototypes; None = in ``run_dir``. With it, fits of several
+                numbers of classes, seeds or methods lie beside each other on one ``run_dir``, whose
+                features are computed once.
+            overwrite: Redo what other settings made in ``run_dir`` or ``model_dir``.
 
         Returns:
             The segmenter itself.
 
         Raises:
             DatasetError: If no image could be used.
-            ConfigError: If ``run_dir`` was made with other settings.
+            ConfigError: If ``run_dir`` or ``model_dir`` was made with other settings.
+
+        Warns:
+            UnusedInputWarning: If some images could not be used; `failures` lists them.
         """
-        inputs = _paths(images)
-        if run_dir is None:
+        inputs, told = image_paths(images), told_to(progress)
+        if run_dir is not None:
+            run = self._fit_in(user_path(run_dir), inputs, told, model_dir, overwrite=overwrite)
+        elif model_dir is not None:
+            raise ConfigError(
+                "Expected run_dir beside model_dir, where features are kept, but got none."
+            )
+        else:
             with tempfile.TemporaryDirectory(prefix="primaps-") as temporary:
-                self.fit(inputs, Path(temporary) / "run", progress)
-                self._folder = None  # gone in a moment, and nobody has named anything in it
-                return self
+                run = self._fit_in(Path(temporary) / "run", inputs, told)
+            self._folder = None  # gone, and nobody has named anything in it
+        self._note_failures(run)
+        return self
+
+    def _fit_in(
+        self,
+        run_dir: Path,
+        inputs: Sequence[str | Path],
+        progress: Progress,
+        model_dir: str | os.PathLike[str] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> Run:
         run = open_run(
             inputs,
             run_dir,
             self.backbone,
             self.config,
-            stages=("backbone", "features", "proposals", "fit"),
+            stages=(*PROPOSAL_STAGES, "fit") if model_dir is None else PROPOSAL_STAGES,
+            overwrite=overwrite,
             progress=progress,
+            remedy=_REMEDY,
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
             extract(run)
-            self._model = fit_and_name(run)
-        self._classes, self._folder = None, run.folder.root
-        return self
+            self._model = _fit_beside(run, model_dir, overwrite=overwrite)
+        self._classes = None
+        self._folder = run.folder.root if model_dir is None else user_path(model_dir)
+        return run
 
-    def write_labels(self, progress: Progress | None = None) -> Path:
+    def _note_failures(self, run: Run) -> None:
+        self._failures = tuple(run.failures)
+        if not run.failures:
+            return
+        shown = "".join(f"\n  {each.path}: {each.reason}" for each in run.failures[:3])
+        more = f"\n  ... and {len(run.failures) - 3} more" if len(run.failures) > 3 else ""
+        warnings.warn(
+            f"{len(run.failures)} images could not be used (segmenter.failures lists them):"
+            f"{shown}{more}",
+            UnusedInputWarning,
+            stacklevel=3,
+        )
+
+    def write_labels(self, progress: Progress | bool | None = None) -> Path:
         """Write label maps of the images that it was fitted to, their names and a report into its
         run folder: all that `primaps segment` writes. What is there already is not made again.
 
         Args:
-            progress: Who is told.
+            progress: As for `fit`.
 
         Returns:
             The run folder, for `primaps.view` and the command line.
@@ -205,17 +293,75 @@ class Segmenter:
                 "Expected a segmenter with a run folder, but it has none. Fit it with run_dir=..."
             )
         device = str(self.backbone.device)
-        run = reopen(self.run_dir, {}, head=self.model.head, device=device, progress=progress)
+        run = reopen(
+            self.run_dir, {}, head=self.model.head, device=device, progress=told_to(progress)
+        )
         run.config = dataclasses.replace(run.config, predict=self.config.predict)
         run.failures += read_failures(run.folder)
         claim(run, ALL_STAGES)
         segment(run, command="Segmenter.write_labels", inputs=run.folder.record["inputs"])
         self._classes = None
+        self._note_failures(run)
         return self.run_dir
+
+    def predict_folder(
+        self,
+        images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        out: str | os.PathLike[str],
+        *,
+        crf: bool | None = None,
+        unknown_below: float | None = None,
+        certainty: bool = False,
+        overlays: bool = False,
+        overwrite: bool = False,
+        progress: Progress | bool | None = None,
+    ) -> Path:
+        """Write label maps of new photographs and a report, as `primaps predict` does. What is
+        there already is not made again.
+
+        Args:
+            images: Files, folders or patterns.
+            out: Where everything goes: ``labels/``, ``classes.yaml``, ``report.html``.
+            crf: As for `predict`.
+            unknown_below: Likewise.
+            certainty: Also write how certain each pixel is.
+            overlays: Also paint the classes over the photographs.
+            overwrite: Redo what other settings made there.
+            progress: As for `fit`.
+
+        Returns:
+            The folder ``out``.
+
+        Raises:
+            CheckpointError: If the segmenter is not fitted.
+            ConfigError: If ``out`` was made with other settings or holds a run.
+            DatasetError: If no image could be used.
+            OutputError: If something cannot be written.
+
+        Warns:
+            UnusedInputWarning: If some images could not be used; `failures` lists them.
+        """
+        inputs, config = image_paths(images), self._predict_config(crf, unknown_below)
+        with tempfile.TemporaryDirectory(prefix="primaps-") as names:
+            self.save(names)
+            run = predict_images(
+                inputs,
+                user_path(out),
+                self.backbone,
+                self.model,
+                config,
+                overwrite=overwrite,
+                progress=told_to(progress),
+                names=Path(names),
+                extras=Extras(certainty, overlays),
+                command="Segmenter.predict_folder",
+            )
+        self._note_failures(run)
+        return run.folder.root
 
     def predict(
         self,
-        image: Image,
+        image: ImageLike,
         *,
         crf: bool | None = None,
         flip: bool = False,
@@ -225,7 +371,8 @@ class Segmenter:
         """Cluster id of every pixel, or class id.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: A path, a PIL image, an array (H, W, 3) or (H, W), or a torch tensor (3, H, W);
+                the rules stand in `primaps.pictures`.
             crf: Refine with the dense CRF; None = as ``config.predict`` says, which a loaded
                 segmenter has from the run that fitted it.
             flip: Average the features with those of the mirrored image.
@@ -238,17 +385,23 @@ class Segmenter:
 
         Raises:
             CheckpointError: If the segmenter is not fitted.
-            ImageError: If the image is not (H, W, 3) uint8.
+            ImageError: If the image is none.
+            ConfigError: If ``unknown_below`` is out of range.
         """
+        model, config = self.model, self._predict_config(crf, unknown_below).predict
+        picture = as_image(image)
+        features = image_features(self.backbone, picture, model.side(picture.shape[:2]), flip=flip)
+        labels = label_map(features, model, (picture.shape[0], picture.shape[1]), config, picture)
+        return apply_classes(labels, self.classes) if names else labels
+
+    def _predict_config(self, crf: bool | None, unknown_below: float | None) -> Config:
         usual = self.config.predict
-        config = dataclasses.replace(
+        changed = dataclasses.replace(
             usual,
             crf=usual.crf if crf is None else crf,
             unknown_below=usual.unknown_below if unknown_below is None else unknown_below,
         )
-        features = image_features(self.backbone, image, self.model.size, flip=flip)
-        labels = label_map(features, self.model, (image.shape[0], image.shape[1]), config, image)
-        return apply_classes(labels, self.classes) if names else labels
+        return dataclasses.replace(self.config, predict=changed)
 
     def save(self, folder: str | Path) -> None:
         """Write the prototypes, their names, and what is needed to apply them as this segmenter
@@ -259,8 +412,8 @@ class Segmenter:
             OutputError: If the folder cannot be written.
         """
         classes = self.classes
-        dataclasses.replace(self.model, predict=self.config.predict).save(Path(folder))
-        save_classes(classes, self.model.fingerprint, self._folder, folder)
+        dataclasses.replace(self.model, predict=self.config.predict).save(user_path(folder))
+        save_classes(classes, self.model.fingerprint, self._folder, user_path(folder))
 
     @classmethod
     def load(
@@ -283,17 +436,19 @@ class Segmenter:
             CheckpointError: If there is no model, or the backbone or head is another one.
             BackboneError: If the backbone's weights cannot be had.
         """
-        model = Model.load(Path(folder))
+        model = Model.load(user_path(folder))
         backbone = reload_backbone(
             model.backbone, weights=weights or model.weights, device=device, head=head or model.head
         )
         model.check_backbone(backbone.describe())
         base = preset_for(str(model.settings.get("preset", "default")), backbone.name)
-        features = dataclasses.replace(base.features, size=model.size)
+        features = dataclasses.replace(
+            base.features, size=model.size, max_enlargement=model.max_enlargement
+        )
         config = dataclasses.replace(base, features=features, predict=model.predict or base.predict)
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
-        segmenter._model, segmenter._folder = model, Path(folder)
+        segmenter._model, segmenter._folder = model, user_path(folder)
         return segmenter
 
     def push_to_hub(
@@ -366,146 +521,16 @@ class Segmenter:
         return cls.load(fetch_model(Hub(repo_id, token), revision), weights=weights, device=device)
 
 
-def _paths(images: str | Path | Sequence[str | Path] | LabelledDataset) -> list[str | Path]:
-    if isinstance(images, str | Path):
-        return [images]
-    if isinstance(images, LabelledDataset):
-        return list(images.image_paths)
-    return list(images)
-
-
-def evaluate(
-    segmenter: Segmenter,
-    dataset: LabelledDataset,
-    *,
-    crf: bool = False,
-    flip: bool = False,
-    by_name: bool = False,
-    progress: Progress | None = None,
-    group: Group | None = None,
-) -> EvaluationResult:
-    """Scores of a segmenter on a labelled data set, under one Hungarian matching over all its
-    images, or by the names of its classes.
-
-    Args:
-        segmenter: Fitted; its teacher prototypes are measured.
-        dataset: Images with labels.
-        crf: Refine the label maps with the dense CRF.
-        flip: Average features with those of the mirrored images.
-        by_name: Match names instead (`primaps.evaluation.by_name`): pixels of clusters without a
-            name of the data set are wrong.
-        progress: Who is told.
-        group: Processes that all call this with the same arguments, and divide the images between
-            them; None = this one alone.
-
-    Returns:
-        Accuracy, mean IoU and IoU per class as fractions.
-
-    Raises:
-        DatasetError: If an image or a label cannot be read.
-        CheckpointError: If the segmenter is not fitted.
-        ConfigError: If classes are matched by name, and none has a name of the data set.
-    """
-    told, members = progress or Silent(), group or Alone()
-    known = clusters_by_name(segmenter.classes, dataset.class_names) if by_name else None
-
-    def pairs() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        for index in range(members.rank, len(dataset), members.size):
-            sample = dataset[index]
-            labels = segmenter.predict(sample.image, crf=crf, flip=flip, unknown_below=0.0)
-            yield labels, sample.labels
-            told.advance(min(members.size, len(dataset) - index))  # the others are as far
-
-    told.start("evaluate", len(dataset))
+def _fit_beside(run: Run, model_dir: str | os.PathLike[str] | None, *, overwrite: bool) -> Model:
+    """Fit into the run's own folder, or into another one that no other model is in."""
+    if model_dir is None:
+        return fit_and_name(run)
+    folder = user_path(model_dir)
+    hold(folder)
     try:
-        return evaluate_label_maps(
-            pairs(),
-            segmenter.model.num_clusters,
-            dataset.class_names,
-            members,
-            cluster_to_class=known,
-        )
+        settle_number(run, run.usable_images(), recorded=False)
+        if not overwrite:
+            refuse_other_model(run, folder)
+        return fit_and_name(run, folder)
     finally:
-        told.finish()
-
-
-def evaluate_saved(
-    folder: str | Path,
-    dataset: LabelledDataset,
-    *,
-    crf: bool = False,
-    flip: bool = False,
-    by_name: bool = False,
-    weights: str | Path | None = None,
-    head: str | Path | None = None,
-    device: str = "auto",
-    processes: int = 1,
-    progress: Progress | None = None,
-) -> EvaluationResult:
-    """Scores of a saved segmenter on a labelled data set, by one or several processes.
-
-    Args:
-        folder: As for `Segmenter.load`.
-        dataset: Images with labels; it is pickled if there are several processes.
-        crf: Refine the label maps with the dense CRF.
-        flip: Average features with those of the mirrored images.
-        by_name: As for `evaluate`.
-        weights: As for `Segmenter.load`.
-        head: Likewise.
-        device: Likewise; "cuda" is one GPU per process.
-        processes: How many divide the images between them.
-        progress: Who is told.
-
-    Returns:
-        As from `evaluate`: the number of processes makes no difference to the table of counts.
-
-    Raises:
-        DatasetError: If an image or a label cannot be read.
-        CheckpointError: If there is no model, or the backbone or head is another one.
-        BackboneError: If the backbone's weights cannot be had.
-        ConfigError: If so many processes cannot be had, or as `evaluate`.
-        MissingExtraError: If there shall be several, and Lightning Fabric is not installed.
-        ProcessError: If one of them was ended from outside.
-    """
-    told, target = progress or Silent(), resolve_device(device)
-    check_processes(processes, target)
-    used = max(1, min(processes, len(dataset)))
-    if used < processes:
-        told.note(f"{used} of {processes} processes are used: no more than there are images.")
-    return in_processes(
-        used,
-        target,
-        told,
-        _evaluate_here,
-        folder,
-        dataset,
-        crf=crf,
-        flip=flip,
-        by_name=by_name,
-        weights=weights,
-        head=head,
-    )
-
-
-def _evaluate_here(
-    place: Place,
-    folder: str | Path,
-    dataset: LabelledDataset,
-    *,
-    crf: bool,
-    flip: bool,
-    by_name: bool,
-    weights: str | Path | None,
-    head: str | Path | None,
-) -> EvaluationResult:
-    """What every process does."""
-    segmenter = Segmenter.load(folder, weights=weights, head=head, device=str(place.device))
-    return evaluate(
-        segmenter,
-        dataset,
-        crf=crf,
-        flip=flip,
-        by_name=by_name,
-        progress=place.progress,
-        group=place.group,
-    )
+        release(folder)

@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import os
+
+    import PIL.Image
     import torch
 
 IGNORE_INDEX: Final = 255
@@ -20,6 +23,11 @@ IGNORE_INDEX: Final = 255
 
 Image: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
+
+ImageLike: TypeAlias = "str | os.PathLike[str] | PIL.Image.Image | NDArray[Any] | torch.Tensor"
+"""What `primaps.pictures.as_image` makes an image of: a path, a PIL image, an array (H, W, 3) or
+(H, W), a torch tensor (3, H, W); uint8, or floating point in [0, 1].
+"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,14 @@ class MaskProposals:
     def coverage(self) -> float:
         """Fraction of pixels that belong to a proposal, in [0, 1]."""
         return float(np.count_nonzero(self.label_image) / self.label_image.size)
+
+    def __repr__(self) -> str:
+        height, width = self.label_image.shape
+        guards = f", guards={self.guards}" if self.guards else ""
+        return (
+            f"MaskProposals({self.num_masks} proposals in {width} x {height} pixels,"
+            f" {self.coverage:.0%} covered{guards})"
+        )
 
     def to_records(self) -> list[dict[str, Any]]:
         """One record per proposal, in the form that mask tools read.
@@ -250,7 +266,21 @@ def remembered_threshold(features: object) -> float | None:
 
 @runtime_checkable
 class FeatureExtractor(Protocol):
-    """A frozen backbone, or a backbone with a head: images in, dense features out."""
+    """A frozen backbone, or a backbone with a head: images in, dense features out.
+
+    ``primaps.load_backbone(NAME)`` gives one.
+
+    Attributes:
+        name: Name it was loaded under.
+        dim: Number of feature channels C.
+        patch_size: Stride of the feature grid in pixels of the input.
+        input_multiple: What the sides of an input are multiples of, in pixels.
+        threshold: Cosine similarity from which a token belongs to a proposal; None = none is
+            published.
+        mean: Per-channel mean of the input normalisation, RGB in [0, 1].
+        std: Per-channel standard deviation of the input normalisation.
+        weights_path: File that the weights were read from; None = bundled or from the hub.
+    """
 
     name: str
     dim: int
@@ -266,13 +296,11 @@ class FeatureExtractor(Protocol):
         """Where the weights live."""
         ...
 
-    def describe(self) -> Mapping[str, Any]:
-        """What identifies the features (name, weights checksum, ...): JSON values, compared on
-        resume.
-        """
+    def extract(self, image: ImageLike, size: int = 320) -> torch.Tensor:
+        """(C, h, w) float32 features of one image, a path included."""
         ...
 
-    def preprocess(self, image: Image, size: int = 320) -> torch.Tensor:
+    def preprocess(self, image: ImageLike, size: int = 320) -> torch.Tensor:
         """(1, 3, H', W') float32 normalised input on the device; H' and W' are multiples of
         ``input_multiple``.
         """
@@ -284,8 +312,10 @@ class FeatureExtractor(Protocol):
         """
         ...
 
-    def extract(self, image: Image, size: int = 320) -> torch.Tensor:
-        """(C, h, w) float32 features of one (H, W, 3) uint8 image."""
+    def describe(self) -> Mapping[str, Any]:
+        """What identifies the features (name, weights checksum, ...): JSON values, compared on
+        resume.
+        """
         ...
 
 

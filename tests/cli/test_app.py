@@ -1,11 +1,14 @@
 import re
+import shlex
 import subprocess
 import sys
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from primaps.cli import app
+from primaps.config import PRESET_NOTES
 
 
 def test_help_lists_the_commands(run):
@@ -76,3 +79,44 @@ def test_version(run):
 def test_module_and_script_start_without_torch(run):
     code = "import sys, primaps.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+ALL = dict(commands_of(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_each_help_page_has_two_examples_that_parse(path):
+    shown = CliRunner().invoke(app, [*path, "-h"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    examples = [line.strip() for line in shown.stdout.split("Examples:")[1].splitlines()]
+    examples = [line for line in examples if line.startswith("primaps ")]
+    assert len(examples) >= 2
+    for example in examples:
+        words = shlex.split(re.split(r" [|>] ", example)[0])[1:]
+        assert tuple(words[: len(path)]) == path
+        ALL[path].make_context(" ".join(path), words[len(path) :])
+    assert "<bool>" not in shown.stdout
+    assert "......" not in shown.stdout
+    assert "}..." not in shown.stdout or "{IMAGES}..." in shown.stdout
+
+
+def test_groups_say_no_types_of_flags_and_answer_to_h():
+    for words in ([], ["head"], ["head", "stego"]):
+        shown = CliRunner().invoke(app, [*words, "-h"])
+        assert shown.exit_code == 0
+        assert "<bool>" not in shown.stdout
+
+
+def test_completion_can_be_installed():
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert "--install-completion" in shown
+    script = CliRunner().invoke(app, ["--show-completion", "bash"])
+    assert "complete" in script.stdout or script.exit_code == 0
+
+
+def test_presets_are_explained():
+    listed = CliRunner().invoke(app, ["list"]).stdout
+    helped = CliRunner().invoke(app, ["segment", "--help"], env={"COLUMNS": "300"}).stdout
+    for note in PRESET_NOTES.values():
+        assert note in listed
+        assert "".join(note.split()) in "".join(re.sub("[│]", "", helped).split())

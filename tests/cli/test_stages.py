@@ -467,3 +467,42 @@ def test_predict_takes_images_or_a_run(given, tmp_path, run, text):
     result = run("predict", *given, "--model", tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "IMAGES, or --stored RUN" in text(result)
+
+
+def test_a_dry_run_tells_and_writes_nothing(run, photographs, tmp_path, fast, text, monkeypatch):
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path / "cache"))  # no earlier job tells of its time
+    out = tmp_path / "run"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture", "--dry-run")
+    told = run(*asked)
+    assert told.exit_code == 0, told.output
+    assert not out.exists()
+    assert "Photographs: 5, 5 of them to do" in told.stdout
+    assert "Classes: 3, method em, seed 0" in text(told)
+    for part in ("Disk: about", "Memory: about", "Time: about", "by 3 of them that were tried"):
+        assert part in text(told)
+    assert run(*asked[:-1]).exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    again = run(*asked, "--classes", "4")
+    assert "Photographs: 5, 0 of them to do" in again.stdout
+    assert "fit.num_clusters: 3 -> 4" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    new = ("proposals", photographs, "--out", tmp_path / "new", *fast[:2], "--dry-run")
+    assert "5 of them to do" in run(*new).stdout
+    assert not (tmp_path / "new").exists()
+
+
+def test_moved_photographs_are_found_by_report_and_export(run, photographs, tmp_path, fast, text):
+    out, moved = tmp_path / "run", tmp_path / "moved"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture")
+    assert run(*asked).exit_code == 0
+    photographs.rename(moved)
+    assert run("report", out).exit_code == 3
+    told = run("report", out, "--images", moved)
+    assert told.exit_code == 0, told.output
+    assert "found again" in told.stderr
+    moved.rename(photographs)
+    options = ("--format", "coco", "--out", tmp_path / "coco", "--images", photographs)
+    exported = run("export", out, *options)
+    assert exported.exit_code == 0, exported.output
+    assert "5 images" in exported.stdout

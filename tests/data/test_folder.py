@@ -125,3 +125,34 @@ def test_splits_are_found(tmp_path):
     assert [split.name for split in find_splits(tmp_path / "flat")] == [None]
     _write(tmp_path, "val", "valannot")
     assert [split.name for split in find_splits(tmp_path)] == ["sub", "val"]
+
+
+def _binary(root, values, names=None):
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+    for index in range(2):
+        Image.new("RGB", (4, 3)).save(root / "images" / f"{index}.png")
+        labels = np.full((3, 4), values[0], np.uint8)
+        labels[:, 2:] = values[-1]
+        Image.fromarray(labels).save(root / "labels" / f"{index}.png")
+    if names:
+        (root / "classes.txt").write_text("\n".join(names))
+    return root
+
+
+@pytest.mark.parametrize("names", [None, ("sky", "ground")])
+@pytest.mark.parametrize(("values", "other"), [((0, 255), 1), ((1, 255), 0)])
+def test_binary_masks_of_255_are_refused(tmp_path, values, other, names):
+    root = _binary(tmp_path, values, names)
+    message = rf"hold {values[0]} and 255 alone, .* another id, such as {other}\. .*classes\.txt"
+    with pytest.raises(DatasetError, match=message):
+        load(root, None)
+
+
+def test_one_named_class_and_unlabelled_pixels_are_meant(tmp_path):
+    assert len(load(_binary(tmp_path, (0, 255), ("sky",)), None)) == 2
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 0)])
+def test_masks_without_255_are_taken(tmp_path, values):
+    assert len(load(_binary(tmp_path, values), None)) == 2

@@ -8,6 +8,7 @@ from PIL import Image
 
 from primaps.data.encoding import LabelEncoding
 from primaps.data.paired import (
+    Listing,
     Pair,
     PairedDataset,
     files_below,
@@ -186,3 +187,50 @@ def test_splits(tmp_path):
     assert "no split was given. It has no split at all." in str(
         missing_split(Path("r"), None, [], "folders")
     )
+
+
+def _pair_of(tmp_path, orientation, size, labels, label_orientation=1):
+    """A photograph of (width, height) pixels as stored with an EXIF tag, and its label image."""
+    paths = []
+    for name, shape, tag in (("a.jpg", size, orientation), ("a.png", labels, label_orientation)):
+        exif = Image.Exif()
+        exif[0x0112] = tag
+        path = tmp_path / ("images" if name == "a.jpg" else "labels") / name
+        path.parent.mkdir(exist_ok=True)
+        mode = "RGB" if name == "a.jpg" else "L"
+        Image.new(mode, shape).save(path, exif=exif)
+        paths.append(path)
+    names = ("one", "two")
+    listing = Listing((Pair("a.jpg", *paths),))
+    return PairedDataset(listing, names, np.zeros((2, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "labels", "label_orientation", "reason"),
+    [
+        (6, (20, 10), (20, 10), 1, "lies as stored"),
+        (8, (20, 10), (20, 10), 1, "lies as stored"),
+        (6, (10, 10), (10, 10), 1, "may lie either way"),
+        (3, (20, 10), (20, 10), 1, "may lie either way"),
+        (2, (20, 10), (20, 10), 1, "may lie either way"),
+        (6, (20, 10), (10, 20), 1, None),
+        (6, (20, 10), (20, 10), 6, None),
+        (6, (10, 10), (10, 10), 6, None),
+        (3, (20, 10), (20, 10), 3, None),
+        (1, (20, 10), (20, 10), 1, None),
+    ],
+)
+def test_a_turned_photograph_and_its_labels_stand_the_same_way_up(
+    tmp_path, orientation, size, labels, label_orientation, reason
+):
+    dataset = _pair_of(tmp_path, orientation, size, labels, label_orientation)
+    if reason is None:
+        assert dataset[0].labels.shape == dataset[0].image.shape[:2]
+        return
+    with pytest.raises(DatasetError, match=f"EXIF tag .*{reason}.*exif_transpose"):
+        dataset[0]
+
+
+def test_other_sizes_of_a_turned_photograph_are_no_matter_of_exif(tmp_path):
+    with pytest.raises(DatasetError, match="Resize the label image"):
+        _pair_of(tmp_path, 6, (20, 10), (5, 5))[0]

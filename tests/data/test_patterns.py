@@ -92,3 +92,20 @@ def test_parent_step_after_a_wildcard_is_refused():
 )
 def test_has_wildcard(path, expected):
     assert has_wildcard(path) is expected
+
+
+def test_folders_with_brackets_in_their_names_are_meant_as_they_are(tmp_path):
+    for name in ("photos [2023]/a.png", "photos [2023]/b [1].png", "photos 2/c.png", "x?/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    def found(pattern):
+        root, parts = split_pattern(str(tmp_path / pattern))
+        return [path.name for path in expand(root, parts, lambda folder: sorted(folder.iterdir()))]
+
+    assert found("photos [2023]/*.png") == ["a.png", "b [1].png"]
+    assert found("*/b [1].png") == ["b [1].png"]
+    assert found("*[2023]/*.png") == ["c.png"]
+    assert found("x?/*.png") == ["d.png"]
+    assert found("photos [2023]/none.png") == []
+    assert found("photos [12]/*.png") == ["c.png"]

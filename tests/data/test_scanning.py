@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -308,3 +309,25 @@ def test_names_are_unique_and_do_not_depend_on_the_order_of_inputs(tmp_path, inp
     assert not any(part in {"", ".", ".."} for name in names for part in name.split("/"))
     assert all(image.path.name == image.name.split("/")[-1] for image in result.images)
     assert scan(given_inputs[::-1]) == result
+
+
+def test_run_folders_are_not_entered_at_any_depth(tmp_path):
+    run = {"format": 1, "settings": {"predict": {}}, "versions": {"primaps": "0.1.0"}}
+    for folder, record in (("a/run", run), ("b/c/run2", run), ("mine", {"format": 1}), ("d", [])):
+        place = tmp_path / folder
+        (place / "labels").mkdir(parents=True)
+        (place / "labels" / "x.png").touch()
+        (place / "run.json").write_text(json.dumps(record))
+    (tmp_path / "a" / "photo.png").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "b" / "c")
+    found = scan([tmp_path])
+    assert [image.name for image in found.images] == [
+        "a/photo.png",
+        "d/labels/x.png",
+        "mine/labels/x.png",
+    ]
+    assert found.runs == (tmp_path / "a" / "run", tmp_path / "b" / "c" / "run2")
+    assert [image.name for image in scan([f"{tmp_path}/*/*/*.png", tmp_path / "a"]).images]
+    assert [image.name for image in scan([tmp_path / "a" / "run" / "labels"]).images] == ["x.png"]
+    with pytest.raises(DatasetError, match=r"a/run is a run folder, whose outputs are no phot"):
+        scan([tmp_path / "a" / "run"])

@@ -20,7 +20,8 @@ from primaps.prototypes.loop import task
 from primaps.prototypes.loop.fit import fit_prototypes
 from primaps.prototypes.steps.choice import sums_on
 from primaps.prototypes.steps.plain import PlainSums
-from primaps.segmenter import Segmenter, evaluate
+from primaps.scoring import evaluate
+from primaps.segmenter import Segmenter
 from primaps.types import View
 
 SMALL = FitConfig(

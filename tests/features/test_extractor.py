@@ -79,3 +79,13 @@ def test_description_is_json():
     described = json.loads(json.dumps(Pooling().describe()))
     assert described["dim"] == 3
     assert described == dict(Pooling().describe())
+
+
+def test_a_backbone_shows_what_users_call_and_says_what_it_is(texture):
+    names = dir(texture)
+    assert {"extract", "threshold", "describe", "device"} <= set(names)
+    assert not [name for name in names if name.startswith("_")]
+    assert "register_buffer" not in names
+    assert (
+        repr(texture) == f"TextureBackbone('texture', {texture.dim} channels at stride 8, on cpu)"
+    )

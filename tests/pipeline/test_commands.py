@@ -298,7 +298,7 @@ def test_cached_views_hold_the_plain_one_first(small_config):
     assert cached_views(with_views(small_config)) == expected
 
 
-def test_another_command_in_the_folder_leaves_report_and_fit_alone(
+def test_a_refused_command_in_the_folder_leaves_report_and_fit_alone(
     photographs, tmp_path, texture, small_config
 ):
     out = tmp_path / "run"
@@ -306,7 +306,10 @@ def test_another_command_in_the_folder_leaves_report_and_fit_alone(
         small_config, proposals=dataclasses.replace(small_config.proposals, threshold=0.6)
     )
     segment(photographs, out, texture, config)
-    pipeline.predict_images([photographs / "p0.png"], out, texture, Model.load(out), small_config)
+    with pytest.raises(ConfigError, match="is a run"):
+        pipeline.predict_images(
+            [photographs / "p0.png"], out, texture, Model.load(out), small_config
+        )
     again = pipeline.reopen(out, {}, device="cpu")
     assert again.threshold == 0.6
     assert again.config.num_clusters == 3
@@ -349,7 +352,7 @@ def test_label_maps_of_another_model_are_not_replaced_unasked(
     pipeline.predict_images(
         [photographs], tmp_path / "new", texture, second, small_config, overwrite=True
     )
-    with pytest.raises(ConfigError, match="model of its own"):
+    with pytest.raises(ConfigError, match="is a run, with label maps"):
         pipeline.predict_images([photographs], out, texture, second, small_config)
 
 

@@ -309,9 +309,6 @@ def test_a_run_and_what_was_predicted_with_its_model(photographs, tmp_path, text
     names = export(tmp_path / "stored", tmp_path / "again", settings).images
     assert names == ("more/p4.png", "p0.png", "p1.png", "p2.png", "p3.png")
     assert targets(tmp_path / "again")["1"] == "meadow"
-    pipeline.predict_images([new], out, texture, model, small_config)
-    later = export(out, tmp_path / "out", settings).images
-    assert later == ("later.png", "more/p4.png", "p0.png", "p1.png", "p2.png", "p3.png")
 
 
 @pytest.mark.parametrize("format_name", CORE)

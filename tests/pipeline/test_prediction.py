@@ -246,7 +246,7 @@ def test_the_crf_works_at_fewer_pixels_for_many_classes(
         torch.testing.assert_close(scores.exp().sum(0), torch.ones(4, 6))  # log-probabilities
         return F.interpolate(scores[None], size=image.shape[:2], mode="bilinear")[0].softmax(0)
 
-    monkeypatch.setattr(prediction, "dense_crf", watched)
+    monkeypatch.setattr(prediction, "refine", watched)
     monkeypatch.setattr(prediction, "POSTERIOR_LIMIT", 60_000)
     image, features = two_halves()
     model = random_model(num_clusters, 2)

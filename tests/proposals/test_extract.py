@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from primaps.config import preset_config
-from primaps.errors import ConfigError
+from primaps.errors import ConfigError, PrimapsError
 from primaps.evaluation.matched_iou import matched_iou
 from primaps.proposals import refining
 from primaps.proposals.calibration import calibrate_threshold
@@ -158,11 +158,11 @@ def test_large_images_are_refined_at_a_limited_size(scene):
     ("image", "features", "message"),
     [
         (
-            np.zeros((4, 4), dtype=np.uint8),
+            np.zeros((4, 4, 2), dtype=np.uint8),
             np.ones((2, 2, 2), dtype=np.float32),
             r"shape \(H, W, 3\)",
         ),
-        (np.zeros((4, 4, 3), dtype=np.float32), np.ones((2, 2, 2), dtype=np.float32), "uint8"),
+        (np.zeros((4, 4, 3), dtype=np.int32), np.ones((2, 2, 2), dtype=np.float32), "uint8"),
         (
             np.zeros((4, 4, 3), dtype=np.uint8),
             np.ones((2, 2), dtype=np.float32),
@@ -177,7 +177,7 @@ def test_large_images_are_refined_at_a_limited_size(scene):
     ],
 )
 def test_wrong_arrays_are_refused(image, features, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(PrimapsError, match=message):
         mask_proposals(image, features, THRESHOLD)
 
 

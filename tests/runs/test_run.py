@@ -41,7 +41,7 @@ def test_opening_a_folder_writes_nothing(folder):
 
 def test_a_file_is_no_run_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"Expected --out to be a folder, but .*file is a file"):
+    with pytest.raises(ConfigError, match=r"Expected the folder of a run, but .*file is a file"):
         RunFolder(tmp_path / "file")
 
 

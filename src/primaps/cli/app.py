@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,16 +12,28 @@ from primaps.cli.correcting import corrections
 from primaps.cli.exporting import export
 from primaps.cli.first_steps import demo, doctor, list_names
 from primaps.cli.head_commands import head_app
+from primaps.cli.help_pages import HelpGroup, with_examples
+from primaps.cli.home_folder import at_home
 from primaps.cli.measuring import benchmark, check, evaluate
 from primaps.cli.naming import classes
 from primaps.cli.naming_commands import accept, suggest
 from primaps.cli.stages import fit, predict, proposals, report, segment
 from primaps.cli.studio import studio
 
+
+class _Commands(HelpGroup):
+    """All commands; ``~`` is replaced where no shell did."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Sort the arguments."""
+        return super().parse_args(ctx, at_home(args))
+
+
 app = typer.Typer(
     name="primaps",
     no_args_is_help=True,
-    add_completion=False,
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help=(
         "Unsupervised semantic segmentation of any folder of photographs.\n\nExit codes: 0 all"
@@ -35,9 +47,9 @@ _COMMANDS: Final[tuple[Callable[..., None], ...]] = (
     *(studio, report, export, evaluate, check, demo, benchmark),
 )
 for command in _COMMANDS:
-    app.command()(command)
-app.command("list")(list_names)
-app.command()(doctor)
+    app.command(**with_examples(command.__name__))(command)
+app.command("list", **with_examples("list"))(list_names)
+app.command(**with_examples("doctor"))(doctor)
 app.add_typer(head_app, name="head")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from primaps.cli.options import Moved
 from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
 from primaps.errors import ConfigError
 from primaps.outputs.export.registry import FORMATS, PORTABLE
@@ -72,6 +73,7 @@ def export(
     unknown_below: UnknownBelow = None,
     link: Link = False,
     polygons: Polygons = False,
+    images: Moved = None,
 ) -> None:
     """An annotated data set from label maps, for training and for annotation tools; resumable. Or
     the model as one portable file.
@@ -86,6 +88,7 @@ def export(
                 "--unknown-below": unknown_below is not None,
                 "--link": link,
                 "--polygons": polygons,
+                "--images": images is not None,
             }
             _export_portable(run, out, [option for option, is_given in given.items() if is_given])
             return
@@ -93,6 +96,7 @@ def export(
         from primaps.outputs.export.splitting import parse_split
         from primaps.pipeline.exporting import ExportSettings
         from primaps.pipeline.exporting import export as export_labels
+        from primaps.pipeline.photographs import find_again
 
         settings = ExportSettings(
             format=format_name,
@@ -103,7 +107,10 @@ def export(
             link=link,
             polygons=polygons,
         )
-        exported = export_labels(run, out, settings, progress=TerminalProgress(console))
+        progress = TerminalProgress(console)
+        if images is not None:
+            find_again(run, images, progress)
+        exported = export_labels(run, out, settings, progress=progress)
         typer.echo(f"{len(exported.images)} images in {out}")
         exit_with(exported.failures, f" (all of them: {out / FAILURES})")
 

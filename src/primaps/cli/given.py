@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
+from primaps.cli.config_file import settings_from_file
 from primaps.config import (
     MAX_CLASSES,
     MIN_CLASSES,
@@ -37,9 +38,13 @@ def given_settings(**options: Any) -> dict[str, Any]:
     """The settings that were given, by their full names; options that were left out are None.
 
     Raises:
-        ConfigError: If a word is none of those that an option takes.
+        ConfigError: If a word is none of those that an option takes, or a file given with --config
+            holds settings that a command with these options does not have.
     """
-    given = {_SETTINGS[option]: value for option, value in options.items() if value is not None}
+    given = _from_file(options)
+    given |= {_SETTINGS[option]: value for option, value in options.items() if value is not None}
+    if options.get("method") is not None and options.get("init") is None:
+        given.pop("fit.initialise", None)  # the file's, for its own method
     for name, option, known in (
         ("fit.method", "--method", get_args(Method)),
         ("fit.initialise", "--init", get_args(Initialise)),
@@ -49,11 +54,36 @@ def given_settings(**options: Any) -> dict[str, Any]:
                 f"Expected {option} to be {', '.join(known[:-1])} or {known[-1]}, but got"
                 f" {given[name]!r}.{did_you_mean(given[name], known)}"
             )
-    if "proposals.threshold" in given:
+    if given.get("proposals.threshold") is not None:
         given["proposals.threshold"] = _threshold(given["proposals.threshold"])
-    if "num_clusters" in given:
+    if given.get("num_clusters") is not None:
         given["num_clusters"] = _number(given["num_clusters"])
     return given
+
+
+def _from_file(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the file that was given with --config, as far as the command has such."""
+    settings, others_may_stand_there = settings_from_file()
+    names = {_SETTINGS[option] for option in options}
+    parts = {name.partition(".")[0] for name in names if "." in name}
+    if names & {"fit.method"}:
+        parts |= {"num_clusters", "seed"}
+    else:
+        parts -= {"fit"}
+    if "predict.crf" not in names:
+        parts -= {"predict"}  # max_pixels alone is no reason for the others
+    kept = {
+        name: value
+        for name, value in settings.items()
+        if name.partition(".")[0] in parts or name in names
+    }
+    foreign = [name for name in settings if name not in kept]
+    if foreign and not others_may_stand_there:
+        raise ConfigError(
+            f"Expected settings of this command in the file of --config, but got {foreign[0]},"
+            " which means nothing to it. Remove it."
+        )
+    return kept
 
 
 def preset_settings(preset: str | None, given: Mapping[str, Any]) -> Config:

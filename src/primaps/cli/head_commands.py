@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from primaps.cli.help_pages import HelpGroup, with_examples
 from primaps.cli.options import Device, Levels, Weights
 from primaps.cli.terminal import TerminalProgress, exit_after, make_console, reported_errors
 from primaps.errors import ConfigError
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
     from primaps.types import FeatureExtractor
 
 head_app = typer.Typer(
-    no_args_is_help=True, help="Heads on top of a backbone (STEGO, HP), used with --head elsewhere."
+    no_args_is_help=True,
+    cls=HelpGroup,
+    help="Heads on top of a backbone (STEGO, HP), used with --head elsewhere.",
 )
-stego_app = typer.Typer(no_args_is_help=True, help="STEGO heads (Hamilton et al., ICLR 2022).")
-hp_app = typer.Typer(no_args_is_help=True, help="HP heads (Seong et al., CVPR 2023).")
+stego_app = typer.Typer(
+    no_args_is_help=True, cls=HelpGroup, help="STEGO heads (Hamilton et al., ICLR 2022)."
+)
+hp_app = typer.Typer(
+    no_args_is_help=True, cls=HelpGroup, help="HP heads (Seong et al., CVPR 2023)."
+)
 head_app.add_typer(stego_app, name="stego")
 head_app.add_typer(hp_app, name="hp")
 
@@ -103,15 +110,19 @@ def _fit_command(kind: HeadKind) -> Callable[..., None]:
     return fit
 
 
-stego_app.command("fit", help="Train a STEGO head without labels. Run again to resume.")(
-    _fit_command("stego")
-)
-hp_app.command("fit", help="Train an HP head without labels. Run again to resume.")(
-    _fit_command("hp")
-)
+stego_app.command(
+    "fit",
+    help="Train a STEGO head without labels. Run again to resume.",
+    **with_examples("head stego fit"),
+)(_fit_command("stego"))
+hp_app.command(
+    "fit",
+    help="Train an HP head without labels. Run again to resume.",
+    **with_examples("head hp fit"),
+)(_fit_command("hp"))
 
 
-@head_app.command("import")
+@head_app.command("import", **with_examples("head import"))
 def import_official(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Official checkpoint of STEGO, HP or PriMaPs.")

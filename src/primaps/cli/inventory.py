@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from primaps.config import PRESETS
+from primaps.config import PRESET_NOTES
 from primaps.data.dataset import DATASETS, describe_dataset
 from primaps.features.registry import BackboneSpec, list_backbones
 from primaps.protocol.packaged import row_names
@@ -27,7 +27,7 @@ def inventory() -> str:
         "Rows of the paper (primaps benchmark --row)",
         *(f"  {name}" for name in row_names()),
     ]
-    lines += ["", "Presets", *(f"  {name}" for name in PRESETS)]
+    lines += ["", "Presets", *(f"  {name:<8} {note}" for name, note in PRESET_NOTES.items())]
     return "\n".join(lines)
 
 

@@ -65,7 +65,7 @@ def evaluate(
         from primaps.data.dataset import load_dataset
         from primaps.outputs.scores import as_record, as_text
         from primaps.runs.store import write_json
-        from primaps.segmenter import evaluate_saved
+        from primaps.scoring import evaluate_saved
 
         if not root.is_dir():
             raise ConfigError(
@@ -91,7 +91,7 @@ def evaluate(
 
 def benchmark(
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Finished rows, with --table.")
+        list[Path] | None, typer.Argument(metavar="DIR", help="Finished rows, with --table.")
     ] = None,
     table: Annotated[
         bool, typer.Option("--table", help="Join finished rows into the paper's table.")

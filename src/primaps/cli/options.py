@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from primaps.config import PRESET_NOTES
 from primaps.features.registry import DEFAULT_BACKBONE
 
 Images = Annotated[
     list[str],
-    typer.Argument(metavar="IMAGES...", help="Files, folders (recursive) or glob patterns."),
+    typer.Argument(metavar="IMAGES", help="Files, folders (recursive) or glob patterns."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is written there.")]
 RunArgument = Annotated[
@@ -71,7 +72,14 @@ HeadDropout = Annotated[
     ),
 ]
 PresetName = Annotated[
-    str | None, typer.Option("--preset", help="default, paper or fast. (default: default)")
+    str | None,
+    typer.Option(
+        "--preset",
+        help=(
+            "; ".join(f"{name}: {note}" for name, note in PRESET_NOTES.items())
+            + ". (default: default)"
+        ),
+    ),
 ]
 Size = Annotated[
     int | None,
@@ -175,6 +183,12 @@ RunMaxPixels = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say what would be done, and what it takes of disk, memory and time."
+    ),
+]
 Certainty = Annotated[
     bool,
     typer.Option(
@@ -201,5 +215,13 @@ Stored = Annotated[
         "--stored",
         metavar="RUN",
         help="Instead of IMAGES: those of a run, whose features are not computed again.",
+    ),
+]
+Moved = Annotated[
+    Path | None,
+    typer.Option(
+        "--images",
+        metavar="DIR",
+        help="Where the photographs lie now, if they were moved or renamed: found by checksum.",
     ),
 ]

@@ -4,11 +4,14 @@ and ``report``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from primaps.cli.config_file import ConfigFile
+from primaps.cli.durations import Durations, durations_file
 from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
@@ -17,6 +20,7 @@ from primaps.cli.options import (
     Classes,
     Crf,
     Device,
+    DryRun,
     Head,
     HeadDropout,
     Images,
@@ -26,6 +30,7 @@ from primaps.cli.options import (
     MaxPixels,
     MethodName,
     MinArea,
+    Moved,
     MovedHead,
     Out,
     Overlays,
@@ -84,6 +89,8 @@ def segment(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
     console = make_console()
@@ -106,6 +113,9 @@ def segment(
         from primaps.pipeline.labelling import Extras
 
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
+        if dry_run:
+            _tell(images, out, choice, pipeline.ALL_STAGES)
+            return
         run = begin(images, out, choice, overwrite=overwrite, progress=run_progress(console))
         pipeline.segment(run, inputs=images, extras=Extras(certainty, overlays))
         typer.echo(f"Label maps: {out / 'labels'}")
@@ -138,6 +148,8 @@ def proposals(
             help="Only draw the iterative extraction, one picture per image. (--out: steps)",
         ),
     ] = False,
+    dry_run: DryRun = False,
+    config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
     console = make_console()
@@ -149,14 +161,26 @@ def proposals(
             max_masks=max_masks,
             max_pixels=max_pixels,
         )
-        config = preset_settings(preset, given)
+        settings = preset_settings(preset, given)
         from primaps.pipeline.beginning import Choice
 
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
         if steps:
-            _draw_steps(images, Path("steps") if out is None else out, choice, config)
+            _draw_steps(images, Path("steps") if out is None else out, choice, settings)
+        elif dry_run and out is not None:
+            _tell(images, out, choice, ("backbone", "features", "proposals"))
         else:
             _find_proposals(images, out, choice, overwrite=overwrite)
+
+
+def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -> None:
+    """What would be done."""
+    from primaps.pipeline.beginning import look
+    from primaps.pipeline.dry_run import planned
+
+    run = look(images, out, choice, TerminalProgress(make_console()))
+    typer.echo("\n".join(planned(run, stages, Durations(durations_file()).expected)))
+    exit_with(run.failures)
 
 
 def _draw_steps(images: list[str], out: Path, choice: Choice, config: Config) -> None:
@@ -212,6 +236,7 @@ def fit(
     processes: Processes = 1,
     with_: With = None,
     overwrite: Overwrite = False,
+    config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
     console = make_console()
@@ -244,7 +269,7 @@ def predict(
     out: Out,
     images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[IMAGES...]", help="Files, folders (recursive) or glob patterns."),
+        typer.Argument(metavar="IMAGES", help="Files, folders (recursive) or glob patterns."),
     ] = None,
     stored: Stored = None,
     weights: Weights = None,
@@ -256,6 +281,7 @@ def predict(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
     model.
@@ -304,19 +330,19 @@ def report(
     weights: Weights = None,
     head: MovedHead = None,
     device: Device = "auto",
+    images: Moved = None,
 ) -> None:
     """Write the report of a run again."""
     console = make_console()
     with reported_errors(console):
         from primaps import pipeline
+        from primaps.pipeline.photographs import find_again
 
+        progress = TerminalProgress(console)
+        if images is not None:
+            find_again(run_folder, images, progress)
         run = pipeline.reopen(
-            run_folder,
-            {},
-            weights=weights,
-            head=head,
-            device=device,
-            progress=TerminalProgress(console),
+            run_folder, {}, weights=weights, head=head, device=device, progress=progress
         )
         pipeline.report_again(run)
         typer.echo(f"Report: {run_folder / 'report.html'}")

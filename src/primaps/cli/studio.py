@@ -8,7 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from primaps.cli.terminal import make_console, reported_errors
+from primaps.cli.options import Moved
+from primaps.cli.terminal import TerminalProgress, make_console, reported_errors
 from primaps.errors import MissingExtraError
 
 _PACKAGES: Final = ("starlette", "uvicorn", "anyio")
@@ -29,7 +30,11 @@ NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Open no browser."
 
 
 def studio(
-    run: LabelMaps, host: Host = "127.0.0.1", port: Port = None, no_browser: NoBrowser = False
+    run: LabelMaps,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    no_browser: NoBrowser = False,
+    images: Moved = None,
 ) -> None:
     """Look at a run in the browser, name and correct its classes, refit, export. Prints an address
     that only this call knows; Ctrl+C ends it.
@@ -37,8 +42,11 @@ def studio(
     console = make_console()
     with reported_errors(console):
         _check_packages()
+        from primaps.pipeline.photographs import find_again
         from primaps.studio.serving import Told, serve
 
+        if images is not None:
+            find_again(run, images, TerminalProgress(console))
         told = Told(result=typer.echo, warning=lambda line: typer.echo(line, err=True))
         serve(run, host=host, port=port, browser=not no_browser, told=told)
 

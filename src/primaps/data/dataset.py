@@ -112,7 +112,7 @@ def load_dataset(
 
     Args:
         name: One of `DATASETS`.
-        root: Its folder.
+        root: Its folder; ``~`` is the user's.
         split: "train", "val", ...; None for a ``folder`` without splits. `describe_dataset` lists
             the splits.
 
@@ -121,7 +121,7 @@ def load_dataset(
         DatasetError: If the folder, the split, an image or a label image is missing, or the split
             is empty.
     """
-    return dataset_module(name).load(Path(root), split)
+    return dataset_module(name).load(Path(os.path.expanduser(root)), split)  # noqa: PTH111
 
 
 def describe_dataset(name: str) -> About:

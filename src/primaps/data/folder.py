@@ -9,7 +9,8 @@ Layouts (sub-folders are allowed everywhere)::
 Label images have one channel (greyscale or indexed); pixel values are class ids 0..254, and 255 is
 unlabelled. The label image of ``a.jpg`` is ``a.jpg.png`` or ``a.png``. ``ROOT/classes.txt`` names
 the classes, one per line in the order of their ids; without it the label images of the split are
-read once to find the largest id, and classes are called "class 0", "class 1", ...
+read once to find the largest id, and classes are called "class 0", "class 1", ... Binary masks of 0
+and 255 are refused, since one class would be left: save 1 instead of 255, or name the one class.
 
 Images without labels need no data set: they are given to the commands directly.
 """
@@ -18,6 +19,8 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from primaps.data.about import About, Split
 from primaps.data.colours import class_colours
@@ -57,11 +60,15 @@ def survey(root: Path, split: str | None) -> PairedDataset:
 
     Raises:
         DatasetError: If root or split is missing, the split is empty, two images share a label
-            image, no label image has a labelled pixel, or classes.txt is malformed.
+            image, no label image has a labelled pixel, all have one class and 255 alone, or
+            classes.txt is malformed.
     """
     require_folder(root, "a data set folder")
     listing = pair_files(*_folders(root, split))
-    names = _class_names(root) or _numbered_classes(listing.pairs)
+    known = _class_names(root)
+    names = known or _numbered_classes(listing.pairs)
+    if len(known) != 1:
+        _refuse_one_class(listing.pairs)
     return PairedDataset(listing, names, class_colours(len(names)))
 
 
@@ -167,3 +174,26 @@ def _numbered_classes(pairs: tuple[Pair, ...]) -> tuple[str, ...]:
             " (unlabelled)."
         )
     return tuple(f"class {index}" for index in range(largest + 1))
+
+
+def _refuse_one_class(pairs: tuple[Pair, ...]) -> None:
+    """Binary masks are commonly exported as 0 and 255. Here 255 is unlabelled, so that one class is
+    left and every score is perfect.
+    """
+    seen: set[int] = set()
+    for pair in pairs:
+        try:
+            seen |= set(np.unique(read_labels(pair.labels)).tolist())
+        except DatasetError:
+            continue  # reported when the image itself is asked for
+        if len(seen - {IGNORE_INDEX}) > 1:
+            return
+    if IGNORE_INDEX not in seen or len(seen) != 2:
+        return
+    (only,) = seen - {IGNORE_INDEX}
+    raise DatasetError(
+        f"Expected labels of several classes, but those of {len(pairs)} images hold {only} and 255"
+        " alone, and 255 counts as unlabelled: one class would be left, and every score would be"
+        f" 100 %. If 255 is a class, save it under another id, such as {1 if only != 1 else 0}. If"
+        " it does mean unlabelled, say so with a classes.txt of one name."
+    )

@@ -15,6 +15,7 @@ from primaps.data.labels import read_labels
 from primaps.data.paths import printable
 from primaps.data.reading import read_image
 from primaps.data.scanning import is_image_name
+from primaps.data.upright import standing
 from primaps.errors import DatasetError
 from primaps.types import Failure, Image
 
@@ -71,6 +72,14 @@ class PairedDataset:
         self.class_names = class_names
         self.colours = colours
         self._encoding = identity(len(class_names)) if encoding is None else encoding
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.class_names[:4]) + (", ..." if len(self.class_names) > 4 else "")
+        where = os.path.commonpath([pair.image.parent for pair in self.pairs]) if self.pairs else ""
+        return (
+            f"{type(self).__name__}({len(self)} images with labels of {len(self.class_names)}"
+            f" classes ({names}), in {where})"
+        )
 
     @property
     def image_paths(self) -> tuple[Path, ...]:
@@ -132,17 +141,33 @@ class PairedDataset:
 
 
 def check_sizes(pair: Pair, image: Image, labels: NDArray[np.int64]) -> None:
-    """Check that an image and its labels have one size.
+    """Check that an image and its labels have one size, and stand the same way up.
+
+    A photograph that its EXIF tag turns is read upright. Its labels may have been drawn on the
+    pixels as they are stored, which equal sizes do not tell unless the sides are exchanged.
 
     Raises:
         DatasetError: If not; the message names both files and sizes.
     """
-    if image.shape[:2] != labels.shape:
+    size = image.shape[:2]
+    stands = standing(pair.image)
+    turned = stands.turned and not standing(pair.labels).turned
+    if size == labels.shape and (not turned or (stands.swapped and size[0] != size[1])):
+        return
+    if turned and size in {labels.shape, labels.shape[::-1]}:
+        known = "lies as stored" if size != labels.shape else "may lie either way"
         raise DatasetError(
-            f"Expected image and label image of one size, but {printable(pair.image)} has"
-            f" {_size(image)} pixels and {printable(pair.labels)} has {_size(labels)}. Resize the"
-            " label image without interpolation."
+            f"Expected image and label image that stand the same way up, but the EXIF tag of"
+            f" {printable(pair.image)} turns it ({_size(image)} pixels upright), and"
+            f" {printable(pair.labels)} ({_size(labels)}) {known}. Save the photograph without the"
+            " tag, turned as its label image is: as it is stored by removing the tag, upright with"
+            " PIL.ImageOps.exif_transpose."
         )
+    raise DatasetError(
+        f"Expected image and label image of one size, but {printable(pair.image)} has"
+        f" {_size(image)} pixels and {printable(pair.labels)} has {_size(labels)}. Resize the"
+        " label image without interpolation."
+    )
 
 
 def pair_files(images: Path, labels: Path) -> Listing:

@@ -28,6 +28,7 @@ def has_wildcard(path: str) -> bool:
 
 def split_pattern(pattern: str) -> tuple[Path, tuple[str, ...]]:
     """Split a pattern into its root, the part before the first wildcard, and the remaining parts.
+    A folder that is there under such a name, as ``photos [2023]``, is meant as it is.
 
     Raises:
         DatasetError: If ``..`` follows a wildcard.
@@ -37,7 +38,11 @@ def split_pattern(pattern: str) -> tuple[Path, tuple[str, ...]]:
         ('*', '*.jpg')
     """
     parts = Path(pattern).parts
-    first = next(index for index, part in enumerate(parts) if has_wildcard(part))
+    first = 0
+    while first < len(parts) - 1 and (
+        not has_wildcard(parts[first]) or Path(*parts[: first + 1]).is_dir()
+    ):
+        first += 1
     if ".." in parts[first:]:
         raise DatasetError(
             f"Expected a pattern without '..' after a wildcard, but got {pattern!r}. Give the"
@@ -78,7 +83,7 @@ def _expand(
                 yield from _expand(entry, parts, listing, seen)
         return
     for entry in listing(folder):
-        if not fnmatch.fnmatch(entry.name, head) or (
+        if (entry.name != head and not fnmatch.fnmatch(entry.name, head)) or (
             entry.name.startswith(".") and not head.startswith(".")
         ):
             continue

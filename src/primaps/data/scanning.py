@@ -4,6 +4,7 @@ accounted for.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections import Counter, deque
@@ -39,6 +40,9 @@ IMAGE_EXTENSIONS: Final = (
 )
 """Extensions of the files that are taken from folders, lower case; upper case is taken too."""
 
+_LONGEST_RECORD: Final = 50_000_000
+"""Bytes of a ``run.json`` that are read."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -49,11 +53,14 @@ class Scan:
         failures: Inputs that cannot be used (stage "scan"), in the order in which they were met.
         passed_over: Number of other files in the inputs by lower-case extension ("" = none), sorted
             by extension.
+        runs: Run folders of this package in the inputs, which were not entered: what lies there
+            are outputs.
     """
 
     images: tuple[ImageFile, ...]
     failures: tuple[Failure, ...]
     passed_over: Mapping[str, int]
+    runs: tuple[Path, ...] = ()
 
 
 def scan(inputs: Sequence[str | Path], exclude: Path | None = None) -> Scan:
@@ -63,7 +70,7 @@ def scan(inputs: Sequence[str | Path], exclude: Path | None = None) -> Scan:
     hidden files and folders are skipped, and files are chosen by `IMAGE_EXTENSIONS`. A file that is
     given by itself is taken whatever its extension. A path that does not exist and has wildcard
     characters is a glob pattern (``**`` is recursive). A real file that is found several times is
-    taken once.
+    taken once. Run folders are not entered.
 
     Names are relative paths with forward slashes, the extension included. With one root (input
     folder, folder of a given file, part of a pattern before the first wildcard) they are relative
@@ -92,6 +99,22 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_EXTENSIONS
 
 
+def is_run_folder(folder: Path) -> bool:
+    """Whether a folder holds a ``run.json`` that this package wrote."""
+    try:
+        with (folder / "run.json").open("rb") as stream:
+            record = json.loads(stream.read(_LONGEST_RECORD))
+    except (OSError, ValueError):
+        return False
+    return (
+        isinstance(record, dict)
+        and "format" in record
+        and isinstance(record.get("settings"), dict)
+        and isinstance(record.get("versions"), dict)
+        and "primaps" in record["versions"]
+    )
+
+
 @dataclass(frozen=True)
 class _Found:
     root: Path
@@ -113,6 +136,7 @@ class _Scanner:
         self._found: dict[str, _Found] = {}
         self._visited: set[str] = set()
         self._links: deque[_Found] = deque()
+        self._runs: dict[str, Path] = {}
 
     def add(self, given: str) -> None:
         """Sort one input into folders, files and patterns, or report it."""
@@ -169,6 +193,7 @@ class _Scanner:
             images=tuple(sorted(images, key=lambda image: image.name)),
             failures=tuple(self._failures.values()),
             passed_over=MappingProxyType(dict(sorted(self._passed_over.items()))),
+            runs=tuple(sorted(self._runs.values())),
         )
 
     def _expand(self, pattern: str) -> set[Path]:
@@ -203,9 +228,12 @@ class _Scanner:
 
     def _listing(self, folder: Path) -> list[Path]:
         """Sorted content of a folder; nothing, and a failure, if it cannot be read; nothing for the
-        excluded one.
+        excluded one and for run folders.
         """
         if self._is_excluded(folder):
+            return []
+        if is_run_folder(folder):
+            self._runs.setdefault(os.path.realpath(folder), folder)
             return []
         try:
             return sorted(folder.iterdir())
@@ -313,8 +341,13 @@ def _nothing_found(given: Sequence[str | Path], result: Scan, exclude: Path | No
             for suffix, count in result.passed_over.items()
         )
         lines.append(f"Other files there: {counts}.")
-    elif not result.failures:
+    elif not result.failures and not result.runs:
         lines.append("There are no files there (hidden ones are skipped).")
+    lines += [
+        f"{printable(run)} is a run folder, whose outputs are no photographs. Give the photographs"
+        " that it was made from, or a folder in it if you mean that."
+        for run in result.runs
+    ]
     if exclude is not None:
         lines.append(f"The output folder {printable(exclude)} was not searched.")
     lines += [f"{failure.path}: {failure.reason}" for failure in result.failures]

@@ -29,11 +29,13 @@ class Standing:
         height: Upright, in pixels.
         width: Likewise.
         turned: The file says that it has to be turned or mirrored.
+        swapped: It has to be turned by a quarter, which exchanges height and width.
     """
 
     height: int
     width: int
     turned: bool
+    swapped: bool = False
 
 
 def standing(path: str | os.PathLike[str]) -> Standing:
@@ -53,7 +55,7 @@ def standing(path: str | os.PathLike[str]) -> Standing:
         width, height = image.size
         if orientation >= 5 and image.format != "TIFF":  # Pillow turns a TIFF by itself
             width, height = height, width
-        return Standing(height, width, turned=orientation != 1)
+        return Standing(height, width, turned=orientation != 1, swapped=orientation >= 5)
 
 
 def upright_bytes(path: str | os.PathLike[str]) -> bytes:

@@ -7,6 +7,7 @@ in `primaps.features.registry`.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,8 +47,9 @@ def load_plain_backbone(
     """
     spec = find_spec(name)
     target = resolve_device(device)
-    backbone = _factory(spec)(spec, None if weights is None else Path(weights), levels)
-    backbone.weights_path = None if weights is None else str(Path(weights).absolute())
+    file = None if weights is None else Path(os.path.expanduser(weights))  # noqa: PTH111
+    backbone = _factory(spec)(spec, file, levels)
+    backbone.weights_path = None if file is None else str(file.absolute())
     return backbone.to(target).freeze()
 
 

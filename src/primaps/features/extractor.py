@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import torch
 from torch import nn
 
+from primaps.compute.forked import check_fork
 from primaps.errors import BackboneError
 from primaps.features.device import compute_device
-from primaps.features.preprocess import check_image, image_to_input, input_size
+from primaps.features.preprocess import image_to_input, input_size
 from primaps.features.registry import BackboneSpec
-from primaps.types import Image, remember_threshold
+from primaps.pictures import as_image
+from primaps.types import ImageLike, remember_threshold
+
+PUBLIC: Final = (
+    *("name", "dim", "patch_size", "input_multiple", "threshold", "mean", "std"),
+    *("weights_path", "device", "extract", "preprocess", "forward", "describe"),
+)
+"""What every `primaps.types.FeatureExtractor` shows."""
 
 
 class FrozenBackbone(nn.Module, ABC):
@@ -60,6 +68,18 @@ class FrozenBackbone(nn.Module, ABC):
         self.register_buffer("_mean", torch.tensor(spec.mean), persistent=False)
         self.register_buffer("_std", torch.tensor(spec.std), persistent=False)
 
+    def __repr__(self) -> str:
+        levels = self.describe().get("levels")
+        joined = "" if levels is None else f", levels {levels}"
+        return (
+            f"{type(self).__name__}({self.name!r}, {self.dim} channels at stride"
+            f" {self.patch_size}{joined}, on {self.device})"
+        )
+
+    def __dir__(self) -> list[str]:
+        """What users call and read; the inside of the network is left out."""
+        return [name for name in (*PUBLIC, "licence", "freeze", "to") if hasattr(self, name)]
+
     @abstractmethod
     def _features(self, batch: torch.Tensor) -> torch.Tensor:
         """(N, C, h, w) features of a checked (N, 3, H', W') float32 batch on the device."""
@@ -94,13 +114,14 @@ class FrozenBackbone(nn.Module, ABC):
         }
 
     def preprocess(
-        self, image: Image | torch.Tensor, size: int = 320, *, device: torch.device | None = None
+        self, image: ImageLike, size: int = 320, *, device: torch.device | None = None
     ) -> torch.Tensor:
         """Resize and normalise one image; see `primaps.features.preprocess.input_size` for the
         size.
 
         Args:
-            image: (H, W, 3) uint8 RGB, numpy array or torch tensor.
+            image: A path, a PIL image, an array (H, W, 3) or (H, W), or a torch tensor (3, H, W);
+                the rules stand in `primaps.pictures`.
             size: Short side of the result in pixels, before rounding to multiples of
                 ``input_multiple``.
             device: Where the input is made; the backbone's own device is not touched then. None =
@@ -110,13 +131,16 @@ class FrozenBackbone(nn.Module, ABC):
             (1, 3, H', W') float32 on that device.
 
         Raises:
-            ImageError: If the image is not (H, W, 3) uint8.
+            ImageError: If it is no image.
             ConfigError: If ``size`` is smaller than 1.
+            ProcessError: If this process was forked from one that had computed.
         """
-        height, width = check_image(image).shape[:2]
+        check_fork()
+        picture = as_image(image)
+        height, width = picture.shape[:2]
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
         return image_to_input(
-            image,
+            picture,
             input_size(height, width, size, self.input_multiple),
             mean,
             std,
@@ -135,7 +159,9 @@ class FrozenBackbone(nn.Module, ABC):
 
         Raises:
             BackboneError: If the batch has another shape or dtype.
+            ProcessError: If this process was forked from one that had computed.
         """
+        check_fork()
         if (
             batch.ndim != 4
             or batch.shape[1] != 3
@@ -167,18 +193,19 @@ class FrozenBackbone(nn.Module, ABC):
             )
         return features
 
-    def extract(self, image: Image | torch.Tensor, size: int = 320) -> torch.Tensor:
+    def extract(self, image: ImageLike, size: int = 320) -> torch.Tensor:
         """Features of one image.
 
         Args:
-            image: (H, W, 3) uint8 RGB, numpy array or torch tensor.
+            image: A path, a PIL image, an array (H, W, 3) or (H, W), or a torch tensor (3, H, W);
+                the rules stand in `primaps.pictures`.
             size: Short side of the backbone's input in pixels.
 
         Returns:
             (C, h, w) float32; `primaps.mask_proposals` finds the backbone's threshold on it.
 
         Raises:
-            ImageError: If the image is not (H, W, 3) uint8.
+            ImageError: If it is no image.
             ConfigError: If ``size`` is smaller than 1.
         """
         features: torch.Tensor = self.forward(self.preprocess(image, size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 
 def hub_is_known() -> bool:
@@ -13,10 +13,12 @@ def hub_is_known() -> bool:
     """
     from huggingface_hub import constants
 
-    if getproxies():
+    address = urlsplit(constants.ENDPOINT)
+    host, proxies = str(address.hostname), getproxies()  # among which no_proxy, as "no"
+    if {address.scheme, "all"} & proxies.keys() and not proxy_bypass(host):
         return True  # a proxy looks names up itself
     try:
-        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
+        socket.getaddrinfo(host, None)
     except OSError:
         return False
     return True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 
-from primaps.errors import ConfigError, ImageError
-from primaps.types import Image
+from primaps.errors import ConfigError
+from primaps.pictures import as_image
+from primaps.types import ImageLike
 
 MAX_ASPECT: Final = 8
 """Inputs are at most this many times longer than the short side's target; longer images are
@@ -62,36 +63,8 @@ def input_size(height: int, width: int, size: int, multiple: int) -> tuple[int, 
     return rounded(height), rounded(width)
 
 
-def check_image(image: Image | torch.Tensor) -> Image:
-    """An image as a numpy array, after checking that it is one.
-
-    Args:
-        image: (H, W, 3) uint8 RGB, numpy array or torch tensor on any device.
-
-    Raises:
-        ImageError: If type, shape or dtype differ.
-    """
-    value: Any = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else image
-    if not isinstance(value, np.ndarray):
-        raise ImageError(
-            "Expected the image to be a numpy array or a torch tensor, but got"
-            f" {type(image).__name__}. Read files with read_image."
-        )
-    if value.ndim != 3 or value.shape[2] != 3 or 0 in value.shape:
-        raise ImageError(
-            f"Expected the image to have shape (H, W, 3), RGB, but got {tuple(value.shape)}. "
-            "Convert greyscale and transparent images to RGB, and move channels to the last axis."
-        )
-    if value.dtype != np.uint8:
-        raise ImageError(
-            f"Expected the image to have dtype uint8 with values 0 to 255, but got {value.dtype}. "
-            "Scale floating-point images in [0, 1] by 255 and round."
-        )
-    return value
-
-
 def image_to_input(
-    image: Image | torch.Tensor,
+    image: ImageLike,
     size: tuple[int, int],
     mean: torch.Tensor,
     std: torch.Tensor,
@@ -100,7 +73,7 @@ def image_to_input(
     """Resize (anti-aliased bilinear, as Pillow does on 8-bit images) and normalise one image.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: Anything that `primaps.pictures.as_image` takes.
         size: (H', W') of the result in pixels.
         mean: (3,) float32 subtracted from values in [0, 1].
         std: (3,) float32 divided by.
@@ -110,11 +83,11 @@ def image_to_input(
         (1, 3, H', W') float32.
 
     Raises:
-        ImageError: If the image is not (H, W, 3) uint8.
+        ImageError: If it is no image.
     """
     from PIL import Image as PILImage
 
-    array = check_image(image)
+    array = as_image(image)
     if array.shape[:2] != size:
         resized = PILImage.fromarray(np.ascontiguousarray(array)).resize(
             (size[1], size[0]), PILImage.Resampling.BILINEAR

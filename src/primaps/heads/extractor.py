@@ -17,7 +17,7 @@ import torch
 from primaps.errors import BackboneError
 from primaps.features.device import compute_device
 from primaps.heads.files import Head, HeadKind, head_record, load_head
-from primaps.types import FeatureExtractor, Image
+from primaps.types import FeatureExtractor, ImageLike
 
 
 class BackboneWithHead:
@@ -77,6 +77,12 @@ class BackboneWithHead:
         self.weights_path = backbone.weights_path
         self._sha256 = str(head_record(folder)["sha256"])
 
+    def __repr__(self) -> str:
+        return (
+            f"BackboneWithHead({self.head.kind!r} with {self.dim} channels from {self.head_path} on"
+            f" {self.backbone!r})"
+        )
+
     @property
     def device(self) -> torch.device:
         """Where the weights of the backbone live."""
@@ -94,7 +100,7 @@ class BackboneWithHead:
         }
         return {**self.backbone.describe(), "head": head}
 
-    def preprocess(self, image: Image, size: int = 320) -> torch.Tensor:
+    def preprocess(self, image: ImageLike, size: int = 320) -> torch.Tensor:
         """As the backbone does: (1, 3, H', W') float32 normalised input on the device."""
         return self.backbone.preprocess(image, size)
 
@@ -102,8 +108,8 @@ class BackboneWithHead:
         """(N, D, h, w) float32 codes of a preprocessed (N, 3, H', W') batch, without gradient."""
         return self.encode(self.backbone.forward(batch))
 
-    def extract(self, image: Image, size: int = 320) -> torch.Tensor:
-        """(D, h, w) float32 codes of one (H, W, 3) uint8 image."""
+    def extract(self, image: ImageLike, size: int = 320) -> torch.Tensor:
+        """(D, h, w) float32 codes of one image, a path included."""
         return self.forward(self.preprocess(image, size))[0]
 
     @torch.no_grad()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import io
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from primaps.errors import OutputError
 from primaps.outputs.visualize import MAX_COLOURS, OPACITY, outline, paint, palette
-from primaps.types import IGNORE_INDEX, ClassTable, Image, MaskProposals
+from primaps.pictures import as_image
+from primaps.types import IGNORE_INDEX, ClassTable, Image, ImageLike, MaskProposals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ _WIDTH: Final = 10.0
 
 
 def overlay(
-    image: Image,
+    image: ImageLike,
     regions: MaskProposals | NDArray[np.integer[Any]],
     *,
     classes: ClassTable | None = None,
@@ -40,7 +41,8 @@ def overlay(
     one side and light on the other.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: A path, a PIL image, an array (H, W, 3) or (H, W), or a torch tensor (3, H, W); the
+            rules stand in `primaps.pictures`.
         regions: (H, W) label map of integer ids, 255 = unlabelled; or mask proposals.
         classes: Whose colours are taken; the label map then holds ids of classes, as
             ``segmenter.predict(image, names=True)`` gives them. None = a colour for each id.
@@ -51,6 +53,7 @@ def overlay(
         (H, W, 3) uint8 RGB.
 
     Raises:
+        ImageError: If the image is none.
         OutputError: If sizes, dtypes or ranges do not fit, or an id is none of a class.
 
     Example:
@@ -60,19 +63,45 @@ def overlay(
         >>> pm.overlay(image, labels, alpha=1.0, contours=False)[0, [0, 2]].tolist()
         [[230, 25, 75], [82, 82, 82]]
     """
+    picture = as_image(image)
     if isinstance(regions, MaskProposals):
-        return outline(image, regions.label_image, contours=contours)
+        return outline(picture, regions.label_image, contours=contours)
+    if not isinstance(regions, np.ndarray):
+        raise OutputError(
+            "Expected a label map, a NumPy array (H, W) of whole numbers, or mask proposals, but"
+            f" got {type(regions).__name__}."
+        )
     colours = palette(MAX_COLOURS)
     for entry in classes.classes if classes is not None else ():
         colours[entry.id] = entry.colour
-    painted = paint(image, regions, colours, alpha, contours=contours)
+    painted = paint(picture, regions, colours, alpha, contours=contours)
     if classes is not None:
         _check_ids(regions, classes)
     return painted
 
 
+@overload
 def show(
-    image: Image,
+    image: ImageLike,
+    regions: MaskProposals | NDArray[np.integer[Any]],
+    ax: None = None,
+    *,
+    classes: ClassTable | None = None,
+) -> Figure: ...
+
+
+@overload
+def show(
+    image: ImageLike,
+    regions: MaskProposals | NDArray[np.integer[Any]],
+    ax: Axes,
+    *,
+    classes: ClassTable | None = None,
+) -> Figure | SubFigure: ...
+
+
+def show(
+    image: ImageLike,
     regions: MaskProposals | NDArray[np.integer[Any]],
     ax: Axes | None = None,
     *,
@@ -85,7 +114,7 @@ def show(
     never does, and needs no display.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: As for `overlay`.
         regions: As for `overlay`.
         ax: Draw only the painted photograph, into these axes, for example as one cell of your own
             grid.
@@ -95,9 +124,11 @@ def show(
         The figure drawn into.
 
     Raises:
-        OutputError: As `overlay`.
+        ImageError: As `overlay`.
+        OutputError: Likewise.
     """
-    painted = overlay(image, regions, classes=classes)
+    picture = as_image(image)
+    painted = overlay(picture, regions, classes=classes)
     if isinstance(regions, MaskProposals):
         caption = f"{regions.num_masks} mask proposals, {regions.coverage:.0%} of the pixels"
         shares = []
@@ -109,11 +140,11 @@ def show(
         return ax.figure
     from matplotlib import pyplot as plt
 
-    height = min(12.0, 0.6 + _WIDTH / 2 * image.shape[0] / image.shape[1])
+    height = min(12.0, 0.6 + _WIDTH / 2 * picture.shape[0] / picture.shape[1])
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(_WIDTH, height), layout="constrained", FigureClass=_figure_class()
     )
-    _draw(left, image, "photograph")
+    _draw(left, picture, "photograph")
     _draw(right, painted, caption)
     if shares:
         _add_legend(figure, shares, classes)

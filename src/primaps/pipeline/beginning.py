@@ -10,7 +10,7 @@ from typing import Any
 
 from primaps.config import Config
 from primaps.features.registry import DEFAULT_BACKBONE
-from primaps.pipeline.opening import ALL_STAGES, open_run
+from primaps.pipeline.opening import ALL_STAGES, find_images, open_run
 from primaps.pipeline.settings import backbone_for, preset_for, settings_for
 from primaps.progress import Progress
 from primaps.runs.run import Run
@@ -101,3 +101,19 @@ def begin(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def look(inputs: Sequence[str | Path], out: Path, choice: Choice, progress: Progress) -> Run:
+    """The run that a user asks about: its images are found, nothing is written.
+
+    Args:
+        inputs: Files, folders (recursive) or glob patterns.
+        out: The run folder.
+        choice: Settings and backbone.
+        progress: Who is told.
+
+    Raises:
+        PrimapsError: As `begin`.
+    """
+    config = choice.config(out, progress)
+    return find_images(inputs, out, choice.extractor(out, progress), config, progress=progress)

@@ -103,17 +103,16 @@ class CertaintyBook:
             self._records[image] = record
             self._append(_line(record))
 
-    def finish(self, images: Collection[str], *, others: bool = False) -> None:
+    def finish(self, images: Collection[str]) -> None:
         """All of these images are done: write the file anew, a line for each that is known.
 
         Args:
             images: Their names.
-            others: Keep lines of other images too.
 
         Raises:
             OutputError: If it cannot be written.
         """
-        kept = self._records.keys() if others else self._records.keys() & set(images)
+        kept = self._records.keys() & set(images)
         lines = [_line(self._records[each]) for each in sorted(kept)]
         content = b"".join(lines)
         if not self._path.exists() or self._path.read_bytes() != content:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from primaps.compute.processes import check_processes
 from primaps.config import Config, differences, to_dict
@@ -26,7 +26,7 @@ from primaps.pipeline.overview import has_store, write_run_report
 from primaps.pipeline.predicting import (
     claim_for_model,
     finish_predicted,
-    refuse_own_model,
+    refuse_run,
     run_on_store,
     take_names,
 )
@@ -35,6 +35,11 @@ from primaps.runs.model import Model
 from primaps.runs.run import Run, read_failures
 from primaps.runs.store import fingerprint, hold, release
 from primaps.types import FeatureExtractor
+
+_REMEDY_OF_FIT: Final = (
+    "Add --model DIR to fit beside it on the same features, or --overwrite to redo there what"
+    " depends on them."
+)
 
 
 @contextlib.contextmanager
@@ -90,16 +95,20 @@ def segment(
         write_run_report(run, inputs, fit_curves(run, model, run.folder.model))
 
 
+def job_kind(run: Run) -> str:
+    """Jobs of one kind take equally long per image on one machine."""
+    settings = {**run.settings(), "fit": {**run.settings()["fit"], "seed": None}}
+    return fingerprint([settings, compute_device(run.backbone.device).type])
+
+
 def _plan(run: Run, extras: Extras) -> None:
     """Tell which stages come, and whether nothing of them is done yet, so that other jobs tell how
     long they take.
     """
     anew = not run.folder.store.exists() and not run.folder.model.exists()
-    settings = {**run.settings(), "fit": {**run.settings()["fit"], "seed": None}}
-    kind = fingerprint([settings, compute_device(run.backbone.device).type])
     last = ("overlays", "curves", "report") if extras.overlays else ("curves", "report")
     run.progress.plan(
-        ("proposals", "fit", "label maps", *last), kind, len(run.images) if anew else 0
+        ("proposals", "fit", "label maps", *last), job_kind(run), len(run.images) if anew else 0
     )
 
 
@@ -147,14 +156,14 @@ def fit_again(
         run.failures += read_failures(run.folder)  # a fit does not mend them
         run.folder.record["config"] = to_dict(run.config)
         recall_number(run, anew=overwrite)
-        run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite)
+        run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite, remedy=_REMEDY_OF_FIT)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
             return _fit_with_events(run, None, events, processes)
     hold(model_folder)
     try:
         settle_number(run, run.usable_images(), recorded=False)
         if not overwrite:
-            _refuse_other_model(run, model_folder)
+            refuse_other_model(run, model_folder)
         return _fit_with_events(run, model_folder, events, processes)
     finally:
         release(model_folder)
@@ -170,7 +179,12 @@ def _fit_with_events(
     return model
 
 
-def _refuse_other_model(run: Run, folder: Path) -> None:
+def refuse_other_model(run: Run, folder: Path) -> None:
+    """Keep a fit out of a folder that holds a model of another one.
+
+    Raises:
+        ConfigError: If it does; every difference is named.
+    """
     if not (folder / "model.json").exists():
         return
     model = Model.load(folder)
@@ -179,7 +193,8 @@ def _refuse_other_model(run: Run, folder: Path) -> None:
         listed = "\n  ".join(differences(model.settings, wanted))
         raise ConfigError(
             f"{folder} holds a model that was fitted with other settings or photographs:\n "
-            f" {listed}\nChoose another folder, or add --overwrite to replace it."
+            f" {listed}\nChoose another folder for the model, or replace it (--overwrite, in Python"
+            " overwrite=True)."
         )
 
 
@@ -219,6 +234,7 @@ def predict_images(
     progress: Progress | None = None,
     names: Path | None = None,
     extras: Extras | None = None,
+    command: str = "predict",
 ) -> Run:
     """Label maps of images that the prototypes were not fitted to, and a report.
 
@@ -232,6 +248,7 @@ def predict_images(
         progress: Who is told.
         names: Folder of the model, or of its run, whose names are taken; None = no names.
         extras: What is made beside label maps.
+        command: For the record.
 
     Raises:
         ConfigError: If no input exists, ``out`` was made with other settings, or the model's names
@@ -239,7 +256,7 @@ def predict_images(
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
-    refuse_own_model(Path(out), model, overwrite=overwrite)
+    refuse_run(Path(out), model)
     run = open_run(
         inputs,
         out,
@@ -250,7 +267,7 @@ def predict_images(
         progress=progress,
     )
     claim_for_model(run, model, overwrite=overwrite)
-    with finishing(run, "predict", [str(given) for given in inputs]):
+    with finishing(run, command, [str(given) for given in inputs]):
         take_names(run, model, names)
         predict_new(run, model, extras)
         finish_predicted(run, model, [str(given) for given in inputs], extras)
@@ -287,7 +304,7 @@ def predict_from_store(
     """
     model = Model.load(model_folder)
     run = run_on_store(stored, Path(out), model, given)
-    refuse_own_model(Path(out), model, overwrite=overwrite)
+    refuse_run(Path(out), model)
     claim(run, ("backbone", "predict"), overwrite=overwrite)
     claim_for_model(run, model, overwrite=overwrite)
     inputs = stored.folder.record.get("inputs", ())

@@ -81,7 +81,7 @@ def picture_of_steps(
         ImageError: If it cannot be read, or has no feature to decompose.
     """
     photo = read_photo(image.path, config.predict.max_pixels)
-    batch = backbone.preprocess(photo.image, config.features.size)
+    batch = backbone.preprocess(photo.image, config.features.side(photo.image.shape[:2]))
     # a head takes no part in the extraction
     features = plain_backbone(backbone).forward(batch)[0].float()
     done = rounds(

@@ -26,6 +26,7 @@ from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.failures import all_failed, reported
 from primaps.pipeline.named_labels import NamedLabels
+from primaps.pipeline.photographs import check_photograph, file_checksum
 from primaps.progress import Progress, Silent
 from primaps.runs.run import RunFolder
 from primaps.runs.store import fingerprint, read_json
@@ -135,8 +136,7 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
 
     Args:
         run: Run folder (its manifest names them), or a folder of `primaps predict` (its list does).
-            Where there is no list, and for photographs that were labelled into a run later, the
-            inputs of the last command are looked through again.
+            Where there is no list, the inputs of the last command are looked through again.
 
     Raises:
         CheckpointError: If it holds no label maps.
@@ -152,8 +152,7 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
     for path in lists:
         for name, entry in read_json(path)["images"].items():
             found[name] = ImageFile(Path(os.fsdecode(entry["path"])), name)
-    later = run.record.get("command") == "predict" and run.images_file not in lists
-    if not found or later:
+    if not found:
         for image in scan(run.record.get("inputs", ()), exclude=run.root).images:
             found[image.name] = image
     return tuple(found[name] for name in sorted(found))
@@ -202,7 +201,7 @@ class _Export:
             [GENERATION, asdict(settings), asdict(self._classes), clusters, self._model]
         )
         self._failures: list[Failure] = []
-        self._asleep = 0
+        self._asleep = self._unchecked = 0
 
     def done_with(self, exporter: Exporter) -> Exported:
         """Everything: the images, then the lists."""
@@ -225,6 +224,11 @@ class _Export:
                 self._add(exporter, image, stamps[image.name])
                 self._progress.advance()
         self._progress.finish()
+        if self._unchecked:
+            self._progress.note(
+                f"{self._unchecked} label maps are of an earlier version and do not say of which"
+                " photograph they were made; it was not compared."
+            )
         self._journal.write_failures(self._failures)
         done = tuple(image.name for image in self._images if image.name in self._journal)
         if not done:
@@ -297,6 +301,11 @@ class _Export:
             ImageError: If photograph or label map cannot be read, or do not fit each other.
         """
         lies = standing(image.path)
+        recorded = read_png_info(self._run.labels(image.name)).get("image")
+        if recorded is None:
+            self._unchecked += 1
+        else:
+            check_photograph(image.path, file_checksum(image.path), recorded)
         label_map = self._label_map(image.name)
         if label_map.shape != (lies.height, lies.width):
             height, width = label_map.shape

@@ -29,6 +29,7 @@ from primaps.pipeline.features_and_proposals import (
     host_input,
 )
 from primaps.pipeline.framed import framed_photo
+from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.resampling import enlarge_nearest
 from primaps.runs.run import Run, cached_views
@@ -37,13 +38,15 @@ from primaps.types import ImageFile, MaskProposals
 
 
 def extract(run: Run) -> None:
-    """Features and mask proposals of every image, into the store and as 16-bit PNG.
+    """Features and mask proposals of every image, into the store and as 16-bit PNG. Outputs of
+    images that are not among them any more are removed.
 
     Raises:
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
     store = run.store
+    remove_left_outputs(run)
     missing = [image for image in run.images if not _extracted(run, store, image)]
     _announce_disk_use(run, len(missing))
     with run.stage("proposals", len(missing)):
@@ -130,7 +133,9 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
     def load(image: ImageFile) -> _Opened:
         status = image.path.stat()
         photo = framed_photo(image, run.config)
-        values = host_input(photo.image, run.backbone, run.config.features.size)
+        values = host_input(
+            photo.image, run.backbone, run.config.features.side(photo.image.shape[:2])
+        )
         # they would only take memory
         without_pixels = dataclasses.replace(photo, image=np.zeros((0, 0, 3), dtype=np.uint8))
         return _Opened(status, without_pixels, values)
@@ -192,14 +197,19 @@ def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> 
     store.write(image.name, made.features, proposals, info)
 
 
+def bytes_on_disk(run: Run, missing: int) -> float:
+    """What so many photographs of 4:3 take in the store and beside it."""
+    side = run.config.features.size / run.backbone.patch_size
+    tokens = len(cached_views(run.config)) * side * side * 4 / 3
+    return missing * (tokens * run.backbone.dim * 2 + 150_000)
+
+
 def _announce_disk_use(run: Run, missing: int) -> None:
-    """Say before the long part starts how much disk it takes (a 4:3 photograph is assumed)."""
+    """Say before the long part starts how much disk it takes."""
     if not missing:
         return
-    side = run.config.features.size / run.backbone.patch_size
-    per_image = len(cached_views(run.config)) * run.backbone.dim * side * side * 4 / 3 * 2 + 150_000
     free = shutil.disk_usage(run.folder.root).free
-    needed = missing * per_image
+    needed = bytes_on_disk(run, missing)
     run.progress.note(
         f"{missing} images to do; about {needed / 1e9:.2g} GB in {run.folder.root}"
         f" ({free / 1e9:.3g} GB free there)."

@@ -36,7 +36,7 @@ def features_and_proposals(
     Raises:
         ImageError: If the features cannot be stored.
     """
-    plain = backbone.preprocess(photo.image, config.features.size)
+    plain = backbone.preprocess(photo.image, config.features.side(photo.image.shape[:2]))
     features, tokens = _features(plain, [photo.sha256], backbone, config, views)
     check_finite(features)
     proposals = extract_proposals(

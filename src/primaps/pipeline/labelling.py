@@ -17,6 +17,7 @@ from primaps.features.device import compute_device
 from primaps.outputs.label_files import read_png_info, write_certainty, write_label_map
 from primaps.pipeline.certainties import CertaintyBook
 from primaps.pipeline.failures import all_failed
+from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.parallel import for_each_image
 from primaps.pipeline.prediction import certainty_image, image_features, labels_from_scores
 from primaps.prototypes.classifier import logits
@@ -67,6 +68,8 @@ def predict_stored(
     source = run if stored is None else stored
     store, images = source.store, source.usable_images()
     work = _Work(run, model, extras or Extras())
+    if stored is not None:
+        remove_left_outputs(run)
 
     def label(image: ImageFile) -> None:
         info = store.info(image.name)
@@ -105,13 +108,12 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
     def label(image: ImageFile) -> None:
         photo = read_photo(image.path, run.config.predict.max_pixels)
         if not work.is_done(image, photo.sha256):
-            features = image_features(run.backbone, photo.image, model.size)
+            features = image_features(run.backbone, photo.image, model.side(photo.image.shape[:2]))
             work.make(image, features, photo.sha256, (photo.height, photo.width), photo.image)
         done.append(image)
 
-    # new photographs may be labelled into the run of the model itself
-    own = (run.folder.model / "model.json").exists()
-    with work.certainties(run.images, others=own), run.stage("label maps", len(run.images)):
+    remove_left_outputs(run)
+    with work.certainties(run.images), run.stage("label maps", len(run.images)):
         for_each_image(run, run.images, "predict", label, LARGE_LABEL_MAP)
     run.counts |= {"label_maps": len(done)}
     if not done:
@@ -131,15 +133,14 @@ class _Work:
         self.book = CertaintyBook(run.folder.certainties, model.fingerprint)
 
     @contextlib.contextmanager
-    def certainties(self, images: Sequence[ImageFile], *, others: bool = False) -> Iterator[None]:
+    def certainties(self, images: Sequence[ImageFile]) -> Iterator[None]:
         """While images are worked on; at the end their certainties are put in order.
 
         Args:
             images: All images of the folder.
-            others: There are more, whose certainties stay.
         """
         yield
-        self.book.finish([image.name for image in images], others=others)
+        self.book.finish([image.name for image in images])
         means = [found.mean for image in images if (found := self.book.get(image.name))]
         if means:
             self.run.counts["certainty"] = {

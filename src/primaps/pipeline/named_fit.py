@@ -97,6 +97,7 @@ def named_model(run: Run, evidence: Evidence) -> Model:
         fingerprint([names, evidence.facts()]),
         head_path(run.backbone),
         run.config.predict,
+        run.config.features.max_enlargement,
     )
 
 

@@ -16,6 +16,8 @@ from primaps.prototypes.loop.task import Draw, Task
 from primaps.runs.run import Run
 from primaps.types import ImageFile, NumberChoice
 
+FEW_EACH: Final = 3
+"""Proposals per class below which a number of classes is called large."""
 OVERCLUSTERS: Final = 50
 """Clusters at most that the proposals are divided into before these are merged."""
 PROPOSALS_EACH: Final = 2
@@ -40,6 +42,24 @@ def recall_number(run: Run, *, anew: bool = False) -> None:
     run.chosen_number = run.folder.number if known else None
     if run.chosen_number is None:
         run.folder.record.pop("number_of_classes", None)
+
+
+def note_of_many(run: Run, images: Sequence[ImageFile]) -> None:
+    """Tell where there are few proposals for the classes that were asked for.
+
+    Args:
+        run: Its proposals stage is done, its number of classes known.
+        images: Those with stored features and proposals.
+    """
+    store, number = run.store, run.num_clusters
+    infos = (store.info(image.name) for image in images)
+    proposals = sum(info.num_masks for info in infos if info is not None)
+    if proposals < FEW_EACH * number:
+        run.progress.note(
+            f"{number} classes are many for {len(images)} photographs with {proposals} proposals:"
+            " some will own one thing alone, or nothing. A smaller --classes K, or --classes auto,"
+            " may describe them better."
+        )
 
 
 def settle_number(run: Run, images: Sequence[ImageFile], *, recorded: bool) -> None:

@@ -5,32 +5,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from primaps.config import GENERATION, Config, FitConfig, differences, from_record, to_dict
-from primaps.data.scanning import scan
+from primaps.data.scanning import Scan, scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.heads.extractor import head_path
 from primaps.heads.loading import reload_backbone
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.number_of_classes import recall_number
+from primaps.pipeline.output_names import without_names_that_fail
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
-from primaps.runs.run import Run, RunFolder
+from primaps.runs.run import REMEDY, Run, RunFolder
 from primaps.runs.store import read_json
-from primaps.types import Failure, FeatureExtractor, ImageFile
+from primaps.types import FeatureExtractor, ImageFile
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
 ALL_STAGES = (*PROPOSAL_STAGES, "fit", "predict")
-
-LONGEST_NAME = 255 - len(".safetensors")
-"""Bytes of a file name, so that the names of its outputs fit the 255 bytes that file systems allow.
-"""
 
 
 def open_run(
@@ -42,6 +39,7 @@ def open_run(
     stages: Sequence[str] = ALL_STAGES,
     overwrite: bool = False,
     progress: Progress | None = None,
+    remedy: str = REMEDY,
 ) -> Run:
     """Find the images and claim the run folder.
 
@@ -53,6 +51,7 @@ def open_run(
         stages: Whose settings must agree with what the folder holds.
         overwrite: Redo what other settings made.
         progress: Who is told.
+        remedy: What a refusal of other settings advises.
 
     Raises:
         ConfigError: If no input exists, the folder is an input, or it was made with other settings.
@@ -64,7 +63,7 @@ def open_run(
     if "fit" in stages:
         # a contradiction between head and settings shows before hours of work
         initial_prototypes(run)
-    claim(run, stages, overwrite=overwrite)
+    claim(run, stages, overwrite=overwrite, remedy=remedy)
     return run
 
 
@@ -102,21 +101,36 @@ def find_images(
             f" {', '.join(map(str, inputs))}."
         )
     found = scan(inputs, exclude=folder.root)
-    too_long = [
-        image for image in found.images if len(os.fsencode(Path(image.name).name)) > LONGEST_NAME
-    ]
-    failures = [*found.failures, *(_name_too_long(image) for image in too_long)]
-    images = tuple(image for image in found.images if image not in too_long)
+    images, refused, notes = without_names_that_fail(found.images, folder.root)
+    failures = [*found.failures, *refused]
+    config = _as_before(folder, config)
     run = Run(folder, backbone, config, images, progress or Silent(), failures)
+    for note in (*_told(found), *notes):
+        run.progress.note(note)
+    if not images:
+        raise DatasetError(all_failed(failures))
+    return run
+
+
+def _told(found: Scan) -> Iterator[str]:
+    """What was found and is not taken."""
     if found.passed_over:
         listed = ", ".join(
             f"{count} {extension or 'without extension'}"
             for extension, count in sorted(found.passed_over.items())
         )
-        run.progress.note(f"Passed over, no images by name: {listed}.")
-    if not images:
-        raise DatasetError(all_failed(failures))
-    return run
+        yield f"Passed over, no images by name: {listed}."
+    if found.runs:
+        yield f"Not entered, run folders: {', '.join(str(path) for path in found.runs)}."
+
+
+def _as_before(folder: RunFolder, config: Config) -> Config:
+    """The settings, with those that a folder keeps from its first run on."""
+    if "config" not in folder.record:
+        return config
+    known = from_record(folder.record["config"]).features.max_enlargement
+    features = dataclasses.replace(config.features, max_enlargement=known)
+    return dataclasses.replace(config, features=features)
 
 
 def claim(
@@ -126,6 +140,7 @@ def claim(
     overwrite: bool = False,
     further: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     outdated: Sequence[str] = (),
+    remedy: str = REMEDY,
 ) -> None:
     """Take the folder of a run for its settings.
 
@@ -136,6 +151,7 @@ def claim(
         further: Settings of stages that the run's configuration does not know, which must agree as
             well.
         outdated: See `primaps.runs.run.RunFolder.claim`.
+        remedy: Likewise.
 
     Raises:
         ConfigError: If the folder was made with other settings, or label maps are wanted of
@@ -162,6 +178,7 @@ def claim(
         {**{stage: settings[stage] for stage in stages}, **further},
         overwrite=overwrite,
         outdated=outdated,
+        remedy=remedy,
     )
 
 
@@ -304,12 +321,3 @@ def _same_folder(given: str | Path, root: Path) -> bool:
         return root.is_dir() and root.samefile(given)
     except (OSError, ValueError):
         return False
-
-
-def _name_too_long(image: ImageFile) -> Failure:
-    length = len(os.fsencode(Path(image.name).name))
-    reason = (
-        f"Expected a file name of at most {LONGEST_NAME} bytes, since outputs are named after it,"
-        f" but got {length}. Shorten it."
-    )
-    return Failure(str(image.path), "scan", reason)

@@ -218,10 +218,12 @@ def describe(backbone: FeatureExtractor, model: Model, kept: tuple[Channel, ...]
         "std": list(backbone.std),
         "short_side": model.size,
         "multiple": backbone.input_multiple,
+        "max_enlargement": model.max_enlargement,
         "max_aspect": MAX_ASPECT,
         "resize": (
-            "Scale the short side to short_side pixels and the long one alike (at most max_aspect"
-            " times short_side), round each to the nearest multiple (halves go up, at least one)."
+            "Scale the short side to short_side pixels, but to no more than max_enlargement times"
+            " its own length if that is given, and the long one alike (at most max_aspect times the"
+            " short one), round each to the nearest multiple (halves go up, at least one)."
             " Bilinear with antialiasing, on 8-bit values, as Pillow's BILINEAR does."
         ),
         "channels": [

@@ -19,20 +19,18 @@ from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import write_json
 
 
-def refuse_own_model(out: Path, model: Model, *, overwrite: bool) -> None:
-    """Keep label maps of one model out of the run of another one.
+def refuse_run(out: Path, model: Model) -> None:
+    """Keep label maps of a model out of the folder of a run, which has its own.
 
     Raises:
-        ConfigError: If the folder has a model of its own and ``overwrite`` is not set.
+        ConfigError: If the folder has stored features, or another model of its own.
     """
-    own = RunFolder(out).model
-    if (
-        (own / "model.json").exists()
-        and Model.load(own).fingerprint != model.fingerprint
-        and not overwrite
-    ):
+    folder = RunFolder(out)
+    own = (folder.model / "model.json").exists() and Model.load(folder.model).fingerprint
+    if (folder.store / "manifest.json").exists() or own not in {False, model.fingerprint}:
         raise ConfigError(
-            f"{out} is a run with a model of its own. Choose another --out, or add --overwrite."
+            f"Expected --out to be a folder for these label maps alone, but {out} is a run, with"
+            " label maps of the images that it was fitted to. Choose another --out."
         )
 
 
@@ -99,7 +97,7 @@ def take_names(run: Run, model: Model, names: Path | None) -> None:
         OutputError: If they cannot be written.
     """
     if (run.folder.model / "model.json").exists():
-        return  # the run of the model itself: its names are there
+        return  # the folder of the model itself: its names are there
     source = None if names is None else NamedFolder.find(names)
     target = NamedFolder(run.folder.root.absolute())
     note = copy_classes(source, target, Clusters(model.num_clusters, model.fingerprint))
@@ -117,7 +115,7 @@ def finish_predicted(run: Run, model: Model, inputs: Sequence[str], extras: Extr
     if extras is not None and extras.overlays:
         write_overlays(run, model.fingerprint)
     if (run.folder.model / "model.json").exists():
-        return  # the run of the model itself has its own list and report
+        return  # the folder of the model itself is shown with its run
     failed = {failure.path for failure in run.failures}
     images = {
         image.name: {"path": str(image.path.absolute())}

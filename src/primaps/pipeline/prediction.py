@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from primaps.config import CRFConfig, PredictConfig
 from primaps.errors import ConfigError
-from primaps.proposals.crf.dense_crf import dense_crf
+from primaps.proposals.crf.dense_crf import refine
 from primaps.proposals.refining import POSTERIOR_LIMIT, scaled_constants
 from primaps.proposals.resampling import enlarge_nearest, fraction, limited_size, reduced, shrink
 from primaps.prototypes.certainty import certainty_map
@@ -91,7 +91,7 @@ def labels_from_scores(
         pixels = shrink(torch.tensor(image, device=scores.device), limit)
         working = fraction((pixels.shape[0], pixels.shape[1]), config.crf_scale)
         constants = scaled_constants(CRFConfig(), config.crf_scale)
-        posterior = dense_crf(
+        posterior = refine(
             reduced(pixels[None], working)[0], torch.log_softmax(scores, dim=0), config=constants
         )
         # Of equal size the first one on ties, as argmax, and ten times as fast.

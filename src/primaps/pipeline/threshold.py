@@ -105,9 +105,9 @@ def _sample(
     plain = plain_backbone(backbone)
     for image in sorted(images, key=_draw):
         with reported(failures, image, "threshold"):
-            grid = plain.forward(
-                plain.preprocess(framed_photo(image, config).image, config.features.size)
-            )[0]
+            picture = framed_photo(image, config).image
+            side = config.features.side(picture.shape[:2])
+            grid = plain.forward(plain.preprocess(picture, side))[0]
             check_finite(grid)
             names.append(image.name)
             features.append(grid)

@@ -68,7 +68,7 @@ def try_photo(
     ids = torch.from_numpy(found.label_image.astype(np.int32))
     labels = np.full(size, IGNORE_INDEX, dtype=np.uint8)
     if model is not None:
-        features = image_features(backbone, photo.image, model.size)
+        features = image_features(backbone, photo.image, model.side(photo.image.shape[:2]))
         settings = model.predict or config.predict
         labels = label_map(features, model, size, settings, photo.image)
     proposals = enlarge_nearest(ids, *size).numpy()

@@ -41,6 +41,7 @@ class ViewedImage:
         coverage: Fraction of the pixels that a proposal covers; None likewise.
         certainty: Of its label map; None = not known.
         warnings: Sentences.
+        checksum: SHA-256 of the photograph's file; None = an earlier version wrote none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ViewedImage:
     coverage: float | None = None
     certainty: ImageCertainty | None = None
     warnings: tuple[str, ...] = ()
+    checksum: str | None = None
 
 
 def viewed_images(
@@ -113,6 +115,7 @@ def _viewed(
         None if stored is None else float(stored["coverage"]),
         book.get(image.name),
         tuple(dict.fromkeys(warnings)),
+        header.get("image"),
     )
 
 

@@ -17,13 +17,14 @@ from typing import Any, Final
 import numpy as np
 
 from primaps.data.paths import printable
-from primaps.data.reading import read_image
+from primaps.data.reading import read_photo
 from primaps.errors import ConfigError, DatasetError, ImageError
 from primaps.outputs.label_files import read_label_image, read_png_info, read_png_size
 from primaps.outputs.viewer.pictures import jpeg, packed_ids, packed_levels
 from primaps.outputs.visualize import thumbnail
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.evidence import proposal_logits
+from primaps.pipeline.photographs import check_photograph
 from primaps.pipeline.sampling import evenly
 from primaps.pipeline.stored_proposals import proposals_in
 from primaps.pipeline.viewed_advice import Advised, advice
@@ -183,7 +184,10 @@ class Viewed:
             "cluster_certainty": cluster_certainty(images, self.num_clusters),
             "examples": examples,
             "facts": run_facts(self.files),
-            "warnings": run_warnings(self.files, self.num_clusters, self.stale),
+            "warnings": [
+                *run_warnings(self.files, self.num_clusters, self.stale),
+                *_unchecked(self.images),
+            ],
             "failures": [
                 {**asdict(each), "path": printable(each.path)}
                 for each in [*self.failures, *_gone(gone, damaged), *damaged]
@@ -258,7 +262,7 @@ class Viewed:
 
         Raises:
             ConfigError: If there is no image of this name.
-            ImageError: If the photograph is gone or cannot be read.
+            ImageError: If the photograph is gone, changed or cannot be read.
         """
         return jpeg(self.pixels(name, side))
 
@@ -268,8 +272,9 @@ class Viewed:
         if image.photo is None:
             raise ImageError(f"Expected to know where {name} lies, but the folder does not say.")
         width, height = shown_size(image.width, image.height, side)
-        photo = read_image(image.photo, min(MAP_PIXELS, width * height))
-        return thumbnail(photo, max(width, height))
+        photo = read_photo(image.photo, min(MAP_PIXELS, width * height))
+        check_photograph(image.photo, photo.sha256, image.checksum)
+        return thumbnail(photo.image, max(width, height))
 
     def maps(self, name: str, side: int | None = None) -> tuple[int, int, bytes]:
         """The id maps of an image.
@@ -343,6 +348,15 @@ def shown_size(width: int, height: int, side: int | None) -> tuple[int, int]:
 def is_gone(image: ViewedImage) -> bool:
     """Whether the photograph is not where it was when it was segmented."""
     return image.photo is None or not image.photo.exists()
+
+
+def _unchecked(images: Sequence[ViewedImage]) -> list[str]:
+    count = sum(each.checksum is None for each in images)
+    sentence = (
+        f"{count} label maps are of an earlier version and do not say of which photograph they were"
+        " made; it was not compared."
+    )
+    return [sentence] if count else []
 
 
 def _source(files: RunFolder) -> RunFolder | None:

@@ -13,8 +13,11 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from primaps.compute.forked import check_fork
 from primaps.errors import ConfigError
+from primaps.proposals.layout import as_grid
 from primaps.proposals.principal import principal_masks
 from primaps.proposals.soft_scores import median_filter
 from primaps.types import ThresholdChoice, ThresholdStatistics
@@ -37,7 +40,10 @@ matter.
 
 
 def calibrate_threshold(
-    features: Sequence[torch.Tensor], *, stop_fraction: float = 0.95, official_anchor: bool = False
+    features: Sequence[torch.Tensor | NDArray[np.floating]],
+    *,
+    stop_fraction: float = 0.95,
+    official_anchor: bool = False,
 ) -> ThresholdChoice:
     """Choose a similarity threshold for a sample of images, see `choose_threshold`.
 
@@ -52,28 +58,27 @@ def calibrate_threshold(
         order.
 
     Raises:
-        ConfigError: If there is no image, or features have another shape.
+        ConfigError: If there is no image, or features have another shape or are not finite.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
         >>> calibrate_threshold([torch.randn(8, 6, 6, generator=generator)]).source
         'calibrated'
     """
-    for grid in features:
-        if grid.ndim != 3 or not grid.is_floating_point() or not grid.numel():
-            raise ConfigError(
-                "Expected features of shape (C, h, w) and a float dtype, but got"
-                f" {tuple(grid.shape)} {grid.dtype}."
-            )
-    if not features:
+    check_fork()
+    grids = [as_grid(each) for each in features]
+    if not grids:
         raise ConfigError(
             "Expected features of at least one image to calibrate the threshold on, but got none."
         )
+    for grid in grids:
+        if not bool(grid.isfinite().all()):
+            raise ConfigError("Expected finite features, but got NaN or infinity.")
     tried: list[ThresholdStatistics] = []
     for threshold in CANDIDATES:
         found = [
             _masks(grid.detach().float(), threshold, stop_fraction, official_anchor=official_anchor)
-            for grid in features
+            for grid in grids
         ]
         proposals = float(np.median([number for number, _ in found]))
         coverage = math.fsum(share for _, share in found) / len(found)

@@ -9,19 +9,22 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from primaps.compute.forked import check_fork
 from primaps.config import ProposalConfig, preset_config
 from primaps.errors import ConfigError
+from primaps.pictures import as_image
 from primaps.proposals.directions import Finder
 from primaps.proposals.directions_batched import BatchedDirections
 from primaps.proposals.directions_exact import ExactDirections
+from primaps.proposals.layout import as_grid, check_channels_first
 from primaps.proposals.principal import MASK_LIMIT, principal_masks
 from primaps.proposals.refining import refined
 from primaps.proposals.soft_scores import soft_scores
-from primaps.types import Image, MaskProposals, remembered_threshold
+from primaps.types import Image, ImageLike, MaskProposals, remembered_threshold
 
 
 def mask_proposals(
-    image: Image | torch.Tensor,
+    image: ImageLike,
     features: NDArray[np.floating] | torch.Tensor,
     threshold: float | None = None,
     preset: str = "default",
@@ -31,7 +34,8 @@ def mask_proposals(
     """Principal mask proposals of one image (Hahn et al. 2024, section 3.1).
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: A path, a PIL image, an array (H, W, 3) or (H, W), or a torch tensor (3, H, W); the
+            rules stand in `primaps.pictures`.
         features: (C, h, w) features of the whole image; the aspect ratio may be rounded
             differently.
         threshold: Cosine similarity to the anchor from which on a token belongs to a proposal; None
@@ -44,8 +48,9 @@ def mask_proposals(
         Proposals at the size of the image.
 
     Raises:
-        ConfigError: If a shape, dtype or setting is out of range, features are not finite, or no
-            threshold is given or known.
+        ImageError: If the image is none.
+        ConfigError: If a shape, dtype or setting of the rest is out of range, features are not
+            finite, or no threshold is given or known.
     """
     base = preset_config(preset)
     threshold = remembered_threshold(features) if threshold is None else threshold
@@ -61,8 +66,12 @@ def mask_proposals(
         base.proposals, threshold=threshold, min_area=min_area, max_masks=max_masks
     )
     dataclasses.replace(base, proposals=settings)  # checks the ranges
+    picture = as_image(image)
+    shape = tuple(np.shape(features))
+    if len(shape) == 3:
+        check_channels_first("features", shape, (picture.shape[0], picture.shape[1]))
     return extract_proposals(
-        image, features, threshold, settings, max_pixels=base.predict.max_pixels
+        picture, features, threshold, settings, max_pixels=base.predict.max_pixels
     )
 
 
@@ -85,9 +94,11 @@ def extract_proposals(
 
     Raises:
         ConfigError: If a shape or dtype does not fit, or features are not finite.
+        ProcessError: If this process was forked from one that had computed.
     """
+    check_fork()
     # A copy, because torch warns about arrays that are read-only, as those of Pillow are.
-    grid = features if isinstance(features, torch.Tensor) else torch.tensor(features)
+    grid = as_grid(features)
     pixels = image if isinstance(image, torch.Tensor) else torch.tensor(image)
     if (
         pixels.ndim != 3
@@ -98,11 +109,6 @@ def extract_proposals(
         raise ConfigError(
             "Expected an image of shape (H, W, 3) and dtype uint8 (RGB), but got"
             f" {tuple(pixels.shape)} {pixels.dtype}. primaps.read_image reads files in this form."
-        )
-    if grid.ndim != 3 or not grid.is_floating_point() or not grid.numel():
-        raise ConfigError(
-            f"Expected features of shape (C, h, w) and a float dtype, but got {tuple(grid.shape)}"
-            f" {grid.dtype}."
         )
     return extract_proposals_batch(
         pixels[None], grid[None], threshold, config, max_pixels, directions=ExactDirections

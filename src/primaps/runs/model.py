@@ -13,6 +13,7 @@ from primaps.config import (
     PredictConfig,
     comparable,
     differences,
+    input_side,
     part_from_record,
     preset_config,
 )
@@ -39,6 +40,7 @@ class Model:
         fingerprint: Changes when anything that determined the prototypes changes.
         head: Folder of the head on top of the backbone; None without a head.
         predict: How the run that fitted them made label maps; None = they come from no run.
+        max_enlargement: See `primaps.config.FeatureConfig`.
     """
 
     fit: FitResult
@@ -49,6 +51,11 @@ class Model:
     fingerprint: str
     head: str | None = None
     predict: PredictConfig | None = None
+    max_enlargement: int | None = None
+
+    def side(self, image: tuple[int, int]) -> int:
+        """Short side of the backbone's input for an image of (height, width)."""
+        return input_side(self.size, self.max_enlargement, image)
 
     @property
     def num_clusters(self) -> int:
@@ -95,6 +102,7 @@ class Model:
                 "weights": relative_to(self.weights, folder),
                 "head": relative_to(self.head, folder),
                 "size": self.size,
+                "max_enlargement": self.max_enlargement,
                 "predict": _recorded(self.predict),
                 "settings": dict(self.settings),
                 "losses": [round(loss, 6) for loss in self.fit.losses],
@@ -135,9 +143,16 @@ class Model:
             )
             weights, head = _found(record["weights"], folder), _found(record.get("head"), folder)
             settings, identity = record["settings"], record["fingerprint"]
-            predict = _predict_settings(record, folder)
             return cls(
-                fit, record["backbone"], weights, record["size"], settings, identity, head, predict
+                fit,
+                record["backbone"],
+                weights,
+                record["size"],
+                settings,
+                identity,
+                head,
+                _predict_settings(record, folder),
+                record.get("max_enlargement"),
             )
         except KeyError as error:
             raise CheckpointError(

@@ -48,7 +48,7 @@ class NamedFolder:
         Raises:
             CheckpointError: If it is none of these.
         """
-        folder = folder.absolute()
+        folder = Path(os.path.expanduser(folder)).absolute()  # noqa: PTH111 - of no user: as it is
         found = cls.of_model(folder)
         if not any((found.root / name).exists() for name in ("run.json", "model.json")):
             why = "has neither run.json nor model.json" if folder.exists() else "does not exist"

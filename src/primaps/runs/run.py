@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from primaps.compute.compiling.announcing import compilation_told_to
 from primaps.config import GENERATION, Config, comparable, differences
@@ -44,6 +44,9 @@ ALGORITHM = 2
 """Raised when a change of the code changes features or proposals, so that stored ones are made
 anew.
 """
+
+REMEDY: Final = "Choose another --out, or add --overwrite to redo there what depends on them."
+"""What a command can do about a folder that was made with other settings."""
 
 _FORMAT = 1
 _REPORTED_VERSIONS = (
@@ -78,13 +81,11 @@ class RunFolder:
             is_file = root.exists() and not root.is_dir()
         except (OSError, UnicodeEncodeError) as error:
             raise ConfigError(
-                f"Expected --out to be a usable path in UTF-8, but got: {error}. Choose another"
-                " --out."
+                "Expected the folder of a run to be a usable path in UTF-8, but got:"
+                f" {error}. Choose another one."
             ) from error
         if is_file:
-            raise ConfigError(
-                f"Expected --out to be a folder, but {root} is a file. Choose another --out."
-            )
+            raise ConfigError(f"Expected the folder of a run, but {root} is a file. Name a folder.")
         self.root = root
         self.record: dict[str, Any] = {}
         self._stopped_before = False
@@ -94,12 +95,12 @@ class RunFolder:
             except CheckpointError as error:
                 raise CheckpointError(
                     f"{error} If it is the damaged record of a run, delete it to resume; otherwise"
-                    " choose another --out."
+                    " choose another folder."
                 ) from error
             if self.record.get("format") != _FORMAT:
                 raise CheckpointError(
                     f"Expected {self.run_json} to be the record of a run (format {_FORMAT}), but it"
-                    " is something else. Choose another --out."
+                    " is something else. Choose another folder."
                 )
 
     @property
@@ -208,6 +209,7 @@ class RunFolder:
         *,
         overwrite: bool,
         outdated: Sequence[str] = (),
+        remedy: str = REMEDY,
     ) -> None:
         """Take the folder for these settings, or refuse if it was made with others.
 
@@ -216,6 +218,7 @@ class RunFolder:
             overwrite: Accept a difference; what depends on it is made anew, the rest is kept.
             outdated: Files in the folder that other settings than these are removed with, before
                 the new ones are on record, so that a killed run cannot leave them as its own.
+            remedy: What a refusal advises.
 
         Raises:
             ConfigError: If a setting differs and ``overwrite`` is not set; every difference is
@@ -232,10 +235,7 @@ class RunFolder:
         ]
         if changed and not overwrite:
             listed = "\n  ".join(changed)
-            raise ConfigError(
-                f"{self.root} holds a run with other settings:\n  {listed}\n"
-                "Choose another --out, or add --overwrite to redo there what depends on them."
-            )
+            raise ConfigError(f"{self.root} holds a run with other settings:\n  {listed}\n{remedy}")
         hold(self.root)
         if known:
             with NamedFolder(self.root).lock():  # else a file that names are written to would go

@@ -87,7 +87,7 @@ def write_problem(path: Path, error: OSError) -> str:
     if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
         return (
             f"Expected {path} to be a writable file in a folder, but a part of this path is"
-            " something else. Choose another --out."
+            " something else. Choose another folder."
         )
     return f"Could not write {path}: {error.strerror or error}."
 
@@ -148,7 +148,7 @@ def hold(root: Path) -> None:
             return
         raise OutputError(
             f"Expected to be the only command at work in {root}, but another one is. Wait for it to"
-            " end, or choose another --out."
+            " end, or choose another folder."
         ) from error
     _HELD[os.path.realpath(root)] = descriptor
 

@@ -101,6 +101,38 @@ def test_nothing_can_be_written(module, tmp_path):
         )
 
 
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100] if path.stat().st_size > 200 else b"x")
+
+
+def one_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+
+
+def unreadable(path):
+    path.unlink()
+    path.mkdir()  # whoever runs this: opening it is an error of the system
+
+
+@pytest.mark.parametrize("damage", [emptied, cut, one_bit, unreadable])
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc", ".sha256"])
+def test_damaged_machine_code_is_a_miss(module, damage, suffix):
+    run(module)
+    damaged = sorted((module.parent / "__pycache__").glob(f"*{suffix}"))
+    assert len(damaged) == 2
+    for path in damaged:
+        damage(path)
+    assert run(module)[0] == 0
+    if damage is not unreadable:
+        assert run(module)[0] == 2
+
+
 def test_a_full_disk_is_no_obstacle(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

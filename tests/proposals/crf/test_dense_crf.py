@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from primaps.compute.compiling.twins import Twins
 from primaps.config import CRFConfig
-from primaps.errors import ConfigError
+from primaps.errors import ConfigError, PrimapsError
 from primaps.proposals.crf import compiled, plain
 from primaps.proposals.crf import dense_crf as crf
 from primaps.proposals.crf.dense_crf import (
@@ -355,15 +355,10 @@ GOOD_IMAGE, GOOD_SCORES = np.zeros((6, 5, 3), np.uint8), np.zeros((2, 3, 3), np.
 @pytest.mark.parametrize(
     ("image", "scores", "message"),
     [
-        (GOOD_IMAGE[..., :2], GOOD_SCORES, r"image of shape \(H, W, 3\), RGB, but got \(6, 5, 2\)"),
-        (GOOD_IMAGE[0], GOOD_SCORES, r"image of shape \(H, W, 3\), RGB, but got \(5, 3\)"),
-        (GOOD_IMAGE[:0], GOOD_SCORES, r"image of shape \(H, W, 3\), RGB, but got \(0, 5, 3\)"),
-        (
-            GOOD_IMAGE.astype(np.float32),
-            GOOD_SCORES,
-            r"image of dtype uint8, values 0\.\.255, but got torch\.float32",
-        ),
-        ([[0]], GOOD_SCORES, "image to be a numpy array or a torch tensor, but got list"),
+        (GOOD_IMAGE[..., :2], GOOD_SCORES, r"image of shape \(H, W, 3\).* but got \(6, 5, 2\)"),
+        (GOOD_IMAGE[:0], GOOD_SCORES, r"image of shape \(H, W, 3\).* but got \(0, 5, 3\)"),
+        (GOOD_IMAGE.astype(np.int32), GOOD_SCORES, r"image of uint8 values.* but got int32"),
+        ([[0]], GOOD_SCORES, "Expected an image: .* but got list"),
         (GOOD_IMAGE, "scores", "scores to be a numpy array or a torch tensor, but got str"),
         (GOOD_IMAGE, GOOD_SCORES[0], r"scores to be of shape \(M, h, w\).* but got \(3, 3\)"),
         (GOOD_IMAGE, GOOD_SCORES[:0], r"scores to be of shape \(M, h, w\).* but got \(0, 3, 3\)"),
@@ -388,7 +383,7 @@ GOOD_IMAGE, GOOD_SCORES = np.zeros((6, 5, 3), np.uint8), np.zeros((2, 3, 3), np.
     ],
 )
 def test_wrong_arguments_are_named(image, scores, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(PrimapsError, match=message):
         dense_crf(image, scores)
 
 

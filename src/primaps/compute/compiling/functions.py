@@ -4,6 +4,7 @@ where that is possible.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import numba
 from numba.core.registry import cpu_target
 
 from primaps.compute.compiling.announcing import compilation_begins
+from primaps.compute.compiling.kept_code import KeptCode
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -55,11 +57,7 @@ class Compiled(Generic[Arguments, Result]):
             variant = self._variants.get(sizes) or self._make(sizes)
             if not _is_kept(variant):
                 compilation_begins()
-            try:
-                result = variant(*args, **kwargs)
-            # compiled, but not stored: the disk is full, say; the loops themselves touch no files
-            except OSError:
-                result = variant(*args, **kwargs)
+            result = variant(*args, **kwargs)
             self._variants[sizes] = variant
         return cast("Result", result)
 
@@ -86,10 +84,9 @@ class Compiled(Generic[Arguments, Result]):
         beside = Path(source.__code__.co_filename).parent
         copy.__qualname__ = "-".join([source.__qualname__, *map(str, sizes), _surroundings(beside)])
         dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(copy)
-        try:
+        with contextlib.suppress(RuntimeError):  # no folder can be written: works without
             dispatcher.enable_caching()
-        except RuntimeError:  # no folder can be written; everything works without
-            return dispatcher
+            dispatcher._cache = KeptCode(dispatcher._cache)
         return dispatcher
 
 
@@ -112,10 +109,7 @@ def _is_kept(variant: Any) -> bool:
     """Whether machine code for some arguments lies in the cache; each variant is called with
     arguments of one kind.
     """
-    if variant.stats.cache_path is None:
-        return False
-    index = variant._cache._cache_file
-    return bool(index._load_index())
+    return isinstance(variant._cache, KeptCode) and variant._cache.is_there()
 
 
 @cache

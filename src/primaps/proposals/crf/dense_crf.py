@@ -22,9 +22,13 @@ from torch import Tensor
 
 from primaps.compute.compiling.twins import Twins
 from primaps.compute.cores import one_thread_each
+from primaps.compute.forked import check_fork
 from primaps.config import CRFConfig
 from primaps.errors import ConfigError
+from primaps.pictures import as_image
 from primaps.proposals.crf import plain
+from primaps.proposals.layout import check_channels_first
+from primaps.types import ImageLike
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -60,7 +64,7 @@ PATHS: Final = Twins[MeanField](plain, _compiled, "The dense CRF runs")
 
 
 def dense_crf(
-    image: NDArray[np.uint8] | Tensor,
+    image: ImageLike,
     scores: AnyArray,
     iterations: int | None = None,
     config: CRFConfig | None = None,
@@ -68,7 +72,8 @@ def dense_crf(
     """Refine per-pixel label scores so that they follow the edges of the image.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: A path, a PIL image, an array (H, W, 3) or (H, W), or a torch tensor (3, H, W); the
+            rules stand in `primaps.pictures`.
         scores: (M, h, w) log-probabilities or logits of M labels, any real dtype, finite. They are
             upsampled to (H, W) (bilinear, pixel centres aligned) and only then turned into
             probabilities by a softmax over the labels.
@@ -80,7 +85,8 @@ def dense_crf(
         sums to 1 over the labels.
 
     Raises:
-        ConfigError: If an argument has another type, shape, dtype or range.
+        ImageError: If the image is none.
+        ConfigError: If another argument has another type, shape, dtype or range.
 
     Example:
         >>> import numpy as np
@@ -89,28 +95,51 @@ def dense_crf(
         >>> dense_crf(image, np.random.default_rng(0).normal(size=(3, 2, 2))).shape
         (3, 8, 8)
     """
-    values = _as_tensor(scores, "scores")
-    if values.ndim != 3 or 0 in values.shape:
+    picture, values = as_image(image), _as_tensor(scores, "scores")
+    if values.ndim == 3:
+        check_channels_first("scores", tuple(values.shape), (picture.shape[0], picture.shape[1]))
+    posterior = refine(torch.tensor(picture, device=values.device), values, iterations, config)
+    return posterior if isinstance(scores, Tensor) else posterior.numpy()
+
+
+def refine(
+    picture: Tensor, scores: Tensor, iterations: int | None = None, config: CRFConfig | None = None
+) -> Tensor:
+    """`dense_crf` of tensors.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB on the device of the scores.
+        scores: (M, h, w), as for `dense_crf`.
+        iterations: Likewise.
+        config: Likewise.
+
+    Returns:
+        (M, H, W) float32 posterior on the device of the scores.
+
+    Raises:
+        ConfigError: If an argument has another shape, dtype or range.
+        ProcessError: If this process was forked from one that had computed.
+    """
+    check_fork()
+    if scores.ndim != 3 or 0 in scores.shape:
         raise ConfigError(
             "Expected scores to be of shape (M, h, w), none of them 0, but got"
-            f" {tuple(values.shape)}."
+            f" {tuple(scores.shape)}."
         )
-    if values.is_complex():
-        raise ConfigError(f"Expected scores to be real numbers, but got {values.dtype}.")
-    values = values.detach().to(torch.float32)
+    if scores.is_complex():
+        raise ConfigError(f"Expected scores to be real numbers, but got {scores.dtype}.")
+    values = scores.detach().to(torch.float32)
     if not bool(values.isfinite().all()):
         raise ConfigError(
             "Expected scores to be finite in float32, but got NaN or infinite values. Clip"
             " log-probabilities, say at -100."
         )
-    picture = _as_tensor(image, "image").to(values.device)
     _check_images(picture[None])
     size = (picture.shape[0], picture.shape[1])
     probabilities = softmax_over_labels(
         F.interpolate(values[None], size=size, mode="bilinear", align_corners=False)
     )
-    posterior = mean_field(picture, probabilities[0], config, iterations)
-    return posterior if isinstance(scores, Tensor) else posterior.numpy()
+    return mean_field(picture, probabilities[0], config, iterations)
 
 
 def softmax_over_labels(maps: Tensor) -> Tensor:
@@ -241,11 +270,11 @@ def _as_tensor(array: object, name: str) -> Tensor:
             f" {type(array).__name__}."
         )
     if array.dtype == np.uint8:
-        return torch.tensor(np.ascontiguousarray(array))
+        return torch.from_numpy(np.array(array, order="C"))
     if array.dtype.kind not in "bfiu":
         raise ConfigError(f"Expected {name} to hold real numbers, but got dtype {array.dtype}.")
     with np.errstate(over="ignore"):
-        return torch.tensor(np.ascontiguousarray(array, dtype=np.float32))
+        return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
 
 
 def _check_images(images: Tensor) -> None:
