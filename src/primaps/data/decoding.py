@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -14,12 +16,18 @@ from PIL import Image, UnidentifiedImageError
 
 from primaps.data.paths import printable
 from primaps.data.pillow_warnings import PILLOW_WARNINGS
+from primaps.data.raw_files import is_raw, raw_message
 from primaps.errors import ImageError, PrimapsError
 
 FORMATS: Final = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "GIF", "JPEG2000", "AVIF")
 """Pillow's names of the formats that are read: a closed list, because others start programs (EPS)
 or have no signature (TGA).
 """
+
+MEGAPIXELS: Final = 179
+"""Of the largest image that is decoded, unless another limit is given."""
+JPEG_MEGAPIXELS: Final = 400
+"""Of the largest JPEG that is decoded at a fraction of its size."""
 
 
 @contextmanager
@@ -54,7 +62,7 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
         ) from error
     except UnidentifiedImageError as error:
         raise ImageError(_not_an_image(Path(path), name)) from error
-    except Image.DecompressionBombError as error:
+    except Image.DecompressionBombError as error:  # a frame is larger than the header says
         raise ImageError(
             f"Expected an image of usual size, but got {name}: {error} Make it smaller or leave it"
             " out."
@@ -73,14 +81,54 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
         ) from error
 
 
-def open_header(stream: BufferedReader) -> Image.Image:
+def open_header(stream: BufferedReader, megapixels: int = MEGAPIXELS) -> Image.Image:
     """Identify an image by its content; pixels are decoded later. Call inside `decoding`.
 
     Args:
         stream: Binary file as `decoding` yields it.
+        megapixels: Larger images are refused; JPEGs, which may be decoded at a fraction of their
+            size, only above `JPEG_MEGAPIXELS`.
+
+    Raises:
+        ImageError: If it is too large.
+        UnidentifiedImageError: If it is none of `FORMATS`.
     """
     Image.init()  # AVIF and others are registered only if this build of Pillow has them
-    return Image.open(stream, formats=[name for name in FORMATS if name in Image.OPEN])
+    stream.seek(0)
+    prefix = stream.read(16)
+    for name in FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        # a text says why this build cannot decode it
+        if factory is None or (accept is not None and accept(prefix) is not True):
+            continue
+        stream.seek(0)
+        # as in Pillow's own loop: not this format after all
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+            image: Image.Image = factory(stream, "")  # Image.open, but with a limit of our own
+            most = JPEG_MEGAPIXELS if name == "JPEG" else megapixels
+            check_pixels(image.size, max(megapixels, most), printable(stream.name))
+            return image
+    raise UnidentifiedImageError(f"cannot identify {stream.name!r}")
+
+
+def check_pixels(size: tuple[int, int], megapixels: int, name: str) -> None:
+    """Refuse an image that is too large.
+
+    Args:
+        size: Width and height in pixels.
+        megapixels: The limit.
+        name: Of the file.
+
+    Raises:
+        ImageError: If it has more.
+    """
+    width, height = size
+    if width * height > megapixels * 1_000_000:
+        raise ImageError(
+            f"Expected an image of at most {megapixels} megapixels, but {name} has"
+            f" {width * height / 1e6:.0f} ({width} x {height}). Make it smaller, or raise"
+            " --max-megapixels if there is memory for it."
+        )
 
 
 def _check_file(path: Path, name: str) -> None:
@@ -125,6 +173,8 @@ def _not_there(path: Path, name: str, error: Exception) -> str:
 def _not_an_image(path: Path, name: str) -> str:
     with path.open("rb") as stream:
         start = stream.read(16)
+    if is_raw(start):
+        return raw_message(name)
     return (
         f"Expected an image ({', '.join(FORMATS)}), but the content of {name} is none of these (it"
         f" starts with {start!r}). Convert it or leave it out."

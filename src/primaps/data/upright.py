@@ -14,8 +14,8 @@ import PIL.Image
 
 from primaps.data.decoding import decoding, open_header
 from primaps.data.matlab import array_shape, is_matlab
+from primaps.data.orientation import exif_orientation, upright
 from primaps.data.paths import printable
-from primaps.data.reading import exif_orientation, upright
 
 _QUALITY: Final = 95
 _ORIENTATION: Final = 0x0112

@@ -1,0 +1,393 @@
+"""From an image file to 8-bit pixels as they lie in it, of any format that is read."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass, field, replace
+from io import BufferedReader
+from typing import Any, Final
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
+
+from primaps.config import InputConfig
+from primaps.data.bands import chosen_bands, is_opacity
+from primaps.data.decoding import JPEG_MEGAPIXELS, check_pixels, open_header
+from primaps.data.deep_png import deep_pixels, is_deep
+from primaps.data.heic import is_heic, open_heic
+from primaps.data.matlab import is_matlab, read_picture
+from primaps.data.orientation import exif_orientation, turned, upright_mask
+from primaps.data.tiff import (
+    ALPHA,
+    NO_ALPHA,
+    MissingCodecError,
+    TiffFile,
+    TiffPicture,
+    nothing_left,
+    without_data,
+)
+from primaps.data.value_ranges import range_of
+from primaps.data.values import Values, divided, eight_bit, opacity
+from primaps.errors import ImageError
+from primaps.types import ReadingNote
+
+_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_DAMAGED: Final = (
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
+    *(OSError, RuntimeError, struct.error),
+)
+"""What a damaged directory leads to."""
+_DEEP_MODES: Final = ("I", "F")
+_PROGRESSIVE_MEGAPIXELS: Final = 250
+"""Of the largest progressive JPEG: all its coefficients are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as it lies in its file, in a mode of 8 bits.
+
+    Attributes:
+        image: Decoded, perhaps at a fraction of its size.
+        size: Its own width and height, not turned.
+        box: Part of the decoded image that is the picture, as for `PIL.Image.Image.resize`.
+        orientation: 1..8, still to be undone.
+        profile: ICC profile.
+        ignored: (H, W) bool pixels without data, at its own size; None = none.
+        values: Kind, low and high of deep values; None = they were 8-bit ones.
+        notes: What was done.
+    """
+
+    image: PIL.Image.Image
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    orientation: int = 1
+    profile: bytes | None = None
+    ignored: NDArray[np.bool_] | None = None
+    values: tuple[str, float, float] | None = None
+    notes: tuple[ReadingNote, ...] = field(default=())
+
+
+def decode(
+    stream: BufferedReader, name: str, max_pixels: int | None, inputs: InputConfig, page: int | None
+) -> Decoded:
+    """Decode one image of a file.
+
+    Args:
+        stream: As `primaps.data.decoding.decoding` yields it.
+        name: Of the file, for messages.
+        max_pixels: What is wanted, so that a JPEG may be decoded at a fraction of its size.
+        inputs: How files become photographs.
+        page: From 1 on; None = the first, noted if there are more.
+
+    Raises:
+        ImageError: If it cannot be used.
+    """
+    start = stream.read(16)
+    stream.seek(0)
+    if is_matlab(stream):
+        return _plain(read_picture(stream, name), name, None, inputs)
+    if is_tiff(start):
+        return _tiff(stream, name, inputs, page)
+    heic = is_heic(start)
+    image = open_heic(stream, name) if heic else open_header(stream, inputs.megapixels)
+    if heic:
+        check_pixels(image.size, inputs.megapixels, name)
+    notes = _to_page(image, page) + _turned_note(image.info.get("original_orientation") or 1)
+    if is_deep(image):
+        pixels = deep_pixels(image, open_header(stream, inputs.megapixels))
+        return _with_notes(_png_values(pixels, image, name, inputs), notes)
+    return _with_notes(_plain(image, name, max_pixels, inputs), notes)
+
+
+def frames(stream: BufferedReader, name: str) -> int:
+    """Number of pages or frames of a file; 1 for a JPEG with further pictures behind it.
+
+    Args:
+        stream: As `primaps.data.decoding.decoding` yields it.
+        name: Of the file, for messages.
+    """
+    start = stream.read(16)
+    stream.seek(0)
+    if is_matlab(stream):
+        return 1
+    if is_tiff(start):
+        return len(TiffFile(stream, name).pictures)
+    image = open_heic(stream, name) if is_heic(start) else open_header(stream)
+    return _frames(image)
+
+
+def is_tiff(start: bytes) -> bool:
+    """Whether a file that starts like this is a TIFF file."""
+    return start.startswith(_TIFF)
+
+
+def reduced_size(size: tuple[int, int], max_pixels: int | None) -> tuple[int, int]:
+    """Largest (width, height) of the same aspect with at most ``max_pixels`` pixels, each side at
+    least 1.
+    """
+    width, height = size
+    if max_pixels is None or width * height <= max_pixels:
+        return size
+    scale = math.sqrt(max_pixels / (width * height))
+    reduced_width = min(max(1, int(width * scale)), max_pixels)
+    reduced_height = min(max(1, int(height * scale)), max_pixels // reduced_width)
+    return min(reduced_width, max_pixels // reduced_height), reduced_height
+
+
+def _frames(image: PIL.Image.Image) -> int:
+    return 1 if image.format in {"JPEG", "MPO"} else int(getattr(image, "n_frames", 1))
+
+
+def _to_page(image: PIL.Image.Image, page: int | None) -> tuple[ReadingNote, ...]:
+    """Go to a page, and say which one it is if there are several."""
+    number = _frames(image)
+    if page is not None and page > 1:
+        image.seek(page - 1)
+    return page_note(number, page)
+
+
+def page_note(number: int, page: int | None) -> tuple[ReadingNote, ...]:
+    """What there is to say of a page.
+
+    Args:
+        number: Of all pages of the file.
+        page: The one that is used, from 1 on; None = the first, because no other is wanted.
+    """
+    if number == 1:
+        return ()
+    text = (
+        f"1 of {number} pages is used; --pages all uses every one."
+        if page is None
+        else f"Page {page} of {number}."
+    )
+    return (ReadingNote("page", text),)
+
+
+def _with_notes(decoded: Decoded, notes: tuple[ReadingNote, ...]) -> Decoded:
+    return replace(decoded, notes=(*notes, *decoded.notes))
+
+
+def _plain(
+    image: PIL.Image.Image, name: str, max_pixels: int | None, inputs: InputConfig
+) -> Decoded:
+    """What Pillow decodes as it is meant."""
+    size, notes = image.size, list[ReadingNote]()
+    drafted = image.draft(None, reduced_size(size, max_pixels))  # only JPEG does anything here
+    if drafted is not None:
+        notes += _check_jpeg(image, size, name, inputs)
+    image.load()
+    orientation = exif_orientation(image, name)
+    if image.mode.startswith("I;16") or image.mode in _DEEP_MODES:
+        array = np.asarray(image)[..., None]
+        deep = image.mode.startswith("I;16") or image.format == "PPM"
+        return replace(
+            _deep(_whole_numbers(array) if deep else _finite(array, name), inputs),
+            orientation=orientation,
+            profile=image.info.get("icc_profile"),
+        )
+    if inputs.bands is not None and image.mode not in {"1", "L", "LA"}:
+        image, note = _rearranged(image, inputs.bands, name)
+        notes.append(note)
+    elif image.has_transparency_data:
+        notes.append(ALPHA)
+    box = drafted[1] if drafted is not None else (0, 0, *image.size)
+    size = size if drafted is not None else image.size
+    profile = image.info.get("icc_profile")
+    return Decoded(image, size, box, orientation, profile, notes=tuple(notes))
+
+
+def _check_jpeg(
+    image: PIL.Image.Image, size: tuple[int, int], name: str, inputs: InputConfig
+) -> list[ReadingNote]:
+    """Refuse a JPEG that is too large as it will be decoded; otherwise what to say of a large
+    one.
+    """
+    check_pixels(image.size, inputs.megapixels, name)
+    width, height = size
+    if width * height <= inputs.megapixels * 1_000_000:
+        return []
+    if image.info.get("progressive"):
+        check_pixels(size, min(_PROGRESSIVE_MEGAPIXELS, JPEG_MEGAPIXELS), name)
+    text = (
+        f"Read at 1/{round(width / image.width)} of its size, because it has"
+        f" {width * height / 1e6:.0f} megapixels; its label map has its own size."
+    )
+    return [ReadingNote("reduced", text)]
+
+
+def _rearranged(
+    image: PIL.Image.Image, bands: tuple[int, ...], name: str
+) -> tuple[PIL.Image.Image, ReadingNote]:
+    """The chosen bands of a colour image; its opacity counts as the fourth."""
+    if image.mode not in {"RGB", "RGBA"}:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    planes, profile = image.split(), image.info.get("icc_profile")
+    used, note = chosen_bands(len(planes), bands, name)
+    assert note is not None  # bands were given
+    chosen = [planes[index] for index in used]
+    result = chosen[0] if len(chosen) == 1 else PIL.Image.merge("RGB", chosen)
+    if used == [0, 1, 2] and profile:
+        result.info["icc_profile"] = profile
+    return result, note
+
+
+def _whole_numbers(array: NDArray[Any]) -> Values:
+    return Values(array.astype(np.uint16), 16)
+
+
+def _finite(array: NDArray[Any], name: str) -> Values:
+    """Numbers of 32 bits that Pillow decoded; what is not finite holds no data."""
+    ignored = without_data(array, None, None)
+    if ignored is not None and ignored.all():
+        raise ImageError(nothing_left(name))
+    return Values(array, 32, ignored=ignored)
+
+
+def _png_values(
+    pixels: NDArray[np.uint16], image: PIL.Image.Image, name: str, inputs: InputConfig
+) -> Decoded:
+    notes, alpha = list[ReadingNote](), None
+    if pixels.shape[2] in {2, 4} and inputs.bands is None:
+        alpha, pixels = pixels[..., -1], pixels[..., :-1]
+        notes.append(ALPHA)
+    used, note = chosen_bands(pixels.shape[2], inputs.bands, name)
+    notes += [] if note is None else [note]
+    if used != list(range(pixels.shape[2])):
+        pixels = pixels[..., used]
+    decoded = replace(
+        _deep(Values(pixels, 16, alpha=alpha), inputs),
+        orientation=exif_orientation(image, name),
+        profile=image.info.get("icc_profile"),
+    )
+    return _with_notes(decoded, tuple(notes))
+
+
+def _deep(values: Values, inputs: InputConfig) -> Decoded:
+    """Values as an 8-bit image."""
+    low, high, origin = range_of(values, inputs)
+    pixels = eight_bit(values, low, high)
+    notes = list[ReadingNote]()
+    if origin:
+        text = f"Values from {low:g} to {high:g} ({values.kind}) become 0 to 255, {origin}."
+        notes.append(ReadingNote("range", text))
+    if values.ignored is not None:
+        notes.append(no_data_note(values.ignored))
+    alpha = None if values.alpha is None else opacity(values)
+    if alpha is not None and values.premultiplied:
+        pixels = divided(pixels, alpha)
+    planes = [
+        PIL.Image.fromarray(np.ascontiguousarray(pixels[..., band]))
+        for band in range(pixels.shape[2])
+    ]
+    mode = "L" if len(planes) == 1 else "RGB"
+    if alpha is not None:
+        planes.append(PIL.Image.fromarray(alpha))
+        mode += "A"
+    image = planes[0] if len(planes) == 1 else PIL.Image.merge(mode, planes)
+    return Decoded(
+        image,
+        image.size,
+        (0, 0, *image.size),
+        ignored=values.ignored,
+        values=(values.kind, low, high) if origin else None,
+        notes=tuple(notes),
+    )
+
+
+def no_data_note(ignored: NDArray[np.bool_]) -> ReadingNote:
+    """What there is to say of pixels without data."""
+    share = float(ignored.mean())
+    return ReadingNote(
+        "no-data", f"{share:.1%} of the pixels hold no data: ignored, 255 in the label map."
+    )
+
+
+# ---- TIFF ----------------------------------------------------------------------------------------
+
+
+def _tiff(stream: BufferedReader, name: str, inputs: InputConfig, page: int | None) -> Decoded:
+    try:
+        file = TiffFile(stream, name)
+    except _DAMAGED:  # Pillow says why, or reads it in spite of that
+        return _plain(open_header(stream, inputs.megapixels), name, None, inputs)
+    number = 0 if page is None else page - 1
+    notes = page_note(len(file.pictures), page)
+    check_pixels(file.size(number), inputs.megapixels, name)
+    try:
+        picture = file.read(number, inputs)
+    except MissingCodecError:
+        return _with_notes(_without_codec(stream, file, number, name, inputs), notes)
+    notes += _turned_note(picture.orientation)
+    if picture.values is not None:
+        decoded = replace(
+            _deep(picture.values, inputs),
+            orientation=picture.orientation,
+            profile=picture.profile,
+        )
+        return _with_notes(decoded, (*notes, *picture.notes))
+    return _with_notes(_usual_tiff(stream, picture, name, inputs), notes)
+
+
+def _turned_note(orientation: int) -> tuple[ReadingNote, ...]:
+    return () if orientation == 1 else (turned(orientation),)
+
+
+def _usual_tiff(
+    stream: BufferedReader, picture: TiffPicture, name: str, inputs: InputConfig
+) -> Decoded:
+    """A TIFF that Pillow reads as it is meant, but for opacity and pixels without data."""
+    image = _sought(stream, picture.index, inputs)
+    decoded = replace(_plain(image, name, None, inputs), orientation=1)  # turned by Pillow
+    notes = tuple(note for note in decoded.notes if note.kind != "orientation")
+    if image.mode == "RGBA" and inputs.bands is None:
+        alpha = np.asarray(image.getchannel("A"))
+        if not is_opacity(alpha, 255.0):
+            decoded = replace(decoded, image=PIL.Image.merge("RGB", image.split()[:3]))
+            notes = (*(note for note in notes if note != ALPHA), NO_ALPHA)
+    mask = upright_mask(picture.ignored, picture.orientation)
+    if mask is None and picture.nodata is None:
+        return replace(decoded, notes=notes)
+    array = np.asarray(decoded.image)
+    colours = array[..., None] if array.ndim == 2 else array[..., :3]
+    ignored = without_data(colours, picture.nodata, mask)
+    if ignored is None:
+        return replace(decoded, notes=notes)
+    if ignored.all():
+        raise ImageError(nothing_left(name))
+    filled = _deep(Values(colours, 8, ignored=ignored), inputs)
+    if decoded.image.mode in {"L", "RGB"}:
+        decoded = replace(decoded, image=filled.image)
+    return replace(decoded, ignored=ignored, notes=(*notes, *filled.notes))
+
+
+def _sought(stream: BufferedReader, index: int | None, inputs: InputConfig) -> PIL.Image.Image:
+    image = open_header(stream, inputs.megapixels)
+    if index:
+        image.seek(index)
+    return image
+
+
+def _without_codec(
+    stream: BufferedReader, file: TiffFile, number: int, name: str, inputs: InputConfig
+) -> Decoded:
+    """A compressed TIFF that only Pillow can decode: the upper eight bits of deep colours.
+
+    Raises:
+        MissingCodecError: If it cannot either.
+    """
+    index = file.pictures[number][0]
+    if index is None:
+        raise MissingCodecError(file.missing_codec(number))
+    try:
+        decoded = _plain(_sought(stream, index, inputs), name, None, inputs)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise MissingCodecError(file.missing_codec(number)) from error
+    if decoded.values is None:
+        text = (
+            "The upper 8 of 16 bits are used; with pip install 'primaps[formats]' all of them are."
+        )
+        return _with_notes(decoded, (ReadingNote("range", text),))
+    return decoded
