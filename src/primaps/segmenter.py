@@ -290,7 +290,12 @@ class Segmenter:
         model.check_backbone(backbone.describe())
         base = preset_for(str(model.settings.get("preset", "default")), backbone.name)
         features = dataclasses.replace(base.features, size=model.size)
-        config = dataclasses.replace(base, features=features, predict=model.predict or base.predict)
+        config = dataclasses.replace(
+            base,
+            features=features,
+            predict=model.predict or base.predict,
+            inputs=model.inputs or base.inputs,
+        )
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
         segmenter._model, segmenter._folder = model, Path(folder)

@@ -8,6 +8,11 @@ from primaps.data.value_ranges import SAMPLE, measured_range, range_of, sample
 from primaps.data.values import Values
 
 
+def _found(values, inputs):
+    found = range_of(values, inputs)
+    return found.low, found.high
+
+
 def _values(array, bits=16, **others):
     return Values(np.asarray(array), bits, **others)
 
@@ -64,24 +69,43 @@ def test_constant_values():
 
 def test_policies():
     values = _values(np.full((2, 2, 1), 100, np.uint16))
-    assert range_of(values, InputConfig("dtype"))[:2] == (0, 65535)
-    assert range_of(_values(values.array, 12), InputConfig("dtype"))[:2] == (0, 4095)
-    assert range_of(_values(values.array.astype(np.int16)), InputConfig("dtype"))[:2] == (
+    assert _found(values, InputConfig("dtype")) == (0, 65535)
+    assert _found(_values(values.array, 12), InputConfig("dtype")) == (0, 4095)
+    assert _found(_values(values.array.astype(np.int16)), InputConfig("dtype")) == (
         -32768,
         32767,
     )
-    assert range_of(_values(values.array / 7), InputConfig("dtype"))[:2] == (0, 1)
-    assert range_of(values, InputConfig((0, 3000))) == (0, 3000, "as given")
-    known = InputConfig(ranges=(("uint16", 5, 50),))
-    assert range_of(values, known) == (5, 50, "measured on the images of the folder")
+    assert _found(_values(values.array / 7), InputConfig("dtype")) == (0, 1)
+    assert _found(values, InputConfig((0, 3000))) == (0, 3000)
+    known = InputConfig(ranges=(("uint16", 5, 200),))
+    assert _found(values, known) == (5, 200)
+    assert range_of(values, known).origin.startswith("measured on the images of the folder")
     # another kind than the folder's
-    assert range_of(_values(values.array.astype(np.int32)), known)[2] == "measured on this image"
+    other = range_of(_values(values.array.astype(np.int32)), known)
+    assert other.origin.startswith("measured on this image")
+
+
+@pytest.mark.parametrize(("top", "lost"), [(4095, True), (6000, False), (65535, False)])
+def test_an_image_that_would_be_black_in_the_range_of_its_folder_gets_its_own(top, lost):
+    folder = InputConfig(ranges=(("uint16", 0, 65535),))
+    values = _values(np.linspace(0, top, 10_000).reshape(100, 100, 1).astype(np.uint16))
+    found = range_of(values, folder)
+    assert (found.low, found.high) == ((0, 4095) if lost else (0, 65535))
+    assert found.basis == (0, 65535)
+    assert ("its own range" in found.origin) == lost
+
+
+def test_and_so_does_one_that_would_be_white():
+    folder = InputConfig(ranges=(("uint16", 0, 4095),))
+    values = _values(np.linspace(9000, 60000, 10_000).reshape(100, 100, 1).astype(np.uint16))
+    assert range_of(values, folder).high == 65535
 
 
 def test_eight_bit_values_are_left_alone():
     values = _values(np.zeros((2, 2, 3), np.uint8), 8)
     for policy in ("auto", "dtype", (3, 9)):
-        assert range_of(values, InputConfig(policy)) == (0, 255, "")
+        assert range_of(values, InputConfig(policy)).origin == ""
+        assert _found(values, InputConfig(policy)) == (0, 255)
 
 
 def test_the_sample_is_bounded_and_leaves_out_what_holds_no_data():

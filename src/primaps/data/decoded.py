@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from typing import Any, Final
 
@@ -46,6 +46,30 @@ _PROGRESSIVE_MEGAPIXELS: Final = 250
 
 
 @dataclass(frozen=True)
+class Stored:
+    """An image as it lies in its file, its deep values still to be made 8-bit ones.
+
+    Attributes:
+        content: Of a mode of 8 bits, perhaps at a fraction of its size; or deep values.
+        size: Its own width and height, not turned.
+        box: Part of the decoded image that is the picture, as for `PIL.Image.Image.resize`.
+        orientation: 1..8, still to be undone.
+        profile: ICC profile.
+        ignored: (H, W) bool pixels without data, at its own size; None = none. Those of deep values
+            are in there.
+        notes: What was done.
+    """
+
+    content: PIL.Image.Image | Values
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    orientation: int = 1
+    profile: bytes | None = None
+    ignored: NDArray[np.bool_] | None = None
+    notes: tuple[ReadingNote, ...] = ()
+
+
+@dataclass(frozen=True)
 class Decoded:
     """An image as it lies in its file, in a mode of 8 bits.
 
@@ -56,7 +80,8 @@ class Decoded:
         orientation: 1..8, still to be undone.
         profile: ICC profile.
         ignored: (H, W) bool pixels without data, at its own size; None = none.
-        values: Kind, low and high of deep values; None = they were 8-bit ones.
+        values: Kind, low and high of the range of deep values that it depends on, its own or the
+            folder's; None = they were 8-bit ones.
         notes: What was done.
     """
 
@@ -67,7 +92,7 @@ class Decoded:
     profile: bytes | None = None
     ignored: NDArray[np.bool_] | None = None
     values: tuple[str, float, float] | None = None
-    notes: tuple[ReadingNote, ...] = field(default=())
+    notes: tuple[ReadingNote, ...] = ()
 
 
 def decode(
@@ -85,6 +110,24 @@ def decode(
     Raises:
         ImageError: If it cannot be used.
     """
+    found = stored(stream, name, max_pixels, inputs, page)
+    if isinstance(found.content, Values):
+        return _shown(found, found.content, inputs)
+    return Decoded(
+        found.content,
+        found.size,
+        found.box,
+        found.orientation,
+        found.profile,
+        found.ignored,
+        notes=found.notes,
+    )
+
+
+def stored(
+    stream: BufferedReader, name: str, max_pixels: int | None, inputs: InputConfig, page: int | None
+) -> Stored:
+    """What a file holds of one image; arguments and errors as for `decode`."""
     start = stream.read(16)
     stream.seek(0)
     if is_matlab(stream):
@@ -100,6 +143,28 @@ def decode(
         pixels = deep_pixels(image, open_header(stream, inputs.megapixels))
         return _with_notes(_png_values(pixels, image, name, inputs), notes)
     return _with_notes(_plain(image, name, max_pixels, inputs), notes)
+
+
+def value_kind(stream: BufferedReader, name: str) -> str | None:
+    """Kind of the values of a file by its header (`primaps.data.values.Values.kind`), of its first
+    picture; None where they are 8-bit ones.
+
+    Args:
+        stream: As `primaps.data.decoding.decoding` yields it.
+        name: Of the file, for messages.
+    """
+    start = stream.read(26)
+    stream.seek(0)
+    if is_tiff(start):
+        return TiffFile(stream, name).kind(0)
+    if start.startswith(b"\x89PNG"):
+        return "uint16" if start[24:25] == b"\x10" else None
+    if is_heic(start) or is_matlab(stream):
+        return None
+    with open_header(stream) as image:
+        if image.mode == "I" or image.mode.startswith("I;16"):
+            return "uint16" if image.format != "TIFF" else "int32"
+    return None
 
 
 def frames(stream: BufferedReader, name: str) -> int:
@@ -166,13 +231,13 @@ def page_note(number: int, page: int | None) -> tuple[ReadingNote, ...]:
     return (ReadingNote("page", text),)
 
 
-def _with_notes(decoded: Decoded, notes: tuple[ReadingNote, ...]) -> Decoded:
-    return replace(decoded, notes=(*notes, *decoded.notes))
+def _with_notes(found: Stored, notes: tuple[ReadingNote, ...]) -> Stored:
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _plain(
     image: PIL.Image.Image, name: str, max_pixels: int | None, inputs: InputConfig
-) -> Decoded:
+) -> Stored:
     """What Pillow decodes as it is meant."""
     size, notes = image.size, list[ReadingNote]()
     drafted = image.draft(None, reduced_size(size, max_pixels))  # only JPEG does anything here
@@ -183,11 +248,8 @@ def _plain(
     if image.mode.startswith("I;16") or image.mode in _DEEP_MODES:
         array = np.asarray(image)[..., None]
         deep = image.mode.startswith("I;16") or image.format == "PPM"
-        return replace(
-            _deep(_whole_numbers(array) if deep else _finite(array, name), inputs),
-            orientation=orientation,
-            profile=image.info.get("icc_profile"),
-        )
+        values = _whole_numbers(array) if deep else _finite(array, name)
+        return _of_values(values, orientation, image.info.get("icc_profile"))
     if inputs.bands is not None and image.mode not in {"1", "L", "LA"}:
         image, note = _rearranged(image, inputs.bands, name)
         notes.append(note)
@@ -196,7 +258,7 @@ def _plain(
     box = drafted[1] if drafted is not None else (0, 0, *image.size)
     size = size if drafted is not None else image.size
     profile = image.info.get("icc_profile")
-    return Decoded(image, size, box, orientation, profile, notes=tuple(notes))
+    return Stored(image, size, box, orientation, profile, notes=tuple(notes))
 
 
 def _check_jpeg(
@@ -248,7 +310,7 @@ def _finite(array: NDArray[Any], name: str) -> Values:
 
 def _png_values(
     pixels: NDArray[np.uint16], image: PIL.Image.Image, name: str, inputs: InputConfig
-) -> Decoded:
+) -> Stored:
     notes, alpha = list[ReadingNote](), None
     if pixels.shape[2] in {2, 4} and inputs.bands is None:
         alpha, pixels = pixels[..., -1], pixels[..., :-1]
@@ -257,24 +319,46 @@ def _png_values(
     notes += [] if note is None else [note]
     if used != list(range(pixels.shape[2])):
         pixels = pixels[..., used]
-    decoded = replace(
-        _deep(Values(pixels, 16, alpha=alpha), inputs),
-        orientation=exif_orientation(image, name),
-        profile=image.info.get("icc_profile"),
-    )
-    return _with_notes(decoded, tuple(notes))
+    values = Values(pixels, 16, alpha=alpha)
+    orientation, profile = exif_orientation(image, name), image.info.get("icc_profile")
+    return _of_values(values, orientation, profile, tuple(notes))
 
 
-def _deep(values: Values, inputs: InputConfig) -> Decoded:
-    """Values as an 8-bit image."""
-    low, high, origin = range_of(values, inputs)
-    pixels = eight_bit(values, low, high)
-    notes = list[ReadingNote]()
+def _of_values(
+    values: Values,
+    orientation: int,
+    profile: bytes | None,
+    notes: tuple[ReadingNote, ...] = (),
+) -> Stored:
+    height, width = values.array.shape[:2]
+    return Stored(values, (width, height), (0, 0, width, height), orientation, profile, None, notes)
+
+
+def _shown(found: Stored, values: Values, inputs: InputConfig) -> Decoded:
+    """Deep values as an 8-bit image."""
+    found_range = range_of(values, inputs)
+    low, high, origin = found_range.low, found_range.high, found_range.origin
+    notes = list(found.notes)
     if origin:
         text = f"Values from {low:g} to {high:g} ({values.kind}) become 0 to 255, {origin}."
         notes.append(ReadingNote("range", text))
     if values.ignored is not None:
         notes.append(no_data_note(values.ignored))
+    return Decoded(
+        _picture(values, low, high),
+        found.size,
+        found.box,
+        found.orientation,
+        found.profile,
+        values.ignored,
+        (values.kind, *found_range.basis) if origin else None,
+        tuple(notes),
+    )
+
+
+def _picture(values: Values, low: float, high: float) -> PIL.Image.Image:
+    """Of mode L, LA, RGB or RGBA."""
+    pixels = eight_bit(values, low, high)
     alpha = None if values.alpha is None else opacity(values)
     if alpha is not None and values.premultiplied:
         pixels = divided(pixels, alpha)
@@ -286,15 +370,7 @@ def _deep(values: Values, inputs: InputConfig) -> Decoded:
     if alpha is not None:
         planes.append(PIL.Image.fromarray(alpha))
         mode += "A"
-    image = planes[0] if len(planes) == 1 else PIL.Image.merge(mode, planes)
-    return Decoded(
-        image,
-        image.size,
-        (0, 0, *image.size),
-        ignored=values.ignored,
-        values=(values.kind, low, high) if origin else None,
-        notes=tuple(notes),
-    )
+    return planes[0] if len(planes) == 1 else PIL.Image.merge(mode, planes)
 
 
 def no_data_note(ignored: NDArray[np.bool_]) -> ReadingNote:
@@ -308,7 +384,7 @@ def no_data_note(ignored: NDArray[np.bool_]) -> ReadingNote:
 # ---- TIFF ----------------------------------------------------------------------------------------
 
 
-def _tiff(stream: BufferedReader, name: str, inputs: InputConfig, page: int | None) -> Decoded:
+def _tiff(stream: BufferedReader, name: str, inputs: InputConfig, page: int | None) -> Stored:
     try:
         file = TiffFile(stream, name)
     except _DAMAGED:  # Pillow says why, or reads it in spite of that
@@ -322,12 +398,8 @@ def _tiff(stream: BufferedReader, name: str, inputs: InputConfig, page: int | No
         return _with_notes(_without_codec(stream, file, number, name, inputs), notes)
     notes += _turned_note(picture.orientation)
     if picture.values is not None:
-        decoded = replace(
-            _deep(picture.values, inputs),
-            orientation=picture.orientation,
-            profile=picture.profile,
-        )
-        return _with_notes(decoded, (*notes, *picture.notes))
+        notes += picture.notes
+        return _of_values(picture.values, picture.orientation, picture.profile, notes)
     return _with_notes(_usual_tiff(stream, picture, name, inputs), notes)
 
 
@@ -337,30 +409,46 @@ def _turned_note(orientation: int) -> tuple[ReadingNote, ...]:
 
 def _usual_tiff(
     stream: BufferedReader, picture: TiffPicture, name: str, inputs: InputConfig
-) -> Decoded:
+) -> Stored:
     """A TIFF that Pillow reads as it is meant, but for opacity and pixels without data."""
     image = _sought(stream, picture.index, inputs)
-    decoded = replace(_plain(image, name, None, inputs), orientation=1)  # turned by Pillow
-    notes = tuple(note for note in decoded.notes if note.kind != "orientation")
+    found = replace(_plain(image, name, None, inputs), orientation=1)  # turned by Pillow
+    if isinstance(found.content, Values):
+        return found
+    notes, content = found.notes, found.content
     if image.mode == "RGBA" and inputs.bands is None:
         alpha = np.asarray(image.getchannel("A"))
         if not is_opacity(alpha, 255.0):
-            decoded = replace(decoded, image=PIL.Image.merge("RGB", image.split()[:3]))
+            content = PIL.Image.merge("RGB", image.split()[:3])
             notes = (*(note for note in notes if note != ALPHA), NO_ALPHA)
+    found = replace(found, content=content, notes=notes)
     mask = upright_mask(picture.ignored, picture.orientation)
     if mask is None and picture.nodata is None:
-        return replace(decoded, notes=notes)
-    array = np.asarray(decoded.image)
+        return found
+    return _without_data(found, content, picture.nodata, mask, name)
+
+
+def _without_data(
+    found: Stored,
+    content: PIL.Image.Image,
+    nodata: float | None,
+    mask: NDArray[np.bool_] | None,
+    name: str,
+) -> Stored:
+    """An 8-bit image of which pixels hold no data; these are filled in grey and RGB ones."""
+    array = np.asarray(content)
     colours = array[..., None] if array.ndim == 2 else array[..., :3]
-    ignored = without_data(colours, picture.nodata, mask)
+    ignored = without_data(colours, nodata, mask)
     if ignored is None:
-        return replace(decoded, notes=notes)
+        return found
     if ignored.all():
         raise ImageError(nothing_left(name))
-    filled = _deep(Values(colours, 8, ignored=ignored), inputs)
-    if decoded.image.mode in {"L", "RGB"}:
-        decoded = replace(decoded, image=filled.image)
-    return replace(decoded, ignored=ignored, notes=(*notes, *filled.notes))
+    if content.mode in {"L", "RGB"}:
+        profile = content.info.get("icc_profile")
+        content = _picture(Values(colours, 8, ignored=ignored), 0.0, 255.0)
+        content.info |= {"icc_profile": profile} if profile else {}
+    notes = (*found.notes, no_data_note(ignored))
+    return replace(found, content=content, ignored=ignored, notes=notes)
 
 
 def _sought(stream: BufferedReader, index: int | None, inputs: InputConfig) -> PIL.Image.Image:
@@ -372,7 +460,7 @@ def _sought(stream: BufferedReader, index: int | None, inputs: InputConfig) -> P
 
 def _without_codec(
     stream: BufferedReader, file: TiffFile, number: int, name: str, inputs: InputConfig
-) -> Decoded:
+) -> Stored:
     """A compressed TIFF that only Pillow can decode: the upper eight bits of deep colours.
 
     Raises:
@@ -382,12 +470,12 @@ def _without_codec(
     if index is None:
         raise MissingCodecError(file.missing_codec(number))
     try:
-        decoded = _plain(_sought(stream, index, inputs), name, None, inputs)
+        found = _plain(_sought(stream, index, inputs), name, None, inputs)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise MissingCodecError(file.missing_codec(number)) from error
-    if decoded.values is None:
+    if not isinstance(found.content, Values):
         text = (
             "The upper 8 of 16 bits are used; with pip install 'primaps[formats]' all of them are."
         )
-        return _with_notes(decoded, (ReadingNote("range", text),))
-    return decoded
+        return _with_notes(found, (ReadingNote("range", text),))
+    return found

@@ -58,8 +58,8 @@ class Photo:
         width: Own width in pixels, likewise.
         sha256: Hexadecimal SHA-256 of the file's bytes.
         ignored: (height, width) bool pixels that hold no data, upright; None = all do.
-        values: Kind, low and high of values deeper than 8 bits that were stretched; None = they
-            were not.
+        values: Kind, low and high of the range that it was stretched by, its own or the folder's;
+            None = its values have 8 bits.
         notes: What was done to it because it is not plain 8-bit RGB.
     """
 
@@ -108,6 +108,7 @@ def read_photo(
     *,
     inputs: InputConfig = USUAL,
     page: int | None = None,
+    damage: bool = False,
 ) -> Photo:
     """Read an image file at reduced size, with its own size and checksum. Thread-safe and
     deterministic.
@@ -120,6 +121,7 @@ def read_photo(
         max_pixels: Upper bound on the pixels of the result; aspect kept, never enlarged.
         inputs: How values, bands and large images are treated.
         page: Of a file with several, from 1 on; None = the first.
+        damage: Note what is wrong with the data of a JPEG, which decoders pass over.
 
     Raises:
         ImageError: If the file is missing, empty, no image, damaged or too large; the message names
@@ -131,7 +133,23 @@ def read_photo(
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
         decoded = decode(stream, printable(path), max_pixels, inputs, page)
-        return replace(_photo(decoded, max_pixels), sha256=digest)
+        photo = replace(_photo(decoded, max_pixels), sha256=digest)
+        note = _damage_note(stream) if damage else None
+        return photo if note is None else replace(photo, notes=(note, *photo.notes))
+
+
+def _damage_note(stream: BufferedReader) -> ReadingNote | None:
+    stream.seek(0)
+    if stream.read(3) != b"\xff\xd8\xff":
+        return None
+    from primaps.data.jpeg.damage import damage
+
+    stream.seek(0)
+    found = damage(stream.read())
+    if found is None:
+        return None
+    text = f"The JPEG data are damaged: {found}. Parts of the picture may be wrong."
+    return ReadingNote("damaged", text)
 
 
 def count_pixels(path: str | os.PathLike[str]) -> int:

@@ -99,6 +99,10 @@ class TiffFile:
         page = self.pictures[number][1]
         return int(page.imagewidth), int(page.imagelength)
 
+    def orientation(self, number: int) -> int:
+        """How a picture lies, 1..8."""
+        return _orientation(self.pictures[number][1])
+
     def kind(self, number: int) -> str | None:
         """Kind of the values of a picture (`primaps.data.values.Values.kind`); None where they are
         8-bit ones.

@@ -9,12 +9,15 @@ of 0 to 3000, degrees Celsius. The rule ``auto`` looks at a sample of values (`s
   8-bit twin.
 - Otherwise the range goes from their 0.1 % to their 99.9 % quantile.
 
-All bands share a range, so that colours stay. `primaps.pipeline.input_ranges` measures a folder.
+All bands share a range, so that colours stay, and all images of a folder that have values of one
+kind do, so that brightness stays comparable (`primaps.pipeline.input_ranges`). An image that lies
+in the lowest or highest twelfth of the folder's range would be black or white: it gets its own one.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,28 +33,65 @@ _DEPTHS: Final = (8, 10, 12, 14, 15, 16, 24, 31, 32)
 _FLOAT_TOPS: Final = (1.0, 255.0, 65535.0)
 _REACHED: Final = 0.5
 _SPANNED: Final = 0.25
+_LOST: Final = 12
 
 
-def range_of(values: Values, inputs: InputConfig) -> tuple[float, float, str]:
-    """The values that become 0 and 255, and in words where they come from.
+@dataclass(frozen=True)
+class ValueRange:
+    """The values of an image that become 0 and 255.
+
+    Attributes:
+        low: Becomes 0.
+        high: Becomes 255.
+        origin: Where they come from, in words; empty for 8-bit values, which are left alone.
+        basis: The range that they depend on: the folder's, or they themselves.
+    """
+
+    low: float
+    high: float
+    origin: str
+    basis: tuple[float, float]
+
+
+def range_of(values: Values, inputs: InputConfig) -> ValueRange:
+    """The range of one image.
 
     Args:
-        values: Of one image.
+        values: Of it.
         inputs: How files become photographs.
     """
     if values.array.dtype == np.uint8:
-        return 0.0, 255.0, ""
+        return _itself(0.0, 255.0, "")
     if inputs.value_range == "dtype":
-        return (*_whole(values), "the whole range of the type")
+        return _itself(*_whole(values), "the whole range of the type")
     if inputs.value_range != "auto":
-        return (*inputs.value_range, "as given")
-    known = inputs.measured(values.kind)
-    if known is not None:
-        return (*known, "measured on the images of the folder")
-    return (*measured_range(sample(values)), "measured on this image")
+        return _itself(*inputs.value_range, "as given")
+    taken = sample(values)
+    own, known = measured_range(taken), inputs.measured(values.kind)
+    if known is None:
+        return _itself(*own, "measured on this image; --range sets another")
+    if not _is_lost(taken, *known):
+        text = "measured on the images of the folder; --range sets another"
+        return ValueRange(*known, text, known)
+    text = (
+        f"its own range, because it would be black or white in that of the folder ({known[0]:g} to"
+        f" {known[1]:g}); --range sets one for all"
+    )
+    return ValueRange(*own, text, known)
 
 
-def sample(values: Values) -> NDArray[np.generic]:
+def _itself(low: float, high: float, origin: str) -> ValueRange:
+    return ValueRange(low, high, origin, (low, high))
+
+
+def _is_lost(taken: NDArray[Any], low: float, high: float) -> bool:
+    """Whether an image is black or white in a range."""
+    least, most = (float(each) for each in np.quantile(taken.astype(np.float64), _QUANTILES))
+    edge = (high - low) / _LOST
+    return most < low + edge or least > high - edge
+
+
+def sample(values: Values) -> NDArray[Any]:
     """(n,) values of an image, from a regular grid of its pixels, `SAMPLE` at most; without pixels
     that hold no data.
     """
@@ -65,7 +105,7 @@ def sample(values: Values) -> NDArray[np.generic]:
     return taken.reshape(-1)
 
 
-def measured_range(taken: NDArray[np.generic]) -> tuple[float, float]:
+def measured_range(taken: NDArray[Any]) -> tuple[float, float]:
     """Low and high of the rule ``auto``, see the module's text.
 
     Args:

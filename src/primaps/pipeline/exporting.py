@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from primaps.outputs.export.target import Target
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.failures import all_failed, reported
+from primaps.pipeline.framed import inputs_of, listed_image
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.progress import Progress, Silent
 from primaps.runs.run import RunFolder
@@ -151,7 +151,7 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
     found: dict[str, ImageFile] = {}
     for path in lists:
         for name, entry in read_json(path)["images"].items():
-            found[name] = ImageFile(Path(os.fsdecode(entry["path"])), name)
+            found[name] = listed_image(name, entry)
     later = run.record.get("command") == "predict" and run.images_file not in lists
     if not found or later:
         for image in scan(run.record.get("inputs", ()), exclude=run.root).images:
@@ -296,7 +296,7 @@ class _Export:
         Raises:
             ImageError: If photograph or label map cannot be read, or do not fit each other.
         """
-        lies = standing(image.path)
+        lies = standing(image.path, image.page)
         label_map = self._label_map(image.name)
         if label_map.shape != (lies.height, lies.width):
             height, width = label_map.shape
@@ -312,7 +312,7 @@ class _Export:
             height=lies.height,
             width=lies.width,
             turned=lies.turned,
-            photograph=partial(upright_bytes, image.path),
+            photograph=partial(upright_bytes, image.path, image.page, inputs_of(self._run)),
             label_map=lambda: label_map,
         )
 
@@ -344,7 +344,7 @@ class _Export:
             height=entry.height,
             width=entry.width,
             turned=entry.turned,
-            photograph=partial(upright_bytes, image.path),
+            photograph=partial(upright_bytes, image.path, image.page, inputs_of(self._run)),
             label_map=partial(self._label_map, image.name),
         )
 

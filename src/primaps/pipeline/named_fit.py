@@ -20,6 +20,7 @@ from primaps.pipeline.candidates import Candidate, CandidateFolder
 from primaps.pipeline.commands import predict_from_store
 from primaps.pipeline.evidence import NAMES, Evidence, gather
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
+from primaps.pipeline.framed import image_entry
 from primaps.pipeline.overview import write_run_report
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
@@ -96,6 +97,7 @@ def named_model(run: Run, evidence: Evidence) -> Model:
         fingerprint([names, evidence.facts()]),
         head_path(run.backbone),
         run.config.predict,
+        run.config.inputs,
     )
 
 
@@ -141,7 +143,7 @@ def write_candidate(run: Run, model: Model, table: ClassTable, facts: Candidate)
     with named.lock():
         named.write_classes(write_classes(table, model.fingerprint))
     made = predict_from_store(run, out, out / "model", overwrite=True)
-    images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
+    images = {image.name: image_entry(image) for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
     write_run_report(made, made.folder.record.get("inputs", ()))
     titles = tuple(_titles(table))

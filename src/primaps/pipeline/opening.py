@@ -17,6 +17,9 @@ from primaps.heads.extractor import head_path
 from primaps.heads.loading import reload_backbone
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
+from primaps.pipeline.framed import listed_image
+from primaps.pipeline.input_pages import all_pages
+from primaps.pipeline.input_ranges import settle_ranges
 from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
@@ -102,18 +105,17 @@ def find_images(
             f" {', '.join(map(str, inputs))}."
         )
     found = scan(inputs, exclude=folder.root)
-    too_long = [
-        image for image in found.images if len(os.fsencode(Path(image.name).name)) > LONGEST_NAME
-    ]
+    listed = all_pages(found.images) if config.inputs.pages == "all" else found.images
+    too_long = [image for image in listed if len(os.fsencode(Path(image.name).name)) > LONGEST_NAME]
     failures = [*found.failures, *(_name_too_long(image) for image in too_long)]
-    images = tuple(image for image in found.images if image not in too_long)
+    images = tuple(image for image in listed if image not in too_long)
     run = Run(folder, backbone, config, images, progress or Silent(), failures)
     if found.passed_over:
-        listed = ", ".join(
+        counts = ", ".join(
             f"{count} {extension or 'without extension'}"
             for extension, count in sorted(found.passed_over.items())
         )
-        run.progress.note(f"Passed over, no images by name: {listed}.")
+        run.progress.note(f"Passed over, no images by name: {counts}.")
     if not images:
         raise DatasetError(all_failed(failures))
     return run
@@ -147,6 +149,8 @@ def claim(
             "Expected framing to be 'whole', because label maps are made of whole photographs, but"
             f" got {run.config.features.framing!r}. `primaps benchmark` works on centre crops."
         )
+    if {"proposals", "predict"} & set(stages):
+        settle_ranges(run, anew=overwrite)
     if "proposals" in stages:
         settle_threshold(run, anew=overwrite)
     if "fit" in stages:
@@ -158,8 +162,14 @@ def claim(
         "weights": run.backbone.weights_path,
         "head": head_path(run.backbone),
     }
+    wanted = {stage: settings[stage] for stage in stages}
+    known = folder.record.get("settings")
+    if "inputs" in settings or (known or {}).get("inputs"):
+        wanted["inputs"] = settings.get("inputs", {})
+        if known:
+            known.setdefault("inputs", {})  # nothing else was possible
     folder.claim(
-        {**{stage: settings[stage] for stage in stages}, **further},
+        {**wanted, **further},
         overwrite=overwrite,
         outdated=outdated,
     )
@@ -168,7 +178,7 @@ def claim(
 def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> dict[str, Any]:
     """The configuration on record, with what belongs to the given stages replaced."""
     new = to_dict(config)
-    keys = {"preset", *stages} | ({"num_clusters", "seed"} if "fit" in stages else set())
+    keys = {"preset", "inputs", *stages} | ({"num_clusters", "seed"} if "fit" in stages else set())
     return {
         **known,
         **{key: value for key, value in new.items() if key in keys or key not in known},
@@ -217,10 +227,7 @@ def reopen(
         head=head or folder.record.get("head"),
         device=device,
     )
-    images = tuple(
-        ImageFile(Path(os.fsdecode(entry["path"])), name)
-        for name, entry in manifest["images"].items()
-    )
+    images = tuple(listed_image(name, entry) for name, entry in manifest["images"].items())
     run = Run(folder, backbone, config, images, progress or Silent())
     run.chosen_threshold, run.chosen_number = folder.threshold, folder.number
     if folder.generation != GENERATION:
@@ -312,4 +319,4 @@ def _name_too_long(image: ImageFile) -> Failure:
         f"Expected a file name of at most {LONGEST_NAME} bytes, since outputs are named after it,"
         f" but got {length}. Shorten it."
     )
-    return Failure(str(image.path), "scan", reason)
+    return Failure(image.place, "scan", reason)
