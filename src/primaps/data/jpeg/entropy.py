@@ -137,7 +137,8 @@ def _other_coefficients(
         entry = np.int64(table[65536 + (peeked >> 7)])
         if entry == 0:
             entry = np.int64(table[peeked])
-        skip, size, count = (entry >> 4) & 15, entry & 15, count - (entry >> 8) - (entry & 15)
+        skip, size = int(entry >> 4) & 15, int(entry) & 15
+        count -= (entry >> 8) + size
         if entry == 0 or count < 0:
             return SHORT if count < 0 else WRONG_CODE
         k += skip
