@@ -222,6 +222,14 @@ def test_pages(write, grey):
     assert np.array_equal(read_image(deep, page=2)[..., 0], grey)
 
 
+def test_volumes(write, grey):
+    volume = np.stack([grey, 255 - grey, grey]).astype(np.uint16) * 257
+    path = write(volume, photometric="minisblack", volumetric=True, tile=(1, 16, 16))
+    photo = read_photo(path, 10**6)
+    assert np.array_equal(photo.image[..., 0], grey)
+    assert photo.notes[0].text == "1 of 3 planes is used."
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize("how", ["sub-directory", "next", "old tag", "overview after"])
 def test_previews_are_never_used_in_place_of_the_picture(tmp_path, photograph, how, dtype):

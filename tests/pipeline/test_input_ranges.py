@@ -12,6 +12,7 @@ from primaps.config import InputConfig
 from primaps.errors import ConfigError
 from primaps.pipeline.predicting import Model
 from primaps.pipeline.settings import settings_for
+from primaps.pipeline.viewing import Viewed
 from primaps.progress import Silent
 from primaps.runs.run import read_warnings
 
@@ -56,6 +57,14 @@ def test_one_range_for_a_folder(deep, tmp_path, texture, small_config, draw):
     line = json.loads(run.folder.warnings_file.read_text().splitlines()[0])
     assert (line["path"], line["stage"], line["kinds"]) == (str(deep / "0.tif"), "read", ["range"])
     assert run.failures == []
+    record = Viewed(tmp_path / "run").record()
+    assert record["facts"]["value range"] == "measured: uint16 0 to 4095"
+    assert record["facts"]["read in another way than plain 8-bit RGB"] == (
+        "with a range of values: 3"
+    )
+    warnings = dict(zip(record["images"]["name"], record["images"]["warnings"], strict=True))
+    assert warnings["0.tif"][0].startswith("Values from 0 to 4095 (uint16) become 0 to 255")
+    assert not any("Values" in text for text in warnings["plain.tif"])
 
 
 def test_it_stays_when_images_are_added(deep, tmp_path, texture, small_config, draw):

@@ -148,7 +148,8 @@ class TiffFile:
         nodata: float | None,
     ) -> tuple[Values, tuple[ReadingNote, ...]]:
         array = self._array(page, inputs)
-        notes: list[ReadingNote] = []
+        planes = int(getattr(page, "imagedepth", 1))
+        notes = [] if planes == 1 else [ReadingNote("page", f"1 of {planes} planes is used.")]
         alpha = None
         bits = int(np.max(page.bitspersample))
         if _has_alpha(page):
