@@ -10,18 +10,22 @@ import contextlib
 import http.server
 import importlib
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 import threading
 import types
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import PIL.Image
 import pytest
 
 TOOLS = Path(__file__).parents[2] / "tools"
 WEB = Path(__file__).parents[2] / "src" / "primaps" / "outputs" / "viewer" / "web"
-SECONDS = 10
+SECONDS = 20
 """For which an action waits before the test fails; nothing of the viewer takes that long."""
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 DESKTOP, PHONE = (1280, 800), (390, 844)
@@ -34,13 +38,14 @@ def optional(module):
 
 @pytest.fixture(scope="session")
 def scripts():
-    """What `tools/studio_scripts` has: ``scripts.chromium``, ``scripts.running_studio``,
-    ``scripts.StudioClient``, ``scripts.ScriptClock``.
+    """What `tools/studio_scripts` has: ``scripts.chromium``, ``scripts.keyboard``,
+    ``scripts.running_studio``, ``scripts.StudioClient``, ``scripts.ScriptClock``.
     """
     optional("httpx")
     sys.path.insert(0, str(TOOLS))
     yield types.SimpleNamespace(
         chromium=importlib.import_module("studio_scripts.chromium"),
+        keyboard=importlib.import_module("studio_scripts.keyboard"),
         running_studio=importlib.import_module("studio_scripts.running").running_studio,
         ScriptClock=importlib.import_module("studio_scripts.clock").ScriptClock,
         StudioClient=importlib.import_module("studio_scripts.client").StudioClient,
@@ -307,3 +312,135 @@ def script_clock(scripts):
     ``seconds()``, ``frames()``, ``seconds_per_frame()``, ``start()``.
     """
     return scripts.ScriptClock
+
+
+# ---- runs ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """``made_once(name, make)``: a folder that ``make(folder)`` makes once for all processes of the
+    test session. It is looked at, never changed: copy it first.
+    """
+    filelock = optional("filelock")
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name, make):
+        folder = base / "made-once" / name
+        done = folder.with_suffix(".done")
+        folder.parent.mkdir(exist_ok=True)
+        with filelock.FileLock(folder.with_suffix(".lock")):
+            if not done.exists():
+                make(folder)  # where it stays: a run knows where its photographs lie
+                done.touch()
+        return folder
+
+    return made
+
+
+def run_primaps(*arguments):
+    """Run a command of the package to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "primaps", *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def primaps():
+    """``primaps("segment", photographs, "--out", run)`` runs a command to its end."""
+    return run_primaps
+
+
+@pytest.fixture(scope="session")
+def drawn_run(made_once, draw):
+    """Folder with ``photos`` and ``run``, of 27 drawn photographs in 4 classes, two in a folder,
+    with maps of certainty; none has a name yet.
+    """
+
+    def make(folder):
+        (folder / "photos" / "more").mkdir(parents=True)
+        for number in range(27):
+            name = f"more/m{number}.jpg" if number > 24 else f"p{number:02}.jpg"
+            picture = PIL.Image.fromarray(draw(number, 120, 160))
+            picture.save(folder / "photos" / name, quality=90)
+        options = ("--classes", 4, "--backbone", "texture", "--init", "proposals")
+        run_primaps("segment", folder / "photos", "--out", folder / "run", "--certainty", *options)
+
+    return made_once("drawn", make)
+
+
+@pytest.fixture(scope="session")
+def photographed_run(made_once):
+    """Folder with ``photos`` and ``run``, of views of three real photographs, with the default
+    backbone.
+    """
+    optional("skimage")
+    from primaps.data.demo_views import SOURCES, write_views
+
+    def make(folder):
+        write_views(folder / "photos", SOURCES[:3])
+        run_primaps("segment", folder / "photos", "--out", folder / "run", "--classes", 6)
+
+    return made_once("photographed", make)
+
+
+@pytest.fixture
+def own_copy(tmp_path):
+    """``own_copy(folder)``: a copy of a run that a test may change, and the photographs with it."""
+
+    def copy(folder):
+        shutil.copytree(folder, tmp_path / folder.name)
+        return tmp_path / folder.name
+
+    return copy
+
+
+@pytest.fixture
+def start_studio(scripts):
+    """``start_studio(run, port=0)``: a studio at work, as in `tools/studio_scripts/running.py`;
+    ended with the test.
+    """
+    optional("starlette")
+    optional("uvicorn")
+    with contextlib.ExitStack() as stack:
+
+        def start(run, *options, port=0):
+            return stack.enter_context(scripts.running_studio(run, *options, port=port))
+
+        yield start
+
+
+@pytest.fixture
+def sign_in(scripts):
+    """``sign_in(studio)``: its HTTP API for one person, as in `tools/studio_scripts/client.py`."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(studio):
+            return stack.enter_context(contextlib.closing(scripts.StudioClient(studio.url)))
+
+        yield connect
+
+
+@pytest.fixture(scope="session")
+def street_run(made_once, shared):
+    """Folder with ``photos``, ``truth`` (label maps as in the data set) and ``run``, of 12 frames
+    of CamVid in 8 classes.
+    """
+    frames = sorted((shared / "data" / "camvid" / "train").glob("*.jpg"))[::31][:12]
+
+    def make(folder):
+        for name in ("photos", "truth"):
+            (folder / name).mkdir(parents=True)
+        for frame in frames:
+            shutil.copy(frame, folder / "photos")
+            truth = frame.parent.with_name("trainannot") / f"{frame.stem}.png"
+            shutil.copy(truth, folder / "truth")
+        run_primaps("segment", folder / "photos", "--out", folder / "run", "--classes", 8)
+
+    return made_once("street", make)

@@ -14,6 +14,7 @@ from primaps.errors import ImageError, OutputError
 from primaps.outputs.label_files import (
     read_label_image,
     read_png_info,
+    read_png_size,
     write_certainty,
     write_label_map,
     write_proposals,
@@ -224,3 +225,15 @@ def test_certainties_are_grey_levels(tmp_path):
     with Image.open(tmp_path / "c.png") as picture:
         assert picture.mode == "L"
         np.testing.assert_array_equal(np.asarray(picture), levels)
+
+
+def test_the_size_is_read_from_the_header(tmp_path):
+    write_label_map(tmp_path / "a.png", np.zeros((3, 700), np.uint8), {})
+    assert read_png_size(tmp_path / "a.png") == (700, 3)
+    (tmp_path / "text.png").write_text("no picture, but long enough to be one")
+    for name in ("text.png", "none.png", "text.png/below.png"):
+        assert read_png_size(tmp_path / name) == (0, 0)
+    (tmp_path / "short.png").write_bytes((tmp_path / "a.png").read_bytes()[:20])
+    assert read_png_size(tmp_path / "short.png") == (0, 0)
+    with pytest.raises(OutputError, match="permissions"):
+        read_png_size(tmp_path)

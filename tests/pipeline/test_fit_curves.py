@@ -5,6 +5,7 @@
 import dataclasses
 import importlib.util
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from primaps import pipeline
 from primaps.cli import app
 from primaps.errors import CheckpointError
-from primaps.pipeline.fit_curves import fit_curves
+from primaps.pipeline.fit_curves import fit_curves, kept_curves
 from primaps.pipeline.fitting import read_snapshots
 from primaps.runs.model import Model
 from primaps.types import View
@@ -49,20 +50,39 @@ def test_curves_are_those_of_the_stored_features(run):
         assert curves.agreement[number] == pytest.approx(np.mean(alike))
 
 
-def test_the_report_shows_them_and_stays_self_contained(run):
+def shown(run):
+    """The curves in the report."""
     page = run.folder.report.read_text("utf-8")
-    assert 'id="fit"' in page
-    assert "agreement of student and teacher" in page
-    assert 'src="data:image/png;base64,' in page
-    assert 'src="http' not in page
+    return json.loads(re.search(r'id="run">(.*?)</script>', page).group(1))["curves"]
+
+
+def test_the_report_holds_every_step_and_snapshot(run):
+    model = Model.load(run.folder.model)
+    curves, held = fit_curves(run, model, run.folder.model), shown(run)
+    assert held["losses"] == pytest.approx(curves.losses, abs=1e-6)
+    assert held["steps"] == curves.steps.tolist()
+    assert np.array(held["usage"]) == pytest.approx(curves.usage, abs=1e-6)
+    assert held["agreement"] == pytest.approx(curves.agreement, abs=1e-6)
 
 
 def test_they_are_measured_once(run, monkeypatch):
     monkeypatch.setattr(
         "primaps.pipeline.fit_curves.measure_curves", lambda *_, **__: pytest.fail("measured again")
     )
+    before = shown(run)
     pipeline.report_again(run)
-    assert 'id="fit"' in run.folder.report.read_text("utf-8")
+    assert shown(run) == before
+
+
+def test_what_lies_beside_a_model_is_read_without_measuring(run):
+    model = Model.load(run.folder.model)
+    curves = fit_curves(run, model, run.folder.model)
+    found = kept_curves(run.folder.model, model.fingerprint, model.fit.losses)
+    assert found.usage.tolist() == curves.usage.tolist()
+    other = kept_curves(run.folder.model, "another", model.fit.losses)
+    assert other.losses.tolist() == list(model.fit.losses)
+    assert len(other.steps) == 0
+    assert kept_curves(run.folder.model, model.fingerprint, ()) is None
 
 
 def test_a_damaged_file_of_curves_is_an_error(run):
@@ -80,9 +100,9 @@ def test_without_snapshots_the_loss_is_shown(run):
     notes = []
     run.progress.note = notes.append
     pipeline.report_again(run)
-    page = run.folder.report.read_text("utf-8")
-    assert 'id="fit"' in page
-    assert "agreement of student and teacher" not in page
+    held = shown(run)
+    assert held["losses"]
+    assert held["steps"] == held["usage"] == held["agreement"] == []
     assert any("only the loss" in note for note in notes)
 
 

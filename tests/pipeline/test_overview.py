@@ -12,7 +12,10 @@ from PIL import Image as PILImage
 import primaps as pm
 from primaps import pipeline
 from primaps.outputs.label_files import read_label_image, write_label_map
+from primaps.outputs.viewer.page import report_parts
+from primaps.outputs.viewer.pictures import Packed, fitted, packed_ids, packed_levels
 from primaps.pipeline import overview
+from primaps.pipeline.certainties import ImageCertainty
 from primaps.pipeline.named_labels import NamedLabels, correct
 from primaps.pipeline.overview import image_bytes, shown_images, write_run_report
 from primaps.pipeline.viewed_images import ViewedImage
@@ -209,8 +212,6 @@ def test_only_some_images_of_a_large_run(segmented, monkeypatch):
 
 
 def seen(number, certainties=None):
-    from primaps.pipeline.certainties import ImageCertainty
-
     return [
         ViewedImage(
             f"{row}.jpg",
@@ -245,3 +246,26 @@ def test_all_images_together_stay_within_the_page(number):
     # base64 takes 4 bytes for 3
     assert image_bytes(number) * 4 / 3 * number <= overview.PAGE_BYTES
     assert image_bytes(number) >= 70_000
+
+
+def test_a_thousand_noisy_photographs_fit_into_the_page():
+    noise = np.random.default_rng(0)
+    photo = noise.integers(0, 256, (640, 640, 3), np.uint8)
+
+    def maps(side):
+        ids = noise.integers(0, 27, (2, side, side))
+        return Packed(side, side, packed_ids([ids[0] // 9, ids[1]]))
+
+    def certainty(side):
+        levels = noise.integers(0, 256, (side, side)).astype(np.uint8)
+        return Packed(side, side, packed_levels(levels))
+
+    made = fitted(photo, maps, certainty, image_bytes(1000))
+    empty = {"name": [], "clusters": []}
+    record = {"title": "", "date": "", "total_images": 0, "images": empty}
+    state = {"classes": [], "pixels": {}}
+    sizes = [
+        sum(map(len, report_parts(record, state, images))) for images in ([made], [made, made])
+    ]
+    assert 1000 * (sizes[1] - sizes[0]) + sizes[0] < 98_000_000
+    assert made.photo.width >= 320

@@ -16,6 +16,7 @@ from primaps.runs.store import (
     FeatureStore,
     ShardInfo,
     atomic_write,
+    atomic_write_parts,
     fingerprint,
     hold,
     read_json,
@@ -122,6 +123,21 @@ def test_atomic_write_leaves_nothing_else(tmp_path):
     atomic_write(target, b"two")
     assert target.read_bytes() == b"two"
     assert [path.name for path in target.parent.iterdir()] == ["file.bin"]
+
+
+def test_a_file_in_parts_is_there_as_a_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "a" / "b.txt"
+    atomic_write_parts(path, (bytes([each]) for each in b"former"))
+    assert path.read_bytes() == b"former"
+
+    def broken():
+        yield b"new"
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        atomic_write_parts(path, broken())
+    assert path.read_bytes() == b"former"
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, monkeypatch):

@@ -102,15 +102,16 @@ def first_picture(page: Page) -> float:
 
 def seconds_until_drawn(page: Page, key: str) -> float:
     """From the press of a key to the frame in which all pictures in view are new."""
-    waiting = """(key) => new Promise((done) => {
-      addEventListener("keydown", (event) => {
-        const start = event.timeStamp;
-        pictures.forget();
-        const look = () => requestAnimationFrame((now) =>
-          pictures.allDrawn() ? done((now - start) / 1000) : look());
-        look();
-      }, { capture: true, once: true });
-    })"""
-    handle = page.evaluate_handle(f"(key) => ({{ done: ({waiting})(key) }})", key)
+    waiting = page.evaluate_handle(
+        """() => ({ done: new Promise((done) => {
+          addEventListener("keydown", (event) => {
+            const start = event.timeStamp;
+            pictures.forget();
+            const look = () => requestAnimationFrame((now) =>
+              pictures.allDrawn() ? done((now - start) / 1000) : look());
+            look();
+          }, { capture: true, once: true });
+        }) })"""
+    )
     page.keyboard.press(key)
-    return float(page.evaluate("async (waiting) => await waiting.done", handle))
+    return float(page.evaluate("(waiting) => waiting.done", waiting))

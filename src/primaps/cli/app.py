@@ -16,6 +16,7 @@ from primaps.cli.measuring import benchmark, check, evaluate
 from primaps.cli.naming import classes
 from primaps.cli.naming_commands import accept, suggest
 from primaps.cli.stages import fit, predict, proposals, report, segment
+from primaps.cli.studio import studio
 
 app = typer.Typer(
     name="primaps",
@@ -31,7 +32,7 @@ app = typer.Typer(
 _COMMANDS: Final[tuple[Callable[..., None], ...]] = (
     *(segment, proposals, fit, predict),
     *(classes, suggest, corrections, accept),
-    *(report, export, evaluate, check, demo, benchmark),
+    *(studio, report, export, evaluate, check, demo, benchmark),
 )
 for command in _COMMANDS:
     app.command()(command)

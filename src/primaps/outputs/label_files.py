@@ -129,7 +129,7 @@ def read_png_size(path: Path) -> tuple[int, int]:
     try:
         with path.open("rb") as file:
             start = file.read(24)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0, 0
     except OSError as error:
         raise OutputError(

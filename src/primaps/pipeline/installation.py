@@ -22,6 +22,7 @@ _OPTIONAL = {
     "tensorboard": "--tensorboard (extra: tensorboard)",
     "lightning_fabric": "--processes (extra: distributed)",
     "onnxscript": "export --format onnx (extra: onnx)",
+    "uvicorn": "primaps studio (extra: studio)",
 }
 
 

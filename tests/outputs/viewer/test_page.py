@@ -134,7 +134,7 @@ def test_nothing_but_what_is_in_the_page_may_run():
     assert not any(name.startswith("on") for _, found in page.tags for name in found)
     for _, found in page.tags:
         assert found.get("src") is None
-        assert found.get("href", "data:,") == "data:,"
+        assert found.get("href", "data:,").startswith("data:")
 
 
 def test_the_title_is_folder_and_date():

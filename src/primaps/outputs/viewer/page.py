@@ -23,6 +23,14 @@ from primaps.runs.store import atomic_write_parts
 ENTRY: Final = "report.js"
 STUDIO_ENTRY: Final = "studio.js"
 
+# three overlapping regions, as in the page's header
+_ICON: Final = base64.b64encode(
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="1 2 22 22">'
+    b'<path d="M3 15 9 4l6 6-3 10H5Z" fill="#2a5bb8"/>'
+    b'<path d="m9 4 12 3-3 8-6 5 3-10Z" fill="#e0a526"/>'
+    b'<path d="m12 20 6-5 3 3-3 3Z" fill="#2f9a73"/></svg>'
+).decode("ascii")
+
 _UNLABELLED: Final = 255
 # in JSON within a page: what HTML, or JavaScript before 2019, takes for something else
 _ESCAPES: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
@@ -92,6 +100,7 @@ def _opening(title: str) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
+        f'<link rel="icon" href="data:image/svg+xml;base64,{_ICON}">\n'
         f"<title>{escape(title)}</title>\n"
     )
 
@@ -118,7 +127,6 @@ def _head(record: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     return (
         f"{_opening(title)}"
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
-        '<link rel="icon" href="data:,">\n'
         f"<style>{styles}</style>\n"
         f'<script type="importmap">{modules}</script>\n'
         f'</head>\n<body>\n<div id="app"></div>\n{_noscript(_plain(record, state))}'

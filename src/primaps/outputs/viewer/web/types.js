@@ -85,6 +85,8 @@
  * @property {ImageColumns} images
  * @property {number} total_images labelled ones; `images` may be fewer in a report
  * @property {ClusterFacts | null} clusters
+ * @property {[number, number][] | null} [cluster_certainty] by cluster: number of places that were
+ *     measured, their mean certainty; left out or null where it is not known
  * @property {ClusterExamples[]} examples by cluster
  * @property {Record<string, string>} facts label to text
  * @property {string[]} warnings of the whole run
@@ -145,6 +147,8 @@
  * @property {(image: number, side?: number) => Promise<Maps>} maps without `side` as large as
  *     there is
  * @property {(image: number) => Promise<CertaintyMap | null>} certainty
+ * @property {(images: number[], side?: number) => void} [prefetch] what is likely
+ *     to be looked at next
  * @property {import("viewer/studio/api.js").StudioApi | null} api null = read only
  */
 
