@@ -9,6 +9,7 @@ import tifffile
 
 from primaps import pipeline
 from primaps.config import InputConfig
+from primaps.pipeline.exporting import ExportSettings, export
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.viewing import Viewed
 from primaps.runs.run import read_warnings
@@ -61,6 +62,21 @@ def test_all_pages_are_images(pages, tmp_path, texture, small_config, draw):
     viewed = Viewed(tmp_path / "run")
     assert np.abs(viewed.pixels("x.tif.p0003").astype(int) - draw(2)).max() == 0
     assert "Page 3 of 3." in viewed.image("x.tif.p0003").warnings
+
+
+def test_pages_are_exported_as_pictures_of_their_own(pages, tmp_path, texture, small_config, draw):
+    config = dataclasses.replace(small_config, inputs=InputConfig(pages="all"))
+    run = pipeline.open_run([pages], tmp_path / "run", texture, config)
+    pipeline.segment(run)
+    export(tmp_path / "run", tmp_path / "voc", ExportSettings("voc", link=True))
+    folder = tmp_path / "voc" / "JPEGImages"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "x.tif.p0001.png",
+        "x.tif.p0002.png",
+        "x.tif.p0003.png",
+        "y.png",
+    ]
+    assert np.array_equal(np.asarray(PIL.Image.open(folder / "x.tif.p0002.png")), draw(1))
 
 
 def test_otherwise_the_first_one_is_and_says_so(pages, tmp_path, texture, small_config):

@@ -125,7 +125,7 @@ def check_pixels(size: tuple[int, int], megapixels: int, name: str) -> None:
     width, height = size
     if width * height > megapixels * 1_000_000:
         raise ImageError(
-            f"Expected an image of at most {megapixels} megapixels, but {name} has"
+            f"Expected an image of usual size, at most {megapixels} megapixels, but {name} has"
             f" {width * height / 1e6:.0f} ({width} x {height}). Make it smaller, or raise"
             " --max-megapixels if there is memory for it."
         )

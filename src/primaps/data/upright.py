@@ -71,8 +71,8 @@ def upright_bytes(
     path: str | os.PathLike[str], page: int | None = None, inputs: InputConfig = USUAL
 ) -> bytes:
     """The bytes of an image file; one that lies turned is turned and encoded again in its format,
-    without the tag, a JPEG with a quality of 95. Of several pages, and of deep TIFF files that lie
-    turned, the picture as it is read, as 8-bit TIFF or PNG.
+    without the tag, a JPEG with a quality of 95. A page of several is a PNG of the picture as it is
+    read, a deep TIFF file that lies turned an 8-bit TIFF.
 
     Args:
         path: An image file.
@@ -89,7 +89,7 @@ def upright_bytes(
             return stream.read()
         tiff = is_tiff(stream.read(16))
         if page is not None:
-            return _as_read(path, page, inputs, "TIFF" if tiff else "PNG")
+            return _as_read(path, page, inputs, "PNG")
         if not tiff:
             image, orientation = _opened(stream, name)
             if orientation != 1:

@@ -159,6 +159,11 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
+def exported_name(image: ImageFile) -> str:
+    """Name of an image in a data set: a page of a file becomes a PNG of its own."""
+    return image.name if image.page is None else f"{image.name}.png"
+
+
 def unique_stems(names: Sequence[str]) -> dict[str, str]:
     """Names without their extensions; those that would be equal keep it behind an underscore.
 
@@ -196,7 +201,7 @@ class _Export:
         self._target, self._journal, self._progress = target, journal, progress
         self._classes = ExportClasses.of(labels.table)
         self._model = clusters_of(labels.named).model
-        self._stems = unique_stems([image.name for image in images])
+        self._stems = unique_stems([exported_name(image) for image in images])
         clusters = labels.table.cluster_to_class().tolist()
         self._asked = fingerprint(
             [GENERATION, asdict(settings), asdict(self._classes), clusters, self._model]
@@ -258,7 +263,7 @@ class _Export:
             files.append(self._run.proposals(image.name))
         states = [_state(path) for path in files]
         size = states[1][0] if states[1] else 0
-        return fingerprint([self._asked, self._stems[image.name], states, said]), size
+        return fingerprint([self._asked, self._stems[exported_name(image)], states, said]), size
 
     def _said(self, name: str) -> list[tuple[int, int]]:
         """Corrected proposals of an image, and their classes."""
@@ -305,13 +310,13 @@ class _Export:
                 f" is {lies.width} x {lies.height}: it has changed. Segment or predict again."
             )
         return ExportImage(
-            name=image.name,
-            stem=self._stems[image.name],
+            name=exported_name(image),
+            stem=self._stems[exported_name(image)],
             split=self._settings.part(image.name),
             path=image.path,
             height=lies.height,
             width=lies.width,
-            turned=lies.turned,
+            turned=lies.turned or image.page is not None,
             photograph=partial(upright_bytes, image.path, image.page, inputs_of(self._run)),
             label_map=lambda: label_map,
         )
@@ -337,8 +342,8 @@ class _Export:
 
     def _recorded(self, image: ImageFile, entry: Entry) -> ExportImage:
         return ExportImage(
-            name=image.name,
-            stem=self._stems[image.name],
+            name=exported_name(image),
+            stem=self._stems[exported_name(image)],
             split=entry.split,
             path=image.path,
             height=entry.height,
