@@ -136,6 +136,14 @@ def test_predictions_repeat_the_range(deep, tmp_path, texture, small_config, dra
         assert labels[0].read_bytes()[-200:] == labels[1].read_bytes()[-200:]
 
 
+def test_label_maps_from_a_store_say_what_its_run_says(deep, tmp_path, texture, small_config):
+    run = _open([deep], tmp_path / "run", texture, small_config)
+    pipeline.segment(run)
+    stored = pipeline.reopen(tmp_path / "run", {})
+    other = pipeline.predict_from_store(stored, tmp_path / "other", tmp_path / "run" / "model")
+    assert read_warnings(other.folder) == read_warnings(run.folder)
+
+
 def test_images_that_cannot_be_read_do_not_matter(tmp_path, texture, small_config, draw):
     folder = tmp_path / "photos"
     folder.mkdir()

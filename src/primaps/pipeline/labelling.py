@@ -86,6 +86,9 @@ def predict_stored(
     if missing and not any(_labelled(work, store, image) for image in images):
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
+    if stored is not None:  # what its run says is said here too
+        infos = {image: info for image in images if (info := store.info(image.name)) is not None}
+        run.folder.write_warnings({image: info.notes for image, info in infos.items()})
     run.counts |= {"label_maps_made": len(missing), "label_maps_reused": len(images) - len(missing)}
 
 

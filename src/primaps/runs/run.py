@@ -56,6 +56,7 @@ _REPORTED_VERSIONS = (
     "numba",
     "scipy",
     "pillow",
+    "tifffile",
     "safetensors",
 )
 
