@@ -110,7 +110,9 @@ def _tiff_seeds(rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> dict[str, bytes]:
 
 
 def _other_seeds() -> dict[str, bytes]:
-    """A HEIC file, which nothing here can write."""
+    """A HEIC file, which nothing here can write, and deep colours."""
+    import imagecodecs
+
     path = Path(__file__).parents[1] / "tests" / "data" / "odd_files.py"
     spec = importlib.util.spec_from_file_location("odd_files", path)
     assert spec is not None
@@ -119,7 +121,14 @@ def _other_seeds() -> dict[str, bytes]:
     spec.loader.exec_module(module)
     generator = np.random.default_rng(1)
     deep = generator.integers(0, 65536, (40, 50, 4), dtype=np.uint16)
-    return {"a.heic": module.HEIC, "deep.png": module.png16(deep)}
+    ppm = b"P6 50 40 65535\n" + deep[..., :3].astype(">u2").tobytes()
+    jp2 = bytes(imagecodecs.jpeg2k_encode(deep[..., :3].copy(), level=0))
+    return {
+        "a.heic": module.HEIC,
+        "deep.png": module.png16(deep),
+        "deep.ppm": ppm,
+        "deep.jp2": jp2,
+    }
 
 
 def mutated(whole: dict[str, bytes], number: int) -> tuple[str, bytes]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
 from primaps.config import InputConfig
+from primaps.data import deep_jp2, deep_ppm
 from primaps.data.bands import chosen_bands, is_opacity
 from primaps.data.decoding import JPEG_MEGAPIXELS, check_pixels, open_header
 from primaps.data.deep_png import deep_pixels, is_deep
@@ -141,7 +142,15 @@ def stored(
     notes = _to_page(image, page) + _turned_note(image.info.get("original_orientation") or 1)
     if is_deep(image):
         pixels = deep_pixels(image, open_header(stream, inputs.megapixels))
-        return _with_notes(_png_values(pixels, image, name, inputs), notes)
+        return _with_notes(_coloured(pixels, 16, image, name, inputs), notes)
+    bits = deep_ppm.deep_bits(image)
+    if bits:
+        return _coloured(deep_ppm.ppm_pixels(image, stream), bits, image, name, inputs)
+    bits = deep_jp2.deep_bits(image, stream)
+    if bits and deep_jp2.can_decode():
+        return _coloured(deep_jp2.jp2_pixels(stream), bits, image, name, inputs)
+    if bits:
+        notes += (_upper_bits(bits),)
     return _with_notes(_plain(image, name, max_pixels, inputs), notes)
 
 
@@ -163,8 +172,11 @@ def value_kind(stream: BufferedReader, name: str) -> str | None:
         return None
     with open_header(stream) as image:
         if image.mode == "I" or image.mode.startswith("I;16"):
-            return "uint16" if image.format != "TIFF" else "int32"
-    return None
+            return "uint16"
+        deep = deep_ppm.deep_bits(image) or (
+            deep_jp2.deep_bits(image, stream) and deep_jp2.can_decode()
+        )
+        return "uint16" if deep else None
 
 
 def frames(stream: BufferedReader, name: str) -> int:
@@ -308,9 +320,10 @@ def _finite(array: NDArray[Any], name: str) -> Values:
     return Values(array, 32, ignored=ignored)
 
 
-def _png_values(
-    pixels: NDArray[np.uint16], image: PIL.Image.Image, name: str, inputs: InputConfig
+def _coloured(
+    pixels: NDArray[Any], bits: int, image: PIL.Image.Image, name: str, inputs: InputConfig
 ) -> Stored:
+    """(H, W, C) deep values of a format whose second or fourth band is opacity."""
     notes, alpha = list[ReadingNote](), None
     if pixels.shape[2] in {2, 4} and inputs.bands is None:
         alpha, pixels = pixels[..., -1], pixels[..., :-1]
@@ -319,7 +332,7 @@ def _png_values(
     notes += [] if note is None else [note]
     if used != list(range(pixels.shape[2])):
         pixels = pixels[..., used]
-    values = Values(pixels, 16, alpha=alpha)
+    values = Values(pixels, bits, alpha=alpha)
     orientation, profile = exif_orientation(image, name), image.info.get("icc_profile")
     return _of_values(values, orientation, profile, tuple(notes))
 
@@ -371,6 +384,11 @@ def _picture(values: Values, low: float, high: float) -> PIL.Image.Image:
         planes.append(PIL.Image.fromarray(alpha))
         mode += "A"
     return planes[0] if len(planes) == 1 else PIL.Image.merge(mode, planes)
+
+
+def _upper_bits(bits: int) -> ReadingNote:
+    text = f"The upper 8 of {bits} bits are used; with pip install 'primaps[formats]' all are."
+    return ReadingNote("range", text)
 
 
 def no_data_note(ignored: NDArray[np.bool_]) -> ReadingNote:
@@ -474,8 +492,5 @@ def _without_codec(
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise MissingCodecError(file.missing_codec(number)) from error
     if not isinstance(found.content, Values):
-        text = (
-            "The upper 8 of 16 bits are used; with pip install 'primaps[formats]' all of them are."
-        )
-        return _with_notes(found, (ReadingNote("range", text),))
+        return _with_notes(found, (_upper_bits(16),))
     return found
