@@ -36,6 +36,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "end_to_end": (),
         "scaling": (),
         "gpu": (),
+        "viewer": (),
     }
 )
 """The benchmarks and how they are called."""
@@ -51,6 +52,7 @@ QUICK: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "end_to_end": ("--images", "4", "--presets", "fast"),
         "scaling": ("--counts", "20", "40"),
         "gpu": (),
+        "viewer": ("--images", "30"),
     }
 )
 

@@ -203,3 +203,23 @@ def test_inputs_fall_back_to_photographs_of_packages(monkeypatch, tmp_path):
     paths, origin = inputs.folder_of_photographs(3)
     assert len(set(paths)) == 3
     assert "scikit-image" in origin
+
+
+def test_viewer_holds_times_against_their_bars():
+    pytest.importorskip("httpx", reason="httpx is not installed (extra `test`)")
+    import viewer
+
+    rows = [viewer._bar("page", seconds, viewer.PAGE) for seconds in (0.1999, 0.2001)]
+    assert [row.holds for row in rows] == [True, False]
+    assert rows[0].measured == "199.9 ms"
+    assert rows[0].bar == "at most 200 ms"
+
+
+def test_viewer_says_what_is_missing(monkeypatch):
+    pytest.importorskip("httpx", reason="httpx is not installed (extra `test`)")
+    pytest.importorskip("playwright", reason="playwright is not installed (extra `test`)")
+    import viewer
+
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit, match="Expected a browser on the PATH"), viewer._browser():
+        pass

@@ -20,7 +20,7 @@ def open_report(drawn_run, new_page):
         address = (drawn_run / "run" / "report.html").as_uri()
         page = new_page(address + view, offline=True, **options)
         page.locator("main canvas").first.wait_for()
-        page.wait_for_function("!document.querySelector('main [aria-busy=true]')")
+        page.locator("main [aria-busy=true]").wait_for(state="detached")
         return page
 
     return opened

@@ -103,3 +103,30 @@ def test_shares_that_are_none_are_said(text, module):
 def test_shares(module):
     assert module("exporting.js", "sharesOf", "") == []
     assert module("exporting.js", "sharesOf", " .8, .1 / 0.1 ") == [0.8, 0.1, 0.1]
+
+
+KEYS = """async (visits) => {
+  const { ClassKeys } = await import("viewer/studio/class_keys.js");
+  const kept = {};
+  const storage = { getItem: (key) => kept[key] ?? null,
+                    setItem: (key, text) => { kept[key] = text; } };
+  return visits.map(([model, classes]) => {
+    const byId = new Map(classes.map((each) => [each.id, each]));
+    const keys = new ClassKeys({ run: { model }, state: { classes }, byId, share: () => 0,
+                                 listen: () => {} }, storage, "keys");
+    return Object.fromEntries(classes.map(({ id }) => [id, keys.keyOf(id)]));
+  });
+}"""
+
+
+def test_named_classes_have_the_first_keys_and_keep_them_in_another_model(new_page, web_server):
+    plain = [entry(each) for each in range(4)]
+    named = [*plain[:2], entry(2, "sky"), entry(3, "road")]
+    more = [*plain[:2], *named[2:], entry(4, "cow")]
+    other = [entry(0, "road"), entry(1), entry(2, "cow"), entry(3, "bus")]
+    visits = [["a", plain], ["a", named], ["a", more], ["b", other]]
+    first, second, third, fourth = new_page(web_server.page()).evaluate(KEYS, visits)
+    assert first == {"0": "1", "1": "2", "2": "3", "3": "4"}
+    assert second == first  # a name changes no key
+    assert third == {"0": "5", "1": "2", "2": "3", "3": "4", "4": "1"}
+    assert fourth == {"0": "4", "1": "3", "2": "1", "3": "2"}

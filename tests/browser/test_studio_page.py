@@ -103,6 +103,25 @@ def test_a_card_can_be_skipped_left_without_class_and_gone_back_to(serving, open
     assert page.locator(".suggest .progress").inner_text().startswith("3 of 12")
 
 
+def test_an_answer_is_taken_back_from_the_field_and_its_card_comes_again(serving, open_studio):
+    page = open_studio("suggest")
+    page.wait_for_selector(".suggest .big img")
+    name_card(page, "road")
+    name_card(page, "rod")
+    saved(page)
+    page.keyboard.press("Control+z")
+    page.wait_for_selector(".suggest .progress:has-text('2 of 12')")
+    assert page.get_by_role("combobox").input_value() == ""
+    assert "rod" not in page.locator(".suggest .recent").inner_text()
+    assert len(said(serving.studio)) == 1
+    page.keyboard.press("Control+Shift+z")
+    page.wait_for_selector(".suggest .recent >> text=rod")
+    assert page.get_by_role("combobox").input_value() == "rod"
+    name_card(page, "road")  # typed over it
+    saved(page)
+    assert sorted(said(serving.studio).values()) == [6, 6]
+
+
 def test_empty_enter_takes_the_opinion_and_digits_take_recent_names(serving, open_studio):
     serving.studio.data["classes"][1]["name"] = "water"
     page = open_studio("suggest")
@@ -329,8 +348,11 @@ def test_a_class_can_have_another_key(serving, open_studio):
     page.get_by_role("menuitem", name="Key").click()
     page.keyboard.press("n")
     page.wait_for_selector("text=cannot be a key of a class")
+    place = page.evaluate("scrollY")
     page.keyboard.press("4")
+    page.wait_for_selector(".popover", state="detached")
     assert card.locator("kbd").inner_text() == "4"
+    assert page.evaluate("scrollY") == place
     page.reload()
     page.wait_for_selector("article.card kbd")
     assert page.locator("article.card kbd").first.inner_text() == "4"

@@ -19,7 +19,7 @@ def run(drawn_run, own_copy):
 
 def rename(page, before, name):
     """Rename a class on its card."""
-    card = page.get_by_role("article").filter(has_text=before).first
+    card = page.get_by_role("article", name=re.compile(rf"^{re.escape(before)}\b"))
     card.get_by_role("button", name=re.compile("^Rename")).click()
     page.get_by_role("combobox", name=re.compile("^Name of")).fill(name)
     page.keyboard.press("Enter")

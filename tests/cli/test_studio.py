@@ -42,6 +42,13 @@ def test_a_folder_without_label_maps_is_refused(run, text, tmp_path, files, word
     assert words in text(result)
 
 
+def test_a_folder_that_is_not_there_is_told(run, text, tmp_path):
+    pytest.importorskip("starlette", reason="the extra studio is not installed")
+    result = run("studio", tmp_path / "nowhere", "--no-browser")
+    assert result.exit_code == 2
+    assert "but it does not exist" in text(result)
+
+
 def test_the_model_within_a_run_leads_to_the_run(run, text, tmp_path):
     pytest.importorskip("starlette", reason="the extra studio is not installed")
     (tmp_path / "run" / "model").mkdir(parents=True)

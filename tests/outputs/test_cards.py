@@ -23,6 +23,16 @@ def test_a_card_shows_the_proposal_and_some_of_its_surroundings():
     assert (found == 0).all(axis=2).any()
 
 
+@pytest.mark.parametrize("tone", [0, 128, 255])
+def test_what_is_around_is_told_from_a_grey_proposal(tone):
+    _, mask = scene()
+    found = card(np.full((120, 160, 3), tone, np.uint8), mask).astype(int)
+    around = found[0, :, 0]
+    assert around.min() < around.max() - 40  # hatched
+    assert around.min() > 80  # and pale
+    assert around.max() < 250  # not as white as the line
+
+
 def test_the_longest_side_is_limited():
     image, mask = scene()
     mask[:] = True

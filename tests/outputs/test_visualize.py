@@ -71,22 +71,42 @@ def test_palette_rejects_impossible_numbers(num):
 
 
 def tones(photo):
-    luma = photo.astype(int) @ (54, 183, 19) // 256
-    return np.repeat((82 + luma * 92 // 256)[..., None], 3, axis=2)
+    """The ground, as it is seen where nothing lies over it."""
+    return paint(photo, np.zeros(photo.shape[:2], int), palette(1), alpha=0, contours=False)
+
+
+def test_the_ground_is_grey_in_middle_tones_and_keeps_the_order_of_brightness(photo):
+    ground, luma = tones(photo), photo.astype(int) @ (54, 183, 19) // 256
+    assert (ground == ground[..., :1]).all()
+    assert ground.min() >= 74
+    assert ground.max() <= 181
+    brighter = np.diff(ground[..., 0].ravel()[np.argsort(luma, axis=None)].astype(int))
+    assert brighter.min() >= 0
+
+
+@pytest.mark.parametrize("lift", [0, 200])
+def test_something_is_seen_on_dark_and_on_pale_photographs(photo, lift):
+    narrow = (photo // 5 + lift).astype(np.uint8)  # a fifth of all tones
+    found = tones(narrow).astype(int)
+    assert found.max() - found.min() > 60
+
+
+@pytest.mark.parametrize("tone", [0, 128, 255])
+def test_a_photograph_of_one_tone_stays_as_bright_as_it_is(tone):
+    flat = tones(np.full((20, 20, 3), tone, np.uint8))
+    np.testing.assert_allclose(flat, 74 + 107 * tone / 255, atol=2)
 
 
 def test_painting_mixes_middle_tones_and_colours(photo, labels):
     mixed = paint(photo, labels, palette(2), alpha=0.5, contours=False)
     inside = np.s_[:20, :20]
     assert mixed.dtype == np.uint8
-    assert np.abs(mixed[inside] - (tones(photo)[inside] + palette(2)[0]) / 2).max() <= 1
+    assert np.abs(mixed[inside] - (tones(photo)[inside] + palette(2)[0].astype(int)) / 2).max() <= 1
 
 
 def test_what_has_no_class_has_no_colour(photo, labels):
     mixed = paint(photo, labels, palette(2), contours=False)
     np.testing.assert_array_equal(mixed[20:], tones(photo)[20:])
-    assert mixed[20:].min() >= 82
-    assert mixed[20:].max() <= 173
     as_proposals = paint(photo, labels, palette(2), ignore=0, contours=False)
     np.testing.assert_array_equal(as_proposals[:20, :20], tones(photo)[:20, :20])
 

@@ -67,6 +67,14 @@ def test_a_candidate_takes_the_place_of_the_model(candidate_run):
     assert record["status"] == "finished"
 
 
+def test_certainty_maps_are_made_for_the_other_model_too(named_run):
+    (named_run / "certainty").mkdir()  # they were asked for
+    pm.classes(named_run, name={0: "sky", 1: "meadow"})
+    fit_with_names(opened(named_run))
+    accept(opened(named_run), 1)
+    assert len(list((named_run / "certainty").rglob("*.png"))) == 4
+
+
 def test_taken_back_everything_is_as_before(candidate_run):
     before, names = files(candidate_run), (candidate_run / "classes.yaml").read_bytes()
     new = files(candidate_run / "candidates" / "1")

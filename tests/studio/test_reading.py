@@ -242,3 +242,20 @@ def test_candidates_are_compared_with_the_run(client, make_edit, do_job):
     assert [sum(pixels for _, pixels in row) for row in found["images"]] == [48 * 64] * 4
     maps = client.get("/api/maps", params={"image": "0.png", "candidate": number})
     assert set(np.unique(decoded(maps, 2)[0])) <= {0, 1}
+
+
+def test_pixels_of_a_split_are_counted_by_class(client, make_edit, do_job):
+    """The new cluster has the number of another class here."""
+    make_edit(kind="say", proposals=[["0.png", 1]], **{"class": "lost"})
+    make_edit(kind="retract", proposals=[["0.png", 1]])
+    lost = next(
+        each for each in client.get("/api/state").json()["classes"] if each["name"] == "lost"
+    )
+    job = do_job(kind="split", parts=2, **{"class": 0})
+    assert job["status"] == "done", job
+    found = client.get("/api/candidate", params={"number": job["result"]["candidate"]}).json()
+    owner = {cluster: each["id"] for each in found["classes"] for cluster in each["clusters"]}
+    assert owner[lost["id"]] != lost["id"]  # as a cluster and as a class
+    counted = {class_id for row in found["images"] for class_id, _ in row}
+    assert lost["id"] not in counted
+    assert counted <= {*owner.values(), 255}

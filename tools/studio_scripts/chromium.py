@@ -22,6 +22,10 @@ ARGUMENTS: Final = (
 )
 
 
+class MissingBrowserError(RuntimeError):
+    """Playwright or a browser is missing."""
+
+
 def program() -> str | None:
     """Path of the first that is installed."""
     return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
@@ -32,15 +36,17 @@ def chromium() -> Iterator[Browser]:
     """A browser without a window.
 
     Raises:
-        RuntimeError: If playwright or a browser is missing.
+        MissingBrowserError: If playwright or a browser is missing.
     """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise RuntimeError("Expected playwright to be installed: pip install playwright") from error
+        raise MissingBrowserError(
+            "Expected playwright to be installed: pip install 'primaps[test]'"
+        ) from error
     found = program()
     if found is None:
-        raise RuntimeError(f"Expected a browser on the PATH: one of {', '.join(PROGRAMS)}.")
+        raise MissingBrowserError(f"Expected a browser on the PATH: one of {', '.join(PROGRAMS)}.")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=found, args=list(ARGUMENTS))
         try:

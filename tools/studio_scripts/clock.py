@@ -96,7 +96,7 @@ class ScriptClock:
 
 def first_picture(page: Page) -> float:
     """Seconds from the start of a navigation to the first picture; `WATCH_PICTURES` is there."""
-    page.wait_for_function("pictures.first() !== null")
+    page.wait_for_function("() => pictures.first() !== null")
     return float(page.evaluate("pictures.first()")) / 1000
 
 

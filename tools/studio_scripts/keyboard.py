@@ -14,31 +14,30 @@ if TYPE_CHECKING:
 
 CARD: Final = re.compile(r"^Proposal (\d+) of (.*)$", re.DOTALL)
 """What the picture of a card is called, for those who do not see it."""
+COMPARED: Final = re.compile("before and after")
+"""Heading of a candidate."""
 PATIENCE: Final = 600_000
-"""Milliseconds for a refit."""
+"""Milliseconds for a refit, or for the first suggestions of a large run."""
 
 
-def name_cards(
-    studio: Studio, knows: Callable[[str, int], str | None], clicks: int, refit_too: bool = True
-) -> int:
+def name_cards(studio: Studio, knows: Callable[[str, int], str | None], clicks: int) -> int:
     """Name suggestions in a browser; then a refit, accepted.
 
     Args:
         studio: A running studio.
         knows: Name of a proposal by its image and id; None = of no class.
         clicks: How many cards to answer.
-        refit_too: Refit and accept.
 
     Returns:
         How many were answered.
     """
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(PATIENCE)
         page.goto(studio.url)
         done = answer_cards(page, knows, clicks)
-        if refit_too:
-            refit(page)
-            accept(page)
+        refit(page)
+        accept(page)
         return done
 
 
@@ -85,19 +84,17 @@ def answer_cards(page: Page, knows: Callable[[str, int], str | None], clicks: in
 
 
 def refit(page: Page) -> None:
-    """Press "Refit with my names", wherever it is, and wait for the result."""
-    reach(page, "Refit with my names")
+    """Press "Refit", in the header or at the end of a round, and wait for the result."""
+    reach(page, "Refit")
     page.keyboard.press("Enter")
-    page.get_by_role("button", name=re.compile("^Accept")).wait_for(timeout=PATIENCE)
+    page.get_by_role("heading", name=COMPARED).wait_for(timeout=PATIENCE)
 
 
 def accept(page: Page) -> None:
     """Take the candidate that is shown."""
     reach(page, "Accept")
     page.keyboard.press("Enter")
-    page.get_by_role("button", name=re.compile("^Accept")).wait_for(
-        state="detached", timeout=PATIENCE
-    )
+    page.get_by_role("heading", name=COMPARED).wait_for(state="detached", timeout=PATIENCE)
 
 
 def reach(page: Page, text: str) -> None:

@@ -17,10 +17,14 @@ SIDE: Final = 400
 _MARGIN: Final = 0.35  # of the longer side of the proposal, on every side
 _LEAST: Final = 0.25  # of the shorter side of the photograph that a card shows at least
 
+_PALE: Final = (150, 90)  # tone of black around the proposal, and how much lighter white is
+_STRIPE: Final = 55  # how much darker a stripe is
+_STRIPES: Final = 9  # distance of two stripes in their widths
+
 
 def card(image: Image, mask: NDArray[np.bool_], side: int = SIDE) -> Image:
     """What a person needs to see to name a proposal: the proposal in its surroundings, these
-    washed out, and a line around it.
+    pale and hatched, and a line around it.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -42,13 +46,23 @@ def card(image: Image, mask: NDArray[np.bool_], side: int = SIDE) -> Image:
         raise OutputError("Expected a proposal with pixels, but it has none.")
     rows, columns = _window(mask)
     crop, inside = image[rows, columns], mask[rows, columns]
-    grey = (crop.astype(np.uint16).sum(axis=2, keepdims=True) // 6 + 100).astype(np.uint8)
-    drawn = np.where(inside[..., None], crop, grey)
     width = max(1, round(max(inside.shape) / side * 1.5))
+    drawn = np.where(inside[..., None], crop, _crossed_out(crop, _STRIPES * width))
     light = grown(inside, width)
     drawn[grown(light, width) & ~light] = (0, 0, 0)
     drawn[light & ~inside] = (255, 255, 255)
     return thumbnail(drawn, side)
+
+
+def _crossed_out(crop: Image, period: int) -> NDArray[np.uint8]:
+    """(h, w, 1): the surroundings, pale and hatched. Pale alone is not enough: where photograph and
+    proposal are grey themselves, nobody would know which side of the line is meant.
+    """
+    pale = crop.astype(np.uint16).sum(axis=2) * _PALE[1] // (3 * 255) + _PALE[0]
+    rows, columns = np.indices(pale.shape, sparse=True)
+    stripes = (rows + columns) % period < period // _STRIPES
+    drawn: NDArray[np.uint8] = np.where(stripes, pale - _STRIPE, pale).astype(np.uint8)[..., None]
+    return drawn
 
 
 def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

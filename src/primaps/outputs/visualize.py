@@ -21,6 +21,7 @@ OPACITY: Final = 0.65
 (`viewer/web/colour.js`).
 """
 
+_SPREAD: Final = 4  # how many times its even share of the grey tones a brightness may take
 _SIDE_PER_LINE: Final = 600  # pixels of the longest side for each pixel of a line's width
 
 _FIRST_COLOURS: Final = bytes.fromhex(
@@ -176,12 +177,21 @@ def outline(
 
 
 def _ground(image: Image) -> NDArray[np.uint8]:
-    """(H, W, 1) uint8: the photograph in grey, its tones pressed into 82..173 (128 + 0.36 times
-    what luma is above or below 128).
+    """(H, W, 1) uint8: the photograph in grey, its tones within 74..181.
+
+    Brightnesses that are frequent in it take more room, up to `_SPREAD` times their even share (its
+    histogram equalised, with a limit; S. Pizer et al., "Adaptive histogram equalization and its
+    variations", 1987): something is seen under the colours of a dark street too.
     """
     red, green, blue = (image[..., index].astype(np.uint32) for index in range(3))
     luma = (54 * red + 183 * green + 19 * blue) >> 8  # Rec. ITU-R BT.709, in 256ths
-    return (82 + (luma * 92 >> 8)).astype(np.uint8)[..., None]
+    counts = np.bincount(luma.ravel(), minlength=256)
+    shares = np.minimum(counts, max(1, _SPREAD * luma.size // 256)).astype(np.float64)
+    shares += (luma.size - shares.sum()) / 256
+    places = (np.cumsum(shares) - shares / 2) / max(1, luma.size)
+    tones: NDArray[np.uint8] = np.round(127.5 + 0.42 * (255 * places - 127.5)).astype(np.uint8)
+    ground: NDArray[np.uint8] = tones[luma][..., None]
+    return ground
 
 
 def _draw_contours(picture: Image, label_image: NDArray[np.integer[Any]]) -> None:

@@ -28,7 +28,7 @@ from primaps.pipeline.candidates import Candidate, CandidateFolder
 from primaps.pipeline.classes import default_colours, read_classes
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.fit_curves import fit_curves
-from primaps.pipeline.labelling import predict_stored
+from primaps.pipeline.labelling import extras_of, predict_stored
 from primaps.pipeline.overview import write_run_report
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
@@ -75,7 +75,7 @@ def accept(run: Run, number: int | None) -> int:
         chosen = swap_model(root, number)
         run.folder.record |= _accepted(RunFolder(root))
         model = Model.load(run.folder.model)
-        predict_stored(run, model)
+        predict_stored(run, model, extras_of(run.folder))
         curves = fit_curves(run, model, run.folder.model)
         write_run_report(run, inputs, curves)
     return chosen

@@ -22,7 +22,7 @@ from primaps.pipeline.parallel import for_each_image
 from primaps.pipeline.prediction import certainty_image, image_features, labels_from_scores
 from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
-from primaps.runs.run import Run
+from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import FeatureStore, fingerprint
 from primaps.types import IGNORE_INDEX, Image, ImageFile, ReadingNote, View
 
@@ -43,6 +43,11 @@ class Extras:
 
     certainty: bool = False
     overlays: bool = False
+
+
+def extras_of(folder: RunFolder) -> Extras:
+    """What was made beside the label maps of a folder: another model's are made with the same."""
+    return Extras((folder.root / "certainty").is_dir(), (folder.root / "overlays").is_dir())
 
 
 def predict_stored(

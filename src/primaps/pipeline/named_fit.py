@@ -21,6 +21,7 @@ from primaps.pipeline.commands import predict_from_store
 from primaps.pipeline.evidence import NAMES, Evidence, gather
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
 from primaps.pipeline.framed import image_entry
+from primaps.pipeline.labelling import extras_of
 from primaps.pipeline.overview import write_run_report
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
@@ -142,7 +143,8 @@ def write_candidate(run: Run, model: Model, table: ClassTable, facts: Candidate)
     named = NamedFolder(out)
     with named.lock():
         named.write_classes(write_classes(table, model.fingerprint))
-    made = predict_from_store(run, out, out / "model", overwrite=True)
+    extras = extras_of(run.folder)
+    made = predict_from_store(run, out, out / "model", overwrite=True, extras=extras)
     images = {image.name: image_entry(image) for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
     write_run_report(made, made.folder.record.get("inputs", ()))

@@ -51,9 +51,10 @@ class NamedFolder:
         folder = folder.absolute()
         found = cls.of_model(folder)
         if not any((found.root / name).exists() for name in ("run.json", "model.json")):
+            why = "has neither run.json nor model.json" if folder.exists() else "does not exist"
             raise CheckpointError(
                 f"Expected {folder} to be the folder of a run, of `primaps predict` or of a model,"
-                " but it has neither run.json nor model.json. Give the folder that was --out."
+                f" but it {why}. Give the folder that was --out."
             )
         return found
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import numpy as np
 from anyio import to_thread
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -130,9 +133,13 @@ class Reading:
     def _compared(self, number: int) -> dict[str, Any]:
         """A candidate, and what it makes of each image of the run."""
         images = self._served.candidate(number).record()["images"]
-        pixels = dict(zip(images["name"], images["clusters"], strict=True))
         root = self._served.root
         table = read_classes(CandidateFolder(root).of(number))
+        owner = table.cluster_to_class()
+        pixels = {
+            name: _by_class(counts, owner)
+            for name, counts in zip(images["name"], images["clusters"], strict=True)
+        }
         records = {each["number"]: each for each in candidate_records(root)}
         return {
             "candidate": records[number],
@@ -159,6 +166,14 @@ class Reading:
             return known
         content, headers = await self._pictures.get(tag, make)
         return picture(content, tag, kind, headers)
+
+
+def _by_class(counts: Sequence[Sequence[int]], owner: NDArray[np.int64]) -> list[list[int]]:
+    """Counts by cluster, [cluster, pixels], as counts by class; 255 = unlabelled."""
+    found: Counter[int] = Counter()
+    for cluster, pixels in counts:
+        found[int(owner[cluster])] += pixels
+    return [[each, found[each]] for each in sorted(found)]
 
 
 def with_size(width: int, height: int, content: bytes) -> Made:

@@ -112,7 +112,7 @@ def _bind(found: socket.socket, address: str, ports: tuple[int, ...]) -> None:
             if port == ports[-1]:
                 raise ConfigError(
                     f"Expected to listen at {address}, port {port}, but got: {error.strerror}."
-                    " Another program may use it; choose another --port, or leave it away."
+                    " Another program may use it; choose another --port, or leave it out."
                 ) from error
         else:
             return

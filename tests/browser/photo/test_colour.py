@@ -1,8 +1,9 @@
 """Overlays say which class lies there: on every photograph, to every kind of sight."""
 
+import numpy as np
 import pytest
 
-from primaps.outputs.visualize import palette
+from primaps.outputs.visualize import paint, palette
 
 NAMED = ["#{:02x}{:02x}{:02x}".format(*(int(part) for part in rgb)) for rgb in palette(12)]
 MARGINS = """([colours, opacity, sight]) => {
@@ -97,6 +98,22 @@ def test_safe_colours_stay_when_classes_are_named_or_corrected(page):
     assert before == after
     assert len({colour for _, colour in before}) == 12
     assert 3 not in dict(ignoring)
+
+
+def test_the_ground_is_that_of_pictures_made_in_python(page):
+    values = np.random.default_rng(0).integers(0, 70, (24, 32, 3), np.uint8)
+    pixels = np.dstack([values, np.full((24, 32, 1), 255, np.uint8)])
+    found = page.evaluate(
+        """(pixels) => {
+          const data = Uint8ClampedArray.from(pixels);
+          m.toGround(data);
+          return [...data];
+        }""",
+        pixels.ravel().tolist(),
+    )
+    expected = paint(values, np.zeros((24, 32), int), palette(1), alpha=0, contours=False)
+    ours = np.array(found).reshape(24, 32, 4)[..., :3]
+    assert np.abs(ours - expected.astype(int)).max() <= 1
 
 
 def test_swatches_of_the_ground(page):

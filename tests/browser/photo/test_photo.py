@@ -118,7 +118,7 @@ def near(one, other, most=3):
 # ---- what is seen --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("tone", "most"), [("#000000", 18), ("#808080", 2), ("#ffffff", 18)])
+@pytest.mark.parametrize(("tone", "most"), [("#000000", 20), ("#808080", 2), ("#ffffff", 20)])
 def test_a_class_is_seen_in_the_colour_of_the_legend(photo_page, tone, most):
     screen = Screen(photo_page(tone=tone))
     for cell in (0, 1, 7, 10):
@@ -142,7 +142,7 @@ def test_what_a_person_said_of_a_proposal_is_seen(screen):
     assert screen.painted(1)[3] == 0
     screen.hover(0, 0.52)
     assert screen.page.inner_text(".photo-readout") == (
-        "name 4 · proposal 1 · said by a person · certainty 0.13"
+        "name 4 · proposal 1 · said by a person · certainty 13\u202f%"
     )
 
 
@@ -158,7 +158,7 @@ def test_layers_by_button_and_key(screen):
     page.get_by_role("button", name="certainty").click()
     assert page.get_by_role("button", name="certainty").get_attribute("aria-pressed") == "true"
     assert screen.painted(0)[:3] != screen.painted(3)[:3]
-    assert "unsure 0.02" in page.inner_text(".photo-ramp")
+    assert "unsure 2.0\u202f%" in page.inner_text(".photo-ramp")
     page.keyboard.press("3")
     assert near(screen.shown(5), screen.swatch(5))
 
@@ -230,11 +230,11 @@ def test_compare_shows_the_photograph_left_of_the_handle(screen):
 def test_hover_names_what_lies_there(screen):
     page = screen.page
     screen.hover(6, 0.52)
-    assert page.inner_text(".photo-readout") == "name 6 · proposal 7 · certainty 0.63"
+    assert page.inner_text(".photo-readout") == "name 6 · proposal 7 · certainty 63\u202f%"
     assert page.locator(".photo-lit").inner_text().split("\n")[0] == "name 6"
     assert screen.marked("hovered") > 100
     screen.hover(11, 0.52)
-    assert page.inner_text(".photo-readout") == "name 11 · certainty 0.88"
+    assert page.inner_text(".photo-readout") == "name 11 · certainty 88\u202f%"
     page.mouse.move(2, 2)
     screen.rest()
     assert not page.is_visible(".photo-readout")

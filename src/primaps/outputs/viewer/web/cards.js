@@ -100,7 +100,7 @@ export class ClassCard {
     this.bar.style.width = `${100 * model.share(this.id)}%`;
     replace(
       this.heading,
-      model.title(this.id),
+      h("bdi", {}, model.title(this.id)),
       entry.name ? h("span", { class: "number" }, ` ${this.id}`) : null,
     );
     replace(

@@ -20,7 +20,9 @@ export const LOOK = {
   opacity: 0.65,
   /** The ground's tones: middle + contrast * (luma - middle). */
   middle: 127.5,
-  contrast: 0.36,
+  contrast: 0.42,
+  /** How many times its even share of the ground's tones a brightness may take. */
+  spread: 4,
   /** From this opacity on the ground is grey; below, the photograph's colours come back. */
   veiled: 0.4,
   /** Of the two lines of a contour. */
@@ -71,14 +73,15 @@ export function mix(below, above, opacity) {
 }
 
 /**
- * The tone of a photograph's colour in the ground: its luma (Rec. 709) with less contrast.
+ * The tone of a colour in the ground of a photograph that has all brightnesses alike: its luma
+ * (Rec. 709) with less contrast. Others differ (`groundTones`), within the same range.
  * @param {number} r
  * @param {number} g
  * @param {number} b
  */
 export function tone(r, g, b) {
-  const luma = 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  return LOOK.middle + LOOK.contrast * (luma - LOOK.middle);
+  const bright = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return LOOK.middle + LOOK.contrast * (bright - LOOK.middle);
 }
 
 /**
@@ -111,12 +114,45 @@ export function swatch(colour, opacity) {
 }
 
 /**
+ * Tones of the ground by the luma of a photograph. Brightnesses that are frequent in it take more
+ * room (its histogram equalised, with a limit; Pizer et al. 1987): something is seen under the
+ * colours of a dark street too, and no tone leaves the range that colours were chosen for.
+ * @param {Uint8ClampedArray} data RGBA
+ */
+export function groundTones(data) {
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < data.length; i += 4) counts[luma(data, i)] += 1;
+  const limit = Math.max(1, Math.floor((LOOK.spread * data.length) / 4 / 256));
+  const shares = Array.from(counts, (count) => Math.min(count, limit));
+  const kept = shares.reduce((sum, count) => sum + count, 0);
+  const even = (data.length / 4 - kept) / 256;
+  const tones = new Uint8Array(256);
+  let below = 0;
+  shares.forEach((count, level) => {
+    const place = (below + (count + even) / 2) / (data.length / 4);
+    tones[level] = Math.round(LOOK.middle + LOOK.contrast * (255 * place - LOOK.middle));
+    below += count + even;
+  });
+  return tones;
+}
+
+/**
+ * Luma (Rec. 709) in whole numbers.
+ * @param {Uint8ClampedArray} data RGBA
+ * @param {number} i where the pixel begins
+ */
+function luma(data, i) {
+  return (54 * data[i] + 183 * data[i + 1] + 19 * data[i + 2]) >> 8;
+}
+
+/**
  * Turn a photograph into the ground, in place.
  * @param {Uint8ClampedArray} data RGBA
  */
 export function toGround(data) {
+  const tones = groundTones(data);
   for (let i = 0; i < data.length; i += 4)
-    data[i] = data[i + 1] = data[i + 2] = tone(data[i], data[i + 1], data[i + 2]);
+    data[i] = data[i + 1] = data[i + 2] = tones[luma(data, i)];
 }
 
 // ---- which class has which colour -------------------------------------------------------------

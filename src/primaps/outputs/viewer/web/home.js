@@ -182,9 +182,10 @@ export class Home {
       run.images.name.length < run.total_images
         ? ` This page shows ${run.images.name.length} of them.`
         : "";
-    const method = run.backbone.name
-      ? `, found with ${run.backbone.name} and no label of yours.`
-      : ".";
+    const labels = this.app.model.state.accepted === null
+      ? " and no label of yours."
+      : "; refitted with what you said.";
+    const method = run.backbone.name ? `, found with ${run.backbone.name}${labels}` : ".";
     return found + method + fewer;
   }
 

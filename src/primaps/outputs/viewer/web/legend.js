@@ -6,6 +6,7 @@
 import { SAFE_CLASSES, certaintyRamp, classColours, hex, parse, swatch } from "viewer/colour.js";
 import { h, replace } from "viewer/dom.js";
 import { UNLABELLED } from "viewer/model.js";
+import { percent as exactly } from "viewer/text.js";
 
 /**
  * A part of a whole in words.
@@ -119,8 +120,8 @@ export class Legend {
   tintRamp(opacity, [low, high]) {
     const bar = h("span", { class: "photo-ramp-bar" });
     bar.style.backgroundImage = `linear-gradient(to right, ${certaintyRamp(opacity).join(", ")})`;
-    replace(this.ramp, h("span", {}, `unsure ${(low / 255).toFixed(2)}`), bar,
-      h("span", {}, `${(high / 255).toFixed(2)} sure`));
+    replace(this.ramp, h("span", {}, `unsure ${exactly(low / 255)}`), bar,
+      h("span", {}, `${exactly(high / 255)} sure`));
   }
 
   /**

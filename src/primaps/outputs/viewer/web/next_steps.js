@@ -5,12 +5,17 @@ import { h } from "viewer/dom.js";
 
 /** @import {App} from "viewer/app.js" */
 
+/** What the studio itself does, on the same page: no command is needed there. */
+const IN_THE_STUDIO = /^primaps (studio|classes|export) /;
+
 /**
  * @param {App} app
  * @returns {HTMLElement | null}
  */
 export function nextSteps(app) {
-  const { advice } = app.model.run;
+  const advice = app.model.run.advice.filter(
+    ({ command }) => app.readOnly || !IN_THE_STUDIO.test(command ?? ""),
+  );
   if (!advice.length) return null;
   return h(
     "section",

@@ -14,6 +14,7 @@
 /**
  * What a photograph needs of the frame around it.
  * @typedef {object} Frame
+ * @property {boolean} [readOnly] nothing can be corrected
  * @property {Model} model
  * @property {{get: (name: string) => any, set: (name: string, value: any) => void,
  *   listen: (told: (name: string) => void) => () => void}} settings "opacity", "palette"

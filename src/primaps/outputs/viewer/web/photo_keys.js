@@ -40,7 +40,11 @@ export class PhotoKeys {
       { key: "h", title: "hold: the photograph alone", ...hiding },
       { key: " ", title: "hold: the photograph alone", ...hiding },
       { key: "v", title: "compare with the photograph", run: () => photo.toggleCompare() },
-      { key: "l", title: "lasso on or off, while correcting", run: () => photo.toggleLasso() },
+      {
+        key: "l",
+        title: photo.app.readOnly ? "" : "lasso on or off, while correcting",
+        run: () => photo.toggleLasso(),
+      },
       { key: "+", title: "larger", run: () => photo.zoom(1.5) },
       { key: "=", title: "", run: () => photo.zoom(1.5) },
       { key: "-", title: "smaller", run: () => photo.zoom(1 / 1.5) },

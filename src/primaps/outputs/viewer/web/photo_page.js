@@ -64,6 +64,7 @@ export class PhotoPage {
     this.back.setAttribute("href", this.app.href("gallery", this.app.filter));
     if (missing) {
       replace(this.facts, `There is no photograph "${params.name ?? ""}" here.`);
+      replace(this.warnings);
       return;
     }
     void this.view.show(this.image);

@@ -9,6 +9,7 @@
 import { certaintyTable, classTable, pixel } from "viewer/colour.js";
 import { classify, paintIds, sample, usualRange } from "viewer/maps.js";
 import { UNLABELLED } from "viewer/model.js";
+import { percent } from "viewer/text.js";
 
 /** @typedef {{classId: number, proposal: number, certainty: number | null}} Found */
 
@@ -138,7 +139,7 @@ export class Picture {
     const words = [classId === UNLABELLED ? "unlabelled" : this.model.title(classId)];
     if (proposal) words.push(`proposal ${proposal}`);
     if (proposal && this.model.said(this.image).has(proposal)) words.push("said by a person");
-    if (certainty !== null) words.push(`certainty ${certainty.toFixed(2)}`);
+    if (certainty !== null) words.push(`certainty ${percent(certainty)}`);
     return words.join(" · ");
   }
 }

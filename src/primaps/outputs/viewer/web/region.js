@@ -19,6 +19,8 @@ const MARGIN = 0.35;
 const LEAST_MARGIN = 6;
 /** A crop has at least so many pixels of the map on a side: one would not know what it is. */
 const LEAST_SIDE = 48;
+/** How much lighter a stripe around a region is. */
+const STRIPE = 60;
 
 /** @type {WeakMap<HTMLCanvasElement, object>} the latest call for each canvas */
 const latest = new WeakMap();
@@ -200,7 +202,8 @@ function shape(mask, map, box, canvas) {
 }
 
 /**
- * Dim what is outside; a white line along the border, a black one around it.
+ * Dim and hatch what is outside; a white line along the border, a black one around it. Dim alone is
+ * not enough: on a dark photograph nobody would know which side of the line is meant.
  * @param {ImageData} picture
  * @param {Uint8Array} inside 0 to 255
  */
@@ -211,8 +214,9 @@ function outline({ data, width, height }, inside) {
   for (let i = 0; i < inside.length; i += 1) {
     if (inside[i] >= 128) continue;
     const grey = 0.2126 * data[4 * i] + 0.7152 * data[4 * i + 1] + 0.0722 * data[4 * i + 2];
+    const stripe = ((i % width) + Math.floor(i / width)) % (5 * thick) < thick / 2 ? STRIPE : 0;
     for (let k = 0; k < 3; k += 1) {
-      const dimmed = 0.5 * (0.5 * data[4 * i + k] + 0.5 * grey);
+      const dimmed = 0.5 * (0.5 * data[4 * i + k] + 0.5 * grey) + stripe;
       data[4 * i + k] = white[i] ? 255 : black[i] ? 0 : dimmed;
     }
   }

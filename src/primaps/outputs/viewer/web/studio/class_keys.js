@@ -5,6 +5,8 @@
 /** "n" is left out: it types a new name. */
 const KEYS = [..."1234567890abcdefghijklmopqrstuvwxyz"];
 
+/** @typedef {[key: string, id: number, name: string | null]} Kept */
+
 /** Which key stands for which class; dispatches "change". */
 export class ClassKeys extends EventTarget {
   /**
@@ -18,21 +20,50 @@ export class ClassKeys extends EventTarget {
     this.storage = storage;
     this.place = place;
     /** @type {Map<string, number>} class by key */
-    this.byKey = new Map(JSON.parse(storage.getItem(place) ?? "[]"));
+    this.byKey = this.kept();
     this.fill();
     model.listen(() => this.fill());
   }
 
-  /** Give free keys to classes without one: named ones and those most used come first. */
-  fill() {
+  /**
+   * Keys of an earlier visit. Another model counts its classes anew: names keep their keys then.
+   * @returns {Map<string, number>}
+   */
+  kept() {
     const { model } = this;
-    for (const [key, id] of this.byKey) if (!model.byId.has(id)) this.byKey.delete(key);
-    const held = new Set(this.byKey.values());
-    const waiting = model.state.classes
-      .filter((entry) => !entry.ignore && !held.has(entry.id))
-      .sort((a, b) => model.share(b.id) - model.share(a.id) || a.id - b.id);
-    const free = KEYS.filter((key) => !this.byKey.has(key));
-    waiting.slice(0, free.length).forEach((entry, index) => this.byKey.set(free[index], entry.id));
+    /** @type {{model: string, keys: Kept[]}} */
+    const { model: of, keys } = JSON.parse(
+      this.storage.getItem(this.place) ?? '{"model": "", "keys": []}',
+    );
+    if (of === model.run.model) return new Map(keys.map(([key, id]) => [key, id]));
+    const ids = new Map(model.state.classes.map((entry) => [entry.name, entry.id]));
+    const named = keys.map(([key, , name]) => [key, name === null ? undefined : ids.get(name)]);
+    return new Map(/** @type {[string, number][]} */ (named.filter(([, id]) => id !== undefined)));
+  }
+
+  /**
+   * Give keys to classes without one: to named ones first, which also take the keys of unnamed
+   * ones, then to those most used.
+   */
+  fill() {
+    const { model, byKey } = this;
+    for (const [key, id] of byKey) if (!model.byId.has(id)) byKey.delete(key);
+    const isNamed = (/** @type {number | undefined} */ id) =>
+      id !== undefined && (model.byId.get(id)?.name ?? null) !== null;
+    const share = (
+      /** @type {boolean} */ named,
+      /** @type {(key: string) => boolean} */ open,
+    ) => {
+      const held = new Set(byKey.values());
+      const keys = KEYS.filter(open);
+      model.state.classes
+        .filter((entry) => !entry.ignore && !held.has(entry.id) && isNamed(entry.id) === named)
+        .sort((a, b) => model.share(b.id) - model.share(a.id) || a.id - b.id)
+        .slice(0, keys.length)
+        .forEach((entry, index) => byKey.set(keys[index], entry.id));
+    };
+    share(true, (key) => !isNamed(byKey.get(key)));
+    share(false, (key) => !byKey.has(key));
     this.keep();
   }
 
@@ -71,6 +102,8 @@ export class ClassKeys extends EventTarget {
   }
 
   keep() {
-    this.storage.setItem(this.place, JSON.stringify([...this.byKey]));
+    const { model } = this;
+    const keys = [...this.byKey].map(([key, id]) => [key, id, model.byId.get(id)?.name ?? null]);
+    this.storage.setItem(this.place, JSON.stringify({ model: model.run.model, keys }));
   }
 }

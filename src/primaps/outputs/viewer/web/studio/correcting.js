@@ -96,7 +96,6 @@ class Correcting {
         `${plural(number, "proposal")} selected`
           + (spoken.length ? `, ${spoken.length} said before` : ""),
       ),
-      h("div", { class: "chips" }, ...this.chips()),
       h(
         "div",
         { class: "studio-buttons" },
@@ -105,6 +104,7 @@ class Correcting {
         number === 1 ? button("Same as this everywhere…", "", () => void this.everywhere()) : null,
         spoken.length ? button("Take back what was said", "", () => this.retract()) : null,
       ),
+      h("div", { class: "chips" }, ...this.chips()),
     );
   }
 

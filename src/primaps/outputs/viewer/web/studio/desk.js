@@ -27,7 +27,9 @@ export class Desk {
       sessionStorage,
       `primaps-pending:${folder}`,
     );
-    this.classKeys = new ClassKeys(this.model, localStorage, `primaps-keys:${folder}`);
+    this.classKeys = new ClassKeys(this.model, localStorage, `primaps-class-keys:${folder}`);
+    /** An undo or redo of this window is on its way. */
+    this.returning = false;
     /** Classes chosen to be merged. @type {Set<number>} */
     this.chosen = new Set();
     /** Told when `chosen` changes. */
@@ -55,7 +57,9 @@ export class Desk {
   /** @param {"undo" | "redo"} which */
   async back(which) {
     if (!this.queue.pending.length && this.model.state[which] === null) return;
+    this.returning = true;
     const made = await this.queue.back(which);
+    this.returning = false;
     if (made?.made) this.app.toast(made.made);
   }
 

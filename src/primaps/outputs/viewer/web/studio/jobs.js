@@ -126,7 +126,7 @@ function progressView() {
     /** @param {Job} job */
     show(job) {
       const { done, total } = job;
-      stage.textContent = `${job.stage ?? "Working"}${total ? `: ${done} of ${total}` : ""}`;
+      stage.textContent = `${job.stage || "Working…"}${total ? `: ${done} of ${total}` : ""}`;
       if (total) {
         bar.max = total;
         bar.value = done;

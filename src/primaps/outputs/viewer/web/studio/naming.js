@@ -238,7 +238,8 @@ export function chooseKey(desk, id, anchor) {
     const key = field.value.toLowerCase();
     if (!key) return;
     if (desk.classKeys.assign(id, key)) {
-      panel.close(true);
+      // Later: a browser goes on to show where it typed, at the page's end if the field is gone.
+      setTimeout(() => panel.close(true));
       desk.app.say(`${title} has the key ${key}.`);
     } else {
       field.value = "";

@@ -30,7 +30,7 @@ export function pair(before, after, image, changed) {
   const read = h(
     "span",
     { class: "read", "aria-live": "off" },
-    changed > 0.0005 ? `at least ${percent(changed)} changed` : "the same shares",
+    inWords(changed),
   );
   for (const each of panes)
     void drawThumb(each.canvas, each.model, image, { overlay: true, side: SIDE });
@@ -41,6 +41,12 @@ export function pair(before, after, image, changed) {
     h("div", { class: "panes" }, ...panes.map((each) => each.pane)),
     h("figcaption", {}, h("span", { class: "file" }, name), read),
   );
+}
+
+/** @param {number} changed difference of the shares, less than what changed indeed */
+function inWords(changed) {
+  if (changed <= 0.0005) return "the same shares";
+  return changed >= 0.995 ? "all of it changed" : `at least ${percent(changed)} changed`;
 }
 
 /**

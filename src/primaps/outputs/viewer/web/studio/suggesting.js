@@ -20,6 +20,8 @@ const PAUSE = 1500;
 /** Classes that have a digit while the field is empty. */
 const RECENT = 9;
 
+const QUESTION = "What is the part without stripes?";
+
 /** undefined = not answered, null = of no class */
 /** @typedef {string | null | undefined} Answer */
 
@@ -78,7 +80,7 @@ class Suggesting {
     this.pictures = new Map();
     this.alive = true;
     this.combo = new Combobox({
-      label: "What is this?",
+      label: QUESTION,
       choices: () => desk.names(),
       quiet: true,
     });
@@ -91,7 +93,7 @@ class Suggesting {
     this.hint = h("p", { class: "hint", role: "status" });
     this.digits = h("div", { class: "recent", role: "group", "aria-label": "Names by digit" });
     this.build();
-    this.stop = desk.model.listen(() => this.drawRecent());
+    this.stop = desk.model.listen(() => this.refresh());
   }
 
   destroy() {
@@ -103,12 +105,13 @@ class Suggesting {
     const side = h(
       "div",
       { class: "suggest-side" },
-      this.why,
+      h("p", { class: "ask", "aria-hidden": "true" }, QUESTION),
       this.combo.element,
       this.hint,
       this.buttons(),
       this.digits,
       this.whole,
+      this.why,
     );
     replace(
       this.element,
@@ -149,7 +152,7 @@ class Suggesting {
 
   /** @param {number} round */
   async load(round) {
-    this.progress.textContent = "Choosing what to ask…";
+    this.clear(round);
     try {
       const found = await this.desk.api.suggestions(round);
       if (!this.alive) return;
@@ -166,13 +169,55 @@ class Suggesting {
   }
 
   /**
+   * Nothing to answer while cards are chosen; what is typed meanwhile is no key of the page.
+   * @param {number} round
+   */
+  clear(round) {
+    this.walk = new Walk({ cards: [], round });
+    this.progress.textContent = "Choosing what to ask…";
+    this.why.textContent = this.hint.textContent = "";
+    replace(this.picture);
+    replace(this.whole);
+    this.combo.value = "";
+    this.combo.input.focus();
+  }
+
+  /**
    * @param {SuggestionCard} card
    * @returns {Answer}
    */
   saidBefore(card) {
-    const id = card.said ?? this.desk.model.state.corrections[card.image]?.[card.proposal] ?? null;
-    if (id === null) return undefined;
+    const id = this.desk.model.state.corrections[card.image]?.[card.proposal];
+    if (id === undefined) return undefined;
     return id === UNLABELLED ? null : this.desk.model.title(id);
+  }
+
+  /**
+   * The state is another one. Answers that were taken back, or given in another window, are so here
+   * too; after undo and redo the card that they were about is shown again.
+   */
+  refresh() {
+    const { walk, desk } = this;
+    if (!desk.queue.pending.length) {
+      const known = new Set(desk.names().map((each) => each.title));
+      this.recent = this.recent.filter((title) => known.has(title));
+      const before = walk.answers;
+      walk.answers = walk.cards.map((card) => this.saidBefore(card));
+      const changed = walk.answers.findIndex((answer, place) => answer !== before[place]);
+      if (changed >= 0 && desk.returning && this.untouched()) return this.revisit(changed);
+    }
+    this.drawProgress();
+    this.drawRecent();
+  }
+
+  drawProgress() {
+    const { walk } = this;
+    if (!walk.cards.length) return;
+    const minutes = walk.minutes;
+    this.progress.textContent =
+      `${walk.at + 1} of ${walk.cards.length}` + (minutes ? ` · about ${minutes} min left` : "");
+    this.bar.max = walk.cards.length;
+    this.bar.value = walk.answers.filter((each) => each !== undefined).length;
   }
 
   /**
@@ -200,11 +245,7 @@ class Suggesting {
     const card = walk.cards[walk.at];
     const opinion = this.opinion(card);
     const before = walk.answers[walk.at];
-    const minutes = walk.minutes;
-    this.progress.textContent =
-      `${walk.at + 1} of ${walk.cards.length}` + (minutes ? ` · about ${minutes} min left` : "");
-    this.bar.max = walk.cards.length;
-    this.bar.value = walk.answers.filter((each) => each !== undefined).length;
+    this.drawProgress();
     replace(
       this.picture,
       this.pictureOf(
@@ -245,11 +286,14 @@ class Suggesting {
    */
   pictureOf(address, text) {
     const kept = this.pictures.get(address);
-    if (kept) return kept;
+    if (kept) {
+      kept.alt = text; // it was fetched ahead, without words
+      return kept;
+    }
     const picture = h("img", {
       src: address,
       alt: text,
-      onerror: () => this.fetchAgain(picture, address, text),
+      onerror: () => this.fetchAgain(picture, address),
     });
     this.pictures.set(address, picture);
     return picture;
@@ -259,12 +303,12 @@ class Suggesting {
    * The studio was away: a picture that is shown is asked for again and again.
    * @param {HTMLImageElement} picture
    * @param {string} address
-   * @param {string} text
    */
-  fetchAgain(picture, address, text) {
+  fetchAgain(picture, address) {
     this.pictures.delete(address);
     setTimeout(() => {
-      if (this.alive && picture.isConnected) picture.replaceWith(this.pictureOf(address, text));
+      if (this.alive && picture.isConnected)
+        picture.replaceWith(this.pictureOf(address, picture.alt));
     }, PAUSE);
   }
 
@@ -276,7 +320,7 @@ class Suggesting {
         desk.api.card(card.image, card.proposal),
         desk.api.photo(card.image, 320),
       ])
-        this.pictureOf(address, card.image)
+        this.pictureOf(address, "")
           .decode()
           .catch(() => undefined);
     while (this.pictures.size > 40) {
@@ -309,9 +353,10 @@ class Suggesting {
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.isComposing || event.altKey) return;
+    if (event.ctrlKey || event.metaKey) return this.backKey(event);
     const empty = this.combo.input.value === "";
-    const whole = empty || this.allSelected();
+    const whole = this.untouched();
     const digit =
       empty && /^[1-9]$/.test(event.key) ? this.shortcuts()[Number(event.key) - 1] : undefined;
     if (event.key === "Enter") event.shiftKey ? this.previous() : this.accept();
@@ -325,8 +370,21 @@ class Suggesting {
     event.stopImmediatePropagation();
   }
 
-  /** Whether the field shows an earlier answer that nobody touched yet. */
-  allSelected() {
+  /**
+   * Undo and redo while the field has the focus, as it always has here; what is being typed is
+   * undone by the browser.
+   * @param {KeyboardEvent} event
+   */
+  backKey(event) {
+    const key = event.key.toLowerCase();
+    if ((key !== "z" && key !== "y") || !this.untouched()) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    void this.desk.back(key === "y" || event.shiftKey ? "redo" : "undo");
+  }
+
+  /** Whether the field is empty or shows an earlier answer that nobody touched yet. */
+  untouched() {
     const { input } = this.combo;
     return input.selectionStart === 0 && input.selectionEnd === input.value.length;
   }
@@ -367,6 +425,7 @@ class Suggesting {
   }
 
   next() {
+    if (!this.walk.cards.length) return;
     if (this.walk.at + 1 >= this.walk.cards.length) return this.end();
     this.walk.go(this.walk.at + 1);
     this.show();

@@ -91,7 +91,7 @@ class Trying {
     this.training = h("p", { class: "hint" });
     this.status = h(
       "p",
-      { role: "status" },
+      { role: "status", class: "drop-here" },
       "Drop a photograph anywhere, or choose one. It is only looked at: nothing is added to the"
         + " run.",
     );
@@ -128,6 +128,15 @@ class Trying {
     document.removeEventListener("primaps-dropped", this.dropped);
   }
 
+  /**
+   * @param {string} text
+   * @param {string} [kind] "error"
+   */
+  tell(text, kind = "") {
+    this.status.textContent = text;
+    this.status.className = kind;
+  }
+
   /** The run's threshold. */
   usual() {
     const found =
@@ -143,7 +152,7 @@ class Trying {
       ({ backbones } = await this.desk.api.backbones());
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.status.textContent = error.message;
+      this.tell(error.message, "error");
     }
     replace(
       this.backbone,
@@ -193,7 +202,7 @@ class Trying {
     if (!file) return;
     this.abort.abort();
     const abort = (this.abort = new AbortController());
-    this.status.textContent = `Looking at ${file.name}…`;
+    this.tell(`Looking at ${file.name}…`);
     this.element.setAttribute("aria-busy", "true");
     try {
       const tried = await this.desk.api.try(
@@ -205,7 +214,7 @@ class Trying {
     } catch (error) {
       if (abort.signal.aborted) return;
       if (!(error instanceof ApiError)) throw error;
-      this.status.textContent = error.message;
+      this.tell(error.message, "error");
       this.canvas.hidden = this.plain.hidden = true;
       replace(this.legend);
     } finally {
@@ -227,10 +236,11 @@ class Trying {
       drawThumb(this.canvas, model, 0, { overlay: true, side: SIDE }),
     ]);
     if (signal.aborted) return;
-    this.status.textContent =
+    this.tell(
       `${name}: ${plural(tried.proposals, "proposal")} in `
-      + `${tried.seconds.toFixed(1)} s, ${tried.width} × ${tried.height} pixels.`
-      + " Nothing was added to the run.";
+        + `${tried.seconds.toFixed(1)} s, ${tried.width} × ${tried.height} pixels.`
+        + " Nothing was added to the run.",
+    );
     const maps = await model.source.maps(0);
     replace(this.legend, ...rows(this.desk, maps.labels));
   }
