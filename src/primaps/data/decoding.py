@@ -98,12 +98,14 @@ def open_header(stream: BufferedReader, megapixels: int = MEGAPIXELS) -> Image.I
     prefix = stream.read(16)
     for name in FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
-        # a text says why this build cannot decode it
-        if factory is None or (accept is not None and accept(prefix) is not True):
+        if factory is None:
             continue
-        stream.seek(0)
         # as in Pillow's own loop: not this format after all
         with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+            accepted = accept is None or accept(prefix)
+            if not accepted or isinstance(accepted, str):  # a text says why this build cannot
+                continue
+            stream.seek(0)
             image: Image.Image = factory(stream, "")  # Image.open, but with a limit of our own
             most = JPEG_MEGAPIXELS if name == "JPEG" else megapixels
             check_pixels(image.size, max(megapixels, most), printable(stream.name))
