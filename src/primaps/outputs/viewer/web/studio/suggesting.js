@@ -154,6 +154,7 @@ class Suggesting {
   async load(round) {
     this.clear(round);
     try {
+      await this.desk.queue.settled(); // what is asked next depends on what was said
       const found = await this.desk.api.suggestions(round);
       if (!this.alive) return;
       this.walk = new Walk(found);
