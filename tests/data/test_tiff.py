@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
@@ -348,6 +349,27 @@ def test_truncated_files_are_listed(write, photograph):
             path.write_bytes(content[: int(len(content) * part)])
             with pytest.raises(ImageError):
                 read_image(path)
+
+
+def test_a_chain_of_directories_that_ends_in_a_loop(write, grey):
+    path = write(np.stack([grey, grey, grey]), photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        last, first = file.pages[2], file.pages[0]
+        end = last.offset + 2 + 12 * len(last.tags)
+        offset = first.offset
+    content = bytearray(path.read_bytes())
+    content[end : end + 4] = offset.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert read_photo(path, 10**6).notes[0].text.startswith("1 of 3 pages")
+
+
+def test_nothing_is_said_on_the_terminal(write, grey, capfd):
+    path = write(grey.astype(np.float32), photometric="minisblack")
+    content = path.read_bytes()
+    path.write_bytes(content[:20] + b"\xff" * 6 + content[26:])
+    with contextlib.suppress(ImageError):
+        read_image(path)
+    assert capfd.readouterr().err == ""
 
 
 def test_kinds_of_values(write, photograph):

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedReader
 from typing import Any, Final
@@ -19,6 +21,9 @@ from primaps.data.raw_files import raw_message
 from primaps.data.values import Values
 from primaps.errors import ImageError
 from primaps.types import ReadingNote
+
+# what it says of damaged files is for logs, not for the terminal
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _ORIENTATION, _PROFILE, _NODATA, _OLD_SUBFILE = 274, 34675, 42113, 255
 _REDUCED, _MASK = 1, 4
@@ -83,7 +88,7 @@ class TiffFile:
         stream.seek(0)
         self._name = name
         self._opened = Opened(stream)
-        self._pages: list[Any] = list(itertools.islice(self._opened.pages, _MOST_PAGES))
+        self._pages = _chain(self._opened.pages)
         self.pictures = _pictures(self._pages)
         raw = any(_photometric(page) == _CFA for _, page in self.pictures)
         if raw:
@@ -273,6 +278,20 @@ def nothing_left(name: str) -> str:
         f"Expected pixels with data, but {name} holds none: all are masked, not finite or of its"
         " no-data value. Leave it out."
     )
+
+
+def _chain(pages: Iterable[Any]) -> list[Any]:
+    """The directories of a file, up to one that was there already: damaged chains may end in a
+    loop.
+    """
+    found: list[Any] = []
+    seen: set[int] = set()
+    for page in itertools.islice(pages, _MOST_PAGES):
+        if page.offset in seen:
+            break
+        seen.add(page.offset)
+        found.append(page)
+    return found
 
 
 def _pictures(pages: list[Any]) -> list[tuple[int | None, Any]]:
