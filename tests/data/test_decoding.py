@@ -25,6 +25,17 @@ def test_yields_the_file_at_its_start(odd_images):
     assert stream.closed
 
 
+def test_no_more_is_asked_for_than_there_is(odd_images):
+    with decoding(odd_images["grey"]) as stream:
+        whole = stream.read(1 << 62)
+        stream.seek(3)
+        assert stream.read() == whole[3:]
+        stream.seek(0)
+        assert stream.read(None) == whole
+        assert stream.read(5) == b""
+    assert whole == odd_images["grey"].read_bytes()
+
+
 def test_content_decides_not_the_extension(odd_images, tmp_path):
     path = tmp_path / "png_named.jpg"
     path.write_bytes(odd_images["black"].read_bytes())

@@ -16,7 +16,7 @@ from PIL import UnidentifiedImageError
 from primaps.config import InputConfig
 from primaps.data import deep_jp2, deep_ppm
 from primaps.data.bands import chosen_bands, is_opacity
-from primaps.data.decoding import JPEG_MEGAPIXELS, check_pixels, open_header
+from primaps.data.decoding import JPEG_MEGAPIXELS, check_bytes, check_pixels, open_header
 from primaps.data.deep_png import deep_pixels, is_deep
 from primaps.data.heic import is_heic, open_heic
 from primaps.data.matlab import is_matlab, read_picture
@@ -140,14 +140,18 @@ def stored(
     if heic:
         check_pixels(image.size, inputs.megapixels, name)
     notes = _to_page(image, page) + _turned_note(image.info.get("original_orientation") or 1)
+    pixels_of_file = image.width * image.height
     if is_deep(image):
+        check_bytes(2 * len(image.getbands()) * pixels_of_file, inputs.megapixels, name)
         pixels = deep_pixels(image, open_header(stream, inputs.megapixels))
         return _with_notes(_coloured(pixels, 16, image, name, inputs), notes)
     bits = deep_ppm.deep_bits(image)
     if bits:
+        check_bytes(6 * pixels_of_file, inputs.megapixels, name)
         return _coloured(deep_ppm.ppm_pixels(image, stream), bits, image, name, inputs)
     bits = deep_jp2.deep_bits(image, stream)
     if bits and deep_jp2.can_decode():
+        check_bytes(8 * pixels_of_file, inputs.megapixels, name)  # decoded by way of 32 bits
         return _coloured(deep_jp2.jp2_pixels(stream), bits, image, name, inputs)
     if bits:
         notes += (_upper_bits(bits),)

@@ -8,7 +8,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +26,25 @@ or have no signature (TGA).
 
 MEGAPIXELS: Final = 179
 """Of the largest image that is decoded, unless another limit is given."""
+_BYTES_PER_PIXEL: Final = 3
+"""Of deep values, per pixel of the largest image: so that they and their 8-bit copies take 1.5 GB.
+"""
 JPEG_MEGAPIXELS: Final = 400
 """Of the largest JPEG that is decoded at a fraction of its size."""
+
+
+class _Bounded(BufferedReader):
+    """A file of which no more bytes are asked for than it has: headers that lie would take as much
+    memory as they say.
+    """
+
+    def __init__(self, raw: FileIO) -> None:
+        super().__init__(raw)
+        self._size = os.fstat(raw.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `BufferedReader`."""
+        return super().read(size if size is None else min(size, self._size))
 
 
 @contextmanager
@@ -51,7 +68,7 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
     name = printable(path)
     _check_file(Path(path), name)
     try:
-        with PILLOW_WARNINGS.reading(name), Path(path).open("rb") as stream:
+        with PILLOW_WARNINGS.reading(name), _Bounded(FileIO(path)) as stream:
             yield stream
     except PrimapsError:
         raise
@@ -130,6 +147,25 @@ def check_pixels(size: tuple[int, int], megapixels: int, name: str) -> None:
             f"Expected an image of usual size, at most {megapixels} megapixels, but {name} has"
             f" {width * height / 1e6:.0f} ({width} x {height}). Make it smaller, or raise"
             " --max-megapixels if there is memory for it."
+        )
+
+
+def check_bytes(number: int, megapixels: int, name: str) -> None:
+    """Refuse deep values that take too much memory.
+
+    Args:
+        number: Bytes that they take while they are decoded.
+        megapixels: Of the largest image, for each of which there are `_BYTES_PER_PIXEL`.
+        name: Of the file.
+
+    Raises:
+        ImageError: If they take more.
+    """
+    most = megapixels * 1_000_000 * _BYTES_PER_PIXEL
+    if number > most:
+        raise ImageError(
+            f"Expected at most {most / 1e9:.2g} GB of values, but {name} has {number / 1e9:.3g}."
+            " Make it smaller, or raise --max-megapixels if there is memory for it."
         )
 
 

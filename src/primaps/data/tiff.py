@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from primaps.config import InputConfig
 from primaps.data.bands import chosen_bands, is_opacity
+from primaps.data.decoding import check_bytes
 from primaps.data.raw_files import raw_message
 from primaps.data.values import Values
 from primaps.errors import ImageError
@@ -40,8 +41,6 @@ _SAMPLES: Final = {
     _LAB: 3,
 }
 _MOST_PAGES: Final = 65535
-_BYTES_PER_PIXEL: Final = 6
-"""Of the largest array that is read, per pixel of the largest image."""
 
 
 @dataclass(frozen=True)
@@ -207,12 +206,7 @@ class TiffFile:
                 f" {getattr(page.photometric, 'name', kind)} with {page.bitspersample} bits."
                 " Convert it to RGB."
             )
-        if page.nbytes > inputs.megapixels * 1_000_000 * _BYTES_PER_PIXEL:
-            raise ImageError(
-                f"Expected at most {inputs.megapixels * _BYTES_PER_PIXEL / 1000:.2g} GB of values,"
-                f" but {self._name} has {page.nbytes / 1e9:.3g}. Make it smaller, or raise"
-                " --max-megapixels if there is memory for it."
-            )
+        check_bytes(int(page.nbytes), inputs.megapixels, self._name)
 
     def _mask(self, page: Any) -> NDArray[np.bool_] | None:
         """(H, W) bool pixels that a mask in the file leaves out; None = there is none that fits."""
