@@ -286,6 +286,17 @@ def test_too_many_values(write):
         read_image(path, inputs=limit)
 
 
+def test_tiles_that_lie_about_their_size(write, grey):
+    path = write(grey.astype(np.float32), tile=(32, 32), compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages[0].tags["TileWidth"]
+    content = bytearray(path.read_bytes())
+    content[tag.offset + 2 : tag.offset + 12] = b"\x04\0\x01\0\0\0" + b"\x20\0\0\x10"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"at most 0.54 GB of values, but .* has 3"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "zstd", "jpeg"])
 def test_compressed(write, photograph, compression):
     path = write(photograph, photometric="rgb", compression=compression)

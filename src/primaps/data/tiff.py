@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedReader
@@ -131,7 +132,7 @@ class TiffFile:
             ImageError: If it cannot be used; the message says why.
         """
         index, page = self.pictures[number]
-        mask, nodata = self._mask(page), _nodata(page)
+        mask, nodata = self._mask(page, inputs), _nodata(page)
         usual = _is_usual(page) and index is not None
         values, notes = (None, ()) if usual else self._values(page, inputs, mask, nodata)
         return TiffPicture(
@@ -206,9 +207,14 @@ class TiffFile:
                 f" {getattr(page.photometric, 'name', kind)} with {page.bitspersample} bits."
                 " Convert it to RGB."
             )
-        check_bytes(int(page.nbytes), inputs.megapixels, self._name)
+        self._check_size(page, inputs)
 
-    def _mask(self, page: Any) -> NDArray[np.bool_] | None:
+    def _check_size(self, page: Any, inputs: InputConfig) -> None:
+        """Neither the whole nor one strip or tile may be too large."""
+        part = math.prod(page.chunks) * (1 if page.dtype is None else page.dtype.itemsize)
+        check_bytes(max(int(page.nbytes), part), inputs.megapixels, self._name)
+
+    def _mask(self, page: Any, inputs: InputConfig) -> NDArray[np.bool_] | None:
         """(H, W) bool pixels that a mask in the file leaves out; None = there is none that fits."""
         for each in self._pages:
             if (
@@ -216,6 +222,7 @@ class TiffFile:
                 and not int(each.subfiletype) & _REDUCED
                 and (each.imagewidth, each.imagelength) == (page.imagewidth, page.imagelength)
             ):
+                self._check_size(each, inputs)
                 found = _as_bands(np.asarray(each.asarray(maxworkers=1)), each.axes)[..., 0] == 0
                 return found if found.any() else None
         return None
