@@ -155,6 +155,43 @@ def texture():
     return load_backbone("texture", device="cpu")
 
 
+@pytest.fixture(scope="session")
+def segment_four(texture):
+    """``segment_four(root)``: the folder of a small finished run."""
+
+    def segment(root, **options):
+        """Label maps of four photographs with four clusters.
+
+        Args:
+            root: Folder to make; photographs and run are put below it.
+            options: For `primaps.pipeline.segment`.
+        """
+        from primaps import pipeline
+
+        photos = root / "photos"
+        (photos / "sub").mkdir(parents=True)
+        for index in range(4):
+            rows, columns = np.mgrid[:48, :64]
+            noise = np.random.default_rng(index).normal(scale=8, size=(48, 64, 3))
+            image = np.where((rows > 20 + 3 * index)[..., None], (70, 120, 50), (120, 170, 230))
+            image = np.where((columns > 40 + 3 * index)[..., None], (200, 40, 40), image) + noise
+            name = f"sub/{index}.png" if index % 2 else f"{index}.png"
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(photos / name)
+        base = preset_config("default")
+        config = dataclasses.replace(
+            base,
+            num_clusters=4,
+            features=dataclasses.replace(base.features, size=64),
+            fit=dataclasses.replace(base.fit, cluster_restarts=2, proposal_steps=4),
+            predict=dataclasses.replace(base.predict, crf=False),
+        )
+        run = pipeline.open_run([photos], root / "run", texture, config)
+        pipeline.segment(run, inputs=[str(photos)], **options)
+        return root / "run"
+
+    return segment
+
+
 class CutShortError(Exception):
     """The process ended, so to speak."""
 

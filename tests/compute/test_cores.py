@@ -2,11 +2,13 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from primaps.compute import cores
+from primaps.compute.cores import one_thread_each
 
 
 def test_results_come_in_order_and_from_threads_of_one_torch_thread_each(monkeypatch):
@@ -60,3 +62,31 @@ def test_scratch_memory_is_used_again_and_belongs_to_its_thread():
     thread.start()
     thread.join()
     assert other[0] != threads.scratch(3, 4).data_ptr()
+
+
+def test_who_leaves_last_gives_the_threads_back():
+    """Two at once, as a photograph that is tried beside a job: neither leaves all others slow."""
+    inside, left = threading.Event(), threading.Event()
+
+    def other():
+        with one_thread_each():
+            inside.set()
+            left.wait(20)
+
+    def threads_of_another():
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    former = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with one_thread_each():
+                beside = pool.submit(other)
+                assert inside.wait(20)
+            assert threads_of_another() == 1
+            left.set()
+            beside.result()
+        assert threads_of_another() == 2
+    finally:
+        torch.set_num_threads(former)

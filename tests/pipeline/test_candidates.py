@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from primaps.errors import ConfigError
+from primaps.errors import CheckpointError, ConfigError
 from primaps.pipeline.candidates import Candidate, CandidateFolder
 
 
@@ -50,3 +50,12 @@ def test_a_removed_candidate_is_gone_with_its_files(tmp_path):
     with pytest.raises(ConfigError, match="stopped halfway"):
         folders.remove(2, accepted=[])
     assert folders.numbers() == [2]
+
+
+@pytest.mark.parametrize("text", ['{"classes": []}', '{"classes": 3, "moves": {}}', "[]"])
+def test_a_damaged_record_is_said_to_be(tmp_path, text):
+    folders = CandidateFolder(tmp_path)
+    folders.of(2).mkdir(parents=True)
+    (folders.of(2) / "candidate.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"candidate\.json"):
+        folders.read(2)

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as PILImage
 
 import primaps as pm
@@ -105,6 +106,25 @@ def test_a_run_that_finds_everything_done_writes_the_same_bytes(segmented, photo
     assert segmented.folder.report.read_bytes() == before
     pipeline.report_again(reopened(segmented))
     assert segmented.folder.report.read_bytes() == before
+
+
+def test_bytes_do_not_depend_on_the_number_of_cores(segmented, monkeypatch):
+    """Torch sums in another order on more threads."""
+    seen, record_of = [], Viewed.record_of
+
+    def spied(*given):
+        seen.append(torch.get_num_threads())
+        return record_of(*given)
+
+    monkeypatch.setattr(Viewed, "record_of", spied)
+    former = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        write_run_report(reopened(segmented), [])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(former)
+    assert seen == [1]
 
 
 def test_names_and_corrections_are_in_the_next_report(segmented):

@@ -10,7 +10,7 @@ from primaps.pipeline.stored_proposals import StoredProposals
 from primaps.pipeline.viewed_examples import (
     EXAMPLES,
     cluster_certainty,
-    proposal_facts,
+    cluster_facts,
     share_examples,
 )
 from primaps.pipeline.viewed_images import ViewedImage
@@ -34,7 +34,7 @@ def regions(examples):
 
 def test_a_cluster_without_proposals_has_none_and_a_zero_row():
     scores = torch.tensor([[2.0, 0.0, 1.0]]).repeat(4, 1)
-    facts, examples = proposal_facts(stored(4, 2), scores, [0, 1])
+    facts, examples = cluster_facts(stored(4, 2), scores, [0, 1])
     gram = np.frombuffer(base64.b64decode(facts["gram"]), "<f4").reshape(3, 3)
     assert facts["counts"] == [4, 0, 0]
     assert not gram[1:].any()
@@ -47,7 +47,7 @@ def test_examples_are_few_and_of_different_images(count, images):
     proposals = stored(count, images)
     scores = torch.zeros(count, 2)
     scores[:, 0] = torch.linspace(0.1, 3, count)
-    _, examples = proposal_facts(proposals, scores, list(range(images)))
+    _, examples = cluster_facts(proposals, scores, list(range(images)))
     for kind in ("best", "uncertain"):
         found = regions(examples[0][kind])
         assert len(found) == len(set(found)) == min(EXAMPLES, count)
@@ -60,12 +60,12 @@ def test_examples_are_few_and_of_different_images(count, images):
 
 
 def test_images_have_the_numbers_that_the_viewer_knows_them_by():
-    _, examples = proposal_facts(stored(6, 2), torch.tensor([[1.0, 0.0]]).repeat(6, 1), [7, 40])
+    _, examples = cluster_facts(stored(6, 2), torch.tensor([[1.0, 0.0]]).repeat(6, 1), [7, 40])
     assert {row for row, _ in regions(examples[0]["best"])} == {7, 40}
 
 
 def test_one_cluster_is_certain():
-    _, examples = proposal_facts(stored(3, 3), torch.zeros(3, 1), [0, 1, 2])
+    _, examples = cluster_facts(stored(3, 3), torch.zeros(3, 1), [0, 1, 2])
     assert [each["score"] for each in examples[0]["uncertain"]] == [1.0, 1.0, 1.0]
 
 

@@ -1,14 +1,11 @@
 """A studio without a network, and one that is a process of its own."""
 
 import contextlib
-import dataclasses
 import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 TOOLS = Path(__file__).parents[2] / "tools"
 TOKEN = "the-token-of-this-test"
@@ -18,33 +15,11 @@ MARK = {"X-Primaps": "1"}
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, texture):
+def finished(tmp_path_factory, segment_four):
     """Folder of a run over four photographs with four clusters; not to be changed."""
-    from primaps import pipeline
-    from primaps.config import preset_config
     from primaps.pipeline.labelling import Extras
 
-    root = tmp_path_factory.mktemp("studio")
-    photos = root / "photos"
-    (photos / "sub").mkdir(parents=True)
-    for index in range(4):
-        rows, columns = np.mgrid[:48, :64]
-        noise = np.random.default_rng(index).normal(scale=8, size=(48, 64, 3))
-        image = np.where((rows > 20 + 3 * index)[..., None], (70, 120, 50), (120, 170, 230))
-        image = np.where((columns > 40 + 3 * index)[..., None], (200, 40, 40), image) + noise
-        name = f"sub/{index}.png" if index % 2 else f"{index}.png"
-        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(photos / name)
-    base = preset_config("default")
-    config = dataclasses.replace(
-        base,
-        num_clusters=4,
-        features=dataclasses.replace(base.features, size=64),
-        fit=dataclasses.replace(base.fit, cluster_restarts=2, proposal_steps=4),
-        predict=dataclasses.replace(base.predict, crf=False),
-    )
-    run = pipeline.open_run([photos], root / "run", texture, config)
-    pipeline.segment(run, inputs=[str(photos)], extras=Extras(certainty=True))
-    return root / "run"
+    return segment_four(tmp_path_factory.mktemp("studio"), extras=Extras(certainty=True))
 
 
 @pytest.fixture

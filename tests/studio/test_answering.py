@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("starlette", reason="the extra studio is not installed")
 
 from primaps.errors import ConfigError, MissingExtraError, OutputError
-from primaps.pipeline.editing import Stale
 from primaps.studio.answering import as_json, kept, printable, problem, status_of
 
 
@@ -28,7 +27,6 @@ def test_what_went_wrong_may_carry_more():
 
 def test_the_status_tells_whose_turn_it_is():
     assert status_of(ConfigError("x")) == 400
-    assert status_of(Stale("x")) == 409
     assert status_of(OutputError("x")) == 500
     assert status_of(MissingExtraError("x")) == 501
 

@@ -85,6 +85,25 @@ def test_changes_are_noticed(monkeypatch):
     asyncio.run(scene())
 
 
+def test_what_cannot_be_read_does_not_end_the_watch(monkeypatch, caplog):
+    monkeypatch.setattr("primaps.studio.events.EVERY", 0.01)
+    looks, changes = [1, 2, 3], []
+
+    def changed():
+        changes.append(1)
+        raise KeyError("moves")
+
+    async def scene():
+        task = asyncio.create_task(
+            watch(lambda: looks.pop(0) if len(looks) > 1 else looks[0], changed)
+        )
+        await until(lambda: len(changes) == 2)
+        task.cancel()
+
+    asyncio.run(scene())
+    assert "could not be read" in caplog.text
+
+
 @pytest.fixture
 def heard(studio):
     """Events of the studio, as they come."""

@@ -82,6 +82,18 @@ def test_a_wrong_token_opens_nothing(stranger, token):
     assert stranger.get("/").status_code == 401
 
 
+def test_a_ticket_opens_once(studio, stranger):
+    ticket = studio.app.ticket()
+    assert ticket != TOKEN
+    assert stranger.get("/?token=" + ticket[:-1]).status_code == 401
+    answer = stranger.get(f"/?token={ticket}")
+    assert answer.status_code == 303
+    assert ticket not in answer.headers["set-cookie"]
+    assert stranger.get("/api/state").status_code == 200
+    stranger.cookies.clear()
+    assert stranger.get(f"/?token={ticket}").status_code == 401
+
+
 def test_the_token_may_come_as_a_header(stranger):
     headers = {"Authorization": f"Bearer {TOKEN}"}
     assert stranger.get("/api/state", headers=headers).status_code == 200

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import threading
 import zipfile
 
@@ -163,6 +164,9 @@ def test_links_are_not_followed(client, folder, tmp_path, do_job):
     assert job["status"] == "failed"
     assert "is a link" in job["error"]
     assert [each.name for each in (tmp_path / "elsewhere").iterdir()] == ["secret.txt"]
+    shutil.rmtree(folder / "exports")
+    (folder / "exports").symlink_to(tmp_path)
+    assert client.get("/api/export", params={"name": "elsewhere"}).status_code == 409
 
 
 @pytest.mark.parametrize(

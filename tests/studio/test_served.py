@@ -8,6 +8,7 @@ pytest.importorskip("starlette", reason="the extra studio is not installed")
 
 from primaps import pipeline
 from primaps.errors import CheckpointError, ConfigError
+from primaps.outputs.label_files import read_png_info
 from primaps.pipeline import accepting
 from primaps.pipeline.classes import classes
 from primaps.pipeline.named_fit import fit_with_names
@@ -85,6 +86,29 @@ def test_another_model_is_told_and_everything_is_looked_at_anew(served, told, fo
     count = len(told)
     served.refresh()
     assert len(told) == count
+
+
+def test_label_maps_that_follow_their_model_are_noticed(served, told, folder, monkeypatch):
+    classes(folder, name={0: "hill", 1: "sky"})
+    candidate = fit_with_names(pipeline.reopen(folder, {}))
+    predict = accepting.predict_stored
+
+    def looked_at(*given):
+        served.refresh()  # the model is in place, and no label map is made anew yet
+        predict(*given)
+
+    monkeypatch.setattr(accepting, "predict_stored", looked_at)
+    shutil.rmtree(folder / "candidates" / "1" / "labels")
+    accepting.accept(pipeline.reopen(folder, {}), candidate.number)
+    assert served.viewed.record()["images"]["name"] == []
+    served.refresh()
+    assert len(served.viewed.record()["images"]["name"]) == 4
+    assert read_png_info(folder / "labels" / "0.png.png")["model"] == candidate.fingerprint
+    assert [kind for kind, _ in told].count("run") == 2
+    viewed = served.viewed
+    fit_with_names(pipeline.reopen(folder, {}))  # writes the record of the run, and no label map
+    served.refresh()
+    assert served.viewed is viewed
 
 
 def test_candidates_are_kept_until_they_are_others(served, folder):

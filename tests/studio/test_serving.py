@@ -17,8 +17,9 @@ import pytest
 pytest.importorskip("uvicorn", reason="the extra studio is not installed")
 
 from primaps.errors import ConfigError
+from primaps.studio import serving
 from primaps.studio.guarding import Door
-from primaps.studio.serving import PORT, addresses, listening, tunnel
+from primaps.studio.serving import PORT, Told, address, listening, tunnel
 
 TOKEN = "the-token-of-this-test"
 MARK = {"X-Primaps": "1"}
@@ -48,12 +49,31 @@ def test_a_host_that_is_not_this_machine_is_said_to_be(host):
 
 
 def test_addresses_are_those_to_open():
-    assert addresses(Door("t", 9, "127.0.0.1")) == "http://127.0.0.1:9/?token=t"
-    assert addresses(Door("t", 9, "0.0.0.0")) == "http://127.0.0.1:9/?token=t"
-    assert addresses(Door("t", 9, "192.168.1.7")) == "http://192.168.1.7:9/?token=t"
-    assert addresses(Door("t", 9, "fe80::1")) == "http://[fe80::1]:9/?token=t"
-    assert tunnel(Door("t", 9)).startswith("ssh -L 9:127.0.0.1:9 ")
-    assert tunnel(Door("t", 9, "192.168.1.7")).startswith("ssh -L 9:192.168.1.7:9 ")
+    for host, shown in (
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("localhost", "localhost"),  # which may be ::1, or 127.0.0.1
+        ("::1", "[::1]"),
+        ("::", "[::1]"),
+        ("192.168.1.7", "192.168.1.7"),
+        ("fe80::1", "[fe80::1]"),
+    ):
+        door = Door("t", 9, host)
+        assert address(door, "t") == f"http://{shown}:9/?token=t"
+        assert tunnel(door).startswith(f"ssh -L 9:{shown}:9 ")
+        assert door.knows(f"{shown}:9")
+
+
+def test_a_browser_is_opened_by_a_ticket_as_command_lines_can_be_read(monkeypatch):
+    opened, said = [], []
+    monkeypatch.setattr(serving, "_is_remote", lambda: False)
+    monkeypatch.setattr(serving, "_open", lambda address: opened.append(address) or True)
+    told = Told(said.append, said.append)
+    serving._welcome(Door("secret", 9), lambda: "once", told)
+    assert opened == ["http://127.0.0.1:9/?token=once"]
+    assert said[0] == "http://127.0.0.1:9/?token=secret"
+    serving._welcome(Door("secret", 9), None, told)
+    assert len(opened) == 1
 
 
 @contextlib.contextmanager

@@ -28,6 +28,10 @@ shared.
 CHUNK: Final = 8
 """Images per process between two exchanges of what `Workers.shared` makes of them."""
 
+_GUARD: Final = threading.Lock()
+_BEFORE: Final[list[int]] = []
+"""Threads per operation before each who wants one at present, the first of them first."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -47,13 +51,20 @@ def one_thread_each(wanted: bool = True) -> Iterator[None]:
     """Have torch use one thread per operation in threads that start from now on; nothing changes if
     it is not ``wanted``.
     """
-    threads = torch.get_num_threads()
-    if wanted:
+    if not wanted:
+        yield
+        return
+    with _GUARD:
+        _BEFORE.append(torch.get_num_threads())
         torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _GUARD:
+            # what is set holds for all threads to come: others may still want one
+            before = _BEFORE[0]
+            _BEFORE.pop()
+            torch.set_num_threads(1 if _BEFORE else before)
 
 
 class Workers:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from primaps.errors import ConfigError, OutputError
+from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.runs.store import read_json, write_json
 
 CandidateKind: TypeAlias = Literal["names", "split"]
@@ -115,13 +115,22 @@ class CandidateFolder:
                 f" Make one: primaps fit {self.root} --with names"
             )
         record = read_json(path)
-        moves = {int(old): int(new) for old, new in record["moves"].items()}
-        classes = tuple(map(str, record["classes"]))
-        clicks, model = record["clicks"], record["fingerprint"]
-        kind = record.get("kind", "names")  # older ones say nothing
-        back = {int(new): int(old) for new, old in record.get("back", {}).items()}
-        said = {(image, number): to for image, number, to in record.get("said", ())}
-        return Candidate(number, classes, moves, clicks, model, kind, back, said)
+        try:
+            return Candidate(
+                number,
+                tuple(map(str, record["classes"])),
+                {int(old): int(new) for old, new in record["moves"].items()},
+                record["clicks"],
+                record["fingerprint"],
+                record.get("kind", "names"),  # older ones say nothing
+                {int(new): int(old) for new, old in record.get("back", {}).items()},
+                {(image, part): to for image, part, to in record.get("said", ())},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"Expected {path} to be the record of a candidate, but got: {error!r}. Delete the"
+                f" folder {path.parent}, and make the candidate anew."
+            ) from error
 
     def remove(self, number: int, accepted: Collection[int]) -> None:
         """Delete a candidate with all its files. It is gone at once; a process that is killed on

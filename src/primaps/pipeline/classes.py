@@ -93,7 +93,12 @@ def clusters_of(named: NamedFolder) -> Clusters:
     for path in (named.root / "model" / "model.json", named.root / "model.json"):
         if path.exists():
             record = read_json(path)
-            return Clusters(int(record["num_clusters"]), str(record["fingerprint"]))
+            try:
+                return Clusters(int(record["num_clusters"]), str(record["fingerprint"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise CheckpointError(
+                    f"Expected {path} to be the record of a model, but got: {error!r}. Fit again."
+                ) from error
     record = RunFolder(named.root).record
     model = record.get("settings", {}).get("model", {}).get("fingerprint")
     if model is None:

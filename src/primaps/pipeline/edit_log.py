@@ -11,6 +11,7 @@ A change has several files. So it is written down as a whole before anything els
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ from primaps.runs.store import atomic_write, read_json, remove_file, write_json
 
 Kind: TypeAlias = Literal["begin", "edit", "outside", "undo", "redo"]
 """``begin``: where the list starts; ``outside``: somebody changed a file without the studio."""
+
+_KNOWN_LINES: Final = 20_000
+"""Lines that are kept as they were read: the file grows by one, and is read at every click."""
 
 _KINDS: Final = ("begin", "edit", "outside", "undo", "redo")
 
@@ -144,7 +148,7 @@ class EditFiles:
         try:
             text = self.log.read_bytes().decode("utf-8")
             for line in text.splitlines():
-                found.add(_step(json.loads(line)))
+                found.add(_line_step(line))
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -233,6 +237,11 @@ class EditFiles:
 def checksum(text: str) -> str:
     """Of a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=_KNOWN_LINES)
+def _line_step(line: str) -> Step:
+    return _step(json.loads(line))
 
 
 def _step(record: Mapping[str, Any]) -> Step:

@@ -64,7 +64,8 @@ def write_run_report(run: Run, inputs: Sequence[str], curves: FitCurves | None =
             images.append(image)
             damaged += [] if problem is None else [problem]
             run.progress.advance()
-        record = viewed.record_of(rows, damaged)
+        with one_thread_each():  # sums are the same on any number of cores
+            record = viewed.record_of(rows, damaged)
     run.failures += damaged
     if len(rows) < len(viewed.images):
         record["warnings"].append(only_some(len(rows), len(viewed.images)))

@@ -27,7 +27,7 @@ Region = tuple[int, int | None]
 """Number of an image, and of a proposal in it; None = all pixels of the cluster."""
 
 
-def proposal_facts(
+def cluster_facts(
     stored: StoredProposals, logits: Tensor, images: Sequence[int]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """`ClusterFacts`, and `ClusterExamples` of every cluster.

@@ -13,7 +13,6 @@ import numpy as np
 from primaps.errors import ImageError
 from primaps.pipeline.candidates import CandidateFolder
 from primaps.pipeline.named_labels import NamedLabels
-from primaps.runs.store import read_json
 from primaps.types import ClassTable
 
 
@@ -110,16 +109,12 @@ def candidate_records(root: Path) -> list[dict[str, Any]]:
         CheckpointError: If the record of one is damaged.
     """
     folders = CandidateFolder(root)
-    records = []
-    for number in folders.numbers():
-        candidate = folders.read(number)
-        kind = read_json(folders.of(number) / "candidate.json").get("kind", "names")
-        records.append(
-            {
-                "number": number,
-                "kind": str(kind),
-                "classes": list(candidate.classes),
-                "clicks": candidate.clicks,
-            }
-        )
-    return records
+    return [
+        {
+            "number": each.number,
+            "kind": each.kind,
+            "classes": list(each.classes),
+            "clicks": each.clicks,
+        }
+        for each in map(folders.read, folders.numbers())
+    ]

@@ -28,7 +28,7 @@ from primaps.pipeline.framed import inputs_of
 from primaps.pipeline.sampling import evenly
 from primaps.pipeline.stored_proposals import proposals_in
 from primaps.pipeline.viewed_advice import Advised, advice
-from primaps.pipeline.viewed_examples import cluster_certainty, proposal_facts, share_examples
+from primaps.pipeline.viewed_examples import cluster_certainty, cluster_facts, share_examples
 from primaps.pipeline.viewed_facts import (
     backbone_facts,
     curves_record,
@@ -246,7 +246,7 @@ class Viewed:
         model = Model.load(self.files.model)
         if model.prototypes.shape[1] != stored.unit.shape[1]:
             return None  # features of another backbone, from which nothing is fitted yet
-        return proposal_facts(stored, proposal_logits(stored, model), rows)
+        return cluster_facts(stored, proposal_logits(stored, model), rows)
 
     # ---- pictures --------------------------------------------------------------------------------
 

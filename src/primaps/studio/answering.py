@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from primaps.errors import ConfigError, MissingExtraError, OutputError, PrimapsError
+from primaps.errors import MissingExtraError, OutputError, PrimapsError
 
 _MEANINGS: Final = {
     404: "Expected an address of the studio, but there is nothing at {path}.",
@@ -96,13 +96,9 @@ def status_of(error: PrimapsError) -> int:
     """400 where another request would help, 500 where the machine has to."""
     if isinstance(error, OutputError):
         return 500
-    return 501 if isinstance(error, MissingExtraError) else 409 if _is_stale(error) else 400
+    return 501 if isinstance(error, MissingExtraError) else 400
 
 
 def printable(text: str) -> str:
     """Text that UTF-8 can hold."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _is_stale(error: PrimapsError) -> bool:
-    return isinstance(error, ConfigError) and type(error).__name__ == "Stale"

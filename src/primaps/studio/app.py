@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,8 @@ from primaps.studio.page import Page, static_files
 from primaps.studio.reading import Reading
 from primaps.studio.served import Served
 from primaps.studio.trying import Trying
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 _PAUSE: Final = 3.0
 """Seconds that the first page has the machine for itself."""
@@ -122,7 +125,10 @@ async def _attempted(work: Callable[[], object]) -> None:
     """Do something in a thread; if it fails, whoever asks for it is told why."""
 
     def attempt() -> None:
-        with contextlib.suppress(PrimapsError, OSError):
-            work()
+        try:
+            with contextlib.suppress(PrimapsError, OSError):
+                work()
+        except Exception:
+            _LOGGER.exception("The studio could not be prepared")
 
     await to_thread.run_sync(attempt, abandon_on_cancel=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import anyio
 from anyio import to_thread
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 WAITING: Final = 64
 """Events that a browser may be behind; of a slower one the oldest are dropped, for the newest tell
@@ -80,7 +83,7 @@ def _put(queue: asyncio.Queue[bytes | None], message: bytes | None) -> None:
 
 
 async def watch(look: Callable[[], object], changed: Callable[[], None]) -> None:
-    """Look at files again and again; for ever.
+    """Look at files again and again; for ever, whatever is found in them.
 
     Args:
         look: Gives another value when files have changed.
@@ -89,7 +92,10 @@ async def watch(look: Callable[[], object], changed: Callable[[], None]) -> None
     before = await to_thread.run_sync(look)
     while True:
         await anyio.sleep(EVERY)
-        now = await to_thread.run_sync(look)
-        if now != before:
-            before = now
-            await to_thread.run_sync(changed)
+        try:
+            now = await to_thread.run_sync(look)
+            if now != before:
+                before = now
+                await to_thread.run_sync(changed)
+        except Exception:
+            _LOGGER.exception("What was changed in the folder could not be read")

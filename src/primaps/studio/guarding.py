@@ -7,6 +7,7 @@ get the headers that keep pages of others away from them.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import secrets
 import socket
@@ -95,6 +96,15 @@ class Guard:
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app, self._door = app, door
+        self._tickets = set[str]()
+
+    def ticket(self) -> str:
+        """What opens the studio in the token's place, once. It is for command lines, which all
+        users of a machine can read.
+        """
+        made = secrets.token_urlsafe(32)
+        self._tickets.add(made)
+        return made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -123,15 +133,17 @@ class Guard:
                 f"Expected a request to 127.0.0.1:{self._door.port} or localhost:{self._door.port},"
                 " but it was sent to another host. Open the address that primaps studio printed.",
             )
-        if request.url.path == "/" and request.method == "GET" and "token" in request.query_params:
-            return self._welcome(request.query_params["token"])
+        given = request.query_params.get("token")
+        if request.scope["path"] == "/" and request.method == "GET" and given is not None:
+            return self._welcome(given)
         if not self._is_let_in(request):
             return self._closed(request)
         return self._foreign(request, headers)
 
     def _welcome(self, token: str) -> Response:
-        if not self._door.fits(token):
+        if not self._door.fits(token) and token not in self._tickets:
             return HTMLResponse(_CLOSED.format(refresh=""), 401)
+        self._tickets.discard(token)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(self._door.cookie, self._door.token, httponly=True, samesite="strict")
         return answer
@@ -147,7 +159,7 @@ class Guard:
         """Without the token. A page of others that leads here does not bring the cookie along, but
         asking once more does.
         """
-        if request.url.path != "/":
+        if request.scope["path"] != "/":
             return problem(
                 401, "Expected the token of this studio. Open the address that it printed."
             )
@@ -159,7 +171,7 @@ class Guard:
         """What a page of others is answered, or one that does not say that it is the own one."""
         changing = request.method not in _READING
         site = headers.get("sec-fetch-site", "none")
-        if site not in _OWN and (changing or request.url.path != "/"):
+        if site not in _OWN and (changing or request.scope["path"] != "/"):
             return problem(403, "Expected a request of the studio's own page, but got another's.")
         if not changing:
             return None
@@ -202,5 +214,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _own_names() -> set[str]:
-    return {socket.gethostname().lower(), socket.getfqdn().lower()}
+@functools.cache
+def _own_names() -> frozenset[str]:
+    """Asked for once: that may take seconds, in which nobody else is answered."""
+    return frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})

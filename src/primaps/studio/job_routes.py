@@ -60,7 +60,7 @@ class JobRoutes:
             return problem(
                 404, f"Expected an export called {name}, but there is none. Export it first."
             )
-        if folder.is_symlink() or any(each.is_symlink() for each in found):
+        if any(each.is_symlink() for each in (folder.parent, folder, *found)):
             raise Refused(
                 409,
                 f"Expected an export with copies, but {name} has links, which lead elsewhere. Take"

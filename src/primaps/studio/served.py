@@ -61,10 +61,11 @@ class Served:
 
     def _start(self) -> None:
         """Look at the folder as if for the first time."""
+        record = _state(self.root / "run.json")  # before all that it is about
         viewed = Viewed(self.root)
         with self._lock:
-            self.generation += 1
-            self.viewed, self.model = viewed, viewed.model
+            self.viewed, self.model, self._record = viewed, viewed.model, record
+            self.generation += 1  # last: answers are kept by it
             self._images = {image.name: image.photo for image in viewed.images}
             self._run: Run | None = None
             self._knowing: Knowing | None = None
@@ -192,12 +193,23 @@ class Served:
                     self._exchanged_by = None
 
     def renew(self) -> None:
-        """Another model may be in place: look at everything anew."""
-        before = self.model
+        """Another model, or other label maps, may be in place: look at everything anew."""
+        before = self.viewed
         self._start()
-        if self.model != before:
+        if (self.model, self.viewed.images) != (before.model, before.images):
             self.tell("run", {"model": self.model})
         self._seen(self.editing.revision())
+
+    def _catch_up(self) -> None:
+        """Another command may have put a model in place, and label maps some time after it."""
+        if str(clusters_of(NamedFolder(self.root)).model) != self.model:
+            self.renew()
+            return
+        record = _state(self.root / "run.json")
+        if record != self._record:  # written when a command begins, and when it has ended
+            if Viewed(self.root).images != self.viewed.images:
+                self.renew()
+            self._record = record
 
     def refresh(self) -> None:
         """Files were changed from outside: tell what that means."""
@@ -205,8 +217,7 @@ class Served:
             if self._exchanged_by is not None or CandidateFolder(self.root).plan.exists():
                 return  # it is told when files are in place
             try:
-                if str(clusters_of(NamedFolder(self.root)).model) != self.model:
-                    self.renew()
+                self._catch_up()
                 self._seen(self.editing.revision())
                 self.state()
             except PrimapsError as error:  # a file with a mistake

@@ -73,7 +73,8 @@ def serve(
     with listening(host, port) as listener:
         door = Door(secrets.token_urlsafe(32), listener.getsockname()[1], host)
         studio = Studio(folder, door)
-        server = _Server(studio, lambda: _welcome(door, browser=browser, told=told))
+        ticket = studio.app.ticket if browser else None
+        server = _Server(studio, lambda: _welcome(door, ticket, told))
         server.run(sockets=[listener])
         if not studio.jobs.close(PATIENCE):
             _end()
@@ -118,18 +119,21 @@ def _bind(found: socket.socket, address: str, ports: tuple[int, ...]) -> None:
             return
 
 
-def addresses(door: Door) -> str:
-    """The address to open, with the token."""
-    host = "127.0.0.1" if door.host in LOCAL or door.host == "0.0.0.0" else door.host  # noqa: S104
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{door.port}/?token={door.token}"
+def address(door: Door, token: str) -> str:
+    """The address to open, with a token."""
+    return f"http://{_reached(door)}:{door.port}/?token={token}"
 
 
 def tunnel(door: Door) -> str:
     """What to type on another machine to reach a studio that listens on this one only."""
-    inner = "127.0.0.1" if door.host in LOCAL | {"0.0.0.0", "::"} else door.host  # noqa: S104
-    inner = f"[{inner}]" if ":" in inner else inner
-    return f"ssh -L {door.port}:{inner}:{door.port} {_user()}{socket.gethostname()}"
+    inner = f"{_reached(door)}:{door.port}"
+    return f"ssh -L {door.port}:{inner} {_user()}{socket.gethostname()}"
+
+
+def _reached(door: Door) -> str:
+    """How this machine reaches it, as it stands in addresses."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(door.host, door.host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
 
 
 def _user() -> str:
@@ -139,16 +143,15 @@ def _user() -> str:
         return ""
 
 
-def _welcome(door: Door, *, browser: bool, told: Told) -> None:
-    """Tell where the studio is, once it can be reached."""
+def _welcome(door: Door, ticket: Callable[[], str] | None, told: Told) -> None:
+    """Tell where the studio is, once it can be reached, and open a browser if there is a ticket."""
     if door.host not in LOCAL:
         told.warning(
             f"The studio listens at {door.host}: whoever reaches this machine and has the address"
             " with its token can see and change the run. Nothing is encrypted."
         )
-    address = addresses(door)
-    told.result(address)
-    opened = browser and not _is_remote() and _open(address)
+    told.result(address(door, door.token))
+    opened = ticket is not None and not _is_remote() and _open(address(door, ticket()))
     told.result(f"{'From' if opened else 'Open this address. From'} another machine first type:")
     told.result(tunnel(door))
     told.result("Ctrl+C ends the studio; everything is saved as you go.")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from PIL import UnidentifiedImageError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -91,7 +91,9 @@ class Trying:
             with anyio.fail_after(SECONDS):
                 # the thread goes on when nobody waits any more, and lets the next one in then
                 number, tried = await to_thread.run_sync(
-                    partial(self._done, asked, content), abandon_on_cancel=True
+                    partial(self._done, asked, content),
+                    abandon_on_cancel=True,
+                    limiter=CapacityLimiter(1),  # never full: it begins, and so it ends its turn
                 )
         except TimeoutError as error:
             raise Refused(

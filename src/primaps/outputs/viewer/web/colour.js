@@ -327,12 +327,3 @@ export function contourContrast(ground) {
     contrast(mix(ground, [0, 0, 0], LOOK.dark), ground),
     contrast(mix(ground, [255, 255, 255], LOOK.light), ground));
 }
-
-/**
- * Black or white, whichever is read better on a colour.
- * @param {string} colour "#rrggbb"
- */
-export function inkOn(colour) {
-  const ground = parse(colour);
-  return contrast([0, 0, 0], ground) >= contrast([255, 255, 255], ground) ? "#000000" : "#ffffff";
-}

@@ -48,9 +48,4 @@ export class Lru {
     this.entries.delete(key);
     this.weight -= entry.weight;
   }
-
-  clear() {
-    this.entries.clear();
-    this.weight = 0;
-  }
 }

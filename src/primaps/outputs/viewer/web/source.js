@@ -67,13 +67,6 @@ class CachedSource {
     this.pending.set(key, promise);
     return promise;
   }
-
-  /** Forget all pictures and maps, after the run itself has changed. */
-  forget() {
-    this.photos.clear();
-    this.mapsKept.clear();
-    this.certainties.clear();
-  }
 }
 
 /**

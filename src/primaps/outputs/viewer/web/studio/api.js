@@ -40,7 +40,7 @@
  *
  * @typedef {{kind: "refit"} | {kind: "split", class: number, parts: number}
  *   | {kind: "export", format: string, options: ExportOptions}
- *   | {kind: "accept", candidate: number} | {kind: "back"} | {kind: "cards"}} JobRequest
+ *   | {kind: "accept", candidate: number} | {kind: "back"}} JobRequest
  *
  * @typedef {object} Exported
  * @property {string} folder
@@ -51,7 +51,7 @@
  * @typedef {object} Candidate
  * @property {CandidateRecord} candidate
  * @property {ClassEntry[]} classes
- * @property {[number, number][][]} images
+ * @property {[number, number][][]} images pixels by class, of every image
  *
  * @typedef {{name: string, training: string, installed: boolean, current: boolean}} Backbone
  * @typedef {{id: string, width: number, height: number, proposals: number, seconds: number}} Tried

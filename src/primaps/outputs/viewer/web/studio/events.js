@@ -17,7 +17,7 @@ export function followEvents(desk) {
     if (revision === null || revision > desk.queue.known.revision) void refresh(desk);
   });
   events.addEventListener("run", () => {
-    desk.app.toast("Another model is in place.", {
+    desk.app.toast("Other label maps are in place.", {
       action: { title: "Show it", run: () => location.reload() },
     });
   });

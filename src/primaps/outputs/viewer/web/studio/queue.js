@@ -255,7 +255,11 @@ export class Queue extends EventTarget {
 
   keep() {
     const changes = this.pending.map(({ change, words }) => ({ change, words }));
-    this.storage.setItem(this.key, JSON.stringify({ base: this.base, changes }));
+    try {
+      this.storage.setItem(this.key, JSON.stringify({ base: this.base, changes }));
+    } catch {
+      // The tab's storage is full: what waits is sent all the same, and lasts as long as the page.
+    }
   }
 
   /** @param {Status} status */
