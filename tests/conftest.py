@@ -50,6 +50,12 @@ def trees():
 
 
 @pytest.fixture(scope="session")
+def odd_files():
+    """The module that writes image files of rare kinds: `tests/data/odd_files.py`."""
+    return module_beside_tests("odd_files", "data/odd_files.py")
+
+
+@pytest.fixture(scope="session")
 def drawn():
     """The module that draws images and exports them: `tests/outputs/export/drawn.py`."""
     return module_beside_tests("drawn", "outputs/export/drawn.py")

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -7,6 +8,7 @@ from primaps.config import (
     PRESETS,
     Config,
     FitConfig,
+    InputConfig,
     PredictConfig,
     ProposalConfig,
     comparable,
@@ -262,3 +264,28 @@ def test_a_method_refuses_a_start_that_it_does_not_have(method, start):
         ConfigError, match=f"'{method}' to start in its own way or from a head, but got '{start}'"
     ):
         with_settings(preset_config("default"), {"fit.method": method, "fit.initialise": start})
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"value_range": "all"}, "auto, dtype, or two numbers"),
+        ({"value_range": (5, 5)}, "LOW below HIGH"),
+        ({"value_range": (0, float("nan"))}, "two numbers"),
+        ({"bands": (1, 2)}, "three numbers from 1 on"),
+        ({"bands": (0, 1, 2)}, "three numbers from 1 on"),
+        ({"pages": "second"}, "pages to be first or all"),
+        ({"megapixels": 0}, "megapixels to be 1 or more"),
+    ],
+)
+def test_inputs_out_of_range(values, text):
+    with pytest.raises(ConfigError, match=text):
+        InputConfig(**values)
+
+
+def test_inputs_as_json_has_them():
+    given = InputConfig((0, 9), (3, 2, 1), "all", 200, (("uint16", 0, 4095),))
+    record = json.loads(json.dumps(to_dict(Config(inputs=given))))
+    assert from_record(record).inputs == given
+    del record["inputs"]
+    assert from_record(record).inputs == InputConfig()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -26,6 +27,7 @@ Initialise = Literal["proposals", "pca", "head"]
 FitOn = Literal["proposals", "pixels"]
 Framing = Literal["whole", "centre-crop"]
 Interpolation = Literal["pillow", "tensor"]
+Pages = Literal["first", "all"]
 
 MIN_CLASSES, MAX_CLASSES = 2, 254
 
@@ -46,6 +48,11 @@ IMPLIED: Final[dict[str, Any]] = {
     "fit.proposal_learning_rate": 3e-3,
     "predict.crf_scale": 1.0,
     "predict.unknown_below": 0.0,
+    "inputs.value_range": "auto",
+    "inputs.bands": None,
+    "inputs.pages": "first",
+    "inputs.megapixels": 179,
+    "inputs.ranges": (),
 }
 """What a setting was before it existed, by its full name (``"fit.grid"``), for each that was added
 since generation 1.
@@ -58,6 +65,82 @@ UNCOMPARED: Final = frozenset({"features.max_enlargement"})
 """Settings that a folder keeps from its first run on, whatever is asked for, so that no fingerprint
 holds them.
 """
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """How files that are not plain 8-bit RGB become photographs (`docs/inputs.md`).
+
+    Attributes:
+        value_range: Values deeper than 8 bits that become 0 and 255: "auto" = measured on the
+            images of a folder, once (`primaps.data.value_ranges`); "dtype" = the whole range of
+            their type, [0, 1] for floating point; or (low, high).
+        bands: Numbers, from 1 on, of the three bands that are red, green and blue, or of one that
+            is grey; None = the first three, or the only one.
+        pages: Of files with several pages or frames, the first or all are used.
+        megapixels: Larger images are refused, JPEGs that can be decoded at a fraction of their
+            size excepted.
+        ranges: What "auto" measured: kind of values, low, high.
+    """
+
+    value_range: Literal["auto", "dtype"] | tuple[float, float] = "auto"
+    bands: tuple[int, ...] | None = None
+    pages: Pages = "first"
+    megapixels: int = 179
+    ranges: tuple[tuple[str, float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take lists, as JSON has them, for tuples.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        if not isinstance(self.value_range, str):
+            object.__setattr__(self, "value_range", _low_high(self.value_range))
+        elif self.value_range not in {"auto", "dtype"}:
+            raise ConfigError(_expected_range(self.value_range))
+        if self.bands is not None:
+            object.__setattr__(self, "bands", _bands(self.bands))
+        known = tuple((str(kind), float(low), float(high)) for kind, low, high in self.ranges)
+        object.__setattr__(self, "ranges", known)
+        if self.pages not in get_args(Pages):
+            raise ConfigError(f"Expected pages to be first or all, but got {self.pages!r}.")
+        if self.megapixels < 1:
+            raise ConfigError(f"Expected megapixels to be 1 or more, but got {self.megapixels}.")
+
+    def measured(self, kind: str) -> tuple[float, float] | None:
+        """The range of a kind of values that was measured; None if none was."""
+        return next(((low, high) for known, low, high in self.ranges if known == kind), None)
+
+
+def _low_high(given: Any) -> tuple[float, float]:
+    try:
+        low, high = (float(each) for each in given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(_expected_range(given)) from error
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(_expected_range(given))
+    return low, high
+
+
+def _expected_range(given: Any) -> str:
+    return (
+        "Expected a range of values to be auto, dtype, or two numbers LOW,HIGH with LOW below HIGH,"
+        f" but got {given!r}."
+    )
+
+
+def _bands(given: Any) -> tuple[int, ...]:
+    try:
+        bands = tuple(int(each) for each in given)
+    except (TypeError, ValueError):
+        bands = ()
+    if len(bands) not in {1, 3} or min(bands) < 1:
+        raise ConfigError(
+            "Expected bands to be three numbers from 1 on, such as 4,3,2 for red, green and blue,"
+            f" or one that is used as grey, but got {given!r}."
+        )
+    return bands
 
 
 @dataclass(frozen=True)
@@ -320,6 +403,7 @@ class Config:
         fit: How prototypes are fitted.
         predict: How label maps are made.
         protocol: How a benchmark frames its images.
+        inputs: How files become photographs.
     """
 
     preset: Preset = "default"
@@ -330,6 +414,7 @@ class Config:
     fit: FitConfig = field(default_factory=FitConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    inputs: InputConfig = field(default_factory=InputConfig)
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -463,6 +548,7 @@ _NESTED: dict[tuple[type, str], type] = {
     (Config, "fit"): FitConfig,
     (Config, "predict"): PredictConfig,
     (Config, "protocol"): ProtocolConfig,
+    (Config, "inputs"): InputConfig,
     (ProposalConfig, "crf"): CRFConfig,
 }
 

@@ -445,7 +445,12 @@ class Segmenter:
         features = dataclasses.replace(
             base.features, size=model.size, max_enlargement=model.max_enlargement
         )
-        config = dataclasses.replace(base, features=features, predict=model.predict or base.predict)
+        config = dataclasses.replace(
+            base,
+            features=features,
+            predict=model.predict or base.predict,
+            inputs=model.inputs or base.inputs,
+        )
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
         segmenter._model, segmenter._folder = model, user_path(folder)

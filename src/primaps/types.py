@@ -30,6 +30,32 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | PIL.Image.Image | NDArray[Any] 
 """
 
 
+NoteKind: TypeAlias = Literal[
+    "alpha",
+    "bands",
+    "damaged",
+    "no-data",
+    "orientation",
+    "page",
+    "profile",
+    "range",
+    "reduced",
+]
+
+
+@dataclass(frozen=True)
+class ReadingNote:
+    """Something that was done to an image because it is not plain 8-bit RGB.
+
+    Attributes:
+        kind: What it concerns.
+        text: A sentence.
+    """
+
+    kind: NoteKind
+    text: str
+
+
 @dataclass(frozen=True)
 class MaskProposals:
     """Disjoint principal mask proposals of one image.
@@ -169,10 +195,18 @@ class ImageFile:
         path: Where it lies.
         name: Relative path with forward slashes and the image's extension; unique in a run, names
             every output of the image.
+        page: Of a file of several pages or frames that are all used, from 1 on; None = the file is
+            one image.
     """
 
     path: Path
     name: str
+    page: int | None = None
+
+    @property
+    def place(self) -> str:
+        """The path, and the page if there are several, as failures name the image."""
+        return str(self.path) if self.page is None else f"{self.path}, page {self.page}"
 
 
 @dataclass(frozen=True)

@@ -49,3 +49,29 @@ def test_presets_take_what_was_given():
         preset_settings("papr", {})
     with pytest.raises(ConfigError, match="between 2 and 254"):
         preset_settings(None, {"num_clusters": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("auto", "auto"), ("dtype", "dtype"), ("0,3000", (0.0, 3000.0))]
+)
+def test_ranges(text, value):
+    assert given_settings(value_range=text) == {"inputs.value_range": value}
+
+
+def test_bands_pages_and_megapixels():
+    given = given_settings(bands="4,3,2", pages="all", max_megapixels=300)
+    assert given == {"inputs.bands": (4, 3, 2), "inputs.pages": "all", "inputs.megapixels": 300}
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("value_range", "3000", "--range to be auto, dtype, or two numbers such as 0,3000"),
+        ("value_range", "a,b", "--range to be auto"),
+        ("bands", "r,g,b", "--bands to be numbers from 1 on, such as 4,3,2"),
+        ("pages", "second", "--pages to be first or all, but got 'second'"),
+    ],
+)
+def test_wrong_words_for_inputs(option, text, message):
+    with pytest.raises(ConfigError, match=message):
+        given_settings(**{option: text})

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from primaps.data.decoding import FORMATS, decoding, open_header
 from primaps.data.scanning import IMAGE_EXTENSIONS
@@ -25,11 +25,34 @@ def test_yields_the_file_at_its_start(odd_images):
     assert stream.closed
 
 
+def test_no_more_is_asked_for_than_there_is(odd_images):
+    with decoding(odd_images["grey"]) as stream:
+        whole = stream.read(1 << 62)
+        stream.seek(3)
+        assert stream.read() == whole[3:]
+        stream.seek(0)
+        assert stream.read(None) == whole
+        assert stream.read(5) == b""
+    assert whole == odd_images["grey"].read_bytes()
+
+
 def test_content_decides_not_the_extension(odd_images, tmp_path):
     path = tmp_path / "png_named.jpg"
     path.write_bytes(odd_images["black"].read_bytes())
     with decoding(path) as stream:
         assert open_header(stream).format == "PNG"
+
+
+@pytest.mark.parametrize("content", [b"x", b"\xff", b"II", b"BM", b"\x89PNG", b"P6", b"RIFF1234W"])
+def test_files_of_a_few_bytes_are_none_of_the_formats(tmp_path, content):
+    (tmp_path / "x.jpg").write_bytes(content)
+    with (
+        pytest.raises(ImageError, match=r"x\.jpg (is none of these|is damaged)") as caught,
+        decoding(tmp_path / "x.jpg") as stream,
+    ):
+        open_header(stream)
+    if content == b"x":
+        assert isinstance(caught.value.__cause__, UnidentifiedImageError)
 
 
 def test_formats_that_start_programs_are_refused(tmp_path):

@@ -265,6 +265,14 @@ def test_output_folder_that_is_an_input(tmp_path):
             scan([given_input], exclude=tmp_path)
 
 
+def test_pictures_of_phones_and_raw_files_are_taken_so_that_they_can_be_reported(tmp_path):
+    names = ("a.HEIC", "b.dng", "c.CR3", "d.nef", "e.psd", "f.jxl")
+    _touch(tmp_path, *names, "g.txt")
+    found = scan([tmp_path])
+    assert [image.name for image in found.images] == list(names)
+    assert found.passed_over == {".txt": 1}
+
+
 def test_nothing_found_says_what_was_looked_for_and_what_was_there(tmp_path):
     with pytest.raises(
         DatasetError,
@@ -274,9 +282,9 @@ def test_nothing_found_says_what_was_looked_for_and_what_was_there(tmp_path):
         ),
     ):
         scan([tmp_path])
-    _touch(tmp_path, "a.heic", "b.heic", "README")
+    _touch(tmp_path, "a.pdf", "b.pdf", "README")
     with pytest.raises(
-        DatasetError, match=r"Other files there: 1 without extension, 2 \.heic\."
+        DatasetError, match=r"Other files there: 1 without extension, 2 \.pdf\."
     ) as caught:
         scan([tmp_path], exclude=tmp_path / "out")
     assert f"The output folder {tmp_path / 'out'} was not searched." in str(caught.value)

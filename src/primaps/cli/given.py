@@ -12,6 +12,7 @@ from primaps.config import (
     Config,
     Initialise,
     Method,
+    Pages,
     did_you_mean,
     preset_config,
     with_settings,
@@ -30,6 +31,10 @@ _SETTINGS: Final = {
     "crf": "predict.crf",
     "max_pixels": "predict.max_pixels",
     "unknown_below": "predict.unknown_below",
+    "value_range": "inputs.value_range",
+    "bands": "inputs.bands",
+    "pages": "inputs.pages",
+    "max_megapixels": "inputs.megapixels",
 }
 """What the options set; one that is not given is left to the folder or the preset."""
 
@@ -56,6 +61,14 @@ def given_settings(**options: Any) -> dict[str, Any]:
             )
     if given.get("proposals.threshold") is not None:
         given["proposals.threshold"] = _threshold(given["proposals.threshold"])
+    if "inputs.value_range" in given:
+        given["inputs.value_range"] = _range(given["inputs.value_range"])
+    if "inputs.bands" in given:
+        given["inputs.bands"] = _bands(given["inputs.bands"])
+    if given.get("inputs.pages", "first") not in get_args(Pages):
+        raise ConfigError(
+            f"Expected --pages to be first or all, but got {given['inputs.pages']!r}."
+        )
     if given.get("num_clusters") is not None:
         given["num_clusters"] = _number(given["num_clusters"])
     return given
@@ -105,6 +118,29 @@ def _number(text: str | int) -> int | None:
         raise ConfigError(
             f"Expected --classes to be auto, or a whole number from {MIN_CLASSES} to {MAX_CLASSES},"
             f" but got {text!r}."
+        ) from error
+
+
+def _range(text: str) -> str | tuple[float, ...]:
+    """``auto``, ``dtype`` or two numbers."""
+    if text in {"auto", "dtype"}:
+        return text
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            f"Expected --range to be auto, dtype, or two numbers such as 0,3000, but got {text!r}."
+        ) from error
+    return low, high
+
+
+def _bands(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            "Expected --bands to be numbers from 1 on, such as 4,3,2, or one of them, but got"
+            f" {text!r}."
         ) from error
 
 

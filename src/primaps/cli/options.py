@@ -140,6 +140,42 @@ MaxPixels = Annotated[
         "--max-pixels", help="Label maps and CRF work at up to so many pixels. (default: 1000000)"
     ),
 ]
+ValueRange = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        metavar="auto|dtype|LOW,HIGH",
+        help=(
+            "Values of images deeper than 8 bits that become black and white; auto: measured on the"
+            " images, once per folder; dtype: the whole range of their type. (default: auto)"
+        ),
+    ),
+]
+Bands = Annotated[
+    str | None,
+    typer.Option(
+        "--bands",
+        metavar="R,G,B",
+        help=(
+            "Numbers of the bands that are red, green and blue, from 1 on, or of one that is grey."
+            " (default: the first three)"
+        ),
+    ),
+]
+WhichPages = Annotated[
+    str | None,
+    typer.Option(
+        "--pages",
+        metavar="first|all",
+        help="Of files with several pages or frames, use the first or all. (default: first)",
+    ),
+]
+MaxMegapixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-megapixels", help="Refuse images that have to be decoded larger. (default: 179)"
+    ),
+]
 Processes = Annotated[
     int,
     typer.Option(

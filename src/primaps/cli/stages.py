@@ -16,6 +16,7 @@ from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
     BackboneName,
+    Bands,
     Certainty,
     Classes,
     Crf,
@@ -27,6 +28,7 @@ from primaps.cli.options import (
     Initial,
     Levels,
     MaxMasks,
+    MaxMegapixels,
     MaxPixels,
     MethodName,
     MinArea,
@@ -49,7 +51,9 @@ from primaps.cli.options import (
     Stored,
     Threshold,
     UnknownBelow,
+    ValueRange,
     Weights,
+    WhichPages,
 )
 from primaps.cli.terminal import (
     TerminalProgress,
@@ -86,6 +90,10 @@ def segment(
     max_masks: MaxMasks = None,
     crf: Crf = None,
     max_pixels: MaxPixels = None,
+    value_range: ValueRange = None,
+    bands: Bands = None,
+    pages: WhichPages = None,
+    max_megapixels: MaxMegapixels = None,
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
@@ -106,6 +114,10 @@ def segment(
             init=init,
             crf=crf,
             max_pixels=max_pixels,
+            value_range=value_range,
+            bands=bands,
+            pages=pages,
+            max_megapixels=max_megapixels,
         )
         preset_settings(preset, given)
         from primaps import pipeline
@@ -140,6 +152,10 @@ def proposals(
     min_area: MinArea = None,
     max_masks: MaxMasks = None,
     max_pixels: MaxPixels = None,
+    value_range: ValueRange = None,
+    bands: Bands = None,
+    pages: WhichPages = None,
+    max_megapixels: MaxMegapixels = None,
     overwrite: Overwrite = False,
     steps: Annotated[
         bool,
@@ -160,6 +176,10 @@ def proposals(
             min_area=min_area,
             max_masks=max_masks,
             max_pixels=max_pixels,
+            value_range=value_range,
+            bands=bands,
+            pages=pages,
+            max_megapixels=max_megapixels,
         )
         settings = preset_settings(preset, given)
         from primaps.pipeline.beginning import Choice
@@ -277,6 +297,10 @@ def predict(
     device: Device = "auto",
     crf: RunCrf = None,
     max_pixels: RunMaxPixels = None,
+    value_range: ValueRange = None,
+    bands: Bands = None,
+    pages: WhichPages = None,
+    max_megapixels: MaxMegapixels = None,
     unknown_below: UnknownBelow = None,
     certainty: Certainty = False,
     overlays: Overlays = False,
@@ -293,7 +317,15 @@ def predict(
                 "Expected IMAGES, or --stored RUN instead of them, but got"
                 f" {'both' if images else 'neither'}."
             )
-        given = given_settings(crf=crf, max_pixels=max_pixels, unknown_below=unknown_below)
+        given = given_settings(
+            crf=crf,
+            max_pixels=max_pixels,
+            unknown_below=unknown_below,
+            value_range=value_range,
+            bands=bands,
+            pages=pages,
+            max_megapixels=max_megapixels,
+        )
         from primaps import pipeline
         from primaps.pipeline.labelling import Extras
         from primaps.pipeline.settings import settings_for

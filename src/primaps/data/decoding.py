@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +16,35 @@ from PIL import Image, UnidentifiedImageError
 
 from primaps.data.paths import printable
 from primaps.data.pillow_warnings import PILLOW_WARNINGS
+from primaps.data.raw_files import is_raw, raw_message
 from primaps.errors import ImageError, PrimapsError
 
 FORMATS: Final = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "GIF", "JPEG2000", "AVIF")
 """Pillow's names of the formats that are read: a closed list, because others start programs (EPS)
 or have no signature (TGA).
 """
+
+MEGAPIXELS: Final = 179
+"""Of the largest image that is decoded, unless another limit is given."""
+_BYTES_PER_PIXEL: Final = 3
+"""Of deep values, per pixel of the largest image: so that they and their 8-bit copies take 1.5 GB.
+"""
+JPEG_MEGAPIXELS: Final = 400
+"""Of the largest JPEG that is decoded at a fraction of its size."""
+
+
+class _Bounded(BufferedReader):
+    """A file of which no more bytes are asked for than it has: headers that lie would take as much
+    memory as they say.
+    """
+
+    def __init__(self, raw: FileIO) -> None:
+        super().__init__(raw)
+        self._size = os.fstat(raw.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `BufferedReader`."""
+        return super().read(size if size is None else min(size, self._size))
 
 
 @contextmanager
@@ -43,7 +68,7 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
     name = printable(path)
     _check_file(Path(path), name)
     try:
-        with PILLOW_WARNINGS.reading(name), Path(path).open("rb") as stream:
+        with PILLOW_WARNINGS.reading(name), _Bounded(FileIO(path)) as stream:
             yield stream
     except PrimapsError:
         raise
@@ -54,7 +79,7 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
         ) from error
     except UnidentifiedImageError as error:
         raise ImageError(_not_an_image(Path(path), name)) from error
-    except Image.DecompressionBombError as error:
+    except Image.DecompressionBombError as error:  # a frame is larger than the header says
         raise ImageError(
             f"Expected an image of usual size, but got {name}: {error} Make it smaller or leave it"
             " out."
@@ -73,14 +98,75 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
         ) from error
 
 
-def open_header(stream: BufferedReader) -> Image.Image:
+def open_header(stream: BufferedReader, megapixels: int = MEGAPIXELS) -> Image.Image:
     """Identify an image by its content; pixels are decoded later. Call inside `decoding`.
 
     Args:
         stream: Binary file as `decoding` yields it.
+        megapixels: Larger images are refused; JPEGs, which may be decoded at a fraction of their
+            size, only above `JPEG_MEGAPIXELS`.
+
+    Raises:
+        ImageError: If it is too large.
+        UnidentifiedImageError: If it is none of `FORMATS`.
     """
     Image.init()  # AVIF and others are registered only if this build of Pillow has them
-    return Image.open(stream, formats=[name for name in FORMATS if name in Image.OPEN])
+    stream.seek(0)
+    prefix = stream.read(16)
+    for name in FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory is None:
+            continue
+        # as in Pillow's own loop: not this format after all
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+            accepted = accept is None or accept(prefix)
+            if not accepted or isinstance(accepted, str):  # a text says why this build cannot
+                continue
+            stream.seek(0)
+            image: Image.Image = factory(stream, "")  # Image.open, but with a limit of our own
+            most = JPEG_MEGAPIXELS if name == "JPEG" else megapixels
+            check_pixels(image.size, max(megapixels, most), printable(stream.name))
+            return image
+    raise UnidentifiedImageError(f"cannot identify {stream.name!r}")
+
+
+def check_pixels(size: tuple[int, int], megapixels: int, name: str) -> None:
+    """Refuse an image that is too large.
+
+    Args:
+        size: Width and height in pixels.
+        megapixels: The limit.
+        name: Of the file.
+
+    Raises:
+        ImageError: If it has more.
+    """
+    width, height = size
+    if width * height > megapixels * 1_000_000:
+        raise ImageError(
+            f"Expected an image of usual size, at most {megapixels} megapixels, but {name} has"
+            f" {width * height / 1e6:.0f} ({width} x {height}). Make it smaller, or raise"
+            " --max-megapixels if there is memory for it."
+        )
+
+
+def check_bytes(number: int, megapixels: int, name: str) -> None:
+    """Refuse deep values that take too much memory.
+
+    Args:
+        number: Bytes that they take while they are decoded.
+        megapixels: Of the largest image, for each of which there are `_BYTES_PER_PIXEL`.
+        name: Of the file.
+
+    Raises:
+        ImageError: If they take more.
+    """
+    most = megapixels * 1_000_000 * _BYTES_PER_PIXEL
+    if number > most:
+        raise ImageError(
+            f"Expected at most {most / 1e9:.2g} GB of values, but {name} has {number / 1e9:.3g}."
+            " Make it smaller, or raise --max-megapixels if there is memory for it."
+        )
 
 
 def _check_file(path: Path, name: str) -> None:
@@ -125,6 +211,8 @@ def _not_there(path: Path, name: str, error: Exception) -> str:
 def _not_an_image(path: Path, name: str) -> str:
     with path.open("rb") as stream:
         start = stream.read(16)
+    if is_raw(start):
+        return raw_message(name)
     return (
         f"Expected an image ({', '.join(FORMATS)}), but the content of {name} is none of these (it"
         f" starts with {start!r}). Convert it or leave it out."

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from primaps.data.decoding import decoding, open_header
 from primaps.data.matlab import INTEGERS, is_matlab, read_array
+from primaps.data.orientation import exif_orientation, upright
 from primaps.data.paths import printable
-from primaps.data.reading import exif_orientation, upright
 from primaps.errors import DatasetError
 
 _ID_MODES = ("1", "L", "P", "I")

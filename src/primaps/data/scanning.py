@@ -17,6 +17,7 @@ from typing import Final
 from primaps.data.image_names import Namer, absolute
 from primaps.data.paths import is_printable, printable
 from primaps.data.patterns import expand, has_wildcard, split_pattern
+from primaps.data.raw_files import HEIC_EXTENSIONS, OTHER_EXTENSIONS, RAW_EXTENSIONS
 from primaps.errors import DatasetError
 from primaps.types import Failure, ImageFile
 
@@ -38,7 +39,12 @@ IMAGE_EXTENSIONS: Final = (
     ),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpf", ".jpx"),
 )
-"""Extensions of the files that are taken from folders, lower case; upper case is taken too."""
+"""Extensions of the files that are taken from folders, lower case; upper case is taken too. So are
+those of `primaps.data.raw_files`: what cannot be read of these is reported, not passed over.
+"""
+
+
+_TAKEN: Final = {*IMAGE_EXTENSIONS, *HEIC_EXTENSIONS, *RAW_EXTENSIONS, *OTHER_EXTENSIONS}
 
 _LONGEST_RECORD: Final = 50_000_000
 """Bytes of a ``run.json`` that are read."""
@@ -96,7 +102,7 @@ def scan(inputs: Sequence[str | Path], exclude: Path | None = None) -> Scan:
 
 def is_image_name(path: Path) -> bool:
     """Whether a file's extension is that of an image."""
-    return path.suffix.lower() in IMAGE_EXTENSIONS
+    return path.suffix.lower() in _TAKEN
 
 
 def is_run_folder(folder: Path) -> bool:

@@ -12,10 +12,15 @@ from typing import Any, Final
 
 import PIL.Image
 
-from primaps.data.decoding import decoding, open_header
+from primaps.config import InputConfig
+from primaps.data.decoded import is_tiff
+from primaps.data.decoding import JPEG_MEGAPIXELS, decoding, open_header
+from primaps.data.heic import is_heic, open_heic
 from primaps.data.matlab import array_shape, is_matlab
+from primaps.data.orientation import SWAPPING, exif_orientation, upright
 from primaps.data.paths import printable
-from primaps.data.reading import exif_orientation, upright
+from primaps.data.reading import USUAL, read_image
+from primaps.data.tiff import TiffFile
 
 _QUALITY: Final = 95
 _ORIENTATION: Final = 0x0112
@@ -38,11 +43,12 @@ class Standing:
     swapped: bool = False
 
 
-def standing(path: str | os.PathLike[str]) -> Standing:
+def standing(path: str | os.PathLike[str], page: int | None = None) -> Standing:
     """How a photograph lies in its file. JPEGs are not decoded for that.
 
     Args:
         path: An image file.
+        page: Of a file of several, from 1 on; None = the first.
 
     Raises:
         ImageError: If it is missing or no image.
@@ -51,35 +57,74 @@ def standing(path: str | os.PathLike[str]) -> Standing:
         if is_matlab(stream):
             height, width = array_shape(stream, "img", ("uint8",), printable(path))[:2]
             return Standing(height, width, turned=False)
-        image, orientation = _opened(stream, printable(path))
-        width, height = image.size
-        if orientation >= 5 and image.format != "TIFF":  # Pillow turns a TIFF by itself
+        if is_tiff(stream.read(16)):
+            file = TiffFile(stream, printable(path))
+            number = 0 if page is None else page - 1
+            (width, height), orientation = file.size(number), file.orientation(number)
+        else:
+            image, orientation = _opened(stream, printable(path), page)
+            width, height = image.size
+        if orientation in SWAPPING:
             width, height = height, width
         return Standing(height, width, turned=orientation != 1, swapped=orientation >= 5)
 
 
-def upright_bytes(path: str | os.PathLike[str]) -> bytes:
+def upright_bytes(
+    path: str | os.PathLike[str], page: int | None = None, inputs: InputConfig = USUAL
+) -> bytes:
     """The bytes of an image file; one that lies turned is turned and encoded again in its format,
-    without the tag, a JPEG with a quality of 95.
+    without the tag, a JPEG with a quality of 95. A page of several is a PNG of the picture as it is
+    read, a deep TIFF file that lies turned an 8-bit TIFF.
 
     Args:
         path: An image file.
+        page: Of a file of several, from 1 on; None = the file is one image.
+        inputs: How values and bands become those of a photograph.
 
     Raises:
         ImageError: If it is missing, no image or damaged.
     """
     with decoding(path) as stream:
-        if not is_matlab(stream):
-            image, orientation = _opened(stream, printable(path))
+        name = printable(path)
+        if is_matlab(stream):
+            stream.seek(0)
+            return stream.read()
+        tiff = is_tiff(stream.read(16))
+        if page is not None:
+            return _as_read(path, page, inputs, "PNG")
+        if not tiff:
+            image, orientation = _opened(stream, name)
             if orientation != 1:
                 return _encoded(image, orientation)
+        else:
+            file = TiffFile(stream, name)
+            if file.orientation(0) != 1:
+                if file.kind(0) is not None:
+                    return _as_read(path, page, inputs, "TIFF")
+                return _encoded(*_opened(stream, name))
         stream.seek(0)
         return stream.read()
 
 
-def _opened(stream: BufferedReader, name: str) -> tuple[PIL.Image.Image, int]:
+def _as_read(
+    path: str | os.PathLike[str], page: int | None, inputs: InputConfig, kind: str
+) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(read_image(path, inputs=inputs, page=page)).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def _opened(
+    stream: BufferedReader, name: str, page: int | None = None
+) -> tuple[PIL.Image.Image, int]:
     """An image and its orientation, 1..8."""
-    image = open_header(stream)
+    stream.seek(0)
+    start = stream.read(16)
+    if is_heic(start):
+        return open_heic(stream, name), 1
+    image = open_header(stream, JPEG_MEGAPIXELS)
+    if page is not None:
+        image.seek(page - 1)
     if image.format == "TIFF":
         value = image.getexif().get(_ORIENTATION, 1)
         image.load()

@@ -13,6 +13,7 @@ from primaps.outputs.class_table import ClassRow, class_table_text
 from primaps.outputs.label_files import read_png_info
 from primaps.pipeline.certainties import CertaintyBook, class_certainty
 from primaps.pipeline.classes import ClassChanges, clusters_of, edit_classes, read_classes
+from primaps.pipeline.framed import listed_image
 from primaps.pipeline.named_labels import CorrectionCounts, NamedLabels, count_corrections
 from primaps.pipeline.trees import cluster_titles, read_tree
 from primaps.runs.named_files import NamedFolder
@@ -49,9 +50,7 @@ def listed_images(files: RunFolder) -> list[ImageFile]:
     for listing in (files.store / "manifest.json", files.images_file):
         if listing.exists():
             entries = read_json(listing)["images"]
-            return [
-                ImageFile(Path(os.fsdecode(entry["path"])), name) for name, entry in entries.items()
-            ]
+            return [listed_image(name, entry) for name, entry in entries.items()]
     found = [path for path in files.root.glob("labels/**/*.png") if path.is_file()]
     names = {str(path.relative_to(files.root / "labels"))[: -len(".png")]: path for path in found}
     return [ImageFile(names[name], name.replace(os.sep, "/")) for name in sorted(names)]

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 
 from primaps.config import Config
-from primaps.data.reading import read_photo
 from primaps.data.scanning import scan
 from primaps.errors import DatasetError, ImageError
 from primaps.heads.extractor import plain_backbone
@@ -17,6 +16,7 @@ from primaps.outputs.png import figure_png
 from primaps.outputs.step_pictures import steps_figure
 from primaps.pipeline.failures import all_failed, reported
 from primaps.pipeline.features_and_proposals import as_image
+from primaps.pipeline.framed import photo_of
 from primaps.pipeline.threshold import own_threshold
 from primaps.progress import Progress, Silent
 from primaps.proposals.decomposition import Round
@@ -80,7 +80,7 @@ def picture_of_steps(
     Raises:
         ImageError: If it cannot be read, or has no feature to decompose.
     """
-    photo = read_photo(image.path, config.predict.max_pixels)
+    photo = photo_of(image, config, config.predict.max_pixels)
     batch = backbone.preprocess(photo.image, config.features.side(photo.image.shape[:2]))
     # a head takes no part in the extraction
     features = plain_backbone(backbone).forward(batch)[0].float()

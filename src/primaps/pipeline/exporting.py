@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from primaps.outputs.export.target import Target
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.failures import all_failed, reported
+from primaps.pipeline.framed import inputs_of, listed_image
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.photographs import check_photograph, file_checksum
 from primaps.progress import Progress, Silent
@@ -151,11 +151,16 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
     found: dict[str, ImageFile] = {}
     for path in lists:
         for name, entry in read_json(path)["images"].items():
-            found[name] = ImageFile(Path(os.fsdecode(entry["path"])), name)
+            found[name] = listed_image(name, entry)
     if not found:
         for image in scan(run.record.get("inputs", ()), exclude=run.root).images:
             found[image.name] = image
     return tuple(found[name] for name in sorted(found))
+
+
+def exported_name(image: ImageFile) -> str:
+    """Name of an image in a data set: a page of a file becomes a PNG of its own."""
+    return image.name if image.page is None else f"{image.name}.png"
 
 
 def unique_stems(names: Sequence[str]) -> dict[str, str]:
@@ -195,7 +200,7 @@ class _Export:
         self._target, self._journal, self._progress = target, journal, progress
         self._classes = ExportClasses.of(labels.table)
         self._model = clusters_of(labels.named).model
-        self._stems = unique_stems([image.name for image in images])
+        self._stems = unique_stems([exported_name(image) for image in images])
         clusters = labels.table.cluster_to_class().tolist()
         self._asked = fingerprint(
             [GENERATION, asdict(settings), asdict(self._classes), clusters, self._model]
@@ -262,7 +267,7 @@ class _Export:
             files.append(self._run.proposals(image.name))
         states = [_state(path) for path in files]
         size = states[1][0] if states[1] else 0
-        return fingerprint([self._asked, self._stems[image.name], states, said]), size
+        return fingerprint([self._asked, self._stems[exported_name(image)], states, said]), size
 
     def _said(self, name: str) -> list[tuple[int, int]]:
         """Corrected proposals of an image, and their classes."""
@@ -300,7 +305,7 @@ class _Export:
         Raises:
             ImageError: If photograph or label map cannot be read, or do not fit each other.
         """
-        lies = standing(image.path)
+        lies = standing(image.path, image.page)
         recorded = read_png_info(self._run.labels(image.name)).get("image")
         if recorded is None:
             self._unchecked += 1
@@ -314,14 +319,14 @@ class _Export:
                 f" is {lies.width} x {lies.height}: it has changed. Segment or predict again."
             )
         return ExportImage(
-            name=image.name,
-            stem=self._stems[image.name],
+            name=exported_name(image),
+            stem=self._stems[exported_name(image)],
             split=self._settings.part(image.name),
             path=image.path,
             height=lies.height,
             width=lies.width,
-            turned=lies.turned,
-            photograph=partial(upright_bytes, image.path),
+            turned=lies.turned or image.page is not None,
+            photograph=partial(upright_bytes, image.path, image.page, inputs_of(self._run)),
             label_map=lambda: label_map,
         )
 
@@ -346,14 +351,14 @@ class _Export:
 
     def _recorded(self, image: ImageFile, entry: Entry) -> ExportImage:
         return ExportImage(
-            name=image.name,
-            stem=self._stems[image.name],
+            name=exported_name(image),
+            stem=self._stems[exported_name(image)],
             split=entry.split,
             path=image.path,
             height=entry.height,
             width=entry.width,
             turned=entry.turned,
-            photograph=partial(upright_bytes, image.path),
+            photograph=partial(upright_bytes, image.path, image.page, inputs_of(self._run)),
             label_map=partial(self._label_map, image.name),
         )
 

@@ -28,8 +28,9 @@ from primaps.pipeline.features_and_proposals import (
     features_and_proposals_batch,
     host_input,
 )
-from primaps.pipeline.framed import framed_photo
+from primaps.pipeline.framed import framed_photo, image_entry
 from primaps.pipeline.left_outputs import remove_left_outputs
+from primaps.pipeline.no_data import without_ignored
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.resampling import enlarge_nearest
 from primaps.runs.run import Run, cached_views
@@ -69,8 +70,9 @@ def extract(run: Run) -> None:
     if not usable:
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
-    infos = [store.info(image.name) for image in usable]
-    run.counts |= _proposal_statistics([info for info in infos if info is not None])
+    infos = {image: info for image in usable if (info := store.info(image.name)) is not None}
+    run.folder.write_warnings({image: info.notes for image, info in infos.items()})
+    run.counts |= _proposal_statistics(list(infos.values()))
     run.counts |= {
         "images": len(usable),
         "proposals_made": len(missing),
@@ -85,6 +87,12 @@ def _extracted(run: Run, store: FeatureStore, image: ImageFile) -> bool:
         store, info.sha256
     ):
         return False
+    if info.values is not None:  # was another range in force?
+        kind, *stretched = info.values
+        policy = run.config.inputs
+        known = policy.measured(kind) if policy.value_range == "auto" else None
+        if known is not None and list(known) != stretched:
+            return False
     return store.is_current(image.name, image.path)
 
 
@@ -132,7 +140,7 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
 
     def load(image: ImageFile) -> _Opened:
         status = image.path.stat()
-        photo = framed_photo(image, run.config)
+        photo = framed_photo(image, run.config, damage=True)
         values = host_input(
             photo.image, run.backbone, run.config.features.side(photo.image.shape[:2])
         )
@@ -164,7 +172,7 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
 
 def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> _Extracted:
     status = image.path.stat()
-    photo = framed_photo(image, run.config)
+    photo = framed_photo(image, run.config, damage=True)
     return _Extracted(
         status,
         photo,
@@ -174,7 +182,8 @@ def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> _Extracted:
 
 def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> None:
     """Write what was made of one image."""
-    photo, proposals = made.photo, made.proposals
+    photo = made.photo
+    proposals = without_ignored(made.proposals, photo.ignored)
     info = ShardInfo(
         settings=store.settings,
         sha256=photo.sha256,
@@ -186,12 +195,17 @@ def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> 
         coverage=proposals.coverage,
         scores=tuple(float(score) for score in proposals.scores),
         guards=proposals.guards,
+        values=photo.values,
+        ignored=0.0 if photo.ignored is None else float(photo.ignored.mean()),
+        notes=photo.notes,
     )
     # four times less memory for a large photograph
     smallest = np.uint8 if proposals.num_masks < 256 else np.int32
     at_own_size = enlarge_nearest(
         torch.from_numpy(proposals.label_image.astype(smallest)), photo.height, photo.width
     ).numpy()
+    if photo.ignored is not None:
+        at_own_size[photo.ignored] = 0
     write_proposals(run.folder.proposals(image.name), at_own_size, _stamp(store, photo.sha256))
     # last: its presence says that the image is done
     store.write(image.name, made.features, proposals, info)
@@ -247,7 +261,7 @@ def _write_manifest(run: Run, usable: Sequence[ImageFile], store: FeatureStore) 
         info = store.info(image.name)
         if info is not None:
             entries[image.name] = {
-                "path": str(image.path.absolute()),
+                **image_entry(image),
                 "height": info.height,
                 "width": info.width,
                 "num_masks": info.num_masks,

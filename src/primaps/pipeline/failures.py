@@ -19,17 +19,17 @@ def reported(failures: list[Failure], image: ImageFile, stage: str) -> Iterator[
     try:
         yield
     except ImageError as error:
-        failures.append(Failure(str(image.path), "read", str(error)))
+        failures.append(Failure(image.place, "read", str(error)))
     except OSError as error:  # gone since it was found
         reason = (
             f"Expected a file that can be read, but got: {error}. Copy it again or leave it out."
         )
-        failures.append(Failure(str(image.path), "read", reason))
+        failures.append(Failure(image.place, "read", reason))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         reason = f"Not enough memory for this image ({error}). Reduce --size or --max-pixels."
-        failures.append(Failure(str(image.path), stage, reason))
+        failures.append(Failure(image.place, stage, reason))
 
 
 def is_out_of_memory(error: Exception) -> bool:

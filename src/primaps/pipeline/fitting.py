@@ -91,7 +91,7 @@ def _fit_unless_current(
     with run.stage("fit", run.config.fit.main_steps(len(images)) if model is None else 0):
         if model is None:
             model = _fit(run, folder, images, identity, events, processes)
-        return model.note_predict(run.config.predict, folder)
+        return model.note_predict(run.config.predict, folder, run.config.inputs)
 
 
 def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
@@ -102,7 +102,9 @@ def fit_fingerprint(run: Run, images: Sequence[ImageFile]) -> str:
         for image in images
         if (info := store.info(image.name)) is not None
     ]
-    return fingerprint([FIT_ALGORITHM, store.settings, run.settings()["fit"], contents])
+    measured = [list(each) for each in run.config.inputs.ranges]
+    made_from = [FIT_ALGORITHM, store.settings, run.settings()["fit"], contents]
+    return fingerprint([*made_from, measured] if measured else made_from)
 
 
 def fit_settings(run: Run, num_images: int) -> dict[str, Any]:
@@ -262,6 +264,7 @@ def _fit(
         head_path(backbone),
         config.predict,
         config.features.max_enlargement,
+        config.inputs,
     )
     model.save(folder)
     remove_file(_checkpoint_file(folder))

@@ -19,6 +19,8 @@ from primaps.runs.run import versions
 _OPTIONAL = {
     "skimage": "demo photographs (extra: demo)",
     "sklearn": "demo photographs (extra: demo)",
+    "imagecodecs": "compressed scientific TIFF (extra: formats)",
+    "pi_heif": "HEIC photographs (extra: formats)",
     "tensorboard": "--tensorboard (extra: tensorboard)",
     "lightning_fabric": "--processes (extra: distributed)",
     "onnxscript": "export --format onnx (extra: onnx)",

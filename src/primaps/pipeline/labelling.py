@@ -6,17 +6,18 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 
-from primaps.data.reading import read_photo
+from primaps.data.reading import Photo
 from primaps.errors import DatasetError
 from primaps.features.device import compute_device
 from primaps.outputs.label_files import read_png_info, write_certainty, write_label_map
 from primaps.pipeline.certainties import CertaintyBook
 from primaps.pipeline.failures import all_failed
+from primaps.pipeline.framed import photo_of
 from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.parallel import for_each_image
 from primaps.pipeline.prediction import certainty_image, image_features, labels_from_scores
@@ -24,7 +25,7 @@ from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import FeatureStore, fingerprint
-from primaps.types import Image, ImageFile, View
+from primaps.types import IGNORE_INDEX, Image, ImageFile, ReadingNote, View
 
 LARGE_LABEL_MAP: Final = 400_000
 """Pixels from which on label maps are made one after the other: the CRF takes up to 1.4 GB for one
@@ -77,7 +78,14 @@ def predict_stored(
             features = (
                 store.features(image.name, View()).float().to(compute_device(run.backbone.device))
             )
-            work.make(image, features, info.sha256, (info.height, info.width), None)
+            work.make(
+                image,
+                features,
+                info.sha256,
+                (info.height, info.width),
+                photo=None,
+                all_data=info.ignored == 0,
+            )
 
     with work.certainties(images):
         missing = [image for image in images if not _labelled(work, store, image)]
@@ -86,6 +94,9 @@ def predict_stored(
     if missing and not any(_labelled(work, store, image) for image in images):
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
+    if stored is not None:  # what its run says is said here too
+        infos = {image: info for image in images if (info := store.info(image.name)) is not None}
+        run.folder.write_warnings({image: info.notes for image, info in infos.items()})
     run.counts |= {"label_maps_made": len(missing), "label_maps_reused": len(images) - len(missing)}
 
 
@@ -104,17 +115,22 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
     """
     work = _Work(run, model, extras or Extras())
     done: list[ImageFile] = []
+    notes: dict[ImageFile, tuple[ReadingNote, ...]] = {}
 
     def label(image: ImageFile) -> None:
-        photo = read_photo(image.path, run.config.predict.max_pixels)
+        photo = photo_of(image, run.config, run.config.predict.max_pixels, damage=True)
         if not work.is_done(image, photo.sha256):
             features = image_features(run.backbone, photo.image, model.side(photo.image.shape[:2]))
-            work.make(image, features, photo.sha256, (photo.height, photo.width), photo.image)
+            size = (photo.height, photo.width)
+            all_data = photo.ignored is None
+            work.make(image, features, photo.sha256, size, photo=photo, all_data=all_data)
+        notes[image] = photo.notes
         done.append(image)
 
     remove_left_outputs(run)
     with work.certainties(run.images), run.stage("label maps", len(run.images)):
         for_each_image(run, run.images, "predict", label, LARGE_LABEL_MAP)
+    run.folder.write_warnings({image: notes[image] for image in run.images if image in notes})
     run.counts |= {"label_maps": len(done)}
     if not done:
         run.folder.write_failures(run.failures)
@@ -128,7 +144,7 @@ class _Work:
         self.run, self.model, self.extras = run, model, extras
         self.wanted = {
             "model": model.fingerprint,
-            "settings": fingerprint(run.settings()["predict"]),
+            "settings": fingerprint(_made_with(run)),
         }
         self.book = CertaintyBook(run.folder.certainties, model.fingerprint)
 
@@ -169,32 +185,46 @@ class _Work:
         self,
         image: ImageFile,
         features: torch.Tensor,
-        photo: str,
+        sha256: str,
         size: tuple[int, int],
-        pixels: Image | None,
+        *,
+        photo: Photo | None,
+        all_data: bool,
     ) -> None:
         """Write what an image lacks.
 
         Args:
             image: The image.
             features: (C, h, w) float32.
-            photo: SHA-256 of its file.
+            sha256: Of its file.
             size: (H, W), its own.
-            pixels: (H', W', 3) uint8 RGB for the CRF; None = read if needed.
+            photo: The image itself, for the CRF and pixels without data; None = read if needed.
+            all_data: No pixel is without data.
         """
         config, folder = self.run.config.predict, self.run.folder
         prototypes = self.model.prototypes.to(features.device)
         scores = logits(features, prototypes, cosine=self.model.fit.cosine)
-        if not self._has_labels(image, photo):
-            if pixels is None and config.crf:
-                pixels = read_photo(image.path, config.max_pixels).image
+        if not self._has_labels(image, sha256):
+            if photo is None and (config.crf or not all_data):
+                photo = photo_of(image, self.run.config, config.max_pixels)
+            pixels = None if photo is None else photo.image
             labels = labels_from_scores(scores, size, config, pixels)
-            _write_labels(self.run, image, labels, {**self.wanted, "image": photo})
+            if photo is not None and photo.ignored is not None:
+                labels[photo.ignored] = IGNORE_INDEX
+            _write_labels(self.run, image, labels, {**self.wanted, "image": sha256})
         if self.extras.certainty:
             levels = certainty_image(scores, size, config.max_pixels)
-            write_certainty(folder.certainty(image.name), levels, self._certainty_stamp(photo))
-        if self.book.get(image.name, photo) is None:
-            self.book.note(image.name, photo, scores)
+            write_certainty(folder.certainty(image.name), levels, self._certainty_stamp(sha256))
+        if self.book.get(image.name, sha256) is None:
+            self.book.note(image.name, sha256, scores)
+
+
+def _made_with(run: Run) -> Any:
+    """The settings that label maps depend on besides the model's."""
+    settings, ranges = run.settings(), run.config.inputs.ranges
+    if "inputs" not in settings and not ranges:
+        return settings["predict"]
+    return [settings["predict"], settings.get("inputs"), [list(each) for each in ranges]]
 
 
 def _labelled(work: _Work, store: FeatureStore, image: ImageFile) -> bool:

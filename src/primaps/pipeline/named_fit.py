@@ -20,6 +20,7 @@ from primaps.pipeline.candidates import Candidate, CandidateFolder
 from primaps.pipeline.commands import predict_from_store
 from primaps.pipeline.evidence import NAMES, Evidence, gather
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
+from primaps.pipeline.framed import image_entry
 from primaps.pipeline.labelling import extras_of
 from primaps.pipeline.overview import write_run_report
 from primaps.runs.model import Model
@@ -98,6 +99,7 @@ def named_model(run: Run, evidence: Evidence) -> Model:
         head_path(run.backbone),
         run.config.predict,
         run.config.features.max_enlargement,
+        run.config.inputs,
     )
 
 
@@ -144,7 +146,7 @@ def write_candidate(run: Run, model: Model, table: ClassTable, facts: Candidate)
         named.write_classes(write_classes(table, model.fingerprint))
     extras = extras_of(run.folder)
     made = predict_from_store(run, out, out / "model", overwrite=True, extras=extras)
-    images = {image.name: {"path": str(image.path.absolute())} for image in run.usable_images()}
+    images = {image.name: image_entry(image) for image in run.usable_images()}
     write_json(made.folder.images_file, {"images": images})
     write_run_report(made, made.folder.record.get("inputs", ()))
     titles = tuple(_titles(table))

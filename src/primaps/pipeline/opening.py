@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +16,9 @@ from primaps.heads.extractor import head_path
 from primaps.heads.loading import reload_backbone
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
+from primaps.pipeline.framed import listed_image
+from primaps.pipeline.input_pages import all_pages
+from primaps.pipeline.input_ranges import settle_ranges
 from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.output_names import without_names_that_fail
 from primaps.pipeline.settings import preset_for
@@ -24,7 +26,7 @@ from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
 from primaps.runs.run import REMEDY, Run, RunFolder
 from primaps.runs.store import read_json
-from primaps.types import FeatureExtractor, ImageFile
+from primaps.types import FeatureExtractor
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
 ALL_STAGES = (*PROPOSAL_STAGES, "fit", "predict")
@@ -101,7 +103,8 @@ def find_images(
             f" {', '.join(map(str, inputs))}."
         )
     found = scan(inputs, exclude=folder.root)
-    images, refused, notes = without_names_that_fail(found.images, folder.root)
+    listed = all_pages(found.images) if config.inputs.pages == "all" else found.images
+    images, refused, notes = without_names_that_fail(listed, folder.root)
     failures = [*found.failures, *refused]
     config = _as_before(folder, config)
     run = Run(folder, backbone, config, images, progress or Silent(), failures)
@@ -115,11 +118,11 @@ def find_images(
 def _told(found: Scan) -> Iterator[str]:
     """What was found and is not taken."""
     if found.passed_over:
-        listed = ", ".join(
+        counts = ", ".join(
             f"{count} {extension or 'without extension'}"
             for extension, count in sorted(found.passed_over.items())
         )
-        yield f"Passed over, no images by name: {listed}."
+        yield f"Passed over, no images by name: {counts}."
     if found.runs:
         yield f"Not entered, run folders: {', '.join(str(path) for path in found.runs)}."
 
@@ -163,6 +166,8 @@ def claim(
             "Expected framing to be 'whole', because label maps are made of whole photographs, but"
             f" got {run.config.features.framing!r}. `primaps benchmark` works on centre crops."
         )
+    if {"proposals", "predict"} & set(stages):
+        settle_ranges(run, anew=overwrite)
     if "proposals" in stages:
         settle_threshold(run, anew=overwrite)
     if "fit" in stages:
@@ -174,8 +179,14 @@ def claim(
         "weights": run.backbone.weights_path,
         "head": head_path(run.backbone),
     }
+    wanted = {stage: settings[stage] for stage in stages}
+    known = folder.record.get("settings")
+    if "inputs" in settings or (known or {}).get("inputs"):
+        wanted["inputs"] = settings.get("inputs", {})
+        if known:
+            known.setdefault("inputs", {})  # nothing else was possible
     folder.claim(
-        {**{stage: settings[stage] for stage in stages}, **further},
+        {**wanted, **further},
         overwrite=overwrite,
         outdated=outdated,
         remedy=remedy,
@@ -185,7 +196,7 @@ def claim(
 def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> dict[str, Any]:
     """The configuration on record, with what belongs to the given stages replaced."""
     new = to_dict(config)
-    keys = {"preset", *stages} | ({"num_clusters", "seed"} if "fit" in stages else set())
+    keys = {"preset", "inputs", *stages} | ({"num_clusters", "seed"} if "fit" in stages else set())
     return {
         **known,
         **{key: value for key, value in new.items() if key in keys or key not in known},
@@ -234,10 +245,7 @@ def reopen(
         head=head or folder.record.get("head"),
         device=device,
     )
-    images = tuple(
-        ImageFile(Path(os.fsdecode(entry["path"])), name)
-        for name, entry in manifest["images"].items()
-    )
+    images = tuple(listed_image(name, entry) for name, entry in manifest["images"].items())
     run = Run(folder, backbone, config, images, progress or Silent())
     run.chosen_threshold, run.chosen_number = folder.threshold, folder.number
     if folder.generation != GENERATION:

@@ -48,7 +48,7 @@ def without_names_that_fail(
         if reason is None and windows and _is_reserved(image.name):
             reason = "Expected a name that Windows can hold, since outputs have it. Rename it."
         if reason is not None:
-            failures.append(Failure(str(image.path), "scan", reason))
+            failures.append(Failure(image.place, "scan", reason))
             continue
         kept.append(image)
         if other != image.name:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from primaps.data.reading import read_photo
 from primaps.outputs.label_files import read_png_info
 from primaps.outputs.overlays import overlay_stamp, write_overlay
 from primaps.outputs.visualize import paint
+from primaps.pipeline.framed import photo_of
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.parallel import for_each_image
 from primaps.runs.run import Run
@@ -38,7 +38,7 @@ def write_overlays(run: Run, model: str) -> None:
     stamps: dict[str, str] = {}
     for image in run.images:
         header = read_png_info(run.folder.labels(image.name))
-        if header.get("model") == model and str(image.path) not in failed:
+        if header.get("model") == model and image.place not in failed:
             said = sorted(labels.binding(image.name).classes.items())
             stamps[image.name] = fingerprint([classes, header, said])
     missing = [
@@ -50,7 +50,7 @@ def write_overlays(run: Run, model: str) -> None:
     colours = labels.colours()
 
     def draw(image: ImageFile) -> None:
-        photo = read_photo(image.path, PIXELS).image
+        photo = photo_of(image, run.config, PIXELS).image
         named = labels.read(image.name, photo.shape[:2])
         write_overlay(
             run.folder.overlay(image.name), paint(photo, named, colours), stamps[image.name]

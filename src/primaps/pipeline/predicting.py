@@ -10,6 +10,7 @@ from typing import Any
 from primaps.config import with_settings
 from primaps.errors import CheckpointError, ConfigError
 from primaps.pipeline.classes import Clusters, copy_classes
+from primaps.pipeline.framed import image_entry
 from primaps.pipeline.labelling import Extras
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import write_run_report
@@ -117,11 +118,7 @@ def finish_predicted(run: Run, model: Model, inputs: Sequence[str], extras: Extr
     if (run.folder.model / "model.json").exists():
         return  # the folder of the model itself is shown with its run
     failed = {failure.path for failure in run.failures}
-    images = {
-        image.name: {"path": str(image.path.absolute())}
-        for image in run.images
-        if str(image.path) not in failed
-    }
+    images = {image.name: image_entry(image) for image in run.images if image.place not in failed}
     write_json(run.folder.images_file, {"images": images})
     run.counts["dead_clusters"] = list(model.fit.dead_clusters)
     write_run_report(run, inputs)

@@ -18,8 +18,10 @@ import torch
 from primaps.config import (
     GENERATION,
     Config,
+    InputConfig,
     differences,
     from_record,
+    part_from_record,
     preset_config,
     to_dict,
     with_settings,
@@ -112,6 +114,8 @@ def settings_for(
         CheckpointError: If its ``run.json`` is damaged or foreign.
     """
     config, earlier = with_settings(defaults, given), earlier_run(out)
+    if defaults.inputs == InputConfig():  # those of a model go before those of the folder
+        config = dataclasses.replace(config, inputs=_kept_inputs(out, config.inputs, given))
     if earlier is None or preset not in {None, earlier.config.preset}:
         return config
     kept = with_settings(earlier.config, given)
@@ -122,6 +126,21 @@ def settings_for(
         f" none{' (default of this version -> kept):' + changed if changed else '.'}\nFor the"
         " defaults of this version choose another --out."
     )
+    return kept
+
+
+def _kept_inputs(out: Path, wanted: InputConfig, given: Mapping[str, Any]) -> InputConfig:
+    """How files become photographs: as the folder's first run did, where nothing else is given."""
+    known = RunFolder(out).record.get("config", {}).get("inputs")
+    if known is None:
+        return wanted
+    values = {key: value for key, value in known.items() if key != "ranges"}
+    changed = {
+        name.removeprefix("inputs."): value
+        for name, value in given.items()
+        if name.startswith("inputs.")
+    }
+    kept: InputConfig = part_from_record("inputs", {**values, **changed})
     return kept
 
 

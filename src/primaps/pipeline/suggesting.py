@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from primaps.data.reading import read_photo
 from primaps.errors import ConfigError
 from primaps.naming.corrections import UNLABELLED
 from primaps.naming.suggesting import Suggestion, doubtful, typical
@@ -20,6 +19,7 @@ from primaps.outputs.label_files import read_label_image
 from primaps.outputs.overlays import write_overlay
 from primaps.outputs.suggestion_table import SuggestionRow, read_table, write_table
 from primaps.pipeline.evidence import Evidence, gather, said_of_proposals
+from primaps.pipeline.framed import photo_of
 from primaps.pipeline.stored_proposals import StoredProposals
 from primaps.prototypes.certainty import certainty
 from primaps.prototypes.clusters import spherical_kmeans
@@ -208,14 +208,14 @@ def _rows(evidence: Evidence, chosen: Sequence[Suggestion]) -> list[SuggestionRo
 
 def _write_cards(run: Run, files: SuggestionFiles, rows: Sequence[SuggestionRow]) -> None:
     """The cards; those of a former table that are not replaced are deleted."""
-    paths = {image.name: image.path for image in run.images}
+    images = {image.name: image for image in run.images}
     stamps = {row.card: f"{row.image!a} {row.proposal}" for row in rows}
     for old in files.folder.glob("[0-9]*.jpg"):
         if old.name not in stamps:
             remove_file(old)
     with run.stage("cards", len(rows)):
         for row in rows:
-            photo = read_photo(paths[row.image], _PIXELS).image
+            photo = photo_of(images[row.image], run.config, _PIXELS).image
             proposals = read_label_image(run.folder.proposals(row.image), photo.shape[:2])
             picture = card(photo, proposals == row.proposal)
             write_overlay(files.folder / row.card, picture, stamps[row.card])

@@ -72,4 +72,6 @@ def try_photo(
         settings = model.predict or config.predict
         labels = label_map(features, model, size, settings, photo.image)
     proposals = enlarge_nearest(ids, *size).numpy()
+    if photo.ignored is not None:
+        labels[photo.ignored], proposals[photo.ignored] = IGNORE_INDEX, 0
     return Tried(labels, proposals, found.num_masks, time.perf_counter() - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -9,13 +10,25 @@ from typing import Any, Final
 from primaps.features.levels import DEFAULT_STRIDES
 from primaps.features.registry import find_spec
 from primaps.pipeline.fit_curves import kept_curves
+from primaps.pipeline.framed import inputs_of
 from primaps.pipeline.threshold import as_record
 from primaps.pipeline.trees import read_tree
-from primaps.runs.run import RunFolder
+from primaps.runs.run import RunFolder, read_warnings
 from primaps.runs.store import read_json
-from primaps.types import FitCurves
+from primaps.types import FitCurves, NoteKind
 
 LOSS_DIGITS: Final = 6
+_DONE: Final[dict[NoteKind, str]] = {
+    "alpha": "transparent",
+    "bands": "bands chosen",
+    "damaged": "damaged",
+    "no-data": "with pixels without data",
+    "orientation": "turned upright",
+    "page": "of several pages",
+    "profile": "with a colour profile",
+    "range": "with a range of values",
+    "reduced": "read at reduced size",
+}
 _USUAL_LEVELS: Final = ",".join(map(str, DEFAULT_STRIDES))
 
 
@@ -39,8 +52,13 @@ def backbone_facts(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_facts(files: RunFolder) -> dict[str, str]:
-    """Further figures, label to text."""
+def run_facts(files: RunFolder, source: RunFolder | None = None) -> dict[str, str]:
+    """Further figures, label to text.
+
+    Args:
+        files: The folder.
+        source: The run that read the photographs; None = the folder itself did.
+    """
     counts = files.record.get("counts", {})
     proposals, coverage = counts.get("proposals_per_image"), counts.get("coverage")
     facts: dict[str, str] = {}
@@ -58,7 +76,39 @@ def run_facts(files: RunFolder) -> dict[str, str]:
             "calibrated": f"calibrated on {len(choice.sample)} photographs",
         }
         facts["similarity threshold"] = f"{choice.value:g}, {origins[choice.source]}"
+    return facts | _reading_facts(files if source is None else source)
+
+
+def _reading_facts(files: RunFolder) -> dict[str, str]:
+    """How files that are not plain 8-bit RGB became photographs, where there are some."""
+    inputs, facts = inputs_of(files), dict[str, str]()
+    counts = Counter(
+        kind
+        for notes in read_warnings(files).values()
+        for kind in dict.fromkeys(note.kind for note in notes)
+    )
+    if "range" in counts:
+        measured = [f"{kind} {low:g} to {high:g}" for kind, low, high in inputs.ranges]
+        facts["value range"] = (
+            ", ".join(["measured:", *measured]).replace(":,", ":")
+            if inputs.value_range == "auto" and measured
+            else _policy(inputs.value_range)
+        )
+    if inputs.bands is not None:
+        facts["bands"] = ", ".join(map(str, inputs.bands))
+    if inputs.pages == "all":
+        facts["pages"] = "all"
+    if counts:
+        facts["read in another way than plain 8-bit RGB"] = ", ".join(
+            f"{_DONE[kind]}: {number}" for kind, number in sorted(counts.items())
+        )
     return facts
+
+
+def _policy(value_range: str | tuple[float, float]) -> str:
+    if isinstance(value_range, str):
+        return value_range
+    return f"{value_range[0]:g} to {value_range[1]:g}, given"
 
 
 def run_warnings(files: RunFolder, clusters: int, stale: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from primaps.outputs.label_files import read_png_info, read_png_size
 from primaps.pipeline.certainties import CertaintyBook, ImageCertainty, doubtful_images
 from primaps.pipeline.class_overview import listed_images
-from primaps.runs.run import RunFolder
+from primaps.runs.run import RunFolder, read_warnings
 from primaps.runs.store import read_json
 from primaps.types import ImageFile
 
@@ -25,6 +25,10 @@ _GUARDS: Final = {
     "median_erased_all": "Smoothing erased every region, so the unsmoothed ones were kept.",
     "crf_erased_all": "The CRF erased every region, so those before it were kept.",
 }
+
+
+_USUAL: Final = ("orientation",)
+"""What is done to ordinary photographs: told of the whole run (`viewed_facts`), not of each one."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class ViewedImage:
         certainty: Of its label map; None = not known.
         warnings: Sentences.
         checksum: SHA-256 of the photograph's file; None = an earlier version wrote none.
+        page: Of a file of several; None = the photograph is the whole file.
     """
 
     name: str
@@ -54,6 +59,7 @@ class ViewedImage:
     certainty: ImageCertainty | None = None
     warnings: tuple[str, ...] = ()
     checksum: str | None = None
+    page: int | None = None
 
 
 def viewed_images(
@@ -76,15 +82,18 @@ def viewed_images(
     """
     stored = {} if source is None else read_json(source.store / "manifest.json")["images"]
     book = CertaintyBook(files.certainties, model)
+    notes = read_warnings(files if source is None else source)
     found, others = list[ViewedImage](), 0
     for image in listed_images(files):
-        if str(image.path) in failed:
+        if image.place in failed:
             continue
         path = files.labels(image.name)
         header = read_png_info(path)
         if header.get("model") == model:
             size = read_png_size(path)
-            found.append(_viewed(image, path, header, size, stored.get(image.name), book))
+            viewed = _viewed(image, path, header, size, stored.get(image.name), book)
+            told = [note.text for note in notes.get(image.name, ()) if note.kind not in _USUAL]
+            found.append(dataclasses.replace(viewed, warnings=(*told, *viewed.warnings)))
         elif path.exists():
             others += 1
     return _with_doubts(found), others
@@ -116,6 +125,7 @@ def _viewed(
         book.get(image.name),
         tuple(dict.fromkeys(warnings)),
         header.get("image"),
+        image.page,
     )
 
 

@@ -24,6 +24,7 @@ from primaps.outputs.viewer.pictures import jpeg, packed_ids, packed_levels
 from primaps.outputs.visualize import thumbnail
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.evidence import proposal_logits
+from primaps.pipeline.framed import inputs_of
 from primaps.pipeline.photographs import check_photograph
 from primaps.pipeline.sampling import evenly
 from primaps.pipeline.stored_proposals import proposals_in
@@ -183,7 +184,7 @@ class Viewed:
             "clusters": facts,
             "cluster_certainty": cluster_certainty(images, self.num_clusters),
             "examples": examples,
-            "facts": run_facts(self.files),
+            "facts": run_facts(self.files, self.source),
             "warnings": [
                 *run_warnings(self.files, self.num_clusters, self.stale),
                 *_unchecked(self.images),
@@ -272,7 +273,12 @@ class Viewed:
         if image.photo is None:
             raise ImageError(f"Expected to know where {name} lies, but the folder does not say.")
         width, height = shown_size(image.width, image.height, side)
-        photo = read_photo(image.photo, min(MAP_PIXELS, width * height))
+        photo = read_photo(
+            image.photo,
+            min(MAP_PIXELS, width * height),
+            inputs=inputs_of(self.files),
+            page=image.page,
+        )
         check_photograph(image.photo, photo.sha256, image.checksum)
         return thumbnail(photo.image, max(width, height))
 

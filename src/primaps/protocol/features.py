@@ -62,7 +62,7 @@ def extract_measured(
     with run.stage("measured images", len(missing)):
         for_each_image(run, missing, "features", lambda image: _extract_one(run, store, image))
     failed = {failure.path for failure in run.failures}
-    usable = tuple(image for image in images if str(image.path) not in failed)
+    usable = tuple(image for image in images if image.place not in failed)
     if not usable:
         raise DatasetError(all_failed(run.failures))
     return usable

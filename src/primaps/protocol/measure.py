@@ -217,7 +217,7 @@ def _fit(
 
 def _without_failures(run: Run, images: tuple[ImageFile, ...]) -> tuple[ImageFile, ...]:
     failed = {failure.path for failure in run.failures}
-    return tuple(image for image in images if str(image.path) not in failed)
+    return tuple(image for image in images if image.place not in failed)
 
 
 def _metrics(job: _Job, fitted: _Fitted, scores: _Scores) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from primaps.config import (
     IMPLIED,
+    InputConfig,
     PredictConfig,
     comparable,
     differences,
@@ -41,6 +43,7 @@ class Model:
         head: Folder of the head on top of the backbone; None without a head.
         predict: How the run that fitted them made label maps; None = they come from no run.
         max_enlargement: See `primaps.config.FeatureConfig`.
+        inputs: How files became photographs in it; None likewise.
     """
 
     fit: FitResult
@@ -52,6 +55,7 @@ class Model:
     head: str | None = None
     predict: PredictConfig | None = None
     max_enlargement: int | None = None
+    inputs: InputConfig | None = None
 
     def side(self, image: tuple[int, int]) -> int:
         """Short side of the backbone's input for an image of (height, width)."""
@@ -104,6 +108,7 @@ class Model:
                 "size": self.size,
                 "max_enlargement": self.max_enlargement,
                 "predict": _recorded(self.predict),
+                **_recorded_inputs(self.inputs),
                 "settings": dict(self.settings),
                 "losses": [round(loss, 6) for loss in self.fit.losses],
                 "fingerprint": self.fingerprint,
@@ -143,6 +148,7 @@ class Model:
             )
             weights, head = _found(record["weights"], folder), _found(record.get("head"), folder)
             settings, identity = record["settings"], record["fingerprint"]
+            known = record.get("inputs")
             return cls(
                 fit,
                 record["backbone"],
@@ -153,24 +159,28 @@ class Model:
                 head,
                 _predict_settings(record, folder),
                 record.get("max_enlargement"),
+                None if known is None else part_from_record("inputs", known),
             )
         except KeyError as error:
             raise CheckpointError(
                 f"Expected {folder} to hold a complete model, but {error} is missing."
             ) from error
 
-    def note_predict(self, predict: PredictConfig, folder: Path) -> Model:
-        """Record other settings of label maps with a model on disk, whose prototypes are left
-        alone.
+    def note_predict(
+        self, predict: PredictConfig, folder: Path, inputs: InputConfig | None = None
+    ) -> Model:
+        """Record other settings of label maps and of reading files with a model on disk, whose
+        prototypes are left alone.
 
         Raises:
             CheckpointError: If ``model.json`` cannot be read.
             OutputError: If it cannot be written.
         """
         record = read_json(folder / "model.json")
-        if record.get("predict") != _recorded(predict):
-            write_json(folder / "model.json", {**record, "predict": _recorded(predict)})
-        return dataclasses.replace(self, predict=predict)
+        changed = {**record, "predict": _recorded(predict), **_recorded_inputs(inputs)}
+        if record != json.loads(json.dumps(changed)):
+            write_json(folder / "model.json", changed)
+        return dataclasses.replace(self, predict=predict, inputs=inputs)
 
     def check_backbone(self, description: Mapping[str, Any]) -> None:
         """Make sure that a backbone gives the features that the prototypes were fitted to.
@@ -189,6 +199,12 @@ class Model:
 
 def _recorded(predict: PredictConfig | None) -> dict[str, Any] | None:
     return None if predict is None else comparable(predict, "predict")
+
+
+def _recorded_inputs(inputs: InputConfig | None) -> dict[str, Any]:
+    """What is not the usual way of reading files; nothing if all is."""
+    recorded = {} if inputs is None else comparable(inputs, "inputs")
+    return {"inputs": recorded} if recorded else {}
 
 
 def _predict_settings(record: Mapping[str, Any], folder: Path) -> PredictConfig | None:

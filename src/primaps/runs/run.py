@@ -35,6 +35,7 @@ from primaps.types import (
     FeatureExtractor,
     ImageFile,
     NumberChoice,
+    ReadingNote,
     ThresholdChoice,
     ThresholdStatistics,
     View,
@@ -58,6 +59,7 @@ _REPORTED_VERSIONS = (
     "numba",
     "scipy",
     "pillow",
+    "tifffile",
     "safetensors",
 )
 
@@ -112,6 +114,13 @@ class RunFolder:
     def failures_file(self) -> Path:
         """One JSON line per input that could not be used; absent if there is none."""
         return self.root / "failures.jsonl"
+
+    @property
+    def warnings_file(self) -> Path:
+        """One JSON line per input that was used in another way than plain 8-bit RGB; absent if
+        there is none.
+        """
+        return self.root / "warnings.jsonl"
 
     @property
     def certainties(self) -> Path:
@@ -312,6 +321,34 @@ class RunFolder:
         else:
             remove_file(self.failures_file)
 
+    def write_warnings(self, notes: Mapping[ImageFile, Sequence[ReadingNote]]) -> None:
+        """Replace the list of inputs that were used in another way than plain 8-bit RGB.
+
+        Args:
+            notes: What was done to each image.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        lines = [
+            json.dumps(
+                {
+                    "path": image.place,
+                    "stage": "read",
+                    "image": image.name,
+                    "notes": [note.text for note in found],
+                    "kinds": [note.kind for note in found],
+                },
+                ensure_ascii=True,
+            )
+            for image, found in notes.items()
+            if found
+        ]
+        if lines:
+            atomic_write(self.warnings_file, ("\n".join(lines) + "\n").encode("ascii"))
+        else:
+            remove_file(self.warnings_file)
+
 
 @dataclass
 class Run:
@@ -359,6 +396,7 @@ class Run:
                 **comparable(config.fit, "fit"),
             },
             "predict": comparable(config.predict, "predict"),
+            **_comparable_inputs(config),
         }
 
     @property
@@ -410,6 +448,8 @@ class Run:
         """The run's features and proposals under the present settings."""
         settings = self.settings()
         determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
+        if "inputs" in settings:
+            determined["inputs"] = settings["inputs"]
         return FeatureStore(
             self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config)
         )
@@ -421,7 +461,7 @@ class Run:
         return [
             image
             for image in self.images
-            if str(image.path) not in failed and store.info(image.name) is not None
+            if image.place not in failed and store.info(image.name) is not None
         ]
 
     @contextlib.contextmanager
@@ -436,6 +476,18 @@ class Run:
             self.progress.finish()
             if total:  # a stage that had nothing to do keeps the seconds of the run that did it
                 self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def _comparable_inputs(config: Config) -> dict[str, Any]:
+    """How files become photographs, as a further stage, where it is not the usual way.
+
+    Ranges that were measured are left out: they stay as they are in a folder, and each stored image
+    says which one it was made with. So are pages, which give images of other names, and the limit
+    of what is read.
+    """
+    inputs = comparable(config.inputs, "inputs")
+    found = {key: value for key, value in inputs.items() if key in {"value_range", "bands"}}
+    return {"inputs": found} if found else {}
 
 
 def cached_views(config: Config) -> tuple[View, ...]:
@@ -459,6 +511,30 @@ def read_failures(folder: RunFolder) -> list[Failure]:
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"Expected {path} to hold one failure per line, but got: {error}. Delete it."
+        ) from error
+
+
+def read_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
+    """What was done to images that are not plain 8-bit RGB, by the name of the image.
+
+    Raises:
+        CheckpointError: If the list is damaged.
+    """
+    path = folder.warnings_file
+    if not path.exists():
+        return {}
+    try:
+        lines = [json.loads(line) for line in path.read_text("ascii").splitlines()]
+        return {
+            str(line["image"]): tuple(
+                ReadingNote(kind, str(text))
+                for kind, text in zip(line["kinds"], line["notes"], strict=True)
+            )
+            for line in lines
+        }
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"Expected {path} to hold one image per line, but got: {error}. Delete it."
         ) from error
 
 

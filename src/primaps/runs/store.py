@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from primaps.errors import CheckpointError, OutputError
-from primaps.types import MaskProposals, View
+from primaps.types import MaskProposals, ReadingNote, View
 
 if TYPE_CHECKING:
     import torch
@@ -246,6 +246,10 @@ class ShardInfo:
         coverage: Fraction of pixels that belong to a proposal.
         scores: (K,) mean cosine similarity of each proposal to its anchor.
         guards: Degenerate cases that were handled.
+        values: Kind, low and high of the range that values deeper than 8 bits were stretched by,
+            the image's own or the folder's; None = it has 8 bits.
+        ignored: Fraction of the pixels that hold no data.
+        notes: What was done to the image because it is not plain 8-bit RGB.
     """
 
     settings: str
@@ -258,6 +262,29 @@ class ShardInfo:
     coverage: float
     scores: tuple[float, ...]
     guards: tuple[str, ...]
+    values: tuple[str, float, float] | None = None
+    ignored: float = 0.0
+    notes: tuple[ReadingNote, ...] = ()
+
+
+_USUALLY: dict[str, Any] = {"values": None, "ignored": 0.0, "notes": ()}
+
+
+def _info_record(info: ShardInfo) -> dict[str, Any]:
+    """JSON values; of plain 8-bit RGB images those that earlier versions wrote too."""
+    record = asdict(info)
+    return {key: value for key, value in record.items() if _USUALLY.get(key, record) != value}
+
+
+def _info_from_record(fields: Mapping[str, Any]) -> ShardInfo:
+    values = fields.get("values")
+    changed = {
+        "scores": tuple(fields["scores"]),
+        "guards": tuple(fields["guards"]),
+        "values": None if values is None else tuple(values),
+        "notes": tuple(ReadingNote(**each) for each in fields.get("notes", ())),
+    }
+    return ShardInfo(**{**fields, **changed})
 
 
 class FeatureStore:
@@ -289,10 +316,7 @@ class FeatureStore:
             return None  # absent, or left by a foreign program: it is made again
         if metadata.get("format") != _FORMAT:
             return None
-        fields = json.loads(metadata["info"])
-        info = ShardInfo(
-            **{**fields, "scores": tuple(fields["scores"]), "guards": tuple(fields["guards"])}
-        )
+        info = _info_from_record(json.loads(metadata["info"]))
         return info if info.settings == self.settings else None
 
     def is_current(self, name: str, image_path: Path) -> bool:
@@ -341,7 +365,7 @@ class FeatureStore:
             "proposals": torch.from_numpy(proposals.label_image).to(smallest),
         }
         write_tensors(
-            self.path(name), tensors, {"format": _FORMAT, "info": json.dumps(asdict(info))}
+            self.path(name), tensors, {"format": _FORMAT, "info": json.dumps(_info_record(info))}
         )
 
     def features(self, name: str, view: View) -> torch.Tensor:

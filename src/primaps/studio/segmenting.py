@@ -70,7 +70,7 @@ class Segmenting:
             ImageError: If the photograph cannot be read.
         """
         run = self._served.run()
-        photo = read_photo(path, run.config.predict.max_pixels)
+        photo = read_photo(path, run.config.predict.max_pixels, inputs=run.config.inputs)
         if backbone is None:
             if not (run.folder.model / "model.json").exists():
                 raise CheckpointError("Expected a run with a model, to try it, but it has none.")

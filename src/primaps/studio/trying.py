@@ -20,7 +20,8 @@ from PIL import UnidentifiedImageError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from primaps.data.decoding import decoding, open_header
+from primaps.data.decoding import decoding
+from primaps.data.reading import stored_size
 from primaps.errors import ImageError
 from primaps.studio.answering import Refused, as_json, picture, printable
 from primaps.studio.asking import parameter, read_body, shown
@@ -211,8 +212,8 @@ def check_photograph(path: Path, name: str) -> None:
         ImageError: If it is no image.
         Refused: If it has too many pixels.
     """
-    with decoding(path) as stream, open_header(stream) as image:
-        width, height = image.size
+    with decoding(path) as stream:
+        width, height = stored_size(stream, name)
     if width * height > PIXELS:
         raise Refused(
             413,

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from primaps.data.reading import read_photo
 from primaps.errors import CheckpointError, DatasetError, ImageError
 from primaps.features.device import compute_device
 from primaps.heads.attention import features_and_attention
@@ -23,6 +22,7 @@ from primaps.heads.crops import CropConfig, crop_boxes, cut
 from primaps.heads.local_positives import NEIGHBOURHOOD, local_weights
 from primaps.heads.neighbours import pooled
 from primaps.pipeline.failures import all_failed
+from primaps.pipeline.framed import photo_of
 from primaps.pipeline.parallel import for_each_image
 from primaps.runs.run import ALGORITHM, Run
 from primaps.runs.store import fingerprint, write_tensors
@@ -165,7 +165,7 @@ class PreparedCrops:
 
     def _write(self, image: ImageFile) -> None:
         key = self._key(image)
-        photo = read_photo(image.path, MAX_PIXELS)
+        photo = photo_of(image, self.run.config, MAX_PIXELS)
         tensors = crop_tensors(
             photo.image, self.run.backbone, self.needs, seed=int(photo.sha256[:12], 16)
         )
@@ -205,7 +205,7 @@ class PreparedCrops:
         return tensor
 
     def _compute(self, image: ImageFile, number: int) -> dict[str, Tensor]:
-        photo = read_photo(image.path, MAX_PIXELS)
+        photo = photo_of(image, self.run.config, MAX_PIXELS)
         made = crop_tensors(
             photo.image, self.run.backbone, self.needs, seed=int(photo.sha256[:12], 16), only=number
         )
