@@ -58,7 +58,7 @@ def overlay(
         >>> import primaps as pm
         >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[0, 0, 255, 255]] * 2)
         >>> pm.overlay(image, labels, alpha=1.0, contours=False)[0, [0, 2]].tolist()
-        [[230, 25, 75], [82, 82, 82]]
+        [[230, 25, 75], [81, 81, 81]]
     """
     if isinstance(regions, MaskProposals):
         return outline(image, regions.label_image, contours=contours)
