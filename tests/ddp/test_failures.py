@@ -30,7 +30,7 @@ def assert_gone(pid):
     [
         ("raises", DatasetError, "Expected process 1 to work"),
         # the other process may notice before the first is known to be gone
-        ("killed", ProcessError, "process 1 terminated with signal SIGKILL|other processes to answer"),
+        ("killed", ProcessError, "terminated with signal SIGKILL|other processes to answer"),
     ],
 )
 def test_an_error_in_one_process_ends_both(jobs, how, error, message, monkeypatch):
