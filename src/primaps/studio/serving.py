@@ -152,9 +152,10 @@ def _welcome(door: Door, ticket: Callable[[], str] | None, told: Told) -> None:
         )
     told.result(address(door, door.token))
     opened = ticket is not None and not _is_remote() and _open(address(door, ticket()))
-    told.result(f"{'From' if opened else 'Open this address. From'} another machine first type:")
-    told.result(tunnel(door))
-    told.result("Ctrl+C ends the studio; everything is saved as you go.")
+    other = f"{'From' if opened else 'Open this address. From'} another machine first type:"
+    with contextlib.suppress(BrokenPipeError):  # a program that only wanted the address
+        told.result(f"{other}\n{tunnel(door)}")
+        told.result("Ctrl+C ends the studio; everything is saved as you go.")
 
 
 def _is_remote() -> bool:
