@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -401,6 +402,12 @@ def own_copy(tmp_path):
     return copy
 
 
+def free_port():
+    """A port of the loopback address that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
 @pytest.fixture
 def start_studio(scripts):
     """``start_studio(run, port=0)``: a studio at work, as in `tools/studio_scripts/running.py`;
@@ -411,6 +418,8 @@ def start_studio(scripts):
     with contextlib.ExitStack() as stack:
 
         def start(run, *options, port=0):
+            # the port that is preferred would be another test's once this studio is killed
+            port = port or free_port()
             return stack.enter_context(scripts.running_studio(run, *options, port=port))
 
         yield start

@@ -29,7 +29,8 @@ def assert_gone(pid):
     ("how", "error", "message"),
     [
         ("raises", DatasetError, "Expected process 1 to work"),
-        ("killed", ProcessError, "process 1 terminated with signal SIGKILL"),
+        # the other process may notice before the first is known to be gone
+        ("killed", ProcessError, "terminated with signal SIGKILL|other processes to answer"),
     ],
 )
 def test_an_error_in_one_process_ends_both(jobs, how, error, message, monkeypatch):

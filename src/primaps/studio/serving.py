@@ -98,25 +98,29 @@ def listening(host: str, port: int | None) -> Iterator[socket.socket]:
             f"Expected --host to be a name or an address of this machine, but got {host!r}"
             f" ({error})."
         ) from error
-    with socket.socket(family, socket.SOCK_STREAM) as found:
-        if sys.platform != "win32":  # there it would share the port with whoever has it
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _bind(found, str(address[0]), (port,) if port else (PORT, 0))
+    with _listener(family, str(address[0]), (port,) if port else (PORT, 0)) as found:
         yield found
 
 
-def _bind(found: socket.socket, address: str, ports: tuple[int, ...]) -> None:
+def _listener(family: socket.AddressFamily, address: str, ports: tuple[int, ...]) -> socket.socket:
+    """A socket that listens at the first of some ports that is free."""
     for port in ports:
+        found = socket.socket(family, socket.SOCK_STREAM)
         try:
+            if sys.platform != "win32":  # there it would share the port with whoever has it
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind((address, port))
+            found.listen()  # two that start at once may both bind
         except OSError as error:
+            found.close()
             if port == ports[-1]:
                 raise ConfigError(
                     f"Expected to listen at {address}, port {port}, but got: {error.strerror}."
                     " Another program may use it; choose another --port, or leave it out."
                 ) from error
         else:
-            return
+            return found
+    raise AssertionError("no port was given")
 
 
 def address(door: Door, token: str) -> str:
@@ -152,9 +156,10 @@ def _welcome(door: Door, ticket: Callable[[], str] | None, told: Told) -> None:
         )
     told.result(address(door, door.token))
     opened = ticket is not None and not _is_remote() and _open(address(door, ticket()))
-    told.result(f"{'From' if opened else 'Open this address. From'} another machine first type:")
-    told.result(tunnel(door))
-    told.result("Ctrl+C ends the studio; everything is saved as you go.")
+    other = f"{'From' if opened else 'Open this address. From'} another machine first type:"
+    with contextlib.suppress(BrokenPipeError):  # a program that only wanted the address
+        told.result(f"{other}\n{tunnel(door)}")
+        told.result("Ctrl+C ends the studio; everything is saved as you go.")
 
 
 def _is_remote() -> bool:
