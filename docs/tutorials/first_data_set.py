@@ -307,7 +307,7 @@ def drawn(entry):
 grid({entry["file_name"]: drawn(entry) for entry in coco.loadImgs(coco.getImgIds())})
 
 # %% [markdown]
-# Twelve photographs with eleven kinds of things in them, and twenty looks of yours.
+# Twelve photographs with twelve kinds of things in them, and twenty looks of yours.
 #
 # ## And now?
 #
