@@ -4,6 +4,7 @@ import secrets
 import socket
 import threading
 import time
+from typing import ClassVar
 
 import fsspec
 import pytest
@@ -36,9 +37,9 @@ class FlakyFileSystem(MemoryFileSystem):
 
     protocol = "flaky"
     cachable = False
-    store = {}
-    pseudo_dirs = [""]
-    failures = []
+    store: ClassVar = {}
+    pseudo_dirs: ClassVar = [""]
+    failures: ClassVar = []
     requests = 0
 
     def _perhaps(self):
@@ -126,8 +127,8 @@ def test_nothing_outside_is_reached(place):
 
 
 def test_it_travels_between_processes(place):
-    assert pickle.loads(pickle.dumps(place)) == place  # noqa: S301
-    error = pickle.loads(pickle.dumps(PlaceError("x", missing=True)))  # noqa: S301
+    assert pickle.loads(pickle.dumps(place)) == place
+    error = pickle.loads(pickle.dumps(PlaceError("x", missing=True)))
     assert error.missing
 
 
@@ -180,7 +181,7 @@ def test_failures_that_stay_are_told_with_their_number(flaky):
     with pytest.raises(PlaceError, match=r"after 4 attempts: ConnectionError: cut\."):
         flaky.read("x")
     assert FlakyFileSystem.requests == ATTEMPTS == 4
-    with pytest.raises(OutputError, match="Could not write flaky://there/x.*after 4 attempts"):
+    with pytest.raises(OutputError, match=r"Could not write flaky://there/x.*after 4 attempts"):
         flaky.write("x", b"")
 
 

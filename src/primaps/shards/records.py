@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ from primaps.shards.tar_files import Member
 from primaps.types import Failure
 
 RECORD_FORMAT: Final = "primaps-shards-1"
+KINDS: Final = ("safetensors", "proposals.png", "certainty.png", "overlay.jpg", "png")
+"""What members there are: the shard of the store, proposals, certainty, overlay, label map."""
+
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -26,8 +29,7 @@ class Entry:
     Attributes:
         name: Of the image.
         sha256: Of the image file's bytes.
-        members: Of the tar file by kind: "safetensors", "proposals.png", "png", "certainty.png",
-            "overlay.jpg"; the member's name is ``<name>.<kind>``.
+        members: Of the tar file by kind, see `KINDS`; the member's name is ``<name>.<kind>``.
     """
 
     name: str
@@ -85,13 +87,18 @@ def entries_of(members: list[Member], sha256: Mapping[str, str]) -> tuple[Entry,
     """
     found: dict[str, dict[str, Member]] = {name: {} for name in sorted(sha256)}
     for member in members:
-        owner = member.name
-        while owner not in found:
-            owner, dot, _ = owner.rpartition(".")
-            if not dot:
-                raise ValueError(f"{member.name} belongs to no image")
-        found[owner][member.name[len(owner) + 1 :]] = member
+        owner, kind = _owner(member.name, found)
+        found[owner][kind] = member
     return tuple(Entry(name, sha256[name], kinds) for name, kinds in found.items())
+
+
+def _owner(name: str, images: Container[str]) -> tuple[str, str]:
+    """Image and kind of a member. An image may have the name of another one's output."""
+    for kind in KINDS:
+        owner = name.removesuffix(f".{kind}")
+        if owner != name and owner in images:
+            return owner, kind
+    raise ValueError(f"{name} belongs to no image")
 
 
 def write_record(place: Place, record: ShardRecord) -> None:

@@ -25,7 +25,7 @@ LARGEST_READ: Final = 16 * 1024 * 1024
 
 _GAP: Final = 64 * 1024
 _SUFFIX: Final = re.compile(r"\.[a-z0-9]{1,8}")
-_LONGEST_TIME: Final = 2**62
+_LONGEST_TIME: Final = 2**60
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def time_of(stamp: str) -> int:
     """The time of the last change, in nanoseconds, that a fetched file gets: equal stamps give
     equal times, so that it counts as unchanged.
     """
-    if stamp.isdigit() and len(stamp) < 19:
+    if stamp.isdigit() and len(stamp) <= 19:
         return int(stamp)
     return int.from_bytes(hashlib.sha256(stamp.encode()).digest()[:8], "big") % _LONGEST_TIME
 
