@@ -25,7 +25,7 @@ RECORD = ShardRecord(
     SUM,
     5000,
     (
-        Entry("a.jpg", "1" * 64, {"png": Member("a.jpg.png", 512, 10, SUM)}),
+        Entry("a.jpg", "1" * 64, {"labels": Member("a.jpg.png", 512, 10, SUM)}),
         Entry("ü.jpg", "2" * 64, {}),
     ),
     (Failure("s3://x/b.jpg", "read", "torn"),),
@@ -73,7 +73,7 @@ def changed(**changes):
 
 def with_member(*member):
     def change(value):
-        value["images"][0]["members"]["png"] = list(member)
+        value["images"][0]["members"]["labels"] = list(member)
         return value
 
     return change
@@ -97,6 +97,7 @@ def with_member(*member):
         with_member(0, 1, "no sum"),
         with_member(0, 1),
         with_member("0", 1, SUM),
+        lambda value: value["images"][0]["members"].update(odd=[0, 1, SUM]) or value,
     ],
 )
 def test_a_damaged_record(place, change):
@@ -122,9 +123,9 @@ def test_members_belong_to_images():
     ]
     entries = entries_of(members, {"a.jpg": "1", "a.jpg.png": "2", "b/c": "3", "d": "4"})
     assert [(entry.name, list(entry.members)) for entry in entries] == [
-        ("a.jpg", ["png", "certainty.png"]),
-        ("a.jpg.png", ["png"]),
-        ("b/c", ["png"]),
+        ("a.jpg", ["labels", "certainty"]),
+        ("a.jpg.png", ["labels"]),
+        ("b/c", ["labels"]),
         ("d", []),
     ]
     with pytest.raises(ValueError, match="no image"):

@@ -123,6 +123,21 @@ def test_names_of_files_are_our_own(tmp_path):
     assert len(staged.images) == 2
 
 
+def test_what_is_there_is_not_fetched_again(tmp_path):
+    place = place_of(f"memory://{secrets.token_hex(8)}")
+    for name in "abc":
+        place.write(f"{name}.jpg", b"first")
+    references = list_references([place.url]).references
+    before = stage(references, tmp_path)
+    (tmp_path / "000001.jpg").write_bytes(b"other")
+    (tmp_path / "000002.jpg").unlink()
+    for name in "abc":
+        place.write(f"{name}.jpg", b"later")
+    after = stage(references, tmp_path)
+    assert after.images == before.images
+    assert list(staged_content(after).values()) == [b"first", b"later", b"later"]
+
+
 def test_nothing_to_do(tmp_path):
     assert stage([], tmp_path / "scratch").images == ()
 
