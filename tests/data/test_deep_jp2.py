@@ -48,3 +48,12 @@ def test_grey_values_are_those_that_are_stored(tmp_path, draw, bits, factor, top
     photo = read_photo(path, 10**6)
     assert photo.values == ("uint16", 0, top)
     assert np.abs(photo.image[..., 0].astype(int) - grey).max() <= 1
+
+
+def test_grey_and_opacity(tmp_path, draw):
+    path, grey = tmp_path / "x.jp2", draw(0)[..., 0].astype(np.uint16)
+    values = np.dstack([grey * 16, np.full_like(grey, 65535)])
+    path.write_bytes(imagecodecs.jpeg2k_encode(values, level=0))
+    photo = read_photo(path, 10**6)
+    assert [note.kind for note in photo.notes] == ["range"]
+    assert np.abs(photo.image[..., 0].astype(int) - grey).max() <= 1

@@ -35,6 +35,10 @@ JPEG_MEGAPIXELS: Final = 400
 """Of the largest JPEG that is decoded at a fraction of its size."""
 
 
+class RareKindError(UnidentifiedImageError):
+    """A file starts like one of `FORMATS`, but is damaged or of a kind that is not read."""
+
+
 class _Bounded(BufferedReader):
     """A file of which no more bytes are asked for than it has: headers that lie would take as much
     memory as they say.
@@ -110,8 +114,8 @@ def open_header(stream: BufferedReader, megapixels: int = MEGAPIXELS) -> Image.I
 
     Raises:
         ImageError: If it is too large.
-        UnidentifiedImageError: If it is none of `FORMATS`; with what is wrong with it as the second
-            argument where it starts like one of them.
+        RareKindError: If it starts like one of `FORMATS` and cannot be used.
+        UnidentifiedImageError: If it is none of them.
     """
     details: list[str] = []
     Image.init()  # AVIF and others are registered only if this build of Pillow has them
@@ -134,7 +138,9 @@ def open_header(stream: BufferedReader, megapixels: int = MEGAPIXELS) -> Image.I
         most = JPEG_MEGAPIXELS if name == "JPEG" else megapixels
         check_pixels(image.size, max(megapixels, most), printable(stream.name))
         return image
-    raise UnidentifiedImageError(f"cannot identify {stream.name!r}", *details[:1])
+    if details:
+        raise RareKindError(details[0])
+    raise UnidentifiedImageError(f"cannot identify {stream.name!r}")
 
 
 def check_pixels(size: tuple[int, int], megapixels: int, name: str) -> None:
@@ -220,10 +226,10 @@ def _not_an_image(path: Path, name: str, error: UnidentifiedImageError) -> str:
         start = stream.read(NEEDED)
     if is_raw(start):
         return raw_message(name)
-    if len(error.args) > 1:
+    if isinstance(error, RareKindError):
         return (
             f"Expected a complete image of a usual kind, but {name} is damaged or of a rare kind"
-            f" ({error.args[1]}). Save it again with another program or leave it out."
+            f" ({error}). Save it again with another program or leave it out."
         )
     foreign = foreign_kind(start)
     if foreign is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-COLOURS: Final = ("RGB", "RGBA")
+COLOURS: Final = ("LA", "RGB", "RGBA")
 """Modes of which Pillow keeps the upper eight bits."""
 _START: Final = b"\xff\x4f\xff\x51"
 """Of a codestream: its size segment follows at once (ISO/IEC 15444-1, A.5.1)."""
@@ -49,7 +49,7 @@ def jp2_pixels(stream: BufferedReader) -> NDArray[Any]:
 
     stream.seek(0)
     array = np.asarray(imagecodecs.jpeg2k_decode(stream.read()))
-    if array.ndim != 3 or array.shape[2] not in {3, 4} or array.dtype.kind not in "ui":
+    if array.ndim != 3 or array.shape[2] not in {2, 3, 4} or array.dtype.kind not in "ui":
         raise ValueError(f"values of shape {array.shape} and type {array.dtype}")
     return array
 
