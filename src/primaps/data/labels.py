@@ -7,7 +7,6 @@ from io import BufferedReader
 from typing import Any, Final
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from primaps.data.decoding import decoding, open_header
@@ -52,9 +51,9 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         return labels // step
 
 
-def _layout(image: PIL.Image.Image) -> str:
+def _layout(image: Any) -> str:
     """How values lie in a file that is not loaded yet, in Pillow's words."""
-    arguments: Any = image.tile[0].args if image.tile else ""
+    arguments = image.tile[0].args if image.tile else ""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
