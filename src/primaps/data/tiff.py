@@ -134,6 +134,11 @@ class TiffFile:
             return None
         return "float" if dtype.kind == "f" else str(dtype.name)
 
+    def is_usual(self) -> bool:
+        """Whether the first picture is what Pillow finds in the file, and reads as it is meant."""
+        index, page = self.pictures[0]
+        return index == 0 and _is_usual(page)
+
     def missing_codec(self, number: int) -> str:
         """The message where a decoder is not installed."""
         return _missing_codec(self.pictures[number][1], self._name)
