@@ -341,7 +341,7 @@ def test_compressed_8_bit_values_that_pillow_does_not_decode(write, photograph, 
 def test_brightness_and_colour_differences_are_refused_where_nothing_converts_them(write, grey):
     values = np.dstack([grey, grey, grey])
     path = write(values, photometric="ycbcr", compression="jpeg2000")
-    with pytest.raises(ImageError, match=r"colours or bands in .*, but got YCBCR with"):
+    with pytest.raises(ImageError, match="got YCBCR of 3 bands with 8 bits"):
         read_image(path)
 
 

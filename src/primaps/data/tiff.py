@@ -232,8 +232,8 @@ class TiffFile:
         if kind not in usual and not decoded:
             raise ImageError(
                 f"Expected grey values, colours or bands in {self._name}, but got"
-                f" {getattr(page.photometric, 'name', kind)} with {page.bitspersample} bits."
-                " Convert it to RGB."
+                f" {getattr(page.photometric, 'name', kind)} of {page.samplesperpixel} bands with"
+                f" {int(np.max(page.bitspersample))} bits. Convert it to RGB."
             )
         self._check_size(page, inputs)
 
