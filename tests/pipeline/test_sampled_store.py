@@ -71,7 +71,7 @@ def test_a_fit_of_all_images_equals_that_of_one_machine(
         for path, content in files(run.folder.root / folder).items():
             assert (out / folder / path).read_bytes() == content, path
     record = read_json(out / "run.json")
-    assert record["sample"] == {
+    assert record["drawn_from"] == {
         "of": sharded.url,
         "images": 10,
         "listing_sha256": json.loads(sharded.read("plan.json"))["listing_sha256"],

@@ -128,7 +128,7 @@ def _claim(folder: RunFolder, source: _Source, images: int, *, overwrite: bool) 
     """Take the run folder for a sample, or refuse if it holds something else."""
     plan = source.outputs.plan
     sample = {"of": source.outputs.place.url, "images": images, "listing_sha256": plan.sha256}
-    known = folder.record.get("sample")
+    known = folder.record.get("drawn_from")
     if folder.record and known is None:
         raise ConfigError(
             f"Expected {folder.root} to be new, or to hold a sample of {sample['of']}, but it holds"
@@ -141,7 +141,7 @@ def _claim(folder: RunFolder, source: _Source, images: int, *, overwrite: bool) 
             + f". Wanted are {images} of {sample['of']}. Choose another --out, or add --overwrite."
         )
     folder.record |= {key: source.record[key] for key in _KEPT if key in source.record}
-    folder.record["sample"] = sample
+    folder.record["drawn_from"] = sample
     folder.claim(source.settings, overwrite=overwrite)
     folder.record["defaults"] = source.record.get("defaults", GENERATION)
 
