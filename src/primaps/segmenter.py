@@ -26,7 +26,6 @@ from primaps.pictures import as_image
 from primaps.pipeline import (
     ALL_STAGES,
     PROPOSAL_STAGES,
-    extract,
     finishing,
     fit_and_name,
     open_run,
@@ -36,7 +35,9 @@ from primaps.pipeline import (
 )
 from primaps.pipeline.classes import default_colours, read_classes, save_classes
 from primaps.pipeline.commands import refuse_other_model
+from primaps.pipeline.extraction_for_fit import extract_for_fit
 from primaps.pipeline.hub import Hub, fetch_model, push_model
+from primaps.pipeline.kept_store import shrink
 from primaps.pipeline.labelling import Extras
 from primaps.pipeline.number_of_classes import settle_number
 from primaps.pipeline.opening import claim
@@ -253,8 +254,9 @@ class Segmenter:
             remedy=_REMEDY,
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
-            extract(run)
+            extract_for_fit(run, None if model_dir is None else user_path(model_dir))
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
+            shrink(run)
         self._classes = None
         self._folder = run.folder.root if model_dir is None else user_path(model_dir)
         return run
