@@ -145,13 +145,16 @@ def require_views(run: Run, views: int) -> None:
     lacking = [image.name for image in run.usable_images() if store.held(image.name) < views]
     if not lacking:
         return
-    lost = "features"
-    if store.held(lacking[0]):
-        lost = "mirrored and photometric views, which EM on pixels learns from,"
+    plain_left = all(store.held(name) for name in lacking)
+    lost = (
+        "mirrored and photometric views, which EM on pixels learns from"
+        if plain_left
+        else ("features")
+    )
     raise CheckpointError(
-        f"Expected stored {lost} of {run.folder.root}, but of {len(lacking)} images they were not"
-        f" kept (--store {run.config.store or 'full'}, or deleted). Make them again: "
-        f"{rebuilding(run.folder)}"
+        f"Expected stored {lost}, but {run.folder.root} does not have them of {len(lacking)} of"
+        f" {len(run.images)} images (--store {run.config.store or 'full'}). Make them again:"
+        f" {rebuilding(run.folder)}"
     )
 
 

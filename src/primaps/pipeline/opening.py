@@ -19,6 +19,7 @@ from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.framed import listed_image
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.input_ranges import settle_ranges
+from primaps.pipeline.kept_store import rebuilding
 from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.output_names import without_names_that_fail
 from primaps.pipeline.settings import preset_for
@@ -238,9 +239,12 @@ def reopen(
     manifest_file = folder.manifest
     listing = manifest_file if manifest_file.exists() else folder.images_file
     if "config" not in folder.record or not listing.exists():
+        again = "Run `primaps segment` or `primaps proposals` with this folder as --out first."
+        if "proposals" in folder.record.get("settings", {}):  # somebody deleted the store
+            again = f"Make it again: {rebuilding(folder)}"
         raise CheckpointError(
-            f"Expected {root} to hold a run (run.json and stored proposals), but it does not. "
-            "Run `primaps segment` or `primaps proposals` with this folder as --out first."
+            f"Expected {root} to hold a run (run.json and stored proposals), but it does not."
+            f" {again}"
         )
     manifest = read_json(listing)
     config = _changed_config(folder, fit_changes)

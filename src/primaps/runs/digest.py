@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from primaps.errors import CheckpointError
 from primaps.runs.store import ShardInfo, info_from_record, info_record, write_tensors
 
 if TYPE_CHECKING:
@@ -56,17 +57,26 @@ class Digest:
         for number, (name, count) in enumerate(zip(infos, counts, strict=True)):
             self._rows[name] = number, slice(first, first + count)
             first += count
+        self._total = first
 
     def proposals(self, name: str) -> ProposalDigest:
         """Those of one image, read from disk.
 
         Args:
             name: Of an image that is known.
+
+        Raises:
+            CheckpointError: If the file was replaced since.
         """
         from safetensors import safe_open
 
         number, rows = self._rows[name]
         with safe_open(self.path, framework="pt") as file:
+            if file.get_slice("ids").get_shape()[0] != self._total:
+                raise CheckpointError(
+                    f"Expected {self.path} as it was a moment ago, but another command has written"
+                    " it again. Run the same command once more."
+                )
             return ProposalDigest(
                 file.get_slice("ids")[rows],
                 file.get_slice("features")[rows],
