@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from primaps.arguments import backbone_of, image_paths, user_path, whole_number
 from primaps.bars import told_to
-from primaps.config import Config, Method
+from primaps.config import Config, KeptStore, Method
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
 from primaps.heads.loading import load_backbone, reload_backbone
@@ -68,6 +68,8 @@ class Segmenter:
             k-means of the tokens).
         config: All other settings, or the name of a preset: "default", "paper" or "fast"; None =
             "default".
+        store: What stays of the features in a run folder, "full", "light" or "none", see
+            `primaps.Config`; None = as ``config`` says.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -88,6 +90,7 @@ class Segmenter:
         *,
         method: str = "em",
         config: Config | str | None = None,
+        store: str | None = None,
     ) -> None:
         if method not in get_args(Method):
             raise ConfigError(
@@ -103,9 +106,12 @@ class Segmenter:
                 "Expected config to be a primaps.Config or the name of a preset, but got"
                 f" {config!r}."
             )
-        chosen = base.fit.with_method(cast("Method", method))
         self.config = dataclasses.replace(
-            base, num_clusters=number, seed=whole_number("seed", seed), fit=chosen
+            base,
+            num_clusters=number,
+            seed=whole_number("seed", seed),
+            fit=base.fit.with_method(cast("Method", method)),
+            store=base.store if store is None else cast("KeptStore", store),
         )
         self.backbone = load_backbone(backbone) if isinstance(backbone, str) else backbone
         self._model: Model | None = None
