@@ -25,8 +25,7 @@ def at_work(run, photographs, tmp_path):
         ),
         (
             "a.toml",
-            'classes = 4\nsize = 64\npreset = "fast"\nmin_area = 3\nstore = "none"\n'
-            "[fit]\nmomentum = 0.9\n",
+            'classes=4\nsize=64\npreset="fast"\nmin_area=3\nstore="none"\n[fit]\nmomentum=0.9\n',
         ),
     ],
 )

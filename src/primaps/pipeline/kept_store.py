@@ -11,7 +11,7 @@ from typing import Final
 
 from primaps.config import Config, KeptStore
 from primaps.errors import CheckpointError, OutputError
-from primaps.pipeline.stored_proposals import proposals_of_image
+from primaps.pipeline.stored_proposals import STAGE, proposals_of_image
 from primaps.runs.digest import write_digest
 from primaps.runs.run import MANIFEST, Run, RunFolder, cached_views
 from primaps.runs.store import read_json, remove_file, write_json, write_problem
@@ -96,8 +96,7 @@ def shrink(run: Run) -> None:
         _remove_store(folder)
         return
     if kept == "light" and len(cached_views(run.config)) > 1:
-        for image in run.usable_images():
-            run.store.thin(image.name)
+        _thin(run)
         manifest = folder.store / MANIFEST
         record = read_json(manifest)
         write_json(manifest, {**record, "views": record["views"][:1]})
@@ -105,11 +104,25 @@ def shrink(run: Run) -> None:
         remove_file(path)
 
 
+def _thin(run: Run) -> None:
+    store = run.store
+    several = [image.name for image in run.usable_images() if store.held(image.name) > 1]
+    with run.stage("plain views", len(several)):
+        for name in several:
+            store.thin(name)
+            run.progress.advance()
+
+
 def _keep_digest(run: Run) -> None:
     images, store = run.usable_images(), run.store
     if any(store.held(image.name) for image in images) or not run.folder.digest.exists():
         infos = {image.name: info for image in images if (info := store.info(image.name))}
-        write_digest(run.folder.digest, infos, [proposals_of_image(store, name) for name in infos])
+        proposals = []
+        with run.stage(STAGE, len(infos)):
+            for name in infos:
+                proposals.append(proposals_of_image(store, name))
+                run.progress.advance()
+        write_digest(run.folder.digest, infos, proposals)
     record = read_json(run.folder.manifest)
     write_json(run.folder.root / MANIFEST, {**record, "views": record["views"][:1]})
 
