@@ -40,6 +40,7 @@ from primaps.pipeline.hub import Hub, fetch_model, push_model
 from primaps.pipeline.labelling import Extras
 from primaps.pipeline.number_of_classes import settle_number
 from primaps.pipeline.opening import claim
+from primaps.pipeline.places import refuse_model_place
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
 from primaps.progress import Progress
@@ -253,6 +254,8 @@ class Segmenter:
             remedy=_REMEDY,
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
+            if model_dir is not None:
+                refuse_model_place(user_path(model_dir), run.folder.root, run.images)
             extract(run)
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
         self._classes = None
