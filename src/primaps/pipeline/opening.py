@@ -126,7 +126,8 @@ def _told(found: Scan) -> Iterator[str]:
         )
         yield f"Passed over, no images by name: {counts}."
     if found.runs:
-        yield f"Not entered, run folders and exports: {', '.join(str(path) for path in found.runs)}."
+        named = ", ".join(str(path) for path in found.runs)
+        yield f"Not entered, run folders and exports: {named}."
 
 
 def _as_before(folder: RunFolder, config: Config) -> Config:

@@ -29,8 +29,8 @@ def refuse_place(out: Path) -> None:
     _refuse_outputs(out, "--out")
     if (out / "model.json").exists() and not (out / "run.json").exists():
         raise ConfigError(
-            f"Expected --out to be the folder of a run or a new one, but {out} holds a model. Choose"
-            " another --out."
+            f"Expected --out to be the folder of a run or a new one, but {out} holds a model."
+            " Choose another --out."
         )
 
 
@@ -40,10 +40,10 @@ def refuse_own_outputs(images: Iterable[ImageFile], out: Path) -> None:
     Raises:
         ConfigError: If an image lies where outputs go.
     """
-    root = os.path.realpath(out)
+    root = Path(os.path.realpath(out))
     for image in images:
-        path = os.path.realpath(image.path)
-        if path.startswith(root + os.sep) and path[len(root) + 1 :].split(os.sep)[0] in OWN:
+        path = Path(os.path.realpath(image.path))
+        if path.is_relative_to(root) and path.relative_to(root).parts[0] in OWN:
             raise ConfigError(
                 f"Expected photographs, but {image.path} lies where outputs of {out} go, and would"
                 " be removed or replaced. Choose another --out."
@@ -66,8 +66,8 @@ def refuse_model_place(folder: Path, run: Path, images: Iterable[ImageFile]) -> 
     real = os.path.realpath(folder)
     if real == os.path.realpath(run) or is_run_folder(folder):
         raise ConfigError(
-            f"Expected {which} to be another one than that of a run, but {folder} is a run. Leave it"
-            " out to fit the run's own model, or choose another folder."
+            f"Expected {which} to be another one than that of a run, but {folder} is a run. Leave"
+            " it out to fit the run's own model, or choose another folder."
         )
     if any(os.path.realpath(image.path.parent) == real for image in images):
         raise ConfigError(
