@@ -54,11 +54,7 @@ def evaluate(
         ConfigError: If classes are matched by name, and none has a name of the data set; or what
             was given is no data set.
     """
-    if not hasattr(dataset, "class_names"):
-        raise ConfigError(
-            "Expected a labelled data set, such as primaps.load_dataset('camvid', ROOT, 'val')"
-            f" gives, but got {type(dataset).__name__}."
-        )
+    _check_given(segmenter, dataset)
     told, members = told_to(progress), group or Alone()
     known = clusters_by_name(segmenter.classes, dataset.class_names) if by_name else None
 
@@ -80,6 +76,19 @@ def evaluate(
         )
     finally:
         told.finish()
+
+
+def _check_given(segmenter: object, dataset: object) -> None:
+    if not isinstance(segmenter, Segmenter):
+        raise ConfigError(
+            "Expected a primaps.Segmenter, such as primaps.Segmenter.load(DIR) gives, but got"
+            f" {type(segmenter).__name__}."
+        )
+    if not hasattr(dataset, "class_names"):
+        raise ConfigError(
+            "Expected a labelled data set, such as primaps.load_dataset('camvid', ROOT, 'val')"
+            f" gives, but got {type(dataset).__name__}."
+        )
 
 
 def evaluate_saved(

@@ -13,11 +13,12 @@ from typing import Final, Literal, Self, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from primaps.arguments import backbone_of, image_paths, user_path, whole_number
+from primaps.arguments import backbone_of, image_paths
 from primaps.bars import told_to
-from primaps.config import Config, Method
+from primaps.config import Config, Method, one_of
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
+from primaps.given import given_path, truth, whole_number
 from primaps.heads.loading import load_backbone, reload_backbone
 from primaps.naming.applying import apply_classes
 from primaps.naming.table import fresh_table
@@ -89,11 +90,12 @@ class Segmenter:
         method: str = "em",
         config: Config | str | None = None,
     ) -> None:
-        if method not in get_args(Method):
-            raise ConfigError(
-                f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}."
-            )
-        number = None if num_clusters == "auto" else whole_number("num_clusters", num_clusters)
+        one_of("method", method, get_args(Method))
+        number = (
+            None
+            if isinstance(num_clusters, str) and num_clusters == "auto"
+            else whole_number("num_clusters", num_clusters, also=" or 'auto'")
+        )
         if isinstance(config, Config):
             base = config
         elif config is None or isinstance(config, str):
@@ -104,7 +106,7 @@ class Segmenter:
                 f" {config!r}."
             )
         chosen = base.fit.with_method(cast("Method", method))
-        self.config = dataclasses.replace(
+        self._config = dataclasses.replace(
             base, num_clusters=number, seed=whole_number("seed", seed), fit=chosen
         )
         self.backbone = load_backbone(backbone) if isinstance(backbone, str) else backbone
@@ -125,6 +127,25 @@ class Segmenter:
             f"Segmenter({self.backbone.name!r}, num_clusters={number!r}, seed={self.config.seed},"
             f" method={self.config.fit.method!r}, preset {self.config.preset!r}; {state})"
         )
+
+    @property
+    def config(self) -> Config:
+        """All settings."""
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        """Take other settings.
+
+        Raises:
+            ConfigError: If they are none.
+        """
+        if not isinstance(config, Config):
+            raise ConfigError(
+                "Expected config to be a primaps.Config, such as primaps.preset_config('fast')"
+                f" gives, but got {config!r}."
+            )
+        self._config = config
 
     @property
     def is_fitted(self) -> bool:
@@ -179,8 +200,13 @@ class Segmenter:
         """Take other classes, for this segmenter and for what it saves.
 
         Raises:
-            ConfigError: If they are for another number of clusters.
+            ConfigError: If they are for another number of clusters, or no classes.
         """
+        if not isinstance(table, ClassTable):
+            raise ConfigError(
+                "Expected classes as a primaps.ClassTable, such as primaps.classes(...) gives, but"
+                f" got {table!r}."
+            )
         if table.num_clusters != self.model.num_clusters:
             raise ConfigError(
                 f"Expected classes of {self.model.num_clusters} clusters, but got some of"
@@ -221,8 +247,11 @@ class Segmenter:
             UnusedInputWarning: If some images could not be used; `failures` lists them.
         """
         inputs, told = image_paths(images), told_to(progress)
+        truth("overwrite", overwrite)
         if run_dir is not None:
-            run = self._fit_in(user_path(run_dir), inputs, told, model_dir, overwrite=overwrite)
+            run = self._fit_in(
+                given_path("run_dir", run_dir), inputs, told, model_dir, overwrite=overwrite
+            )
         elif model_dir is not None:
             raise ConfigError(
                 "Expected run_dir beside model_dir, where features are kept, but got none."
@@ -255,11 +284,11 @@ class Segmenter:
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
             if model_dir is not None:
-                refuse_model_place(user_path(model_dir), run.folder.root, run.images)
+                refuse_model_place(given_path("model_dir", model_dir), run.folder.root, run.images)
             extract(run)
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
         self._classes = None
-        self._folder = run.folder.root if model_dir is None else user_path(model_dir)
+        self._folder = run.folder.root if model_dir is None else given_path("model_dir", model_dir)
         return run
 
     def _note_failures(self, run: Run) -> None:
@@ -345,11 +374,17 @@ class Segmenter:
             UnusedInputWarning: If some images could not be used; `failures` lists them.
         """
         inputs, config = image_paths(images), self._predict_config(crf, unknown_below)
+        for name, value in (
+            ("certainty", certainty),
+            ("overlays", overlays),
+            ("overwrite", overwrite),
+        ):
+            truth(name, value)
         with tempfile.TemporaryDirectory(prefix="primaps-") as names:
             self.save(names)
             run = predict_images(
                 inputs,
-                user_path(out),
+                given_path("out", out),
                 self.backbone,
                 self.model,
                 config,
@@ -392,6 +427,7 @@ class Segmenter:
             ConfigError: If ``unknown_below`` is out of range.
         """
         model, config = self.model, self._predict_config(crf, unknown_below).predict
+        truth("flip", flip), truth("names", names)
         picture = as_image(image)
         features = image_features(self.backbone, picture, model.side(picture.shape[:2]), flip=flip)
         labels = label_map(features, model, (picture.shape[0], picture.shape[1]), config, picture)
@@ -415,8 +451,10 @@ class Segmenter:
             OutputError: If the folder cannot be written.
         """
         classes = self.classes
-        dataclasses.replace(self.model, predict=self.config.predict).save(user_path(folder))
-        save_classes(classes, self.model.fingerprint, self._folder, user_path(folder))
+        dataclasses.replace(self.model, predict=self.config.predict).save(
+            given_path("folder", folder)
+        )
+        save_classes(classes, self.model.fingerprint, self._folder, given_path("folder", folder))
 
     @classmethod
     def load(
@@ -439,7 +477,7 @@ class Segmenter:
             CheckpointError: If there is no model, or the backbone or head is another one.
             BackboneError: If the backbone's weights cannot be had.
         """
-        model = Model.load(user_path(folder))
+        model = Model.load(given_path("folder", folder))
         backbone = reload_backbone(
             model.backbone, weights=weights or model.weights, device=device, head=head or model.head
         )
@@ -456,7 +494,7 @@ class Segmenter:
         )
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
-        segmenter._model, segmenter._folder = model, user_path(folder)
+        segmenter._model, segmenter._folder = model, given_path("folder", folder)
         return segmenter
 
     def push_to_hub(
@@ -533,7 +571,7 @@ def _fit_beside(run: Run, model_dir: str | os.PathLike[str] | None, *, overwrite
     """Fit into the run's own folder, or into another one that no other model is in."""
     if model_dir is None:
         return fit_and_name(run)
-    folder = user_path(model_dir)
+    folder = given_path("model_dir", model_dir)
     hold(folder)
     try:
         settle_number(run, run.usable_images(), recorded=False)
