@@ -9,7 +9,7 @@ from typing import Any
 
 from primaps.data.dataset import LabelledDataset
 from primaps.errors import ConfigError, DatasetError
-from primaps.given import at_home
+from primaps.given import from_home
 from primaps.types import FeatureExtractor
 
 
@@ -41,7 +41,7 @@ def image_paths(
         images = [images]
     given: Any = images.image_paths if isinstance(images, LabelledDataset) else images
     try:
-        return [at_home(os.fspath(each)) for each in given]
+        return [from_home(os.fspath(each)) for each in given]
     except TypeError as error:
         raise DatasetError(
             "Expected images as paths of files or folders, patterns, or a data set, but got"

@@ -69,10 +69,10 @@ def given_path(name: str, value: object) -> Path:
     if not isinstance(text, str) or not text:
         shown = repr(value) if isinstance(value, str | bytes | int) else type(value).__name__
         raise ConfigError(f"Expected {name} to be a path, but got {shown}.")
-    return Path(at_home(text))
+    return Path(from_home(text))
 
 
-def at_home(path: str) -> str:
+def from_home(path: str) -> str:
     """The path, with the user's home folder for ``~`` unless there is a file of that name."""
     if not path.startswith("~") or os.path.lexists(path):
         return path

@@ -30,8 +30,8 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageCms
 
+from primaps.colour_profiles import to_srgb
 from primaps.config import InputConfig
-from primaps.data.colour_profiles import to_srgb
 from primaps.data.decoded import Decoded, decode, is_tiff, reduced_size
 from primaps.data.decoding import JPEG_MEGAPIXELS, decoding, open_header
 from primaps.data.heic import is_heic, open_heic
@@ -40,7 +40,7 @@ from primaps.data.orientation import SWAPPING, turned, upright, upright_mask
 from primaps.data.paths import printable
 from primaps.data.tiff import TiffFile
 from primaps.errors import ConfigError, ImageError
-from primaps.given import at_home
+from primaps.given import from_home
 from primaps.types import Image, ReadingNote
 
 USUAL: Final = InputConfig()
@@ -83,7 +83,8 @@ def read_image(
     """Read an image file. Thread-safe and deterministic.
 
     Args:
-        path: An image file; its content decides about the format, not its extension.
+        path: An image file; its content decides about the format, not its extension. ``~`` is the
+            home folder.
         max_pixels: Reduce to at most this many pixels, aspect kept, by area averaging; None = own
             size.
         inputs: How values, bands and large images are treated.
@@ -99,12 +100,12 @@ def read_image(
         ConfigError: If ``max_pixels`` is less than 1.
     """
     _check_max_pixels(max_pixels)
-    path = _image_path(path)
+    path = image_path(path)
     with decoding(path) as stream:
         return _photo(decode(stream, printable(path), max_pixels, inputs, page), max_pixels).image
 
 
-def _image_path(path: object) -> str:
+def image_path(path: object) -> str:
     """A path, with the user's home folder for ``~``.
 
     Raises:
@@ -119,7 +120,7 @@ def _image_path(path: object) -> str:
             f"Expected the path of an image file, but got the address {text}. Nothing is fetched:"
             " download the file, and give its path."
         )
-    return at_home(text)
+    return from_home(text)
 
 
 def read_photo(
