@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 NAMED = sorted(
     set(
         re.findall(
-            r"`((?:[\w/]+/)?test_\w+\.py)(?:::(\w+))?`", (ROOT / "docs" / "inputs.md").read_text("utf-8")
+            r"`((?:[\w/]+/)?test_\w+\.py)(?:::(\w+))?`",
+            (ROOT / "docs" / "inputs.md").read_text("utf-8"),
         )
     )
 )
