@@ -25,6 +25,7 @@ from primaps.pipeline.number_of_classes import recall_number, settle_number
 from primaps.pipeline.opening import claim, open_run
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import has_proposals, write_run_report
+from primaps.pipeline.places import refuse_model_place
 from primaps.pipeline.predicting import (
     claim_for_model,
     finish_predicted,
@@ -145,8 +146,8 @@ def fit_again(
         processes: As for `fit`.
 
     Raises:
-        ConfigError: If there is a model that was fitted with other settings, or so many processes
-            cannot be had.
+        ConfigError: If there is a model that was fitted with other settings, so many processes
+            cannot be had, or the model would lie in a run or among photographs.
         OutputError: If the model cannot be written.
         MissingExtraError: If events are wanted and tensorboard is not installed, or processes and
             Lightning Fabric is not.
@@ -164,6 +165,7 @@ def fit_again(
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite, remedy=_REMEDY_OF_FIT)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
             return _fit_with_events(run, None, events, processes)
+    refuse_model_place(model_folder, run.folder.root, run.images)
     hold(model_folder)
     try:
         settle_number(run, run.usable_images(), recorded=False)

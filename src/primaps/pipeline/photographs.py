@@ -68,7 +68,7 @@ def find_again(root: Path, where: Path, progress: Progress) -> None:
         progress: Who is told how many were found.
 
     Raises:
-        ConfigError: If none is there, or ``root`` has no list of images.
+        ConfigError: If none is there and none at its place, or ``root`` has no list of images.
         DatasetError: If there is no image in ``where``.
         OutputError: If the list cannot be written.
     """
@@ -93,7 +93,7 @@ def find_again(root: Path, where: Path, progress: Progress) -> None:
     finally:
         release(root)
     missing = sorted(lost.keys() - found.keys())
-    if lost and not found:
+    if lost and not found and len(lost) == len(entries):
         raise ConfigError(
             f"Expected photographs of {root} in {where}, but of {len(lost)} that are not at their"
             " place none is there (compared by checksum). Name another folder."

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TEMPORARY_SUFFIX = ".primaps-tmp"
 LOCK_NAME = ".primaps-lock"
+EXPORT_RECORD = ".primaps-export"
+"""Hidden folder by which an export of this package is known."""
 _FORMAT = "primaps-shard-1"
 _HELD: dict[str, int] = {}  # file descriptors of this process's locks by folder
 
