@@ -513,7 +513,7 @@ def test_a_fit_that_keeps_no_store(photographs, texture, small_config, tmp_path,
     pm.Segmenter(texture, num_clusters=2, config=config).fit(
         photographs, run_dir=tmp_path / "none", model_dir=tmp_path / "two"
     )
-    with pytest.raises(ConfigError, match="full, light or none"):
+    with pytest.raises(ConfigError, match="full, light, none"):
         pm.Segmenter(texture, store="half")
     assert (tmp_path / "two" / "prototypes.safetensors").exists()
     assert not (tmp_path / "none" / "store").exists()
