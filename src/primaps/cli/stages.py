@@ -52,6 +52,7 @@ from primaps.cli.options import (
     SamplePhotographs,
     Seed,
     Size,
+    Store,
     Stored,
     Threshold,
     UnknownBelow,
@@ -98,6 +99,7 @@ def segment(
     bands: Bands = None,
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
+    store: Store = None,
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
@@ -122,6 +124,7 @@ def segment(
             bands=bands,
             pages=pages,
             max_megapixels=max_megapixels,
+            store=store,
         )
         preset_settings(preset, given)
         from primaps import pipeline
@@ -160,6 +163,7 @@ def proposals(
     bands: Bands = None,
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
+    store: Store = None,
     overwrite: Overwrite = False,
     steps: Annotated[
         bool,
@@ -184,6 +188,7 @@ def proposals(
             bands=bands,
             pages=pages,
             max_megapixels=max_megapixels,
+            store=store,
         )
         settings = preset_settings(preset, given)
         from primaps.pipeline.beginning import Choice

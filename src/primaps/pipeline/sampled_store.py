@@ -144,6 +144,7 @@ def _claim(folder: RunFolder, source: _Source, images: int, *, overwrite: bool) 
             + f". Wanted are {images} of {sample['of']}. Choose another --out, or add --overwrite."
         )
     folder.record |= {key: source.record[key] for key in _KEPT if key in source.record}
+    folder.record["config"] = {**source.record["config"], "store": None}  # all of it stays
     folder.record["drawn_from"] = sample
     folder.claim(source.settings, overwrite=overwrite)
     folder.record["defaults"] = source.record.get("defaults", GENERATION)
