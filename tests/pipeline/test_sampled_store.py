@@ -236,6 +236,8 @@ def test_what_is_no_source(sharded, made, tmp_path):
         sample_store(sharded.url, out, 0, progress=Silent())
     with pytest.raises(CheckpointError, match="without --out and --sample"):
         sample_store(made[0].folder.root, out, 3, progress=Silent())
+    with pytest.raises(ConfigError, match="outside the outputs of a run"):
+        sample_store(sharded.url, sharded.folder / "shards" / "run", 3, progress=Silent())
     sharded.remove(record_file(1))
     with pytest.raises(CheckpointError, match="shard 1 of"):
         sample_store(sharded.url, out, 10, progress=Silent())

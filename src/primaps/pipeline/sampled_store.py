@@ -19,6 +19,7 @@ from primaps.outputs.label_files import read_png_info
 from primaps.pipeline.extraction import proposal_statistics, write_manifest
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.output_names import without_names_that_fail
+from primaps.pipeline.places import refuse_place
 from primaps.progress import Progress
 from primaps.runs.run import RunFolder, cached_views, store_fingerprint
 from primaps.runs.store import FeatureStore, atomic_write, release, remove_file
@@ -61,7 +62,7 @@ def sample_store(
         progress: Who is told.
 
     Raises:
-        ConfigError: If ``out`` holds something else, or the count is none.
+        ConfigError: If ``out`` holds something else or lies in other outputs, or the count is none.
         CheckpointError: If there are no such outputs, they are damaged or not finished.
         DatasetError: If no image could be fetched.
         PlaceError: If they cannot be reached.
@@ -69,6 +70,7 @@ def sample_store(
     """
     if count is not None and count < 1:
         raise ConfigError(f"Expected --sample of at least 1 image, but got {count}.")
+    refuse_place(out)
     source = _Source.of(sharded)
     chosen = source.outputs.sample(count or SAMPLE)
     folder = RunFolder(out)
