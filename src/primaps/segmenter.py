@@ -38,7 +38,7 @@ from primaps.pipeline.classes import default_colours, read_classes, save_classes
 from primaps.pipeline.commands import refuse_other_model
 from primaps.pipeline.hub import Hub, fetch_model, push_model
 from primaps.pipeline.labelling import Extras
-from primaps.pipeline.number_of_classes import settle_number
+from primaps.pipeline.number_of_classes import note_of_empty, settle_number
 from primaps.pipeline.opening import claim
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
@@ -255,6 +255,7 @@ class Segmenter:
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
             extract(run)
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
+            note_of_empty(run, self._model.fit.dead_clusters)
         self._classes = None
         self._folder = run.folder.root if model_dir is None else user_path(model_dir)
         return run

@@ -17,9 +17,9 @@ from primaps.outputs.events import require_tensorboard, write_events
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
-from primaps.pipeline.labelling import Extras, predict_new, predict_stored
+from primaps.pipeline.labelling import Extras, empty_clusters, predict_new, predict_stored
 from primaps.pipeline.naming_after_fit import check_names, fit_and_name, names_of_fit
-from primaps.pipeline.number_of_classes import recall_number, settle_number
+from primaps.pipeline.number_of_classes import note_of_empty, recall_number, settle_number
 from primaps.pipeline.opening import claim, open_run
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import has_store, write_run_report
@@ -90,6 +90,7 @@ def segment(
         extract(run)
         model = fit_and_name(run)
         predict_stored(run, model, extras)
+        note_of_empty(run, empty_clusters(run, model))
         if extras is not None and extras.overlays:
             write_overlays(run, model.fingerprint)
         write_run_report(run, inputs, fit_curves(run, model, run.folder.model))
@@ -173,6 +174,7 @@ def _fit_with_events(
     run: Run, model_folder: Path | None, events: Path | None, processes: int
 ) -> Model:
     model = fit_and_name(run, model_folder, events=events, processes=processes)
+    note_of_empty(run, model.fit.dead_clusters)
     if events is not None:
         folder = run.folder.model if model_folder is None else model_folder
         write_events(events, fit_curves(run, model, folder))

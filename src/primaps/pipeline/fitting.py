@@ -69,17 +69,11 @@ def fit(
     while lower_number(run, model.fit.dead_clusters, recorded=model_folder is None):
         model = _fit_unless_current(run, folder, images, events, processes)
     keep_tree(model, folder)
-    dead = model.fit.dead_clusters
     run.counts |= {
         "clusters": model.num_clusters,
-        "dead_clusters": list(dead),
+        "dead_clusters": list(model.fit.dead_clusters),
         "fit_steps": len(model.fit.losses),
     }
-    if dead:
-        run.progress.note(
-            f"{len(dead)} of {model.num_clusters} classes own no part of any image (ids"
-            f" {', '.join(map(str, dead))}). Fewer --classes may describe these photographs better."
-        )
     return model
 
 

@@ -137,6 +137,16 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
         raise DatasetError(all_failed(run.failures))
 
 
+def empty_clusters(run: Run, model: Model) -> list[int]:
+    """Clusters that have no pixel in any label map of a run, by the headers of these."""
+    used: set[int] = set()
+    for image in run.images:
+        header = read_png_info(run.folder.labels(image.name))
+        if header.get("model") == model.fingerprint:
+            used |= {int(each) for each in json.loads(header.get("pixels", "{}"))}
+    return [each for each in range(model.num_clusters) if each not in used]
+
+
 class _Work:
     """Label maps and certainties of one command."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +34,6 @@ from primaps.pipeline.viewed_examples import cluster_certainty, cluster_facts, s
 from primaps.pipeline.viewed_facts import (
     backbone_facts,
     curves_record,
-    dead_clusters,
     folder_curves,
     run_facts,
     run_settings,
@@ -164,7 +164,7 @@ class Viewed:
         images, record = [self.images[row] for row in rows], self.files.record
         gone = [image for image in images if is_gone(image)]
         facts, examples = self._clusters(images)
-        backbone = backbone_facts(record)
+        sizes = self._sizes()
         return {
             "format": FORMAT,
             "title": title_of(self.files.root),
@@ -174,7 +174,7 @@ class Viewed:
             "command": record.get("command", ""),
             "model": self.model,
             "num_clusters": self.num_clusters,
-            "backbone": backbone,
+            "backbone": backbone_facts(record),
             "method": self._method(),
             "inputs": list(record.get("inputs", ())),
             "has_proposals": self.has_proposals,
@@ -186,7 +186,7 @@ class Viewed:
             "examples": examples,
             "facts": run_facts(self.files, self.source),
             "warnings": [
-                *run_warnings(self.files, self.num_clusters, self.stale),
+                *run_warnings(self.num_clusters, len(sizes), self.stale),
                 *_unchecked(self.images),
             ],
             "failures": [
@@ -201,23 +201,36 @@ class Viewed:
             },
             "curves": curves_record(self.curves),
             "tree": viewed_tree(self.files),
-            "advice": advice(self._advised(backbone)),
+            "advice": advice(self._advised(sizes, len(self.failures))),
         }
 
     def _method(self) -> str:
         return str(self.files.record.get("config", {}).get("fit", {}).get("method", ""))
 
-    def _advised(self, backbone: Mapping[str, Any]) -> Advised:
+    def _sizes(self) -> list[int]:
+        """Clusters with pixels in any label map, the largest first."""
+        pixels = Counter[int]()
+        for image in self.images:
+            pixels.update(image.clusters)
+        alive = [each for each, number in pixels.items() if number and each < self.num_clusters]
+        return sorted(alive, key=lambda each: (-pixels[each], each))
+
+    def _advised(self, sizes: Sequence[int], failures: int) -> Advised:
         record = self.files.record
+        config = record.get("config", {})
         return Advised(
             self.folder,
             list(record.get("inputs", ())),
             str(record["settings"]["backbone"]["name"]),
-            backbone["levels"],
             self._method() or "em",
+            str(config.get("preset", "default")),
             self.num_clusters,
-            dead_clusters(self.files),
+            sizes,
+            len(self.images),
+            self.files.labels(self.images[0].name) if self.images else None,
+            failures,
             (self.files.model / "model.json").exists(),
+            config.get("fit", {}).get("initialise") == "head",
         )
 
     def _clusters(
