@@ -16,7 +16,7 @@ def here(tmp_path, monkeypatch):
 
 
 RUN = Advised(
-    folder="runs/my run",
+    folder="runs/a run",
     inputs=["photos"],
     backbone="mini",
     method="em",
@@ -24,7 +24,7 @@ RUN = Advised(
     classes=27,
     sizes=[3, 1, 2, 0, *range(4, 27)],
     images=100,
-    label_map=Path("runs/my run/labels/a.jpg.png"),
+    label_map=Path("runs/a run/labels/a.jpg.png"),
     failures=0,
     fitted=True,
 )
@@ -36,29 +36,29 @@ def commands(run):
 
 def test_the_cheapest_comes_first(here):
     assert commands(RUN) == [
-        "primaps studio 'runs/my run'",
-        "primaps classes 'runs/my run' --name 3=road --merge 1,2=building --ignore 26",
-        "primaps classes 'runs/my run' --cut 13",
-        "primaps export 'runs/my run' --format coco --out 'runs/my run-coco'",
+        "primaps studio 'runs/a run'",
+        "primaps classes 'runs/a run' --name 3=road --merge 1,2=building --ignore 26",
+        "primaps classes 'runs/a run' --cut 13",
+        "primaps export 'runs/a run' --format coco --out 'runs/a run-coco'",
         shlex.join(
             [
                 *("python", "-c"),
                 (
                     "from PIL import Image; import numpy;"
-                    " print(numpy.unique(Image.open('runs/my run/labels/a.jpg.png')))"
+                    " print(numpy.unique(Image.open('runs/a run/labels/a.jpg.png')))"
                 ),
             ]
         ),
         (
-            "primaps segment photos --out 'runs/my run' --config 'runs/my run/run.json' --classes 18"
+            "primaps segment photos --out 'runs/a run' --config 'runs/a run/run.json' --classes 18"
             " --overwrite"
         ),
         (
-            "primaps segment photos --out 'runs/my run' --config 'runs/my run/run.json' --classes 54"
+            "primaps segment photos --out 'runs/a run' --config 'runs/a run/run.json' --classes 54"
             " --overwrite"
         ),
         (
-            "primaps segment photos --out 'runs/my run-efficientnet_lite0' --classes 27"
+            "primaps segment photos --out 'runs/a run-efficientnet_lite0' --classes 27"
             " --backbone efficientnet_lite0"
         ),
     ]
@@ -69,7 +69,7 @@ def test_a_stronger_backbone(here):
         RUN, backbone="efficientnet_lite0", method="clusters", preset="fast"
     )
     assert commands(usual)[-1] == (
-        "primaps segment photos --out 'runs/my run-dinov2_vits14' --classes 27"
+        "primaps segment photos --out 'runs/a run-dinov2_vits14' --classes 27"
         " --backbone dinov2_vits14 --preset fast --method clusters"
     )
     strong = dataclasses.replace(RUN, backbone="dinov2_vitl14")
@@ -99,7 +99,7 @@ def test_empty_classes_are_counted_and_no_more_are_advised(here):
     assert "Of 27 classes, 20 stayed empty." in fewer["text"]
     assert "--classes 7 " in fewer["command"]
     assert not [each for each in advice(run) if "more classes" in each["text"]]
-    assert "primaps classes 'runs/my run' --cut 3" in commands(run)
+    assert "primaps classes 'runs/a run' --cut 3" in commands(run)
 
 
 @pytest.mark.parametrize(("classes", "words"), [(2, "Ask for fewer"), (254, "Ask for more")])
