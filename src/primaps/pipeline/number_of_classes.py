@@ -56,7 +56,7 @@ def note_of_many(run: Run, images: Sequence[ImageFile]) -> None:
     store, number = run.store, run.num_clusters
     infos = (store.info(image.name) for image in images)
     proposals = sum(info.num_masks for info in infos if info is not None)
-    if proposals < FEW_EACH * number:
+    if images and proposals < FEW_EACH * number:
         run.progress.note(
             f"{number} classes are many for {len(images)} photographs with {proposals} proposals:"
             " some will own one thing alone, or nothing. A smaller --classes K, or --classes auto,"
