@@ -22,7 +22,8 @@ RUN = Advised(
     method="em",
     preset="default",
     classes=27,
-    sizes=[3, 1, 2, 0, *range(4, 27)],
+    used=27,
+    unnamed=[3, 1, 2, 0, *range(4, 27)],
     images=100,
     label_map=Path("runs/a run/labels/a.jpg.png"),
     failures=0,
@@ -94,7 +95,7 @@ def test_the_centres_of_a_head_have_a_number_of_their_own(here):
 
 
 def test_empty_classes_are_counted_and_no_more_are_advised(here):
-    run = dataclasses.replace(RUN, sizes=[4, 2, 9, 1, 0, 5, 6])
+    run = dataclasses.replace(RUN, used=7, unnamed=[4, 2, 9, 1, 0, 5, 6])
     (fewer,) = [each for each in advice(run) if "stay empty" in each["title"]]
     assert "Of 27 classes, 20 stayed empty." in fewer["text"]
     assert "--classes 7 " in fewer["command"]
@@ -104,7 +105,7 @@ def test_empty_classes_are_counted_and_no_more_are_advised(here):
 
 @pytest.mark.parametrize(("classes", "words"), [(2, "Ask for fewer"), (254, "Ask for more")])
 def test_no_number_of_classes_beyond_the_limits(here, classes, words):
-    run = dataclasses.replace(RUN, classes=classes, sizes=range(classes))
+    run = dataclasses.replace(RUN, classes=classes, used=classes, unnamed=range(classes))
     assert not [each for each in advice(run) if words in each["text"]]
 
 
@@ -117,8 +118,17 @@ def test_no_number_of_classes_beyond_the_limits(here, classes, words):
     ],
 )
 def test_only_classes_that_are_there_are_named(here, sizes, options):
-    run = dataclasses.replace(RUN, folder="run", sizes=sizes)
+    run = dataclasses.replace(RUN, folder="run", unnamed=sizes)
     assert commands(run)[1] == f"primaps classes run {options}"
+
+
+def test_what_is_named_is_not_named_or_cut_again(here):
+    found = commands(dataclasses.replace(RUN, folder="run", unnamed=[7]))
+    assert "primaps classes run --name 7=road" in found
+    assert not [each for each in found if "--cut" in each]
+    assert not [
+        each for each in commands(dataclasses.replace(RUN, unnamed=[])) if "classes '" in each
+    ]
 
 
 def test_label_maps_alone_have_no_tree_and_no_fit(here):

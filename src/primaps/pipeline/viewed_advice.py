@@ -33,7 +33,8 @@ class Advised:
         method: How prototypes were fitted.
         preset: Name of the preset.
         classes: Number of clusters.
-        sizes: Clusters with pixels in any label map, the largest first.
+        used: Number of clusters with pixels in any label map.
+        unnamed: Classes with pixels of which nobody said anything, the largest first.
         images: Number of photographs with a label map.
         label_map: One of the label maps; None = there is none.
         failures: Number of files that could not be used.
@@ -47,7 +48,8 @@ class Advised:
     method: str
     preset: str
     classes: int
-    sizes: Sequence[int]
+    used: int
+    unnamed: Sequence[int]
     images: int
     label_map: Path | None
     failures: int
@@ -57,7 +59,7 @@ class Advised:
     @property
     def empty(self) -> int:
         """Number of clusters without a pixel."""
-        return self.classes - len(self.sizes)
+        return self.classes - self.used
 
 
 def advice(run: Advised) -> list[dict[str, Any]]:
@@ -99,38 +101,38 @@ def _naming(run: Advised) -> Iterator[dict[str, Any]]:
         " corrections as you make them.",
         ["primaps", "studio", folder],
     )
-    if run.sizes:
+    if run.unnamed:
         yield _entry(
             "Give the classes names",
             "Put your own names, and numbers from this page, in place of these. Names, merges and"
             " colours appear here, in overlays and in exports; label maps stay as they are.",
-            ["primaps", "classes", folder, *_named(run.sizes)],
+            ["primaps", "classes", folder, *_named(run.unnamed)],
         )
-    used = len(run.sizes)
-    if run.fitted and used > MIN_CLASSES:
+    # a cut would join classes that have names already
+    if run.fitted and run.used > MIN_CLASSES and len(run.unnamed) == run.used:
         yield _entry(
             "Fewer classes without another fit",
             "The tree of the clusters says which resemble each other; a cut makes so many classes"
             " of it.",
-            ["primaps", "classes", folder, "--cut", str(max(MIN_CLASSES, used // 2))],
+            ["primaps", "classes", folder, "--cut", str(max(MIN_CLASSES, run.used // 2))],
         )
 
 
-def _named(sizes: Sequence[int]) -> list[str]:
+def _named(ids: Sequence[int]) -> list[str]:
     """Options of `primaps classes` for classes that are there."""
-    options = ["--name", f"{sizes[0]}=road"]
-    if len(sizes) > 2:
-        options += ["--merge", f"{sizes[1]},{sizes[2]}=building"]
-    if len(sizes) > 3:
-        options += ["--ignore", str(sizes[-1])]
+    options = ["--name", f"{ids[0]}=road"]
+    if len(ids) > 2:
+        options += ["--merge", f"{ids[1]},{ids[2]}=building"]
+    if len(ids) > 3:
+        options += ["--ignore", str(ids[-1])]
     return options
 
 
 def _fitting(run: Advised) -> Iterator[dict[str, Any]]:
     if not run.fitted:
         return  # the run that the model is of is another one
-    used, cost = len(run.sizes), "Proposals are kept and names carried over; only the fit and label"
-    fewer = max(MIN_CLASSES, min(used, 2 * run.classes // 3))
+    cost = "Proposals are kept and names carried over; only the fit and label"
+    fewer = max(MIN_CLASSES, min(run.used, 2 * run.classes // 3))
     more = min(MAX_CLASSES, 2 * run.classes)
     if fewer < run.classes:
         stayed = f" Of {run.classes} classes, {run.empty} stayed empty." if run.empty else ""

@@ -20,10 +20,11 @@ import numpy as np
 from primaps.data.paths import printable
 from primaps.data.reading import read_photo
 from primaps.errors import ConfigError, DatasetError, ImageError
+from primaps.naming.table import is_touched
 from primaps.outputs.label_files import read_label_image, read_png_info, read_png_size
 from primaps.outputs.viewer.pictures import jpeg, packed_ids, packed_levels
 from primaps.outputs.visualize import thumbnail
-from primaps.pipeline.classes import clusters_of
+from primaps.pipeline.classes import clusters_of, read_classes
 from primaps.pipeline.evidence import proposal_logits
 from primaps.pipeline.framed import inputs_of
 from primaps.pipeline.photographs import check_photograph
@@ -215,6 +216,16 @@ class Viewed:
         alive = [each for each, number in pixels.items() if number and each < self.num_clusters]
         return sorted(alive, key=lambda each: (-pixels[each], each))
 
+    def _unnamed(self, sizes: Sequence[int]) -> list[int]:
+        """Classes with pixels of which nobody said anything, the largest first."""
+        try:
+            table = read_classes(self.files.root)
+        except ConfigError:  # whoever shows the names says it
+            return []
+        owners = {each: entry for entry in table.classes for each in entry.clusters}
+        found = [owners[each] for each in sizes if each in owners]
+        return list(dict.fromkeys(each.id for each in found if not is_touched(each)))
+
     def _advised(self, sizes: Sequence[int], failures: int) -> Advised:
         record = self.files.record
         config = record.get("config", {})
@@ -225,7 +236,8 @@ class Viewed:
             self._method() or "em",
             str(config.get("preset", "default")),
             self.num_clusters,
-            sizes,
+            len(sizes),
+            self._unnamed(sizes),
             len(self.images),
             self.files.labels(self.images[0].name) if self.images else None,
             failures,
