@@ -9,8 +9,8 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar, get_args
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from primaps.errors import ConfigError
 
@@ -529,6 +529,16 @@ def preset_config(preset: str) -> Config:
     )
 
 
+_WORDS: Final[Mapping[Any, str]] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    NoneType: "null",
+}
+"""Types of settings that are checked here."""
+
+
 def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> str:
     """A hint naming the closest known names, with a leading blank, or an empty string."""
     close = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
@@ -639,12 +649,34 @@ def _parse(
                 f"Unknown setting {where + key!r}.{did_you_mean(key, names)} Known:"
                 f" {', '.join(names)}."
             )
+        _check_type(kind, key, value, where)
         parsed[key] = value
     for key in names:
         nested = _NESTED.get((kind, key))
         if nested is not None:
             parsed[key] = _parse(nested, values.get(key, {}), f"{where}{key}.", implied)
     return kind(**parsed)
+
+
+def _check_type(kind: type[Any], key: str, value: Any, where: str) -> None:
+    """Refuse values of another type than a setting has; others check more than that themselves.
+
+    Raises:
+        ConfigError: If it is of another one.
+    """
+    wanted = get_type_hints(kind)[key]
+    if get_origin(wanted) is Literal and value not in (known := get_args(wanted)):
+        raise ConfigError(
+            f"Expected {where}{key} to be {' or '.join(map(str, known))}, but got {value!r}."
+            f"{did_you_mean(str(value), known)}"
+        )
+    kinds = set(get_args(wanted) if isinstance(wanted, UnionType) else (wanted,))
+    if not kinds <= _WORDS.keys() or type(value) in kinds:
+        return
+    if type(value) is int and float in kinds:
+        return
+    words = " or ".join(words for each, words in _WORDS.items() if each in kinds)
+    raise ConfigError(f"Expected {where}{key} to be {words}, but got {value!r}.")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
