@@ -594,7 +594,7 @@ def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
         )
 
 
-_WORDS: Final[dict[str, tuple[str, ...]]] = {
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "Method": get_args(Method),
     "Initialise": get_args(Initialise),
     "FitOn": get_args(FitOn),
@@ -620,8 +620,8 @@ def _check_types(part: Any) -> None:
             checked = real_number(entry.name, value)
         elif plain == "bool":
             checked = truth(entry.name, value)
-        elif plain in _WORDS:
-            one_of(entry.name, value, _WORDS[plain])
+        elif plain in _CHOICES:
+            one_of(entry.name, value, _CHOICES[plain])
             continue
         else:
             _check_part(part, entry.name, value)

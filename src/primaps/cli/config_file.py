@@ -50,10 +50,12 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
         if is_record:
             options = {name: value for name, value in options.items() if name in known}
         _refuse_unknown(path, options, list(known))
+        _refuse_switches(ctx, path, {known[name]: value for name, value in options.items()})
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
     _SETTINGS.set(settings)
     _OTHERS.set(is_record)
+    ctx.call_on_close(lambda: _SETTINGS.set({}))
     defaults = {known[name]: value for name, value in options.items()}
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
@@ -121,6 +123,16 @@ def _refuse_unknown(path: Path, options: Mapping[str, Any], known: list[str]) ->
             raise ConfigError(
                 f"{path}: there is no option {name!r} here.{did_you_mean(name, known)} Known:"
                 f" {', '.join(sorted(known))}."
+            )
+
+
+def _refuse_switches(ctx: typer.Context, path: Path, given: Mapping[str, Any]) -> None:
+    """Where a value is wanted, ``true`` would count as 1."""
+    for each in ctx.command.get_params(ctx):
+        value = given.get(str(each.name))
+        if isinstance(value, bool) and not getattr(each, "is_flag", False):
+            raise ConfigError(
+                f"{path}: expected {each.opts[0]} to have a value, but got {str(value).lower()}."
             )
 
 

@@ -108,8 +108,8 @@ def export(
     if settings.unknown_below is not None and not (run.root / "certainty").is_dir():
         raise ConfigError(
             f"Expected certainties in {run.root / 'certainty'}, to leave out what is uncertain, but"
-            " there are none. Run the command that made the label maps again with --certainty, or"
-            " leave --unknown-below away."
+            " there are none. Make the label maps again with --certainty of `primaps segment` or"
+            " `primaps predict`, or leave --unknown-below away."
         )
     labels = NamedLabels(folder)
     target = Target(out, link=settings.link)
@@ -392,7 +392,8 @@ def exported_map(
         if made != wanted and made is not None:
             raise ImageError(
                 f"Expected {path} to be made with the model of its label map, but it was made with"
-                " another one. Segment or predict again with --certainty."
+                " another one. Make both again with --certainty of `primaps segment` or `primaps"
+                " predict`."
             )
         if certainty.shape != label_map.shape:
             raise ImageError(

@@ -39,7 +39,7 @@ def check_photograph(path: Path, found: str, recorded: str | None) -> None:
         raise ImageError(
             f"Expected {path} to be the photograph that its label map was made of, but the content"
             " of the file is another one. Put the photograph back, name the folder where it lies"
-            " now (--images DIR), or segment or predict again."
+            " now (`primaps report RUN --images DIR`), or segment or predict again."
         )
 
 
@@ -54,8 +54,8 @@ def file_checksum(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ImageError(
-            f"Expected a photograph at {path}, but got: {error}. If it was moved, name its folder:"
-            " --images DIR."
+            f"Expected a photograph at {path}, but got: {error}. If it was moved, name its"
+            " folder: `primaps report RUN --images DIR`."
         ) from error
 
 

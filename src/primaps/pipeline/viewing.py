@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,10 +20,11 @@ import numpy as np
 from primaps.data.paths import printable
 from primaps.data.reading import read_photo
 from primaps.errors import ConfigError, DatasetError, ImageError
+from primaps.naming.table import is_touched
 from primaps.outputs.label_files import read_label_image, read_png_info, read_png_size
 from primaps.outputs.viewer.pictures import jpeg, packed_ids, packed_levels
 from primaps.outputs.visualize import thumbnail
-from primaps.pipeline.classes import clusters_of
+from primaps.pipeline.classes import clusters_of, read_classes
 from primaps.pipeline.evidence import proposal_logits
 from primaps.pipeline.framed import inputs_of
 from primaps.pipeline.photographs import check_photograph
@@ -33,7 +35,6 @@ from primaps.pipeline.viewed_examples import cluster_certainty, cluster_facts, s
 from primaps.pipeline.viewed_facts import (
     backbone_facts,
     curves_record,
-    dead_clusters,
     folder_curves,
     run_facts,
     run_settings,
@@ -165,7 +166,7 @@ class Viewed:
         images, record = [self.images[row] for row in rows], self.files.record
         gone = [image for image in images if is_gone(image)]
         facts, examples = self._clusters(images)
-        backbone = backbone_facts(record)
+        sizes = self._sizes()
         return {
             "format": FORMAT,
             "title": title_of(self.files.root),
@@ -175,7 +176,7 @@ class Viewed:
             "command": record.get("command", ""),
             "model": self.model,
             "num_clusters": self.num_clusters,
-            "backbone": backbone,
+            "backbone": backbone_facts(record),
             "method": self._method(),
             "inputs": list(record.get("inputs", ())),
             "has_proposals": self.has_proposals,
@@ -187,7 +188,7 @@ class Viewed:
             "examples": examples,
             "facts": run_facts(self.files, self.source),
             "warnings": [
-                *run_warnings(self.files, self.num_clusters, self.stale),
+                *run_warnings(self.num_clusters, len(sizes), self.stale),
                 *_unchecked(self.images),
             ],
             "failures": [
@@ -202,23 +203,47 @@ class Viewed:
             },
             "curves": curves_record(self.curves),
             "tree": viewed_tree(self.files),
-            "advice": advice(self._advised(backbone)),
+            "advice": advice(self._advised(sizes, len(self.failures))),
         }
 
     def _method(self) -> str:
         return str(self.files.record.get("config", {}).get("fit", {}).get("method", ""))
 
-    def _advised(self, backbone: Mapping[str, Any]) -> Advised:
+    def _sizes(self) -> list[int]:
+        """Clusters with pixels in any label map, the largest first."""
+        pixels = Counter[int]()
+        for image in self.images:
+            pixels.update(image.clusters)
+        alive = [each for each, number in pixels.items() if number and each < self.num_clusters]
+        return sorted(alive, key=lambda each: (-pixels[each], each))
+
+    def _unnamed(self, sizes: Sequence[int]) -> list[int]:
+        """Classes with pixels of which nobody said anything, the largest first."""
+        try:
+            table = read_classes(self.files.root)
+        except ConfigError:  # whoever shows the names says it
+            return []
+        owners = {each: entry for entry in table.classes for each in entry.clusters}
+        found = [owners[each] for each in sizes if each in owners]
+        return list(dict.fromkeys(each.id for each in found if not is_touched(each)))
+
+    def _advised(self, sizes: Sequence[int], failures: int) -> Advised:
         record = self.files.record
+        config = record.get("config", {})
         return Advised(
             self.folder,
             list(record.get("inputs", ())),
             str(record["settings"]["backbone"]["name"]),
-            backbone["levels"],
             self._method() or "em",
+            str(config.get("preset", "default")),
             self.num_clusters,
-            dead_clusters(self.files),
+            len(sizes),
+            self._unnamed(sizes),
+            len(self.images),
+            self.files.labels(self.images[0].name) if self.images else None,
+            failures,
             (self.files.model / "model.json").exists(),
+            config.get("fit", {}).get("initialise") == "head",
         )
 
     def _clusters(

@@ -425,7 +425,7 @@ class Run:
         if known is None:
             raise ConfigError(
                 f"Expected a threshold for {self.backbone.name!r}, for which none is published, but"
-                " got none. Give --threshold T."
+                " got none. Give --threshold T to `primaps segment`."
             )
         return known
 

@@ -86,7 +86,7 @@ def write_problem(path: Path, error: OSError) -> str:
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return (
             f"Expected to be allowed to write {path}, but the folder is read-only. Choose another"
-            " --out folder."
+            " folder, or have this one made writable."
         )
     if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
         return (
