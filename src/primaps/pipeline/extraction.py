@@ -83,7 +83,7 @@ def extract(run: Run) -> None:
 
 def _extracted(run: Run, store: FeatureStore, image: ImageFile) -> bool:
     info = store.info(image.name)
-    if info is None or read_png_info(run.folder.proposals(image.name)) != _stamp(
+    if info is None or read_png_info(run.folder.proposals(image.name), whole=True) != _stamp(
         store, info.sha256
     ):
         return False

@@ -25,6 +25,7 @@ from primaps.outputs.visualize import thumbnail
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.evidence import proposal_logits
 from primaps.pipeline.framed import inputs_of
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.photographs import check_photograph
 from primaps.pipeline.sampling import evenly
 from primaps.pipeline.stored_proposals import proposals_in
@@ -50,7 +51,7 @@ from primaps.pipeline.viewed_images import (
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder, read_failures
-from primaps.runs.store import FeatureStore, read_json
+from primaps.runs.store import FeatureStore
 from primaps.types import Failure, FitCurves, Image, View
 
 FORMAT: Final = 1
@@ -240,7 +241,7 @@ class Viewed:
             return None
         rows = [index for index, image in enumerate(images) if image.proposals]
         rows = [rows[index] for index in evenly(len(rows), MOST_READ)]
-        manifest = read_json(self.source.store / "manifest.json")
+        manifest = read_image_list(self.source.store / "manifest.json")
         views = [View(**each) for each in manifest["views"]]
         store = FeatureStore(self.source.store, manifest["settings"], views)
         try:
