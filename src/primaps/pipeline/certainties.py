@@ -147,7 +147,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
             record = json.loads(line) if line else None
         except (ValueError, RecursionError):
             continue
-        if _is_record(record):
+        if isinstance(record, dict) and _is_record(record):
             yield record
 
 

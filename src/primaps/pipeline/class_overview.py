@@ -103,6 +103,7 @@ def class_report(folder: str | Path, changes: ClassChanges) -> str:
         ConfigError: If the names or corrections have a mistake, or a change does not fit.
         OutputError: If something cannot be written.
     """
+    RunFolder(NamedFolder.find(Path(folder)).root)  # if damaged, it shows before names change
     table = edit_classes(folder, changes)
     rows, corrections = class_rows(folder)
     lines = [class_table_text(rows)]

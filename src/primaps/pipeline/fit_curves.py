@@ -14,7 +14,7 @@ from primaps.pipeline.fitting import drawn_snapshots, snapshot_distance, snapsho
 from primaps.pipeline.sampling import evenly
 from primaps.prototypes.loop.curve_measures import measure_curves
 from primaps.runs.model import Model
-from primaps.runs.records import check_record, each, is_count, is_number
+from primaps.runs.records import check_record, is_count, is_number, list_of
 from primaps.runs.run import Run
 from primaps.runs.store import read_json, write_json
 from primaps.types import FitCurves
@@ -124,14 +124,14 @@ def _record(curves: FitCurves) -> dict[str, Any]:
 
 def _is_table(value: Any) -> bool:
     """Rows of as many numbers."""
-    return each(each(is_number))(value) and len({len(row) for row in value}) <= 1
+    return list_of(list_of(is_number))(value) and len({len(row) for row in value}) <= 1
 
 
 _EXPECTED: Final = {
-    "losses": each(is_number),
-    "steps": each(is_count),
+    "losses": list_of(is_number),
+    "steps": list_of(is_count),
     "usage": _is_table,
-    "agreement": each(is_number),
+    "agreement": list_of(is_number),
 }
 
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from primaps.runs.records import (
     check_record,
-    each,
     is_count,
     is_number,
     is_text,
     is_truth,
+    list_of,
     maybe,
     values_of,
     with_keys,
@@ -28,7 +28,7 @@ _ENTRY: Final = with_keys(
         "width": is_count,
         "num_masks": is_count,
         "coverage": is_number,
-        "guards": each(is_text),
+        "guards": list_of(is_text),
     },
     ("path",),
 )
@@ -46,7 +46,7 @@ def read_image_list(path: Path) -> dict[str, Any]:
     record = read_json(path)
     check_record(
         record,
-        {"images": values_of(_ENTRY), "settings": is_text, "views": each(_VIEW)},
+        {"images": values_of(_ENTRY), "settings": is_text, "views": list_of(_VIEW)},
         path,
         "The list is damaged: run the command that made it again, on the same photographs.",
         ("images",),

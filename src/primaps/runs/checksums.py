@@ -64,9 +64,7 @@ def refuse_damaged(stream: BinaryIO) -> None:
     while piece := stream.read(_PIECE):
         found = zlib.crc32(piece, found)
     if f"{found:08x}" != wanted:
-        raise ValueError(
-            f"content that its checksum does not fit ({found:08x} instead of {wanted})"
-        )
+        raise ValueError(f"content that does not fit its checksum ({found:08x}, not {wanted})")
 
 
 def _of_header(header: dict[str, Any]) -> int:

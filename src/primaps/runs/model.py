@@ -19,15 +19,15 @@ from primaps.config import (
     part_from_record,
     preset_config,
 )
-from primaps.errors import CheckpointError, OutputError
+from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.runs.records import (
     check_record,
-    each,
     is_count,
     is_mapping,
     is_number,
     is_text,
     is_truth,
+    list_of,
     maybe,
     with_keys,
 )
@@ -42,7 +42,7 @@ _ADVICE = "The model is damaged: fit again, or put a copy of it back."
 _EXPECTED = {
     "num_clusters": is_count,
     "cosine": is_truth,
-    "dead_clusters": each(is_count),
+    "dead_clusters": list_of(is_count),
     "backbone": with_keys({"name": is_text, "dim": is_count}, ("name",)),
     "weights": maybe(is_text),
     "head": maybe(is_text),
@@ -51,7 +51,7 @@ _EXPECTED = {
     "predict": maybe(is_mapping),
     "inputs": maybe(is_mapping),
     "settings": is_mapping,
-    "losses": each(is_number),
+    "losses": list_of(is_number),
     "fingerprint": is_text,
 }
 _NEEDED = ("cosine", "losses", "weights", "settings", "fingerprint", "backbone", "size")
@@ -191,9 +191,9 @@ class Model:
                 record.get("max_enlargement"),
                 None if known is None else part_from_record("inputs", known),
             )
-        except KeyError as error:
+        except ConfigError as error:
             raise CheckpointError(
-                f"Expected {folder} to hold a complete model, but {error} is missing."
+                f"Expected usable settings in {folder / 'model.json'}. {error} {_ADVICE}"
             ) from error
 
     def note_predict(

@@ -94,7 +94,7 @@ def maybe(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
-def each(check: Check) -> Check:
+def list_of(check: Check) -> Check:
     """A list of what is expected."""
     return lambda value: isinstance(value, list) and all(map(check, value))
 

@@ -23,12 +23,12 @@ from primaps.runs.named_files import NamedFolder
 from primaps.runs.records import (
     Check,
     check_record,
-    each,
     is_count,
     is_mapping,
     is_number,
     is_text,
     is_whole,
+    list_of,
     maybe,
     tuple_of,
     values_of,
@@ -96,12 +96,12 @@ _EXPECTED: Final[Mapping[str, Check]] = {
     **dict.fromkeys(("weights", "head"), maybe(is_text)),
     **dict.fromkeys(("status", "command", "finished", "about"), is_text),
     "defaults": is_whole,
-    "inputs": each(is_text),
+    "inputs": list_of(is_text),
     "seconds": values_of(is_number),
     "versions": values_of(is_text),
     "counts": with_keys(
         {
-            "dead_clusters": each(is_count),
+            "dead_clusters": list_of(is_count),
             "proposals_per_image": values_of(is_number),
             "coverage": values_of(is_number),
             "images_with_guard": values_of(is_count),
@@ -113,16 +113,16 @@ _EXPECTED: Final[Mapping[str, Check]] = {
         {
             "value": is_number,
             "source": is_text,
-            "candidates": each(values_of(is_number)),
-            "sample": each(is_text),
+            "candidates": list_of(values_of(is_number)),
+            "sample": list_of(is_text),
         },
         ("value", "source"),
     ),
     "number_of_classes": with_keys(
-        {"value": is_whole, "curve": each(tuple_of(is_whole, is_number))}, ("value", "curve")
+        {"value": is_whole, "curve": list_of(tuple_of(is_whole, is_number))}, ("value", "curve")
     ),
     "num_clusters": is_whole,
-    "accepted": maybe(each(is_count)),
+    "accepted": maybe(list_of(is_count)),
     "named": maybe(is_mapping),
 }
 
@@ -601,7 +601,7 @@ def read_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
     if not path.exists():
         return {}
     lines = read_json_lines(path)
-    texts = each(is_text)
+    texts = list_of(is_text)
     wanted = {"image": is_text, "kinds": texts, "notes": texts}
     for line in lines:
         check_record(line, wanted, path, "Delete it.", tuple(wanted))

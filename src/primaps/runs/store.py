@@ -24,9 +24,9 @@ from primaps.runs.checksums import NO_SUM, SUM, refuse_damaged, with_checksum
 from primaps.runs.records import (
     Check,
     check_record,
-    each,
     is_number,
     is_text,
+    list_of,
     maybe,
     tuple_of,
     with_keys,
@@ -327,8 +327,8 @@ _EXPECTED: dict[str, Check] = {
     **dict.fromkeys(("settings", "sha256"), is_text),
     **dict.fromkeys(("file_size", "mtime_ns", "height", "width", "num_masks"), _is_size),
     "coverage": is_number,
-    "scores": each(is_number),
-    "guards": each(is_text),
+    "scores": list_of(is_number),
+    "guards": list_of(is_text),
 }
 
 
@@ -336,7 +336,7 @@ def _info_from_record(fields: Mapping[str, Any], path: Path) -> ShardInfo:
     further = {
         "values": maybe(tuple_of(is_text, is_number, is_number)),
         "ignored": is_number,
-        "notes": each(with_keys({"kind": is_text, "text": is_text}, ("kind", "text"))),
+        "notes": list_of(with_keys({"kind": is_text, "text": is_text}, ("kind", "text"))),
     }
     check_record(fields, {**_EXPECTED, **further}, path, "Segment again.", tuple(_EXPECTED))
     values = fields.get("values")
