@@ -82,3 +82,24 @@ def test_settings_of_another_command_are_refused(run, photographs, tmp_path):
     assert result.exit_code == 2
     assert "fit.momentum" in result.stderr
     assert run("segment", photographs, "--config", tmp_path / "none.yaml").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.yaml", "classes: " + "[" * 2000, "Expected options in"),
+        ("a.json", "[" * 100_000, "Expected options in"),
+        ("a.toml", "a = " + "[" * 5000, "Expected options in"),
+        ("a.yaml", "fit: {momentums: 1}", "Unknown setting 'fit.momentums'"),
+        ("a.yaml", "fit: {batch_size: many}", "Expected fit.batch_size to be a whole number"),
+        ("a.yaml", "fit: {batch_size: true}", "Expected fit.batch_size to be a whole number"),
+        ("a.yaml", "x: !!python/name:os.system", "Expected options in"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_its_name(at_work, tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    result, _ = at_work("--config", tmp_path / name)
+    assert result.exit_code == 2
+    told = " ".join(result.output.replace("│", " ").split())
+    assert words in told
+    assert name in told

@@ -21,7 +21,7 @@ _LARGEST: Final = 2**53
 
 
 def check_record(
-    record: Mapping[str, Any],
+    record: Any,
     expected: Mapping[str, Check],
     path: Path,
     advice: str,
@@ -37,8 +37,10 @@ def check_record(
         needed: Keys that have to be there.
 
     Raises:
-        CheckpointError: If a key is missing, or a value is another than expected.
+        CheckpointError: If it is no object, a key is missing, or a value is another than expected.
     """
+    if not isinstance(record, dict):
+        raise CheckpointError(f"Expected {path} to hold an object, but got {record!r}. {advice}")
     for key in needed:
         if key not in record:
             raise CheckpointError(
