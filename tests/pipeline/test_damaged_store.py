@@ -31,12 +31,13 @@ def shard(named_run):
 
 
 def test_a_fit_makes_a_damaged_shard_anew_and_says_so(named_run, shard):
-    former = Model.load(named_run)
+    whole, former = shard.read_bytes(), Model.load(named_run)
     flip(shard)
     (named_run / "model" / "model.json").unlink()
     notes = Notes()
     pipeline.segment(reopen(named_run, {}, device="cpu", progress=notes))
     assert [each for each in notes.told if "made anew: 2.png." in each]
+    assert shard.read_bytes() == whole
     assert Model.load(named_run).prototypes.equal(former.prototypes)
 
 

@@ -13,30 +13,34 @@ from typing import Any, BinaryIO, Final
 
 SUM: Final = "crc32"
 """Key in the metadata."""
-NO_SUM: Final = "--------"
-"""Stands there until the checksum is known, which is as long."""
 
 _LONGEST_HEADER: Final = 100_000_000
 """Bytes; safetensors itself refuses longer ones."""
 _PIECE: Final = 1 << 20
+_ALIGNMENT: Final = 8
+"""Of the data, in bytes, as safetensors has it."""
 
 
 def with_checksum(content: bytes) -> tuple[bytes, bytes]:
-    """Put the checksum of a file into its metadata.
+    """Put the checksum of a file into its metadata, whose keys are sorted: equal tensors and
+    metadata give equal files, which is not so as safetensors writes them.
 
     Args:
-        content: A safetensors file whose metadata has `NO_SUM` under `SUM`.
+        content: A safetensors file.
 
     Returns:
         The new file, in two parts.
     """
     end = 8 + int.from_bytes(content[:8], "little")
-    found = _of_header(json.loads(content[8:end]))
-    found = zlib.crc32(memoryview(content)[end:], found)
-    header = content[:end].replace(
-        f'"{SUM}":"{NO_SUM}"'.encode("ascii"), f'"{SUM}":"{found:08x}"'.encode("ascii"), 1
-    )
-    return header, content[end:]
+    header = json.loads(content[8:end])
+    metadata = dict(sorted(header.get("__metadata__", {}).items()))
+    header = {**header, "__metadata__": metadata}
+    found = zlib.crc32(memoryview(content)[end:], _of_header(header))
+    metadata[SUM] = f"{found:08x}"
+    first = {"__metadata__": metadata}
+    text = json.dumps({**first, **header}, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text, content[end:]
 
 
 def refuse_damaged(stream: BinaryIO) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from primaps.errors import CheckpointError, OutputError
-from primaps.runs.checksums import NO_SUM, SUM, refuse_damaged, with_checksum
+from primaps.runs.checksums import refuse_damaged, with_checksum
 from primaps.runs.records import (
     Check,
     check_record,
@@ -240,7 +240,7 @@ def write_tensors(
     from safetensors.torch import save
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    atomic_write_parts(path, with_checksum(save(contiguous, {**(metadata or {}), SUM: NO_SUM})))
+    atomic_write_parts(path, with_checksum(save(contiguous, dict(metadata) if metadata else None)))
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
