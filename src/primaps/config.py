@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import math
 import types
 from collections.abc import Mapping, Sequence
@@ -640,13 +639,14 @@ def _parse(
     parsed: dict[str, Any] = {
         name: implied[where + name] for name in names if where + name in implied
     }
+    hints = get_type_hints(kind)
     for key, value in values.items():
         if key not in names:
             raise ConfigError(
                 f"Unknown setting {where + key!r}.{did_you_mean(key, names)} Known:"
                 f" {', '.join(names)}."
             )
-        hint = _hints(kind)[key]
+        hint = hints[key]
         if (kind, key) not in _NESTED and not _fits(value, hint):
             raise ConfigError(
                 f"Expected {where + key} to be {_in_words(hint)}, but got {repr(value)[:80]}."
@@ -657,11 +657,6 @@ def _parse(
         if nested is not None:
             parsed[key] = _parse(nested, values.get(key, {}), f"{where}{key}.", implied)
     return kind(**parsed)
-
-
-@functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _fits(value: Any, hint: Any) -> bool:
