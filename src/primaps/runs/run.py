@@ -56,9 +56,10 @@ from primaps.types import (
     View,
 )
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Raised when a change of the code changes features or proposals, so that stored ones are made
-anew.
+anew. 3: photographs in another colour profile, of more than 8 bits, with further bands or pixels
+without data are read otherwise.
 """
 
 REMEDY: Final = "Choose another --out, or add --overwrite to redo there what depends on them."
