@@ -318,7 +318,7 @@ def test_a_shard_of_other_tensors_is_refused(filled, tensors):
         lambda: store.features("sub/a.jpg", View(flip=True)),
         lambda: store.proposals("sub/a.jpg"),
     ):
-        with pytest.raises(CheckpointError, match="Expected stored features of"):
+        with pytest.raises(CheckpointError, match="Expected (stored features|all views) of"):
             read()
 
 
@@ -342,3 +342,19 @@ def test_numbers_that_json_lacks_are_refused(tmp_path):
     (tmp_path / "a.json").write_text('{"a": NaN}')
     with pytest.raises(CheckpointError, match="NaN, which is no number of JSON"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_thinned_shard_keeps_the_plain_view(filled):
+    store, features, labels = filled
+    assert store.held("sub/a.jpg") == 2
+    info = store.info("sub/a.jpg")
+    for _ in range(2):
+        store.thin("sub/a.jpg")
+        assert store.held("sub/a.jpg") == 1
+        assert store.info("sub/a.jpg") == info
+        assert torch.equal(store.features("sub/a.jpg", View()).float(), features[0])
+        np.testing.assert_array_equal(store.proposals("sub/a.jpg").numpy(), labels)
+    with pytest.raises(CheckpointError, match="--store full"):
+        store.features("sub/a.jpg", View(flip=True))
+    assert store.held("b.jpg") == 0
+    assert FeatureStore(store.root, "other", VIEWS).held("sub/a.jpg") == 0

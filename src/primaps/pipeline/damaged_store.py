@@ -13,13 +13,14 @@ _NAMED = 5
 """Images that the note names."""
 
 
-def make_damaged_anew(run: Run, images: Sequence[ImageFile]) -> None:
+def make_damaged_anew(run: Run, images: Sequence[ImageFile], views: int | None = None) -> None:
     """Look at the checksums of what is stored of some images; what is damaged is noted, deleted and
     made again from the photographs.
 
     Args:
         run: The run; its folder is claimed.
         images: Those whose features are about to be read.
+        views: As for `primaps.pipeline.extraction.extract`.
 
     Raises:
         DatasetError: If no image can be used any more.
@@ -36,4 +37,4 @@ def make_damaged_anew(run: Run, images: Sequence[ImageFile]) -> None:
     )
     for name in damaged:
         remove_file(store.path(name))
-    extract(run)
+    extract(run, views)

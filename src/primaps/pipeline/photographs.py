@@ -16,6 +16,7 @@ from primaps.errors import ConfigError, ImageError
 from primaps.outputs.label_files import read_png_info
 from primaps.pipeline.image_list import read_image_list
 from primaps.progress import Progress
+from primaps.runs.digest import read_digest
 from primaps.runs.run import RunFolder
 from primaps.runs.store import FeatureStore, hold, release, write_json
 from primaps.types import ImageFile, View
@@ -73,7 +74,7 @@ def find_again(root: Path, where: Path, progress: Progress) -> None:
         OutputError: If the list cannot be written.
     """
     folder = RunFolder(root)
-    listing = folder.store / "manifest.json"
+    listing = folder.manifest
     if not listing.exists():
         listing = folder.images_file
     if not listing.exists():
@@ -110,7 +111,10 @@ def _lost(folder: RunFolder, record: Mapping[str, Any]) -> Iterator[tuple[str, s
     store = None
     if "settings" in record:
         store = FeatureStore(
-            folder.store, record["settings"], [View(**each) for each in record["views"]]
+            folder.store,
+            record["settings"],
+            [View(**each) for each in record["views"]],
+            read_digest(folder.digest),
         )
     for name, entry in record["images"].items():
         path = Path(os.fsdecode(entry["path"]))
