@@ -318,7 +318,7 @@ def test_a_shard_of_other_tensors_is_refused(filled, tensors):
         lambda: store.features("sub/a.jpg", View(flip=True)),
         lambda: store.proposals("sub/a.jpg"),
     ):
-        with pytest.raises(CheckpointError, match="Expected (stored features|all views) of"):
+        with pytest.raises(CheckpointError, match=r"Expected (stored features|all views) of"):
             read()
 
 
