@@ -142,3 +142,24 @@ def test_paths_of_another_machine_are_named(at_work, tmp_path, fast, text, name)
     refused, _ = at_work("--config", elsewhere)
     assert refused.exit_code == 2
     assert "/elsewhere/of-another" in text(refused)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.yaml", "classes: " + "[" * 2000, "Expected options in"),
+        ("a.json", "[" * 100_000, "Expected options in"),
+        ("a.toml", "a = " + "[" * 5000, "Expected options in"),
+        ("a.yaml", "fit: {momentums: 1}", "Unknown setting 'fit.momentums'"),
+        ("a.yaml", "fit: {batch_size: many}", "Expected fit.batch_size to be a whole number"),
+        ("a.yaml", "fit: {batch_size: true}", "Expected fit.batch_size to be a whole number"),
+        ("a.yaml", "x: !!python/name:os.system", "Expected options in"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_its_name(at_work, tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    result, _ = at_work("--config", tmp_path / name)
+    assert result.exit_code == 2
+    told = " ".join(result.output.replace("│", " ").split())
+    assert words in told
+    assert name in told

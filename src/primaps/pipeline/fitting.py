@@ -15,6 +15,7 @@ from primaps.config import Config, FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
 from primaps.heads.extractor import head_centres, head_path
+from primaps.pipeline.damaged_store import make_damaged_anew
 from primaps.pipeline.live import LiveFit
 from primaps.pipeline.number_of_classes import lower_number, settle_number
 from primaps.pipeline.trees import keep_tree
@@ -83,6 +84,7 @@ def _fit_unless_current(
     model = _current_model(run, folder, identity)
     with run.stage("fit", run.config.fit.main_steps(len(images)) if model is None else 0):
         if model is None:
+            make_damaged_anew(run, images)
             model = _fit(run, folder, images, identity, events, processes)
         return model.note_predict(run.config.predict, folder, run.config.inputs)
 

@@ -16,6 +16,7 @@ from primaps.errors import DatasetError, ImageError
 from primaps.features.device import compute_device
 from primaps.outputs.label_files import read_png_info, write_certainty, write_label_map
 from primaps.pipeline.certainties import CertaintyBook
+from primaps.pipeline.damaged_store import make_damaged_anew
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.framed import photo_of
 from primaps.pipeline.left_outputs import remove_left_outputs
@@ -88,6 +89,8 @@ def predict_stored(
 
     with work.certainties(images):
         missing = [image for image in images if not _labelled(work, store, image)]
+        if stored is None:
+            make_damaged_anew(run, missing, 1)
         with run.stage("label maps", len(missing)):
             for_each_image(run, missing, "predict", label, LARGE_LABEL_MAP)
     if missing and not any(_labelled(work, store, image) for image in images):
@@ -213,13 +216,13 @@ class _Work:
         return self._has_labels(image, photo) and self._has_certainty(image, photo)
 
     def _has_labels(self, image: ImageFile, photo: str) -> bool:
-        found = read_png_info(self.run.folder.labels(image.name))
+        found = read_png_info(self.run.folder.labels(image.name), whole=True)
         return _holds(found, {**self.wanted, "image": photo})
 
     def _has_certainty(self, image: ImageFile, photo: str) -> bool:
         if self.book.get(image.name, photo) is None:
             return False
-        found = read_png_info(self.run.folder.certainty(image.name))
+        found = read_png_info(self.run.folder.certainty(image.name), whole=True)
         return not self.extras.certainty or _holds(found, self._certainty_stamp(photo))
 
     def _certainty_stamp(self, photo: str) -> dict[str, str]:

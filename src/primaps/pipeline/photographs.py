@@ -14,10 +14,11 @@ from typing import Any
 from primaps.data.scanning import scan
 from primaps.errors import ConfigError, ImageError
 from primaps.outputs.label_files import read_png_info
+from primaps.pipeline.image_list import read_image_list
 from primaps.progress import Progress
 from primaps.runs.digest import read_digest
 from primaps.runs.run import RunFolder
-from primaps.runs.store import FeatureStore, hold, read_json, release, write_json
+from primaps.runs.store import FeatureStore, hold, release, write_json
 from primaps.types import ImageFile, View
 
 _NAMED = 5
@@ -82,7 +83,7 @@ def find_again(root: Path, where: Path, progress: Progress) -> None:
         )
     hold(root)
     try:
-        record = read_json(listing)
+        record = read_image_list(listing)
         entries: dict[str, dict[str, Any]] = record["images"]
         lost = dict(_lost(folder, record))
         found = _found(lost, scan([where], exclude=root).images)

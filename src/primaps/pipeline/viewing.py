@@ -27,6 +27,7 @@ from primaps.outputs.visualize import thumbnail
 from primaps.pipeline.classes import clusters_of, read_classes
 from primaps.pipeline.evidence import proposal_logits
 from primaps.pipeline.framed import inputs_of
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.photographs import check_photograph
 from primaps.pipeline.sampling import evenly
 from primaps.pipeline.stored_proposals import proposals_in
@@ -52,7 +53,7 @@ from primaps.runs.digest import read_digest
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder, manifest_of, read_failures
-from primaps.runs.store import FeatureStore, read_json
+from primaps.runs.store import FeatureStore
 from primaps.types import Failure, FitCurves, Image, View
 
 FORMAT: Final = 1
@@ -266,7 +267,7 @@ class Viewed:
             return None
         rows = [index for index, image in enumerate(images) if image.proposals]
         rows = [rows[index] for index in evenly(len(rows), MOST_READ)]
-        manifest = read_json(self.source.manifest)
+        manifest = read_image_list(self.source.manifest)
         views = [View(**each) for each in manifest["views"]]
         digest = read_digest(self.source.digest)
         store = FeatureStore(self.source.store, manifest["settings"], views, digest)
