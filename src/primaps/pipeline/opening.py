@@ -17,6 +17,7 @@ from primaps.heads.loading import reload_backbone
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.framed import listed_image
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.input_ranges import settle_ranges
 from primaps.pipeline.kept_store import rebuilding
@@ -27,7 +28,6 @@ from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
 from primaps.runs.run import REMEDY, Run, RunFolder
-from primaps.runs.store import read_json
 from primaps.types import FeatureExtractor
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
@@ -249,7 +249,7 @@ def reopen(
             f"Expected {root} to hold a run (run.json and stored proposals), but it does not."
             f" {again}"
         )
-    manifest = read_json(listing)
+    manifest = read_image_list(listing)
     config = _changed_config(folder, fit_changes)
     backbone = _same_backbone(
         folder,
