@@ -12,6 +12,7 @@ from primaps.compute.cores import one_thread_each, usable_cores
 from primaps.data.reading import count_pixels
 from primaps.pipeline.failures import reported
 from primaps.runs.run import Run
+from primaps.runs.watching import watched
 from primaps.types import Failure, ImageFile
 
 LARGE_IMAGE: Final = 12_000_000
@@ -44,7 +45,7 @@ def for_each_image(
 
     def attempt(image: ImageFile) -> list[Failure]:
         failures: list[Failure] = []
-        with reported(failures, image, stage):
+        with reported(failures, image, stage), watched(run.watch, image):
             work(image)
         return failures
 

@@ -30,6 +30,7 @@ from primaps.runs.store import (
     remove_temporaries,
     write_json,
 )
+from primaps.runs.watching import Unwatched, Watch
 from primaps.types import (
     Failure,
     FeatureExtractor,
@@ -367,6 +368,7 @@ class Run:
             (`primaps.pipeline.threshold`).
         chosen_number: The number of classes, once one is proposed
             (`primaps.pipeline.number_of_classes`).
+        watch: Who is told which images are in work.
     """
 
     folder: RunFolder
@@ -379,6 +381,7 @@ class Run:
     counts: dict[str, Any] = field(default_factory=dict)
     chosen_threshold: ThresholdChoice | None = None
     chosen_number: NumberChoice | None = None
+    watch: Watch = field(default_factory=Unwatched)
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Settings per stage, as compared between runs in the same folder."""
