@@ -6,31 +6,15 @@ import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from primaps.engine.limits import Limits
+from primaps.engine.orders import Finished, Order
 from primaps.engine.supervisor import ONE_THREAD, Supervisor
-from primaps.engine.works import Work
 from primaps.progress import Progress
 
 _ENDS: Final = 5.0
 """Seconds that threads have to end when the command does."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A shard that is done.
-
-    Attributes:
-        shard: Its number.
-        told: What its worker told of it.
-        deaths: Workers that died over it.
-    """
-
-    shard: int
-    told: dict[str, Any]
-    deaths: int = 0
 
 
 def workers_here(device: str) -> int:
@@ -53,12 +37,12 @@ def gpus_here(device: str) -> int:
 
 
 def run_here(
-    work: Work, shards: Sequence[int], workers: int, limits: Limits, progress: Progress
+    order: Order, shards: Sequence[int], workers: int, limits: Limits, progress: Progress
 ) -> Iterator[Finished]:
     """Have shards worked on by processes on this machine; closing the generator ends them.
 
     Args:
-        work: What is to be done.
+        order: What is to be done.
         shards: Numbers of the shards.
         workers: Number of processes; on GPUs, they are shared out among them.
         limits: What one image may take.
@@ -67,13 +51,13 @@ def run_here(
     Raises:
         PrimapsError: If something concerns more than one image.
     """
-    gpus = gpus_here(work.backbone.device)
+    gpus = gpus_here(order.device)
     told: queue.SimpleQueue[Finished | int | BaseException] = queue.SimpleQueue()
     todo: queue.SimpleQueue[int] = queue.SimpleQueue()
     for shard in shards:
         todo.put(shard)
     supervisors = [
-        Supervisor(work, limits, _environment(number, gpus), told.put)
+        Supervisor(order, limits, _environment(number, gpus), told.put)
         for number in range(min(workers, len(shards)))
     ]
     threads = [

@@ -55,7 +55,9 @@ class Result:
         """
         found = [*self.failures, *(failure for run in self.runs for failure in run.failures)]
         order = {image.place: number for number, image in enumerate(self.images)}
-        return [self._named(each) for each in sorted(found, key=lambda each: order.get(each.path, -1))]
+        return [
+            self._named(each) for each in sorted(found, key=lambda each: order.get(each.path, -1))
+        ]
 
     def warnings(self) -> list[dict[str, Any]]:
         """Lines of ``warnings.jsonl``, in the order of the images."""
@@ -112,10 +114,16 @@ def is_done(work: Work, place: Place, shard: int) -> dict[str, Any] | None:
     """What is to be told of a shard that is done; None if it is not."""
     if work.out is not None:
         result = read_files_result(place, shard)
-        return None if result is None else _told(len(result["failures"]), result["counts"])
+        return (
+            None
+            if result is None
+            else _told(result["images"], result["failures"], result["counts"])
+        )
     checksum = references_sha256(references_of(place, shard))
     record = finished(place, shard, work.identity, checksum)
-    return None if record is None else _told(len(record.failures), dict(record.counts))
+    if record is None:
+        return None
+    return _told(len(record.entries) + len(record.failures), record.failures, record.counts)
 
 
 def publish_tar(place: Place, shard: int, result: Result, temporary: Path) -> dict[str, Any]:
@@ -158,7 +166,7 @@ def publish_tar(place: Place, shard: int, result: Result, temporary: Path) -> di
         references_sha256(references_of(place, shard)),
     )
     write_record(place, record)
-    return _told(len(record.failures), dict(record.counts))
+    return _told(len(result.images), record.failures, record.counts)
 
 
 def publish_files(work: Work, place: Place, shard: int, result: Result) -> dict[str, Any]:
@@ -176,13 +184,14 @@ def publish_files(work: Work, place: Place, shard: int, result: Result) -> dict[
             _move(path, Path(work.out) / path.relative_to(run.folder.root))
     record = {
         "format": _FORMAT,
+        "images": len(result.images),
         "failures": [dataclasses.asdict(failure) for failure in failures],
         "warnings": warnings,
         "certainties": certainties,
         "counts": counts,
     }
     place.write(_results_path(shard), (json.dumps(record) + "\n").encode("ascii"))
-    return _told(len(failures), counts)
+    return _told(len(result.images), failures, counts)
 
 
 def read_files_result(place: Place, shard: int) -> dict[str, Any] | None:
@@ -210,8 +219,8 @@ def _results_path(shard: int) -> str:
     return f"results/{shard:06d}.json"
 
 
-def _told(failures: int, counts: Mapping[str, Any]) -> dict[str, Any]:
-    return {"failures": failures, "counts": dict(counts)}
+def _told(images: int, failures: Sequence[Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"images": images, "failures": len(failures), "counts": dict(counts)}
 
 
 def _move(path: Path, target: Path) -> None:

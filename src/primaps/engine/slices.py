@@ -4,16 +4,13 @@ belong, and the record that says so.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shutil
-import socket
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from primaps.engine.orders import Task, scratch_of, staging_of
 from primaps.engine.results import Result, is_done, publish_files, publish_tar
 from primaps.engine.works import Work
 from primaps.errors import DatasetError, OutputError
@@ -26,24 +23,8 @@ from primaps.shards.plan import references_of
 from primaps.shards.staging import stage
 from primaps.types import Failure, ImageFile
 
-_STAGED: Final = "staged"
 _WAITS: Final = 20
 """Half seconds that a scratch folder is waited for: who worked there before may still be ending."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A shard to be worked on.
-
-    Attributes:
-        shard: Its number.
-        alone: Names of images that are done one by one, after the others.
-        quarantined: Why an image is left out, by its name.
-    """
-
-    shard: int
-    alone: tuple[str, ...] = ()
-    quarantined: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class ShardWorker:
@@ -74,7 +55,7 @@ class ShardWorker:
         done = is_done(self.work, self._place, task.shard)
         if done is not None:
             return done
-        scratch = scratch_of(self.work, task.shard)
+        scratch = scratch_of(self.work.scratch, task.shard)
         _hold_when_free(scratch)
         try:
             result = self._worked(task, scratch)
@@ -89,7 +70,7 @@ class ShardWorker:
 
     def _worked(self, task: Task, scratch: Path) -> Result:
         references = references_of(self._place, task.shard)
-        staged = stage(references, scratch / _STAGED)
+        staged = stage(references, staging_of(self.work.scratch, task.shard))
         pages = self.work.settings_of_run.inputs.pages == "all"
         images = all_pages(staged.images) if pages else staged.images
         result = Result(self.work, images, staged.places, list(staged.failures))
@@ -110,6 +91,7 @@ class ShardWorker:
         return result
 
     def _made(self, folder: Path, images: Sequence[ImageFile]) -> Run:
+        folder.mkdir(parents=True, exist_ok=True)
         run = self.work.run(folder, self.backbone, tuple(images))
         run.watch = self.watch
         try:
@@ -118,11 +100,6 @@ class ShardWorker:
             if not _all_failed(run):
                 raise
         return run
-
-
-def scratch_of(work: Work, shard: int) -> Path:
-    """Where a shard is worked on; the same after an interruption, on the same machine."""
-    return Path(work.scratch) / f"{socket.gethostname()}-{shard:06d}"
 
 
 def _hold_when_free(folder: Path) -> None:
@@ -141,14 +118,3 @@ def _all_failed(run: Run) -> bool:
     """Whether a stage ended because it could use no image at all: no reason to stop the others."""
     failed = {failure.path for failure in run.failures}
     return all(image.place in failed for image in run.images)
-
-
-def task_as_json(task: Task) -> str:
-    """A task as a line of JSON."""
-    return json.dumps(dataclasses.asdict(task))
-
-
-def task_from_json(line: str | bytes) -> Task:
-    """The inverse of `task_as_json`."""
-    record = json.loads(line)
-    return Task(record["shard"], tuple(record["alone"]), record["quarantined"])

@@ -21,18 +21,17 @@ from typing import IO, Any, Final
 from primaps import errors
 from primaps.engine.journal import Attempts, Death, attempts_path, read_attempts, write_attempts
 from primaps.engine.limits import Limits
-from primaps.engine.slices import Task, task_as_json
-from primaps.engine.works import Work, work_as_json
+from primaps.engine.orders import Order, Task
 from primaps.errors import PrimapsError, ProcessError
 from primaps.shards.places import place_of
 
-ONE_THREAD: Final = {
-    name: "1"
-    for name in (
+ONE_THREAD: Final = dict.fromkeys(
+    (
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
         *("NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
-    )
-}
+    ),
+    "1",
+)
 """Environment of a worker on the CPU: no core waits for another one."""
 
 _TOLD: Final = 2000
@@ -44,7 +43,7 @@ class Supervisor:
     thread.
 
     Args:
-        work: What is to be done.
+        order: What is to be done.
         limits: What one image may take.
         environment: Variables of the worker beside this process's own.
         advance: Called with 1 whenever an image is done.
@@ -52,14 +51,14 @@ class Supervisor:
 
     def __init__(
         self,
-        work: Work,
+        order: Order,
         limits: Limits,
         environment: Mapping[str, str],
         advance: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._work, self._limits, self._environment = work, limits, dict(environment)
+        self._order, self._limits, self._environment = order, limits, dict(environment)
         self._advance = advance
-        self._place = place_of(work.place)
+        self._place = place_of(order.place)
         self._process: _Process | None = None
         self._stopped = False
         self.deaths = 0
@@ -101,7 +100,7 @@ class Supervisor:
         if self._stopped:
             raise ProcessError("Expected to work on, but the command was ended.")
         if self._process is None:
-            self._process = _Process(self._work, self._limits, self._environment)
+            self._process = _Process(self._order, self._limits, self._environment)
         task = Task(shard, tuple(sorted(attempts.suspects)), attempts.quarantined)
         outcome = self._process.work(task, self._limits.seconds, self._advance)
         if isinstance(outcome, Death):
@@ -117,10 +116,10 @@ class _Ended:
 class _Process:
     """One worker process."""
 
-    def __init__(self, work: Work, limits: Limits, environment: Mapping[str, str]) -> None:
+    def __init__(self, order: Order, limits: Limits, environment: Mapping[str, str]) -> None:
         self._printed = tempfile.TemporaryFile()
         path = os.pathsep.join(entry for entry in sys.path if entry)
-        self._process = subprocess.Popen(  # noqa: S603 - this program itself
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "primaps.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -130,9 +129,11 @@ class _Process:
         )
         self._messages: queue.SimpleQueue[dict[str, Any] | _Ended] = queue.SimpleQueue()
         assert self._process.stdout is not None
-        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process.stdout,), daemon=True
+        )
         self._reader.start()
-        self._send(json.dumps({**work_as_json(work), "memory": limits.memory}))
+        self._send(json.dumps({"work": dict(order.work), "memory": limits.memory}))
 
     def work(
         self, task: Task, seconds: float | None, advance: Callable[[int], None]
@@ -144,7 +145,7 @@ class _Process:
             seconds: Time that an image may take; None = any.
             advance: Called with 1 whenever an image is done.
         """
-        self._send(task_as_json(task))
+        self._send(task.as_json())
         in_work: dict[str, None] = {}
         since = time.monotonic()
         while True:

@@ -16,7 +16,8 @@ import traceback
 from typing import Any, BinaryIO, Final
 
 from primaps.engine.limits import limit_memory
-from primaps.engine.slices import ShardWorker, task_from_json
+from primaps.engine.orders import Task
+from primaps.engine.slices import ShardWorker
 from primaps.engine.works import work_from_json
 from primaps.errors import PrimapsError
 from primaps.types import ImageFile
@@ -56,12 +57,12 @@ def main() -> None:
     reader.start()
     try:
         start = json.loads(first)
-        worker = ShardWorker(work_from_json(start), channel)
+        worker = ShardWorker(work_from_json(start["work"]), channel)
         if start["memory"] is not None:
             limit_memory(start["memory"])
         channel.send({"ready": True})
         while True:
-            channel.send({"done": worker(task_from_json(lines.get()))})
+            channel.send({"done": worker(Task.from_json(lines.get()))})
     except PrimapsError as error:
         channel.send({"error": type(error).__name__, "message": str(error)})
     except Exception:  # noqa: BLE001 - raised by the supervisor, with what is told here

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.config import Config, from_record
+from primaps.engine.orders import Order
 from primaps.errors import ProcessError
 from primaps.heads.extractor import head_path
 from primaps.heads.loading import reload_backbone
@@ -28,8 +29,7 @@ from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import atomic_write, fingerprint
 from primaps.types import FeatureExtractor, ImageFile, ThresholdChoice
 
-NAMES_FILES: Final = ("classes.yaml",)
-"""What names a model's clusters, beside its folder."""
+_NAMES: Final = "classes.yaml"
 
 
 @dataclass(frozen=True)
@@ -245,37 +245,35 @@ class PredictWork(Work):
         return {"label_maps": sum(run.folder.labels(image.name).exists() for image in images)}
 
 
-def model_files(folder: Path, model: Model) -> dict[str, str]:
-    """The files of a model and of its names, as base64.
+def model_files(folder: Path) -> dict[str, str]:
+    """The files of a model and its names, as base64, by their paths in the folder of a run.
 
     Args:
         folder: Of the model, or of its run.
-        model: What was loaded from there.
     """
     own = folder if (folder / "model.json").exists() else folder / "model"
-    files = {f"model/{path.name}": path for path in _sorted_files(own)}
-    for name in NAMES_FILES:
-        for beside in (own.parent, folder):
-            if (beside / name).exists():
-                files[name] = beside / name
-    assert model.fingerprint
-    return {name: base64.b64encode(path.read_bytes()).decode("ascii") for name, path in files.items()}
+    files = {f"model/{name}": own / name for name in ("model.json", "prototypes.safetensors")}
+    for beside in (own.parent, own):
+        if (beside / _NAMES).exists():
+            files[_NAMES] = beside / _NAMES
+    return {
+        name: base64.b64encode(path.read_bytes()).decode("ascii") for name, path in files.items()
+    }
 
 
-def _sorted_files(folder: Path) -> Iterator[Path]:
-    for name in ("model.json", "prototypes.safetensors"):
-        yield folder / name
-
-
-def work_as_json(work: Work) -> dict[str, Any]:
-    """A work as JSON values; `work_from_json` reads it back."""
+def order_of(work: Work) -> Order:
+    """A work for those who hand it out; `work_from_json` reads it back."""
     kind = type(work)
-    return {"work": f"{kind.__module__}:{kind.__qualname__}", "values": dataclasses.asdict(work)}
+    record = {
+        "kind": f"{kind.__module__}:{kind.__qualname__}",
+        "values": dataclasses.asdict(work),
+    }
+    return Order(work.place, work.scratch, work.backbone.device, record)
 
 
 def work_from_json(record: Mapping[str, Any]) -> Work:
-    """The work of `work_as_json`, from a process that started this one."""
-    module, _, name = str(record["work"]).partition(":")
+    """The work of an order, from the process that started this one."""
+    module, _, name = str(record["kind"]).partition(":")
     kind: type[Work] = getattr(import_module(module), name)
     values = dict(record["values"])
     return kind(**{**values, "backbone": BackboneRecord(**values["backbone"])})

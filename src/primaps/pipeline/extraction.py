@@ -46,10 +46,7 @@ def extract(run: Run) -> None:
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
-    store = run.store
-    remove_left_outputs(run)
-    missing = [image for image in run.images if not _extracted(run, store, image)]
-    _announce_disk_use(run, len(missing))
+    store, missing = run.store, begin_extraction(run)
     with run.stage("proposals", len(missing)):
         if works_in_batches(run.backbone.device):
             for_each_batch(
@@ -66,7 +63,37 @@ def extract(run: Run) -> None:
                 "proposals",
                 lambda image: _keep(run, store, image, _extract_one(run, store, image)),
             )
-    usable = run.usable_images()
+    end_extraction(run, len(missing))
+
+
+def begin_extraction(run: Run) -> list[ImageFile]:
+    """Tidy up before an extraction, and say what it takes.
+
+    Returns:
+        The images that are still to be done.
+
+    Raises:
+        OutputError: If something cannot be removed.
+    """
+    store = run.store
+    remove_left_outputs(run)
+    missing = [image for image in run.images if not _extracted(run, store, image)]
+    _announce_disk_use(run, len(missing))
+    return missing
+
+
+def end_extraction(run: Run, made: int) -> None:
+    """What there is to tell once all images are done: the manifest, warnings, statistics.
+
+    Args:
+        run: The run; images that could not be used are among its failures.
+        made: Number of images that were to be done.
+
+    Raises:
+        DatasetError: If no image could be used.
+        OutputError: If something cannot be written.
+    """
+    store, usable = run.store, run.usable_images()
     if not usable:
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
@@ -75,8 +102,8 @@ def extract(run: Run) -> None:
     run.counts |= _proposal_statistics(list(infos.values()))
     run.counts |= {
         "images": len(usable),
-        "proposals_made": len(missing),
-        "proposals_reused": len(run.images) - len(missing),
+        "proposals_made": made,
+        "proposals_reused": len(run.images) - made,
     }
     _write_manifest(run, usable, store)
 

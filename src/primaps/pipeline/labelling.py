@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from primaps.data.reading import Photo
-from primaps.errors import DatasetError
+from primaps.errors import DatasetError, ImageError
 from primaps.features.device import compute_device
 from primaps.outputs.label_files import read_png_info, write_certainty, write_label_map
 from primaps.pipeline.certainties import CertaintyBook
@@ -20,6 +20,7 @@ from primaps.pipeline.failures import all_failed
 from primaps.pipeline.framed import photo_of
 from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.parallel import for_each_image
+from primaps.pipeline.photographs import file_checksum
 from primaps.pipeline.prediction import certainty_image, image_features, labels_from_scores
 from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
@@ -114,7 +115,6 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
         OutputError: If something cannot be written.
     """
     work = _Work(run, model, extras or Extras())
-    done: list[ImageFile] = []
     notes: dict[ImageFile, tuple[ReadingNote, ...]] = {}
 
     def label(image: ImageFile) -> None:
@@ -125,14 +125,33 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
             all_data = photo.ignored is None
             work.make(image, features, photo.sha256, size, photo=photo, all_data=all_data)
         notes[image] = photo.notes
-        done.append(image)
 
     remove_left_outputs(run)
-    with work.certainties(run.images), run.stage("label maps", len(run.images)):
+    with run.stage("label maps", len(run.images)):
         for_each_image(run, run.images, "predict", label, LARGE_LABEL_MAP)
+    end_labelling(run, model, notes)
+
+
+def end_labelling(
+    run: Run, model: Model, notes: Mapping[ImageFile, tuple[ReadingNote, ...]]
+) -> None:
+    """What there is to tell once all label maps of new images are made: certainties in order,
+    warnings, statistics.
+
+    Args:
+        run: The run; images that could not be used are among its failures.
+        model: The model of the label maps.
+        notes: What was done to each image that has a label map.
+
+    Raises:
+        DatasetError: If no image could be used.
+        OutputError: If something cannot be written.
+    """
+    with _Work(run, model, Extras()).certainties(run.images):
+        pass
     run.folder.write_warnings({image: notes[image] for image in run.images if image in notes})
-    run.counts |= {"label_maps": len(done)}
-    if not done:
+    run.counts |= {"label_maps": len(notes)}
+    if not notes:
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
 
@@ -225,6 +244,25 @@ def _made_with(run: Run) -> Any:
     if "inputs" not in settings and not ranges:
         return settings["predict"]
     return [settings["predict"], settings.get("inputs"), [list(each) for each in ranges]]
+
+
+def labelled_images(run: Run, model: Model, extras: Extras) -> set[str]:
+    """Names of the images whose label maps, and what is wanted beside them, are there, made of the
+    files as they are now.
+
+    Args:
+        run: Where label maps lie.
+        model: The model that they have to be made with.
+        extras: What is wanted beside them.
+    """
+    work, found = _Work(run, model, extras), set[str]()
+    for image in run.images:
+        recorded = read_png_info(run.folder.labels(image.name)).get("image")
+        with contextlib.suppress(ImageError):  # who reads it will say why
+            if recorded is not None and recorded == file_checksum(image.path):
+                if work.is_done(image, recorded):
+                    found.add(image.name)
+    return found
 
 
 def _labelled(work: _Work, store: FeatureStore, image: ImageFile) -> bool:

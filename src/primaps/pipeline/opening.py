@@ -102,7 +102,29 @@ def find_images(
             "Expected files, folders or patterns that exist, but found nothing at"
             f" {', '.join(map(str, inputs))}."
         )
-    found = scan(inputs, exclude=folder.root)
+    return found_run(scan(inputs, exclude=folder.root), folder, backbone, config, progress=progress)
+
+
+def found_run(
+    found: Scan,
+    folder: RunFolder,
+    backbone: FeatureExtractor,
+    config: Config,
+    *,
+    progress: Progress | None = None,
+) -> Run:
+    """The run on what inputs contain, whose folder is yet to be claimed; nothing is written.
+
+    Args:
+        found: What they contain.
+        folder: The run folder.
+        backbone: The frozen feature extractor.
+        config: All settings.
+        progress: Who is told.
+
+    Raises:
+        DatasetError: If there is no image.
+    """
     listed = all_pages(found.images) if config.inputs.pages == "all" else found.images
     images, refused, notes = without_names_that_fail(listed, folder.root)
     failures = [*found.failures, *refused]
