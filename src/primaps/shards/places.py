@@ -6,6 +6,7 @@ Reading and writing in an object store is tried `ATTEMPTS` times before it count
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import re
 import stat
@@ -303,8 +304,15 @@ def stamp_of(entry: dict[str, Any]) -> str:
             return str(entry[key]).strip('"')
     for key in ("LastModified", "last_modified", "updated", "mtime", "created"):
         if entry.get(key):
-            return str(entry[key])
+            return _moment(entry[key])
     return ""
+
+
+def _moment(value: Any) -> str:
+    """A time as some file systems tell it in two ways."""
+    if isinstance(value, dt.datetime):
+        value = value.timestamp()
+    return str(round(value * 1e6) * 1000) if isinstance(value, int | float) else str(value)
 
 
 def _checked(path: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,18 @@ from primaps.shards.tar_files import Member
 from primaps.types import Failure
 
 RECORD_FORMAT: Final = "primaps-shards-1"
+SUFFIXES: Final = {
+    "store": "safetensors",
+    "proposals": "proposals.png",
+    "certainty": "certainty.png",
+    "tokens": "certainty.json",
+    "overlay": "overlay.jpg",
+    "labels": "png",
+}
+"""What members there are of an image, and what follows its name: its shard of the store, proposals,
+certainty of pixels and of tokens, overlay, label map.
+"""
+
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -26,8 +38,7 @@ class Entry:
     Attributes:
         name: Of the image.
         sha256: Of the image file's bytes.
-        members: Of the tar file by kind: "safetensors", "proposals.png", "png", "certainty.png",
-            "overlay.jpg"; the member's name is ``<name>.<kind>``.
+        members: Of the tar file by kind, see `SUFFIXES`.
     """
 
     name: str
@@ -73,11 +84,16 @@ def record_file(number: int) -> str:
     return f"shards/{number:06d}.json"
 
 
+def member_name(name: str, kind: str) -> str:
+    """Name of an image's member of a kind, see `SUFFIXES`."""
+    return f"{name}.{SUFFIXES[kind]}"
+
+
 def entries_of(members: list[Member], sha256: Mapping[str, str]) -> tuple[Entry, ...]:
     """The members of a tar file by image.
 
     Args:
-        members: Named ``<name>.<kind>`` after one of the images.
+        members: Named by `member_name`.
         sha256: Checksums of the image files by name.
 
     Raises:
@@ -85,13 +101,18 @@ def entries_of(members: list[Member], sha256: Mapping[str, str]) -> tuple[Entry,
     """
     found: dict[str, dict[str, Member]] = {name: {} for name in sorted(sha256)}
     for member in members:
-        owner = member.name
-        while owner not in found:
-            owner, dot, _ = owner.rpartition(".")
-            if not dot:
-                raise ValueError(f"{member.name} belongs to no image")
-        found[owner][member.name[len(owner) + 1 :]] = member
+        owner, kind = _owner(member.name, found)
+        found[owner][kind] = member
     return tuple(Entry(name, sha256[name], kinds) for name, kinds in found.items())
+
+
+def _owner(name: str, images: Container[str]) -> tuple[str, str]:
+    """Image and kind of a member. An image may have the name of another one's output."""
+    for kind, suffix in SUFFIXES.items():
+        owner = name.removesuffix(f".{suffix}")
+        if owner != name and owner in images:
+            return owner, kind
+    raise ValueError(f"{name} belongs to no image")
 
 
 def write_record(place: Place, record: ShardRecord) -> None:
@@ -177,7 +198,9 @@ def _record(number: int, value: Mapping[str, Any]) -> ShardRecord:
         for kind, (offset, length, digest) in each["members"].items():
             if not 0 <= offset <= offset + length <= size or not _SHA256.fullmatch(digest):
                 raise ValueError(f"{name} has an impossible member {kind!r:.60}")
-            members[str(kind)] = Member(f"{name}.{kind}", int(offset), int(length), str(digest))
+            members[str(kind)] = Member(
+                member_name(name, kind), int(offset), int(length), str(digest)
+            )
         entries.append(Entry(name, str(each["sha256"]), members))
     if not _SHA256.fullmatch(sha256):
         raise ValueError("the checksum of the tar file is none")

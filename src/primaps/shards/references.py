@@ -116,7 +116,7 @@ def list_references(inputs: Sequence[str | Path], exclude: str | Path | None = N
         MissingExtraError: If the package for a kind of URL is not installed.
     """
     given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    expanded = [each for one in given for each in expand_braces(one)]
+    expanded = [_local_if_file(each) for one in given for each in expand_braces(one)]
     local_exclude = None if exclude is None or is_url(exclude) else Path(exclude)
     tars = list(_local_tars(expanded, local_exclude))
     if not tars and not any(is_url(each) for each in expanded):
@@ -140,6 +140,12 @@ def list_references(inputs: Sequence[str | Path], exclude: str | Path | None = N
     if not listing.references:
         raise DatasetError(_nothing_found(given, listing))
     return listing
+
+
+def _local_if_file(given: str | Path) -> str | Path:
+    """A ``file://`` URL as the path that it is."""
+    place = place_of(given) if is_url(given) else None
+    return place.url if place is not None and place.is_local else given
 
 
 def expand_braces(given: str | Path) -> list[str | Path]:
@@ -220,7 +226,8 @@ class _Lister:
             self._entries.append(_Entry(root, path, reference.url, reference.size, reference.stamp))
         for failure in found.failures:
             self._failures.setdefault(failure.path, failure)
-        self._passed_over.update(found.passed_over)
+        # tar files are taken apart from the others
+        self._passed_over.update({k: n for k, n in found.passed_over.items() if k != TAR})
         self._runs.update(map(str, found.runs))
 
     def add_local_tar(self, root: Path, path: Path) -> None:
@@ -230,7 +237,7 @@ class _Lister:
             root: What its name is relative to, absolute.
             path: Of the tar file.
         """
-        self._passed_over[TAR] -= 1
+        self._root(root, folder=path.parent != root)
         try:
             status = path.stat()
             with path.open("rb") as stream:
@@ -247,9 +254,6 @@ class _Lister:
     def add_url(self, given: str) -> None:
         """Take what a URL names: a file, a folder or a pattern."""
         place = place_of(given)
-        if place.is_local:
-            self.add_local([place.url], None if self._exclude is None else Path(self._exclude))
-            return
         try:
             root, files = listed(place.url)
         except PlaceError as error:
@@ -349,7 +353,7 @@ class _Lister:
         return Listing(
             tuple(named[name] for name in sorted(named)),
             tuple(self._failures.values()),
-            {k: n for k, n in sorted(self._passed_over.items()) if n > 0},
+            dict(sorted(self._passed_over.items())),
             tuple(sorted(self._runs)),
         )
 
@@ -432,14 +436,15 @@ def _local_tars(inputs: Sequence[str | Path], exclude: Path | None) -> Iterator[
     hidden_from = None if exclude is None else os.path.realpath(exclude)
     for given in inputs:
         if is_url(given):
-            place = place_of(given)
-            if not place.is_local:
-                continue
-            given = place.url  # noqa: PLW2901  file:// is a path
+            continue
         path = Path(given)
         if _is_local_tar(given) and not path.exists() and has_wildcard(str(given)):
             root, parts = split_pattern(str(given))
-            yield from ((absolute(root), each) for each in sorted(root.glob("/".join(parts))))
+            yield from (
+                (absolute(root), each)
+                for each in sorted(root.glob("/".join(parts)))
+                if not each.name.startswith(".")
+            )
         elif _is_local_tar(given):
             yield absolute(path).parent, path
         elif path.is_dir():

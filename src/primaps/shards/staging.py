@@ -25,7 +25,7 @@ LARGEST_READ: Final = 16 * 1024 * 1024
 
 _GAP: Final = 64 * 1024
 _SUFFIX: Final = re.compile(r"\.[a-z0-9]{1,8}")
-_LONGEST_TIME: Final = 2**62
+_LONGEST_TIME: Final = 2**60
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Staged:
 
 
 def stage(references: Sequence[Reference], folder: Path, threads: int = THREADS) -> Staged:
-    """Fetch images.
+    """Fetch images. Those that are in the folder from an earlier call are kept.
 
     Args:
         references: Of a shard.
@@ -62,7 +62,8 @@ def stage(references: Sequence[Reference], folder: Path, threads: int = THREADS)
         if reference.member is not None or is_url(reference.url)
     }
     failed: dict[int, str] = {}
-    batches = list(_batches(references, list(paths)))
+    missing = [index for index in paths if not _is_there(references[index], paths[index])]
+    batches = list(_batches(references, missing))
     with ThreadPoolExecutor(min(threads, len(batches)) or 1) as pool:
         for found in pool.map(lambda batch: _fetch(references, batch, paths), batches):
             failed |= found
@@ -82,9 +83,18 @@ def time_of(stamp: str) -> int:
     """The time of the last change, in nanoseconds, that a fetched file gets: equal stamps give
     equal times, so that it counts as unchanged.
     """
-    if stamp.isdigit() and len(stamp) < 19:
+    if stamp.isdigit() and len(stamp) <= 19:
         return int(stamp)
     return int.from_bytes(hashlib.sha256(stamp.encode()).digest()[:8], "big") % _LONGEST_TIME
+
+
+def _is_there(reference: Reference, path: Path) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    known = (reference.size, time_of(reference.stamp))
+    return (status.st_size, status.st_mtime_ns) == known
 
 
 def _suffix(reference: Reference) -> str:
