@@ -12,9 +12,12 @@ import typer
 
 from primaps.cli.config_file import ConfigFile
 from primaps.cli.durations import Durations, durations_file
+from primaps.cli.engine_options import engine_options
 from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
+    IMAGES_HELP,
+    AnyImages,
     BackboneName,
     Bands,
     Certainty,
@@ -22,19 +25,24 @@ from primaps.cli.options import (
     Crf,
     Device,
     DryRun,
+    EngineName,
     Head,
     HeadDropout,
     Images,
     Initial,
     Levels,
+    MaxFailures,
     MaxMasks,
     MaxMegapixels,
+    MaxMemory,
     MaxPixels,
+    MaxSeconds,
     MethodName,
     MinArea,
     Moved,
     MovedHead,
     Out,
+    OutPlace,
     Overlays,
     Overwrite,
     PresetName,
@@ -47,6 +55,7 @@ from primaps.cli.options import (
     RunMethod,
     RunSeed,
     Seed,
+    Shards,
     Size,
     Stored,
     Threshold,
@@ -54,6 +63,7 @@ from primaps.cli.options import (
     ValueRange,
     Weights,
     WhichPages,
+    Workers,
 )
 from primaps.cli.terminal import (
     TerminalProgress,
@@ -63,6 +73,8 @@ from primaps.cli.terminal import (
     reported_errors,
     run_progress,
 )
+from primaps.engine.options import EngineOptions
+from primaps.engine.outcome import Outcome
 from primaps.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -136,9 +148,16 @@ def segment(
 
 
 def proposals(
-    images: Images,
+    images: AnyImages,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Run folder; needed unless --steps is given.")
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help=(
+                "Run folder; needed unless --steps is given. With --shards also a URL (s3://...)."
+            ),
+        ),
     ] = None,
     backbone: BackboneName = None,
     weights: Weights = None,
@@ -157,6 +176,12 @@ def proposals(
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
     overwrite: Overwrite = False,
+    engine: EngineName = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    max_failures: MaxFailures = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     steps: Annotated[
         bool,
         typer.Option(
@@ -182,15 +207,23 @@ def proposals(
             max_megapixels=max_megapixels,
         )
         settings = preset_settings(preset, given)
+        options = engine_options(
+            engine=engine,
+            workers=workers,
+            shards=shards,
+            max_failures=max_failures,
+            max_seconds=max_seconds,
+            max_memory=max_memory,
+        )
         from primaps.pipeline.beginning import Choice
 
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
         if steps:
-            _draw_steps(images, Path("steps") if out is None else out, choice, settings)
+            _draw_steps(images, Path("steps" if out is None else out), choice, settings)
         elif dry_run and out is not None:
-            _tell(images, out, choice, ("backbone", "features", "proposals"))
+            _tell(images, Path(out), choice, ("backbone", "features", "proposals"))
         else:
-            _find_proposals(images, out, choice, overwrite=overwrite)
+            _find_proposals(images, out, choice, options, overwrite=overwrite)
 
 
 def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -> None:
@@ -214,27 +247,21 @@ def _draw_steps(images: list[str], out: Path, choice: Choice, config: Config) ->
 
 
 def _find_proposals(
-    images: list[str], out: Path | None, choice: Choice, *, overwrite: bool
+    images: list[str], out: str | None, choice: Choice, options: EngineOptions, *, overwrite: bool
 ) -> None:
     if out is None:
         raise ConfigError(
             "Expected --out DIR, where the proposals go, but got none. Add it, or --steps for"
             " pictures only."
         )
-    from primaps import pipeline
-    from primaps.pipeline.beginning import begin
+    from primaps.engine import commands
 
-    run = begin(
-        images,
-        out,
-        choice,
-        stages=pipeline.PROPOSAL_STAGES,
-        overwrite=overwrite,
-        progress=run_progress(make_console()),
+    request = commands.Request(
+        images, out, options, choice.device, overwrite, run_progress(make_console())
     )
-    pipeline.proposals(run, inputs=images)
-    typer.echo(f"Proposals: {out / 'proposals'}")
-    exit_after(run)
+    outcome = commands.proposals(request, choice)
+    typer.echo(f"Proposals: {outcome.at('shards' if outcome.sharded else 'proposals')}")
+    exit_with(outcome.failures, f"; see {outcome.at('failures.jsonl')}")
 
 
 def fit(
@@ -286,10 +313,10 @@ def fit(
 
 def predict(
     model: Annotated[Path, typer.Option("--model", help="Run folder or model folder.")],
-    out: Out,
+    out: OutPlace,
     images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="IMAGES", help="Files, folders (recursive) or glob patterns."),
+        typer.Argument(metavar="IMAGES", help=IMAGES_HELP),
     ] = None,
     stored: Stored = None,
     weights: Weights = None,
@@ -305,6 +332,12 @@ def predict(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    engine: EngineName = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    max_failures: MaxFailures = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
@@ -326,35 +359,63 @@ def predict(
             pages=pages,
             max_megapixels=max_megapixels,
         )
-        from primaps import pipeline
+        options = engine_options(
+            engine=engine,
+            workers=workers,
+            shards=shards,
+            max_failures=max_failures,
+            max_seconds=max_seconds,
+            max_memory=max_memory,
+        )
         from primaps.pipeline.labelling import Extras
-        from primaps.pipeline.settings import settings_for
-        from primaps.segmenter import Segmenter
 
         extras, progress = Extras(certainty, overlays), TerminalProgress(console)
         if stored is not None:
+            _refuse_engine(options)
+            from primaps import pipeline
+
             source = pipeline.reopen(
                 stored, {}, weights=weights, head=head, device=device, progress=progress
             )
             run = pipeline.predict_from_store(
-                source, out, model, given, overwrite=overwrite, extras=extras
+                source, Path(out), model, given, overwrite=overwrite, extras=extras
             )
-        else:
-            segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
-            run = pipeline.predict_images(
-                images or [],
-                out,
-                segmenter.backbone,
-                segmenter.model,
-                settings_for(out, segmenter.config, given, progress),
-                overwrite=overwrite,
-                progress=progress,
-                names=model,
-                extras=extras,
-            )
-        typer.echo(f"Label maps: {out / 'labels'}")
-        typer.echo(f"Report:     {out / 'report.html'}")
-        exit_after(run)
+            _told_labels(Outcome(out, False, tuple(run.failures)))
+            return
+        from primaps.engine import commands
+        from primaps.segmenter import Segmenter
+
+        segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
+        outcome = commands.predict(
+            commands.Request(images or [], out, options, device, overwrite, progress),
+            segmenter.backbone,
+            segmenter.model,
+            model,
+            segmenter.config,
+            given,
+            extras,
+        )
+        _told_labels(outcome)
+
+
+def _told_labels(outcome: Outcome) -> None:
+    typer.echo(f"Label maps: {outcome.at('shards' if outcome.sharded else 'labels')}")
+    if not outcome.sharded:
+        typer.echo(f"Report:     {outcome.at('report.html')}")
+    exit_with(outcome.failures, f"; see {outcome.at('failures.jsonl')}")
+
+
+def _refuse_engine(options: EngineOptions) -> None:
+    """Keep options from being given in vain.
+
+    Raises:
+        ConfigError: If there are any.
+    """
+    if options != EngineOptions():
+        raise ConfigError(
+            "Expected no --engine, --workers, --shards or --max-... with --stored, whose features"
+            " are not computed again, but got some. Leave them away."
+        )
 
 
 def report(
