@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from primaps import errors
 from primaps.engine.limits import Limits
@@ -49,7 +49,7 @@ itself.
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DATA_LOG_LEVEL": "ERROR",
     # without it, Ray's own processes listen on all interfaces of a Linux machine
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
@@ -95,14 +95,14 @@ def ray_session(workers: int | None) -> Iterator[None]:
 
         # short: sockets lie in it, whose paths may have 107 bytes
         folder = tempfile.mkdtemp(prefix="pm", dir="/tmp" if os.name == "posix" else None)
-        here = {
+        here: dict[str, Any] = {
             "num_cpus": workers_here("cpu") if workers is None else workers,
             "object_store_memory": OBJECT_STORE,
             "include_dashboard": False,
             "_temp_dir": folder,
         }
         try:
-            ray.init(log_to_driver=False, logging_level="ERROR", **(here if alone else {}))
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **(here if alone else {}))
             yield
         finally:
             ray.shutdown()
@@ -111,16 +111,10 @@ def ray_session(workers: int | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Ray's warnings about itself and its log are no news to who waits for label maps."""
-    logger = logging.getLogger("ray.data")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
+    """Ray's warnings about itself are no news to who waits for label maps."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def run_on_ray(
@@ -150,8 +144,9 @@ def run_on_ray(
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
-        gpus = _on_gpus(order.device, ray.cluster_resources())
-        count = min(workers or _workers(ray.cluster_resources(), gpus=gpus), len(shards))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        gpus = _on_gpus(order.device, resources)
+        count = min(workers or _workers(resources, gpus=gpus), len(shards))
         rows = from_items(
             [{"shard": shard} for shard in shards], override_num_blocks=min(len(shards), _BLOCKS)
         ).map(
@@ -161,7 +156,7 @@ def run_on_ray(
             compute=TaskPoolStrategy(size=count),
         )
         told = rows.map(
-            RayWorker,
+            cast("Any", RayWorker),  # called once per actor, then row by row
             fn_constructor_args=(order.as_json(), json.dumps(asdict(limits)), gpus),
             compute=ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=2),
             num_cpus=0 if gpus else 1,

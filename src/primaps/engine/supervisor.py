@@ -79,6 +79,7 @@ class Supervisor:
             if not isinstance(outcome, Death):
                 self._place.remove(attempts_path(shard))
                 return outcome
+            self._refuse_when_stopped()  # it was ended on purpose
             self.deaths += 1
             attempts = attempts.after(outcome)
             write_attempts(self._place, shard, attempts)
@@ -96,9 +97,12 @@ class Supervisor:
             self._process.close()
             self._process = None
 
-    def _attempt(self, shard: int, attempts: Attempts) -> dict[str, Any] | Death:
+    def _refuse_when_stopped(self) -> None:
         if self._stopped:
-            raise ProcessError("Expected to work on, but the command was ended.")
+            raise ProcessError("Expected to go on working, but the command was ended.")
+
+    def _attempt(self, shard: int, attempts: Attempts) -> dict[str, Any] | Death:
+        self._refuse_when_stopped()
         if self._process is None:
             self._process = _Process(self._order, self._limits, self._environment)
         task = Task(shard, tuple(sorted(attempts.suspects)), attempts.quarantined)

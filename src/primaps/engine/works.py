@@ -23,10 +23,10 @@ from primaps.outputs.label_files import read_png_info
 from primaps.pipeline.extraction import extract
 from primaps.pipeline.labelling import Extras, predict_new
 from primaps.pipeline.overlays import write_overlays
-from primaps.pipeline.predicting import take_names
+from primaps.pipeline.predicting import claim_for_model, take_names
 from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
-from primaps.runs.store import atomic_write, fingerprint
+from primaps.runs.store import atomic_write, fingerprint, release
 from primaps.types import FeatureExtractor, ImageFile, ThresholdChoice
 
 _NAMES: Final = "classes.yaml"
@@ -223,7 +223,10 @@ class PredictWork(Work):
         take_names(run, self.loaded, self.unpacked)
         predict_new(run, self.loaded, self.extras)
         if self.overlays:
+            run.folder.record["config"] = dict(self.config)
+            claim_for_model(run, self.loaded, overwrite=True)
             write_overlays(run, self.loaded.fingerprint)
+            release(run.folder.root)
 
     def files(self, run: Run, image: ImageFile) -> dict[str, Path]:
         """The label map, and what was asked for beside it."""
@@ -246,13 +249,13 @@ class PredictWork(Work):
 
 
 def model_files(folder: Path) -> dict[str, str]:
-    """The files of a model and its names, as base64, by their paths in the folder of a run.
+    """The files of a model and its names, as base64.
 
     Args:
         folder: Of the model, or of its run.
     """
     own = folder if (folder / "model.json").exists() else folder / "model"
-    files = {f"model/{name}": own / name for name in ("model.json", "prototypes.safetensors")}
+    files = {name: own / name for name in ("model.json", "prototypes.safetensors")}
     for beside in (own.parent, own):
         if (beside / _NAMES).exists():
             files[_NAMES] = beside / _NAMES
