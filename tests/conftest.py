@@ -64,6 +64,12 @@ def drawn():
     return module_beside_tests("drawn", "outputs/export/drawn.py")
 
 
+@pytest.fixture(scope="session")
+def pack():
+    """``pack(run, place, inputs, size)``: outputs as shards, `tests/shards/packing.py`."""
+    return module_beside_tests("packing", "shards/packing.py").pack
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A stand-in for the Hugging Face hub, `tests/hub_stand_in.py`, which everything is asked of;

@@ -78,6 +78,20 @@ def test_pillow_images_are_as_their_files(picture, tmp_path):
             np.testing.assert_array_equal(as_image(image), pm.read_image(path), str(path))
 
 
+def test_pillow_images_are_converted_from_their_profiles(picture, tmp_path, odd_files):
+    adobe = odd_files.rgb_profile(odd_files.ADOBE_RGB, gamma=2.19921875)
+    profiles = {"RGB": adobe, "RGBA": adobe, "P": adobe, "L": odd_files.grey_profile(1.0)}
+    profiles |= {"LA": odd_files.grey_profile(1.0), "CMYK": odd_files.cmyk_profile()}
+    for mode, profile in profiles.items():
+        path = tmp_path / f"{mode}.tif"
+        Image.fromarray(picture).convert(mode).save(path, icc_profile=profile)
+        with Image.open(path) as image:
+            found = as_image(image)
+        np.testing.assert_array_equal(found, pm.read_image(path), mode)
+        plain = as_image(Image.fromarray(picture).convert(mode))
+        assert np.abs(found.astype(int) - plain).max() > 5, mode
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [

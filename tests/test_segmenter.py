@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image as PILImage
 
@@ -405,3 +406,26 @@ def test_paths_at_home(
     assert again.predict_folder("~/photos/*.png", "~/new") == tmp_path / "new"
     with pytest.raises(pm.PrimapsError, match=r"~nobody-at-all/x"):
         again.fit("~nobody-at-all/x")
+
+
+def test_files_are_read_as_those_that_it_was_fitted_to(
+    photographs, photograph, texture, small_config, tmp_path
+):
+    """By the range of the folder, also after loading; what holds no data is 255."""
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    bright = photograph[..., 0].astype(np.float32) * 10
+    bright[:20, :30] = -9999
+    dim = np.where(bright < 0, bright, bright / 3)  # in a range of its own it would be another one
+    for name, values in {"bright.tif": bright, "dim.tif": dim}.items():
+        tifffile.imwrite(deep / name, values)
+    segmenter = pm.Segmenter(texture, num_clusters=3, config=small_config)
+    segmenter.fit(deep, run_dir=tmp_path / "run", progress=False)
+    segmenter.save(tmp_path / "saved")
+    folder = segmenter.predict_folder(deep, tmp_path / "out", progress=False)
+    for fitted in (segmenter, pm.Segmenter.load(tmp_path / "saved", device="cpu")):
+        for name in ("bright.tif", "dim.tif"):
+            labels = fitted.predict(deep / name)
+            assert (labels == read_label_image(folder / "labels" / f"{name}.png")).all()
+            assert (labels[:20, :30] == 255).all()
+            assert (labels[20:] != 255).all()

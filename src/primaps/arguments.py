@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, SupportsIndex
 
 from primaps.data.dataset import LabelledDataset
+from primaps.data.paths import from_home
 from primaps.errors import ConfigError, DatasetError
 from primaps.types import FeatureExtractor
 
@@ -53,7 +54,7 @@ def image_paths(
         images = [images]
     given: Any = images.image_paths if isinstance(images, LabelledDataset) else images
     try:
-        return [_home(os.fspath(each)) for each in given]
+        return [from_home(each) for each in given]
     except TypeError as error:
         raise DatasetError(
             "Expected images as paths of files or folders, patterns, or a data set, but got"
@@ -65,10 +66,4 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     """A path in which ``~`` stands for the user's home folder, unless there is a file of that
     name.
     """
-    return Path(_home(os.fspath(path)))
-
-
-def _home(path: str) -> str:
-    if not path.startswith("~") or os.path.lexists(path):
-        return path
-    return os.path.expanduser(path)  # noqa: PTH111 - leaves the name of an unknown user alone
+    return Path(from_home(path))

@@ -2,7 +2,8 @@
 
 - Paths: the photograph, as `primaps.read_image` reads it.
 - PIL images: as `primaps.read_image` would give them: upright as their EXIF says, transparency over
-  white. High bit depths (modes I and F) need the file, where a rule for their range is stated.
+  white, in sRGB if they carry a colour profile. High bit depths (modes I and F) need the file,
+  where a rule for their range is stated.
 - NumPy arrays: channels last, (H, W, 3) or (H, W, 1), or (H, W) for grey.
 - Torch tensors: channels first, (3, H, W) or (1, H, W), or (H, W) for grey; (H, W, 3) is taken too,
   where the first axis is not of length 3.
@@ -50,7 +51,7 @@ def as_image(value: ImageLike) -> Image:
     if isinstance(value, str | os.PathLike):
         import primaps  # photographs are read in a room above this one
 
-        return primaps.read_image(os.path.expanduser(value))  # noqa: PTH111 - "" is no path
+        return primaps.read_image(value)
     if _is_tensor(value):
         return _rgb(_channels_last(value))
     if _is_pillow(value):
@@ -102,6 +103,8 @@ def _from_pillow(image: PIL.Image.Image) -> Image:
     import PIL.Image
     import PIL.ImageOps
 
+    from primaps.colour_profiles import to_srgb
+
     if image.mode in _DEEP or image.mode.startswith("I;"):
         raise ImageError(
             f"Expected a PIL image of 8 bits per channel, but got mode {image.mode}, of which the"
@@ -112,11 +115,14 @@ def _from_pillow(image: PIL.Image.Image) -> Image:
         raise ImageError(f"Expected an image with pixels, but got one of size {image.size}.")
     try:
         picture = PIL.ImageOps.exif_transpose(image)
+        grey = picture.mode in {"1", "L", "LA"}
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             white = PIL.Image.new("RGBA", picture.size, "white")
             picture = PIL.Image.alpha_composite(white, picture)
-        return np.array(picture.convert("RGB"))
+        if picture.mode != "CMYK":
+            picture = picture.convert("L" if grey else "RGB")
+        return np.array(to_srgb(picture, image.info.get("icc_profile"))[0])
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"Expected a PIL image that can be read, but got: {error}.") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from primaps.arguments import backbone_of, image_paths, user_path, whole_number
 from primaps.bars import told_to
 from primaps.config import Config, Method
 from primaps.data.dataset import LabelledDataset
+from primaps.data.reading import read_photo
 from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
 from primaps.heads.loading import load_backbone, reload_backbone
 from primaps.naming.applying import apply_classes
@@ -46,7 +48,15 @@ from primaps.progress import Progress
 from primaps.runs.model import Model
 from primaps.runs.run import Run, read_failures
 from primaps.runs.store import hold, release
-from primaps.types import ClassTable, EvaluationResult, Failure, FeatureExtractor, ImageLike
+from primaps.types import (
+    IGNORE_INDEX,
+    ClassTable,
+    EvaluationResult,
+    Failure,
+    FeatureExtractor,
+    Image,
+    ImageLike,
+)
 
 _REMEDY: Final = (
     "Choose another run_dir, or give overwrite=True to redo there what depends on them. To fit"
@@ -372,7 +382,8 @@ class Segmenter:
 
         Args:
             image: A path, a PIL image, an array (H, W, 3) or (H, W), or a torch tensor (3, H, W);
-                the rules stand in `primaps.pictures`.
+                the rules stand in `primaps.pictures`. A file is read as those were that the
+                segmenter was fitted to: value range, bands, 255 where it holds no data.
             crf: Refine with the dense CRF; None = as ``config.predict`` says, which a loaded
                 segmenter has from the run that fitted it.
             flip: Average the features with those of the mirrored image.
@@ -389,10 +400,21 @@ class Segmenter:
             ConfigError: If ``unknown_below`` is out of range.
         """
         model, config = self.model, self._predict_config(crf, unknown_below).predict
-        picture = as_image(image)
+        picture, ignored = self._picture(image)
         features = image_features(self.backbone, picture, model.side(picture.shape[:2]), flip=flip)
         labels = label_map(features, model, (picture.shape[0], picture.shape[1]), config, picture)
-        return apply_classes(labels, self.classes) if names else labels
+        labels = apply_classes(labels, self.classes) if names else labels
+        if ignored is not None:
+            labels[ignored] = IGNORE_INDEX
+        return labels
+
+    def _picture(self, image: ImageLike) -> tuple[Image, NDArray[np.bool_] | None]:
+        """An image and its (H, W) bool pixels without data; None = all hold data."""
+        if not isinstance(image, str | os.PathLike):
+            return as_image(image), None
+        inputs = self.model.inputs or self.config.inputs
+        photo = read_photo(user_path(image), sys.maxsize, inputs=inputs)
+        return photo.image, photo.ignored
 
     def _predict_config(self, crf: bool | None, unknown_below: float | None) -> Config:
         usual = self.config.predict

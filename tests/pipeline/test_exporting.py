@@ -470,7 +470,7 @@ def test_memory_does_not_grow_with_the_annotations(tmp_path, format_name):
     """A list of all annotations would take far more than the little that an image may."""
     noise = np.random.default_rng(0).integers(0, 4, (12, 16), np.uint8)
     peaks = []
-    for count in (3, 3, 15):  # the first time, modules are imported
+    for count in (3, 15, 75):  # the first time, modules are imported
         root = tmp_path / str(len(peaks))
         run = write_run(root, count, table=CLASSES)
         for path in (run / "labels").rglob("*.png"):
@@ -478,4 +478,4 @@ def test_memory_does_not_grow_with_the_annotations(tmp_path, format_name):
         for path in (root / "photos").rglob("*.png"):
             Image.fromarray(noise).save(path)
         peaks.append(peak(run, root / "out", format_name))
-    assert peaks[2] - peaks[1] < 12 * 4000
+    assert peaks[2] - peaks[1] < 60 * 4000  # threads decode up to 130 kB at a time

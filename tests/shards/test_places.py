@@ -4,6 +4,7 @@ import secrets
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import fsspec
@@ -218,6 +219,13 @@ def test_a_store_that_cuts_or_does_not_answer(answers, s3, hasty, monkeypatch):
         monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": address})
         with pytest.raises(PlaceError, match="after 4 attempts"):
             place_of(f"{s3}/x").read("y")
+
+
+def test_threads_share_connections(s3):
+    place = place_of(f"{s3}/x")
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: id(places.file_system(place.url)), range(20)))
+    assert found == {id(places.file_system(place.url))}
 
 
 def test_a_bucket_that_is_not_there(s3, hasty):

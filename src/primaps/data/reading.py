@@ -30,14 +30,14 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageCms
 
+from primaps.colour_profiles import to_srgb
 from primaps.config import InputConfig
-from primaps.data.colour_profiles import to_srgb
 from primaps.data.decoded import Decoded, decode, is_tiff, reduced_size
 from primaps.data.decoding import JPEG_MEGAPIXELS, decoding, open_header
 from primaps.data.heic import is_heic, open_heic
 from primaps.data.matlab import array_shape, is_matlab
 from primaps.data.orientation import SWAPPING, turned, upright, upright_mask
-from primaps.data.paths import printable
+from primaps.data.paths import from_home, printable
 from primaps.data.tiff import TiffFile
 from primaps.errors import ConfigError, ImageError
 from primaps.types import Image, ReadingNote
@@ -82,7 +82,8 @@ def read_image(
     """Read an image file. Thread-safe and deterministic.
 
     Args:
-        path: An image file; its content decides about the format, not its extension.
+        path: An image file; its content decides about the format, not its extension. ``~`` is the
+            home folder.
         max_pixels: Reduce to at most this many pixels, aspect kept, by area averaging; None = own
             size.
         inputs: How values, bands and large images are treated.
@@ -98,6 +99,7 @@ def read_image(
         ConfigError: If ``max_pixels`` is less than 1.
     """
     _check_max_pixels(max_pixels)
+    path = from_home(path)
     with decoding(path) as stream:
         return _photo(decode(stream, printable(path), max_pixels, inputs, page), max_pixels).image
 

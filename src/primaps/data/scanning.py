@@ -37,7 +37,7 @@ IMAGE_EXTENSIONS: Final = (
         ".gif",
         ".avif",
     ),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpf", ".jpx"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpf", ".jpx"),
 )
 """Extensions of the files that are taken from folders, lower case; upper case is taken too. So are
 those of `primaps.data.raw_files`: what cannot be read of these is reported, not passed over.

@@ -50,6 +50,7 @@ _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_DATA_LOG_LEVEL": "ERROR",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
     # without it, Ray's own processes listen on all interfaces of a Linux machine
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
@@ -89,10 +90,6 @@ def ray_session(workers: int | None) -> Iterator[None]:
             yield
             return
         alone = "RAY_ADDRESS" not in os.environ
-        if alone:
-            os.environ.update(_QUIET)  # before the import, which reads it
-        import ray
-
         # short: sockets lie in it, whose paths may have 107 bytes
         folder = tempfile.mkdtemp(prefix="pm", dir="/tmp" if os.name == "posix" else None)
         here: dict[str, Any] = {
@@ -102,11 +99,38 @@ def ray_session(workers: int | None) -> Iterator[None]:
             "_temp_dir": folder,
         }
         try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **(here if alone else {}))
+            _connect(here if "RAY_ADDRESS" not in os.environ else None)
             yield
         finally:
-            ray.shutdown()
+            sys.modules["ray"].shutdown()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connect(here: Mapping[str, Any] | None) -> None:
+    """Start Ray on this machine, or connect to a cluster if there are no settings for that."""
+    with _without_its_notices():
+        if here is not None:
+            os.environ.update(_QUIET)  # before the import, which reads it
+        import ray
+
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **(here or {}))
+
+
+@contextlib.contextmanager
+def _without_its_notices() -> Iterator[None]:
+    """What Ray's compiled part prints while it starts goes nowhere: errors are raised."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextlib.contextmanager

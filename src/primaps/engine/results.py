@@ -21,11 +21,18 @@ from primaps.runs.run import Run
 from primaps.runs.store import write_problem
 from primaps.shards.places import Place
 from primaps.shards.plan import references_of, references_sha256
-from primaps.shards.records import ShardRecord, entries_of, finished, tar_file, write_record
+from primaps.shards.records import (
+    ShardRecord,
+    entries_of,
+    finished,
+    member_name,
+    tar_file,
+    write_record,
+)
 from primaps.shards.tar_files import write_tar
 from primaps.types import Failure, ImageFile
 
-CERTAINTY_KIND: Final = "certainty.json"
+CERTAINTY_LINE: Final = "tokens"
 """Kind of the member that holds an image's line of ``certainty.jsonl``."""
 
 _FORMAT: Final = "primaps-results-1"
@@ -143,9 +150,10 @@ def publish_tar(place: Place, shard: int, result: Result, temporary: Path) -> di
     members: list[tuple[str, Path | bytes]] = []
     for run, image, files in result.made():
         sha256[image.name] = result.work.checksum(run, image)
-        members += [(f"{image.name}.{kind}", files[kind]) for kind in sorted(files)]
+        members += [(member_name(image.name, kind), files[kind]) for kind in sorted(files)]
         if image.name in lines:
-            members.append((f"{image.name}.{CERTAINTY_KIND}", lines[image.name].encode("ascii")))
+            line = lines[image.name].encode("ascii")
+            members.append((member_name(image.name, CERTAINTY_LINE), line))
     try:
         written = write_tar(temporary, members)
         with temporary.open("rb") as stream:

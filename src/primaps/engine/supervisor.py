@@ -34,6 +34,9 @@ ONE_THREAD: Final = dict.fromkeys(
 )
 """Environment of a worker on the CPU: no core waits for another one."""
 
+WORKER: Final = "primaps.engine.worker"
+"""Module that a worker process runs."""
+
 _TOLD: Final = 2000
 """Characters of what a worker printed that an error shows."""
 
@@ -124,7 +127,7 @@ class _Process:
         self._printed = tempfile.TemporaryFile()
         path = os.pathsep.join(entry for entry in sys.path if entry)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "primaps.engine.worker"],
+            [sys.executable, "-m", WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._printed,

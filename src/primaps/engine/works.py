@@ -156,9 +156,9 @@ class ProposalsWork(Work):
         if run.store.info(image.name) is None:
             return {}
         return {
-            "proposals.png": run.folder.proposals(image.name),
+            "proposals": run.folder.proposals(image.name),
             # last, as the ordinary command writes it: its presence says that the image is done
-            "safetensors": run.store.path(image.name),
+            "store": run.store.path(image.name),
         }
 
     def checksum(self, run: Run, image: ImageFile) -> str:
@@ -231,13 +231,13 @@ class PredictWork(Work):
     def files(self, run: Run, image: ImageFile) -> dict[str, Path]:
         """The label map, and what was asked for beside it."""
         folder = run.folder
-        wanted = {"png": folder.labels(image.name)}
+        wanted = {"labels": folder.labels(image.name)}
         if self.certainty:
-            wanted["certainty.png"] = folder.certainty(image.name)
+            wanted["certainty"] = folder.certainty(image.name)
         if self.overlays:
-            wanted["overlay.jpg"] = folder.overlay(image.name)
+            wanted["overlay"] = folder.overlay(image.name)
         there = {kind: path for kind, path in wanted.items() if path.exists()}
-        return there if "png" in there else {}
+        return there if "labels" in there else {}
 
     def checksum(self, run: Run, image: ImageFile) -> str:
         """As the header of the label map has it."""

@@ -99,13 +99,13 @@ def end_extraction(run: Run, made: int) -> None:
         raise DatasetError(all_failed(run.failures))
     infos = {image: info for image in usable if (info := store.info(image.name)) is not None}
     run.folder.write_warnings({image: info.notes for image, info in infos.items()})
-    run.counts |= _proposal_statistics(list(infos.values()))
+    run.counts |= proposal_statistics(list(infos.values()))
     run.counts |= {
         "images": len(usable),
         "proposals_made": made,
         "proposals_reused": len(run.images) - made,
     }
-    _write_manifest(run, usable, store)
+    write_manifest(store, usable)
 
 
 def _extracted(run: Run, store: FeatureStore, image: ImageFile) -> bool:
@@ -258,7 +258,8 @@ def _announce_disk_use(run: Run, missing: int) -> None:
     )
 
 
-def _proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
+def proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
+    """Figures on the proposals of images, at least one, for ``run.json``."""
     numbers = np.array([info.num_masks for info in infos])
     coverage = np.array([info.coverage for info in infos])
     guards: dict[str, int] = {}
@@ -281,8 +282,12 @@ def _proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
     }
 
 
-def _write_manifest(run: Run, usable: Sequence[ImageFile], store: FeatureStore) -> None:
-    """A readable list of what the store holds."""
+def write_manifest(store: FeatureStore, usable: Sequence[ImageFile]) -> None:
+    """Write a readable list of what the store holds.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
     entries = {}
     for image in usable:
         info = store.info(image.name)
@@ -297,6 +302,6 @@ def _write_manifest(run: Run, usable: Sequence[ImageFile], store: FeatureStore) 
             }
     views = [dataclasses.asdict(view) for view in store.views]
     write_json(
-        run.folder.store / "manifest.json",
+        store.root / "manifest.json",
         {"settings": store.settings, "views": views, "images": entries},
     )

@@ -42,9 +42,10 @@ from primaps.types import (
     View,
 )
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Raised when a change of the code changes features or proposals, so that stored ones are made
-anew.
+anew. 3: photographs in another colour profile, of more than 8 bits, with further bands or pixels
+without data are read otherwise.
 """
 
 REMEDY: Final = "Choose another --out, or add --overwrite to redo there what depends on them."
@@ -449,12 +450,8 @@ class Run:
     @property
     def store(self) -> FeatureStore:
         """The run's features and proposals under the present settings."""
-        settings = self.settings()
-        determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
-        if "inputs" in settings:
-            determined["inputs"] = settings["inputs"]
         return FeatureStore(
-            self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config)
+            self.folder.store, store_fingerprint(self.settings()), cached_views(self.config)
         )
 
     def usable_images(self) -> list[ImageFile]:
@@ -491,6 +488,18 @@ def _comparable_inputs(config: Config) -> dict[str, Any]:
     inputs = comparable(config.inputs, "inputs")
     found = {key: value for key, value in inputs.items() if key in {"value_range", "bands"}}
     return {"inputs": found} if found else {}
+
+
+def store_fingerprint(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """What stands in the shards of a store for the settings that determined them.
+
+    Args:
+        settings: Per stage, as of `Run.settings` or on the record of a run.
+    """
+    determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
+    if settings.get("inputs"):
+        determined["inputs"] = settings["inputs"]
+    return fingerprint([ALGORITHM, determined])
 
 
 def cached_views(config: Config) -> tuple[View, ...]:

@@ -44,10 +44,15 @@ _PACKAGES: Final = {
     "abfs": "adlfs",
 }
 
+_SHARED: Final[dict[tuple[int, str, str], Any]] = {}
+"""File systems by process, scheme and configuration. fsspec makes one for every thread, each with
+connections of its own and never let go of; those that are asynchronous inside serve all threads.
+"""
+
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """A file in a listing.
 
@@ -109,7 +114,7 @@ class Place:
             with _reading(self.at(path)):
                 return Path(self.at(path)).read_bytes()
         content: bytes = _requested(
-            self.at(path), 0, lambda fs, at, limit: fs.cat_file(at, **limit)
+            self.at(path), 30_000_000, lambda fs, at, limit: fs.cat_file(at, **limit)
         )
         return content
 
@@ -202,7 +207,10 @@ class Place:
                     return []
         try:
             listed = _requested(
-                self.at(path), 0, lambda fs, at, limit: fs.ls(at, detail=True, **limit), fresh=True
+                self.at(path),
+                None,
+                lambda fs, at, limit: fs.ls(at, detail=True, **limit),
+                fresh=True,
             )
         except PlaceError as error:
             if error.missing:
@@ -243,7 +251,7 @@ def listed(url: str) -> tuple[str, list[Found]]:
         first = next(index for index, part in enumerate(parts) if has_wildcard(part))
         root = "/".join(parts[:first])
         entries = _requested(
-            url, 0, lambda fs, at, limit: fs.glob(at, detail=True, **limit), fresh=True
+            url, None, lambda fs, at, limit: fs.glob(at, detail=True, **limit), fresh=True
         )
     else:
         found = _info(url)
@@ -254,7 +262,7 @@ def listed(url: str) -> tuple[str, list[Found]]:
             entries = {found["name"]: found}
         else:
             entries = _requested(
-                url, 0, lambda fs, at, limit: fs.find(at, detail=True, **limit), fresh=True
+                url, None, lambda fs, at, limit: fs.find(at, detail=True, **limit), fresh=True
             )
     base = _stripped(root).rstrip("/")
     files = [
@@ -336,10 +344,14 @@ def file_system(url: str) -> Any:
         MissingExtraError: If the package for it is not installed.
     """
     import fsspec
+    from fsspec.asyn import AsyncFileSystem
 
     scheme = url.split("://", maxsplit=1)[0]
+    key = (os.getpid(), scheme, repr(fsspec.config.conf.get(scheme)))
+    if key in _SHARED:
+        return _SHARED[key]
     try:
-        return fsspec.filesystem(scheme)
+        system = fsspec.filesystem(scheme)
     except ImportError as error:
         package = _PACKAGES.get(scheme, "")
         advice = "pip install 'primaps[remote]'" if package == "s3fs" else f"pip install {package}"
@@ -351,6 +363,9 @@ def file_system(url: str) -> Any:
         raise ConfigError(
             f"Expected a URL of a kind that fsspec knows, but got {printable(url)}: {error}."
         ) from error
+    if isinstance(system, AsyncFileSystem):
+        _SHARED[key] = system
+    return system
 
 
 def _stripped(url: str) -> str:
@@ -371,7 +386,7 @@ def _info(url: str) -> dict[str, Any] | None:
 
 def _requested(
     url: str,
-    size: int,
+    size: int | None,
     request: Callable[[Any, str, dict[str, float]], _Result],
     *,
     fresh: bool = False,
@@ -380,7 +395,8 @@ def _requested(
 
     Args:
         url: What it is about.
-        size: Bytes that travel.
+        size: Bytes that travel; None = who knows: a listing of millions of files takes as long as
+            it takes.
         request: Gets the file system, the URL, and the limit of time as a keyword where the file
             system takes one.
         fresh: Whether remembered listings are dropped first.
@@ -388,8 +404,9 @@ def _requested(
     from fsspec.asyn import AsyncFileSystem
 
     system = file_system(url)
-    seconds = TIMEOUT * (1 + size / 30e6)
-    limit = {"timeout": seconds} if isinstance(system, AsyncFileSystem) else {}
+    limit = {}
+    if size is not None and isinstance(system, AsyncFileSystem):
+        limit["timeout"] = TIMEOUT * (1 + size / 30e6)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             if fresh:

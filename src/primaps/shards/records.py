@@ -1,5 +1,9 @@
 """The record of a shard: what its tar file holds, and what came of its images. It is written after
 the tar file, so that its presence says that the shard is done.
+
+Tar file and record follow from images and settings alone. Where two commands write the same shard,
+which no lock of an object store prevents, they write the same bytes, and whichever comes last
+changes nothing.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _BUFFER: Final = 4 * 1024 * 1024
 _COMPRESSED: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reference:
     """Where an image lies.
 
@@ -186,7 +186,7 @@ def _alternatives(match: re.Match[str]) -> list[str]:
     return [f"{number:0{len(low)}d}" for number in range(int(low), int(high) + 1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """A reference that is yet to be named: what Namer wants, and all else."""
 
