@@ -41,6 +41,9 @@ OBJECT_STORE: Final = 256 << 20
 _BLOCKS: Final = 4096
 """Most pieces that the list of shards is given out in."""
 
+_FOLDER: Final = "pmray"
+"""Beginning of the name of a folder for Ray's files; the number of the process follows."""
+
 _MOST_FETCHED: Final = 256 << 20
 """Bytes of a shard's images up to which they are fetched by a task of its own; a worker fetches more
 itself.
@@ -89,9 +92,7 @@ def ray_session(workers: int | None) -> Iterator[None]:
         if "ray" in sys.modules and sys.modules["ray"].is_initialized():
             yield
             return
-        alone = "RAY_ADDRESS" not in os.environ
-        # short: sockets lie in it, whose paths may have 107 bytes
-        folder = tempfile.mkdtemp(prefix="pm", dir="/tmp" if os.name == "posix" else None)
+        folder = _own_folder()
         here: dict[str, Any] = {
             "num_cpus": workers_here("cpu") if workers is None else workers,
             "object_store_memory": OBJECT_STORE,
@@ -104,6 +105,28 @@ def ray_session(workers: int | None) -> Iterator[None]:
         finally:
             sys.modules["ray"].shutdown()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_folder() -> str:
+    """A folder for Ray's files, with a short name: the paths of the sockets in it may have 107
+    bytes. Those that killed commands left are removed.
+    """
+    root = Path("/tmp" if os.name == "posix" else tempfile.gettempdir())  # noqa: S108 - mkdtemp's
+    for left in root.glob(f"{_FOLDER}*-*"):
+        number = left.name.removeprefix(_FOLDER).partition("-")[0]
+        if number.isdigit() and not _is_alive(int(number)):
+            shutil.rmtree(left, ignore_errors=True)  # of another user: it stays
+    return tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=root)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _connect(here: Mapping[str, Any] | None) -> None:
