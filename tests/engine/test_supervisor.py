@@ -16,7 +16,7 @@ import json, os, pathlib, signal, sys, time
 def send(**message):
     os.write(1, (json.dumps(message) + "\\n").encode())
 
-start = json.loads(sys.stdin.readline())
+start = json.loads(json.loads(sys.stdin.readline())["order"])
 images, deadly, slow = (start["work"].get(key, []) for key in ("images", "deadly", "slow"))
 if start["work"].get("sick"):
     os.kill(os.getpid(), signal.SIGKILL)

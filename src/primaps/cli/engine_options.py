@@ -12,10 +12,10 @@ def engine_options(
     *,
     engine: str | None,
     workers: int | None,
-    shards: str | None,
     max_failures: int | None,
-    max_seconds: float | None,
-    max_memory: float | None,
+    shards: str | None = None,
+    max_seconds: float | None = None,
+    max_memory: float | None = None,
 ) -> EngineOptions:
     """The options, before anything heavy is loaded.
 

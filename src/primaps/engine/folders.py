@@ -213,7 +213,7 @@ def _shared_out(
     failed = len(run.failures) + sum(len(each["failures"]) for each in known.values() if each)
     todo = [shard for shard in shards if known[shard] is None]
     deaths = sum(
-        finished.deaths for finished in given_out(work, todo, options, run.progress, failed)
+        finished.deaths for finished in given_out(work.order(), todo, options, run.progress, failed)
     )
     results = [read_files_result(place, shard) for shard in shards]
     engine = {"name": options.engine or "local", "workers": count, "workers_that_died": deaths}

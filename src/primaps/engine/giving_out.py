@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from primaps.engine.local_engine import run_here, workers_here
 from primaps.engine.options import EngineOptions
-from primaps.engine.orders import Finished
+from primaps.engine.orders import Finished, Order
 from primaps.engine.ray_engine import ray_session, run_on_ray
-from primaps.engine.works import Work, order_of
 from primaps.errors import DatasetError
 from primaps.progress import Progress
 
 
 def given_out(
-    work: Work,
+    order: Order,
     shards: Sequence[int],
     options: EngineOptions,
     progress: Progress,
@@ -23,7 +22,7 @@ def given_out(
     """Have shards worked on; closing the generator ends the workers.
 
     Args:
-        work: What is to be done.
+        order: What is to be done.
         shards: Numbers of the shards that are not done.
         options: Engine, workers, limits.
         progress: Advances by the images that are done.
@@ -36,7 +35,6 @@ def given_out(
     check_failures(failed, options)
     if not shards:
         return
-    order = order_of(work)
     if options.engine == "ray":
         with ray_session(options.workers):
             yield from _counted(

@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ class Order:
         place: Folder or URL of plan and attempts.
         scratch: Folder on disk for what is not finished.
         device: Where backbones run.
-        work: The whole of it, as `primaps.engine.works.work_as_json` gives it.
+        work: Class and values of the work itself.
     """
 
     place: str
@@ -31,6 +32,11 @@ class Order:
     def as_json(self) -> str:
         """One line of JSON."""
         return json.dumps(asdict(self))
+
+    def opened(self) -> Any:
+        """The work itself, in the process that does it."""
+        module, _, name = str(self.work["kind"]).partition(":")
+        return getattr(import_module(module), name)(**self.work["values"])
 
     @classmethod
     def from_json(cls, text: str) -> Order:

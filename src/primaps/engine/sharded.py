@@ -189,7 +189,7 @@ class Sharded:
             deaths = 0
             with run.stage(stage_name, plan.images if todo else 0):
                 run.progress.start(stage_name, plan.images, done=known)
-                for finished in given_out(work, todo, self.options, run.progress, failed):
+                for finished in given_out(work.order(), todo, self.options, run.progress, failed):
                     deaths += finished.deaths
             run.counts |= self._summed(run, plan)
             run.counts["shards"] = {"number": plan.shards, "made": len(todo)}

@@ -140,7 +140,7 @@ class _Process:
             target=self._read, args=(self._process.stdout,), daemon=True
         )
         self._reader.start()
-        self._send(json.dumps({"work": dict(order.work), "memory": limits.memory}))
+        self._send(json.dumps({"order": order.as_json(), "memory": limits.memory}))
 
     def work(
         self, task: Task, seconds: float | None, advance: Callable[[int], None]

@@ -15,10 +15,10 @@ import threading
 import traceback
 from typing import Any, BinaryIO, Final
 
+from primaps.engine.exporting import ExportWork, ExportWorker
 from primaps.engine.limits import limit_memory
-from primaps.engine.orders import Task
+from primaps.engine.orders import Order, Task
 from primaps.engine.slices import ShardWorker
-from primaps.engine.works import work_from_json
 from primaps.errors import PrimapsError
 from primaps.types import ImageFile
 
@@ -57,7 +57,8 @@ def main() -> None:
     reader.start()
     try:
         start = json.loads(first)
-        worker = ShardWorker(work_from_json(start["work"]), channel)
+        work = Order.from_json(start["order"]).opened()
+        worker = ExportWorker(work) if isinstance(work, ExportWork) else ShardWorker(work, channel)
         if start["memory"] is not None:
             limit_memory(start["memory"])
         channel.send({"ready": True})

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,6 +87,20 @@ class Work:
     threshold: float | None
     backbone: BackboneRecord
     settings: str
+
+    def __post_init__(self) -> None:
+        """Take JSON values."""
+        if isinstance(self.backbone, dict):
+            object.__setattr__(self, "backbone", BackboneRecord(**self.backbone))
+
+    def order(self) -> Order:
+        """The work for those who hand it out."""
+        kind = type(self)
+        record = {
+            "kind": f"{kind.__module__}:{kind.__qualname__}",
+            "values": dataclasses.asdict(self),
+        }
+        return Order(self.place, self.scratch, self.backbone.device, record)
 
     def run(self, folder: Path, backbone: FeatureExtractor, images: tuple[ImageFile, ...]) -> Run:
         """A run on some images in a folder of its own.
@@ -262,21 +275,3 @@ def model_files(folder: Path) -> dict[str, str]:
     return {
         name: base64.b64encode(path.read_bytes()).decode("ascii") for name, path in files.items()
     }
-
-
-def order_of(work: Work) -> Order:
-    """A work for those who hand it out; `work_from_json` reads it back."""
-    kind = type(work)
-    record = {
-        "kind": f"{kind.__module__}:{kind.__qualname__}",
-        "values": dataclasses.asdict(work),
-    }
-    return Order(work.place, work.scratch, work.backbone.device, record)
-
-
-def work_from_json(record: Mapping[str, Any]) -> Work:
-    """The work of an order, from the process that started this one."""
-    module, _, name = str(record["kind"]).partition(":")
-    kind: type[Work] = getattr(import_module(module), name)
-    values = dict(record["values"])
-    return kind(**{**values, "backbone": BackboneRecord(**values["backbone"])})
