@@ -67,5 +67,5 @@ def test_attempts_are_kept_and_read(tmp_path):
 def test_damaged_attempts_are_refused(tmp_path):
     place = place_of(tmp_path)
     place.write("attempts/000000.json", b'{"format": "other"}')
-    with pytest.raises(CheckpointError, match="earlier attempts.*Delete it"):
+    with pytest.raises(CheckpointError, match=r"earlier attempts.*Delete it"):
         read_attempts(place, 0)

@@ -1,5 +1,5 @@
-"""Images of an object store or of tar files as photographs in the run folder: what is to be reported
-and exported has to be there.
+"""Images of an object store or of tar files as photographs in the run folder: what is to be
+reported and exported has to be there.
 """
 
 from __future__ import annotations

@@ -98,17 +98,21 @@ def read_attempts(place: Place, shard: int) -> Attempts:
     if not place.exists(path):
         return Attempts()
     try:
-        record = json.loads(place.read(path))
-        if record["format"] != _FORMAT:
-            raise ValueError(f"format {record['format']!r}")
-        return Attempts(
-            {str(name): int(count) for name, count in record["suspects"].items()},
-            {str(name): str(reason) for name, reason in record["quarantined"].items()},
-        )
+        return _attempts(json.loads(place.read(path)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"Expected {place.at(path)} to tell of earlier attempts, but got: {error}. Delete it."
         ) from error
+
+
+def _attempts(record: Mapping[str, Any]) -> Attempts:
+    """Those of JSON values; whatever error they cause is one of their content."""
+    if record["format"] != _FORMAT:
+        raise ValueError(f"its format is {record['format']!r:.60}")
+    return Attempts(
+        {str(name): int(count) for name, count in record["suspects"].items()},
+        {str(name): str(reason) for name, reason in record["quarantined"].items()},
+    )
 
 
 def write_attempts(place: Place, shard: int, attempts: Attempts) -> None:

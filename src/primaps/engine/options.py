@@ -71,12 +71,9 @@ def shards_option(text: str | None) -> int | None:
         return SHARD_SIZE
     if text == "off":
         return 0
-    try:
-        size = int(str(text))
-        if size < 1:
-            raise ValueError(text)
-    except ValueError as error:
+    size = int(str(text)) if str(text).isdecimal() else 0
+    if size < 1:
         raise ConfigError(
             f"Expected --shards to be on, off, or a number of images per shard, but got {text!r}."
-        ) from error
+        )
     return size

@@ -2,9 +2,9 @@
 
 Ray Data gives shards out. What lies in an object store is fetched by tasks of their own, beside the
 actors, so that these do not wait for the network. An actor is a `Supervisor`: the work is done by a
-child process, and an image that ends it does not end the actor. An actor that dies itself is started
-again by Ray, and its shard given to another one; a shard that was finished in the meantime is found
-by its record.
+child process, and an image that ends it does not end the actor. An actor that dies itself is
+started again by Ray, and its shard given to another one; a shard that was finished in the meantime
+is found by its record.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -45,8 +46,8 @@ _FOLDER: Final = "pmray"
 """Beginning of the name of a folder for Ray's files; the number of the process follows."""
 
 _MOST_FETCHED: Final = 256 << 20
-"""Bytes of a shard's images up to which they are fetched by a task of its own; a worker fetches more
-itself.
+"""Bytes of a shard's images up to which they are fetched by a task of its own; a worker fetches
+more itself.
 """
 
 _QUIET: Final = {
@@ -136,6 +137,9 @@ def _connect(here: Mapping[str, Any] | None) -> None:
             os.environ.update(_QUIET)  # before the import, which reads it
         import ray
 
+        if here is not None:
+            # what was imported before the environment was set
+            import_module("ray._private.ray_constants").ENABLE_RAY_CLUSTER = False  # type: ignore[attr-defined]
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **(here or {}))
 
 

@@ -1,5 +1,5 @@
-"""What came of a shard, put where it belongs: one tar file with its record, or files in a run folder
-with a list of what else there is to tell.
+"""What came of a shard, put where it belongs: one tar file with its record, or files in a run
+folder with a list of what else there is to tell.
 
 The record comes last. A worker that dies before leaves nothing that counts; one that does the shard
 again writes the same.
@@ -213,14 +213,19 @@ def read_files_result(place: Place, shard: int) -> dict[str, Any] | None:
         return None
     try:
         record: dict[str, Any] = json.loads(place.read(path))
-        if record["format"] != _FORMAT:
-            raise ValueError(f"format {record['format']!r}")
+        known = record["format"] == _FORMAT
     except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"Expected {place.at(path)} to tell what came of a shard, but got: {error}. Delete it"
-            " and run the same command again."
-        ) from error
+        raise CheckpointError(_unreadable(place.at(path), str(error))) from error
+    if not known:
+        raise CheckpointError(_unreadable(place.at(path), f"{record['format']!r:.60}"))
     return record
+
+
+def _unreadable(path: str, found: str) -> str:
+    return (
+        f"Expected {path} to tell what came of a shard, but got: {found}. Delete it and run the"
+        " same command again."
+    )
 
 
 def _results_path(shard: int) -> str:

@@ -124,7 +124,7 @@ class _Process:
     """One worker process."""
 
     def __init__(self, order: Order, limits: Limits, environment: Mapping[str, str]) -> None:
-        self._printed = tempfile.TemporaryFile()
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - until `close`
         path = os.pathsep.join(entry for entry in sys.path if entry)
         self._process = subprocess.Popen(
             [sys.executable, "-m", WORKER],

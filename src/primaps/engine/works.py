@@ -1,5 +1,5 @@
-"""What a worker is to do, as plain values that travel as JSON: which settings, which backbone, where
-the shards are, where results go.
+"""What a worker is to do, as plain values that travel as JSON: which settings, which backbone,
+where the shards are, where results go.
 """
 
 from __future__ import annotations

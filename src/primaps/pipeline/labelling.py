@@ -259,9 +259,9 @@ def labelled_images(run: Run, model: Model, extras: Extras) -> set[str]:
     for image in run.images:
         recorded = read_png_info(run.folder.labels(image.name)).get("image")
         with contextlib.suppress(ImageError):  # who reads it will say why
-            if recorded is not None and recorded == file_checksum(image.path):
-                if work.is_done(image, recorded):
-                    found.add(image.name)
+            unchanged = recorded is not None and recorded == file_checksum(image.path)
+            if recorded is not None and unchanged and work.is_done(image, recorded):
+                found.add(image.name)
     return found
 
 

@@ -1,5 +1,5 @@
-"""Who is told which images are in work: what was begun and not ended when a process died is what may
-have ended it.
+"""Who is told which images are in work: what was begun and not ended when a process died is what
+may have ended it.
 """
 
 from __future__ import annotations
