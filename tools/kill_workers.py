@@ -141,7 +141,7 @@ def kill_command(job: Job, kills: int, draw: random.Random, seconds: float) -> i
     done = 0
     for _ in range(kills):
         process = job.start()
-        end = time.monotonic() + draw.uniform(0.3, 1.0) * seconds
+        end = time.monotonic() + draw.uniform(0.2, 0.5) * seconds
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
         if process.poll() is not None:

@@ -47,7 +47,7 @@ def test_deaths_with_nothing_in_work_end_the_command():
     idle, known = Death((), "signal SIGKILL"), Attempts()
     for _ in range(IDLE_DEATHS - 1):
         known = known.after(idle)
-    with pytest.raises(ProcessError, match=r"5 times with no image in work \(signal SIGKILL\)"):
+    with pytest.raises(ProcessError, match=r"12 times with no image in work \(signal SIGKILL\)"):
         known.after(idle)
 
 

@@ -21,7 +21,7 @@ images, deadly, slow = (start["work"].get(key, []) for key in ("images", "deadly
 if start["work"].get("sick"):
     os.kill(os.getpid(), signal.SIGKILL)
 send(ready=True)
-made = pathlib.Path(start["work"]["made"])
+made = pathlib.Path({"made": folder for folder in [start["work"]["made"]] if folder}["made"])
 for line in sys.stdin:
     task = json.loads(line)
     alone = [name for name in images if name in task["alone"]]
@@ -100,6 +100,11 @@ def test_the_error_of_a_worker_is_raised_here(supervise):
 def test_a_bug_in_a_worker_is_told_as_one(supervise):
     with pytest.raises(ProcessError, match="A worker ended with an error:\nNo room"):
         supervise(error="").do(0)
+
+
+def test_a_worker_that_does_not_start_tells_why(supervise):
+    with pytest.raises(ProcessError, match=r"A worker ended with an error:[^$]*KeyError: 'made'"):
+        supervise(made=None).do(0)
 
 
 def test_workers_that_die_at_once_end_the_command(supervise):

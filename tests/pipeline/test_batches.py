@@ -20,6 +20,20 @@ from primaps.pipeline.batches import (
 from primaps.types import ImageFile
 
 
+class InWork:
+    """Names of the images that are in work, and of all that were."""
+
+    def __init__(self):
+        self.now, self.ever = set(), []
+
+    def begun(self, image):
+        self.now.add(image.name)
+        self.ever.append(image.name)
+
+    def ended(self, image):
+        self.now.remove(image.name)
+
+
 class Steps:
     def __init__(self):
         self.count, self.notes = 0, []
@@ -40,7 +54,13 @@ def run(tmp_path):
         Image.fromarray(np.zeros((8, 8 + index % 3, 3), np.uint8)).save(path)
         images.append(ImageFile(path, path.name))
     backbone = SimpleNamespace(device=torch.device("cpu"))
-    return SimpleNamespace(backbone=backbone, images=tuple(images), failures=[], progress=Steps())
+    return SimpleNamespace(
+        backbone=backbone,
+        images=tuple(images),
+        failures=[],
+        progress=Steps(),
+        watch=InWork(),
+    )
 
 
 class Work:
@@ -95,6 +115,10 @@ def test_batches_hold_one_kind_and_are_done_when_full(run):
     assert work.batches == numbered([0, 3, 6], [1, 4, 7], [2, 5, 8], [9])
     assert work.kept == {f"{index}.png": f"{index}.PNG" for index in range(10)}
     assert run.progress.count == 10
+    assert (sorted(run.watch.ever), run.watch.now) == (
+        [f"{index}.png" for index in range(10)],
+        set(),
+    )
 
 
 @pytest.fixture
@@ -189,6 +213,10 @@ def test_failures_are_reported_in_the_order_of_the_images_and_the_rest_goes_on(r
     assert {failure.stage for failure in run.failures} == {"read"}
     assert len(work.kept) == 6
     assert run.progress.count == 10
+    assert (sorted(run.watch.ever), run.watch.now) == (
+        [f"{index}.png" for index in range(10)],
+        set(),
+    )
 
 
 def test_a_batch_that_does_not_fit_the_memory_is_done_one_by_one(run):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from primaps.errors import ImageError, OutputError
 from primaps.pipeline import parallel
+from primaps.runs.watching import Unwatched
 from primaps.types import ImageFile
 
 
@@ -21,7 +22,10 @@ class Steps:
 
 def make_run(device="cpu"):
     return SimpleNamespace(
-        backbone=SimpleNamespace(device=torch.device(device)), failures=[], progress=Steps()
+        backbone=SimpleNamespace(device=torch.device(device)),
+        failures=[],
+        progress=Steps(),
+        watch=Unwatched(),
     )
 
 

@@ -19,8 +19,10 @@ from primaps.shards.places import Place
 DEADLY: Final = 3
 """Deaths of a worker with one image alone, after which the image is not tried again."""
 
-IDLE_DEATHS: Final = 5
-"""Deaths in a row with no image in work, after which the command gives up."""
+IDLE_DEATHS: Final = 12
+"""Deaths in a row with no image in work, after which the command gives up: somebody ends workers
+as soon as they start.
+"""
 
 _FORMAT: Final = "primaps-attempts-1"
 

@@ -126,7 +126,7 @@ class _Process:
     def __init__(self, order: Order, limits: Limits, environment: Mapping[str, str]) -> None:
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - until `close`
         path = os.pathsep.join(entry for entry in sys.path if entry)
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-m", WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -164,6 +164,8 @@ class _Process:
                 return Death(tuple(in_work), "too slow", _too_slow(seconds or 0.0))
             since = time.monotonic()
             if isinstance(message, _Ended):
+                if self._process.wait() > 0 and not in_work:
+                    raise self._error({"error": "", "message": ""})  # it would not heal
                 return Death(tuple(in_work), self._how())
             if "begun" in message:
                 in_work[message["begun"]] = None

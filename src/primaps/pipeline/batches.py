@@ -171,7 +171,8 @@ class _Batches(Generic[Loaded, Made]):
     def load(self, image: ImageFile) -> tuple[Loaded | None, list[Failure]]:
         """Read one image; called by the readers."""
         failures: list[Failure] = []
-        self.run.watch.begun(image)
+        if image.name in self.wanted:
+            self.run.watch.begun(image)
         with reported(failures, image, self.stage):
             return self.work.load(image), failures
         return None, failures
@@ -252,6 +253,6 @@ class _Batches(Generic[Loaded, Made]):
 
     def _done(self, image: ImageFile, failures: list[Failure]) -> None:
         self.failures[image.name] = failures
-        self.run.watch.ended(image)
         if image.name in self.wanted:
+            self.run.watch.ended(image)
             self.run.progress.advance()
