@@ -484,7 +484,7 @@ def test_a_dry_run_tells_and_writes_nothing(run, photographs, tmp_path, fast, te
     assert not out.exists()
     assert "Photographs: 5, 5 of them to do" in told.stdout
     assert "Classes: 3, method em, seed 0" in text(told)
-    for part in ("Disk: about", "Memory: about", "Time: about", "by 3 of them that were tried"):
+    for part in ("Disk: about", "Memory: about", "Time: about", "by 4 of them that were tried"):
         assert part in text(told)
     assert run(*asked[:-1]).exit_code == 0
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
@@ -495,6 +495,48 @@ def test_a_dry_run_tells_and_writes_nothing(run, photographs, tmp_path, fast, te
     new = ("proposals", photographs, "--out", tmp_path / "new", *fast[:2], "--dry-run")
     assert "5 of them to do" in run(*new).stdout
     assert not (tmp_path / "new").exists()
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_dry_run_of_fit_and_predict_writes_nothing(run, photographs, tmp_path, fast, text):
+    out, model, new = tmp_path / "run", tmp_path / "model", tmp_path / "new"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture")
+    assert run(*asked).exit_code == 0
+    before = snapshot(tmp_path)
+    own = run("fit", out, "--dry-run")
+    assert own.exit_code == 0, own.output
+    assert "none, since this model is there already" in text(own)
+    told = run("fit", out, "--classes", "4", "--dry-run")
+    assert told.exit_code == 0, told.output
+    for part in ("5 with stored", "Classes: 4", "Disk: about", "Memory: about", "Time: about"):
+        assert part in text(told)
+    assert "Refused without --overwrite" in told.stdout
+    assert "num_clusters: 3 -> 4" in told.stdout
+    beside = run("fit", out, "--classes", "auto", "--model", model, "--dry-run")
+    assert (beside.exit_code, "proposed from them" in beside.stdout) == (0, True), beside.output
+    assert "Refused" not in beside.stdout
+    for crf, word in (("--crf", "with CRF"), ("--no-crf", "without CRF")):
+        for source in ((photographs,), ("--stored", out)):
+            options = ("--model", out, "--out", new, crf, "--certainty", "--overlays", "--dry-run")
+            shown = run("predict", *source, *options)
+            assert shown.exit_code == 0, shown.output
+            assert "Photographs: 5, 5 of them to do" in shown.stdout
+            assert word in shown.stdout
+            assert "of them that were tried" in shown.stdout
+    assert snapshot(tmp_path) == before
+    assert run("predict", photographs, "--model", out, "--out", new).exit_code == 0
+    before = snapshot(tmp_path)
+    again = run("predict", photographs, "--model", out, "--out", new, "--dry-run")
+    assert "5, 0 of them to do" in again.stdout
+    assert "all label maps are there" in again.stdout
+    other = ("--unknown-below", "0.5", "--dry-run")
+    refused = run("predict", photographs, "--model", out, "--out", new, *other)
+    assert "Refused without --overwrite" in refused.stdout
+    assert run("predict", photographs, "--model", out, "--out", out, "--dry-run").exit_code == 2
+    assert snapshot(tmp_path) == before
 
 
 def test_moved_photographs_are_found_by_report_and_export(run, photographs, tmp_path, fast, text):
@@ -580,3 +622,42 @@ def test_several_processes_fit_a_sample_alike(sharded, tmp_path, run, text):
     assert one.keys() == two.keys()
     for key, tensor in one.items():
         assert torch.allclose(tensor, two[key], atol=1e-5), key
+
+
+def test_what_stays_of_the_features(run, photographs, tmp_path, fast, text):
+    out = tmp_path / "run"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture")
+    assert "Store: full" in text(run(*asked, "--dry-run"))
+    told = text(run(*asked, "--store", "none", "--dry-run"))
+    assert "Store: none; features are removed when all is done" in told
+    assert run(*asked, "--store", "none").exit_code == 0
+    assert not (out / "store").exists()
+    again = run(*asked, "--dry-run")  # the folder's own
+    assert "Store: none" in text(again)
+    assert "5, 0 of them to do" in again.stdout
+    assert "5, 5 of them to do" in run(*asked, "--store", "light", "--dry-run").stdout
+    assert run(*asked, "--store", "light").exit_code == 0
+    assert (out / "store").exists()
+    assert json.loads((out / "run.json").read_text())["config"]["store"] == "light"
+
+
+def test_kinds_of_stores_that_there_are_not(run, photographs, tmp_path, text):
+    for command in ("segment", "proposals"):
+        result = run(command, photographs, "--out", tmp_path / "run", "--store", "litle")
+        assert result.exit_code == 2
+        assert "Expected --store to be full, light or none, but got 'litle'." in text(result)
+        assert "Did you mean 'light'?" in text(result)
+
+
+def test_another_fit_says_how_to_make_the_store_again(run, photographs, tmp_path, fast, text):
+    out = tmp_path / "run"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture")
+    assert run(*asked, "--store", "none").exit_code == 0
+    refused = run("fit", out, "--seed", "4", "--model", tmp_path / "model")
+    assert refused.exit_code == 2
+    assert f"Make them again: primaps proposals {photographs} --out {out}" in text(refused)
+    made = run(
+        "proposals", photographs, "--out", out, "--config", out / "run.json", "--store", "full"
+    )
+    assert made.exit_code == 0, made.output
+    assert run("fit", out, "--seed", "4", "--model", tmp_path / "model").exit_code == 0

@@ -4,9 +4,10 @@ and ``report``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -60,6 +61,7 @@ from primaps.cli.options import (
     Seed,
     Shards,
     Size,
+    Store,
     Stored,
     Threshold,
     UnknownBelow,
@@ -83,6 +85,12 @@ from primaps.errors import ConfigError
 if TYPE_CHECKING:
     from primaps.config import Config
     from primaps.pipeline.beginning import Choice
+    from primaps.pipeline.labelling import Extras
+    from primaps.runs.run import Run
+    from primaps.segmenter import Segmenter
+
+_BEGAN: Final = time.perf_counter()
+"""When the program began: these modules come before what takes long to load."""
 
 
 def segment(
@@ -109,6 +117,7 @@ def segment(
     bands: Bands = None,
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
+    store: Store = None,
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
@@ -133,6 +142,7 @@ def segment(
             bands=bands,
             pages=pages,
             max_megapixels=max_megapixels,
+            store=store,
         )
         preset_settings(preset, given)
         from primaps import pipeline
@@ -178,6 +188,7 @@ def proposals(
     bands: Bands = None,
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
+    store: Store = None,
     overwrite: Overwrite = False,
     engine: EngineName = None,
     workers: Workers = None,
@@ -208,6 +219,7 @@ def proposals(
             bands=bands,
             pages=pages,
             max_megapixels=max_megapixels,
+            store=store,
         )
         settings = preset_settings(preset, given)
         options = engine_options(
@@ -235,7 +247,7 @@ def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -
     from primaps.pipeline.dry_run import planned
 
     run = look(images, out, choice, TerminalProgress(make_console()))
-    typer.echo("\n".join(planned(run, stages, Durations(durations_file()).expected)))
+    typer.echo("\n".join(planned(run, stages, Durations(durations_file()).expected, _BEGAN)))
     exit_with(run.failures)
 
 
@@ -288,6 +300,7 @@ def fit(
     processes: Processes = 1,
     with_: With = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
@@ -296,7 +309,7 @@ def fit(
         if with_ is not None:
             others: dict[str, object] = {"classes": classes, "seed": seed, "method": method}
             others |= {"init": init, "model": model, "tensorboard": tensorboard}
-            others |= {"processes": processes > 1, "overwrite": overwrite}
+            others |= {"processes": processes > 1, "overwrite": overwrite, "dry-run": dry_run}
             others |= {"out": out, "sample": sample}
             fit_with(Path(run_folder), with_, others, weights=weights, head=head, device=device)
             return
@@ -309,6 +322,11 @@ def fit(
         run = pipeline.reopen(
             folder, changes, weights=weights, head=head, device=device, progress=progress
         )
+        if dry_run:
+            from primaps.pipeline.dry_run_of_fit import planned_fit
+
+            typer.echo("\n".join(planned_fit(run, model, _BEGAN)))
+            return
         pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard, processes=processes)
         typer.echo(f"Model: {model or folder / 'model'}")
         exit_after(run)
@@ -365,6 +383,7 @@ def predict(
     max_failures: MaxFailures = None,
     max_seconds: MaxSeconds = None,
     max_memory: MaxMemory = None,
+    dry_run: DryRun = False,
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
@@ -404,6 +423,9 @@ def predict(
             source = pipeline.reopen(
                 stored, {}, weights=weights, head=head, device=device, progress=progress
             )
+            if dry_run:
+                _tell_of_stored(source, Path(out), model, given, extras)
+                return
             run = pipeline.predict_from_store(
                 source, Path(out), model, given, overwrite=overwrite, extras=extras
             )
@@ -413,6 +435,9 @@ def predict(
         from primaps.segmenter import Segmenter
 
         segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
+        if dry_run:
+            _tell_of_new(images or [], Path(out), segmenter, given, extras)
+            return
         outcome = commands.predict(
             commands.Request(images or [], out, options, device, overwrite, progress),
             segmenter.backbone,
@@ -443,6 +468,41 @@ def _refuse_engine(options: EngineOptions) -> None:
             "Expected no --engine, --workers, --shards or --max-... with --stored, whose features"
             " are not computed again, but got some. Leave them away."
         )
+
+
+def _tell_of_stored(
+    source: Run, out: Path, model_folder: Path, given: Mapping[str, object], extras: Extras
+) -> None:
+    """What `primaps predict --stored` would do."""
+    from primaps.pipeline.dry_run_of_predict import planned_predict
+    from primaps.pipeline.predicting import refuse_run, run_on_store
+    from primaps.runs.model import Model
+
+    model = Model.load(model_folder)
+    run = run_on_store(source, out, model, given)
+    refuse_run(out, model)
+    typer.echo("\n".join(planned_predict(run, model, _BEGAN, extras, source)))
+
+
+def _tell_of_new(
+    images: Sequence[str],
+    out: Path,
+    segmenter: Segmenter,
+    given: Mapping[str, object],
+    extras: Extras,
+) -> None:
+    """What `primaps predict` would do."""
+    from primaps.pipeline.dry_run_of_predict import planned_predict
+    from primaps.pipeline.opening import find_images
+    from primaps.pipeline.predicting import refuse_run
+    from primaps.pipeline.settings import settings_for
+
+    refuse_run(out, segmenter.model)
+    progress = TerminalProgress(make_console())
+    settings = settings_for(out, segmenter.config, given, progress)
+    run = find_images(images, out, segmenter.backbone, settings, progress=progress)
+    typer.echo("\n".join(planned_predict(run, segmenter.model, _BEGAN, extras)))
+    exit_with(run.failures)
 
 
 def report(

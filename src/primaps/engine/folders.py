@@ -28,6 +28,7 @@ from primaps.engine.works import (
 )
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.extraction import begin_extraction, end_extraction
+from primaps.pipeline.kept_store import kept_views, shrink
 from primaps.pipeline.labelling import Extras, end_labelling, labelled_images
 from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.opening import PROPOSAL_STAGES, claim
@@ -73,12 +74,13 @@ def proposals_by_workers(
     claim(run, PROPOSAL_STAGES, overwrite=overwrite)
     with finishing(run, "proposals", inputs):
         work = ProposalsWork(**common_values(run, device, run.folder.root / PARTS))
-        missing = begin_extraction(run)
+        missing = begin_extraction(run, kept_views(run.config))
         with run.stage("proposals", len(missing)):
             done = _shared_out(run, missing, work, options)
         run.failures.extend(done.failures)
         run.counts |= {"engine": done.engine}
         end_extraction(run, len(missing))
+        shrink(run)
     done.remove()
 
 

@@ -20,6 +20,7 @@ from primaps.heads.extractor import head_path
 from primaps.heads.loading import reload_backbone
 from primaps.outputs.label_files import read_png_info
 from primaps.pipeline.extraction import extract
+from primaps.pipeline.kept_store import kept_views
 from primaps.pipeline.labelling import Extras, predict_new
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.predicting import claim_for_model, take_names
@@ -162,7 +163,7 @@ class ProposalsWork(Work):
 
     def make(self, run: Run) -> None:
         """Fill the store, and write proposals as PNG."""
-        extract(run)
+        extract(run, kept_views(run.config))
 
     def files(self, run: Run, image: ImageFile) -> dict[str, Path]:
         """The file of the store, and the 16-bit PNG."""
