@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from primaps.runs.run import RunFolder, read_failures
 from primaps.runs.store import hold, read_json, release, write_json
 from primaps.shards.places import place_of
 from primaps.shards.records import record_file, tar_file
+from primaps.shards.references import Reference
 
 
 @pytest.fixture
@@ -71,7 +73,7 @@ def test_a_fit_of_all_images_equals_that_of_one_machine(
         for path, content in files(run.folder.root / folder).items():
             assert (out / folder / path).read_bytes() == content, path
     record = read_json(out / "run.json")
-    assert record["sample"] == {
+    assert record["drawn_from"] == {
         "of": sharded.url,
         "images": 10,
         "listing_sha256": json.loads(sharded.read("plan.json"))["listing_sha256"],
@@ -179,6 +181,28 @@ def test_what_cannot_be_read_is_a_listed_failure(sharded, tmp_path):
         sample_store(sharded.url, tmp_path / "other", None, progress=Silent())
 
 
+def test_photographs_come_along(made, tmp_path, pack, s3):
+    run, photos = made
+    photos_far = place_of(f"{s3}/photos")
+    for path in sorted(photos.rglob("*.png")):
+        photos_far.publish(path.relative_to(photos).as_posix(), path)
+    sharded = pack(run, place_of(tmp_path / "sharded"), photos_far.url, 3)
+    out = tmp_path / "run"
+    sample_store(sharded.url, out, 4, progress=Silent())
+    entries = read_json(out / "store" / "manifest.json")["images"]
+    assert not (out / "photographs").exists()
+    photos_far.remove(next(iter(entries)))
+    sample_store(sharded.url, out, 4, photographs=True, progress=Silent())
+    entries = read_json(out / "store" / "manifest.json")["images"]
+    paths = {name: Path(entry["path"]) for name, entry in entries.items()}
+    assert paths == {name: out / "photographs" / name for name in entries}
+    there = [path.read_bytes() for path in paths.values() if path.exists()]
+    assert there == [(photos / name).read_bytes() for name in list(paths)[1:]]
+    (failure,) = read_failures(RunFolder(out))
+    assert failure.path == photos_far.at(next(iter(entries)))
+    assert len(pipeline.reopen(out, {}, device="cpu").usable_images()) == 4  # a fit needs none
+
+
 def test_features_of_other_settings_are_not_taken(sharded, tmp_path):
     record = json.loads(sharded.read("run.json"))
     record["settings"]["features"]["size"] = 999
@@ -186,6 +210,15 @@ def test_features_of_other_settings_are_not_taken(sharded, tmp_path):
     with pytest.raises(DatasetError, match="with the settings on record"):
         sample_store(sharded.url, tmp_path / "run", None, progress=Silent())
     assert stored(tmp_path / "run") == []
+
+
+def test_pages_belong_to_their_file(tmp_path):
+    reference = Reference("a.tif", "s3://bucket/a.tif", 1, "")
+    images, _, _ = sampled_store._named(
+        RunFolder(tmp_path), {"a.tif.p0012": reference}, photographs=True
+    )
+    assert images["a.tif.p0012"].page == 12
+    assert images["a.tif.p0012"].path == tmp_path / "photographs" / "a.tif"
 
 
 def test_names_that_lead_elsewhere_are_refused(sharded, tmp_path):
@@ -203,6 +236,8 @@ def test_what_is_no_source(sharded, made, tmp_path):
         sample_store(sharded.url, out, 0, progress=Silent())
     with pytest.raises(CheckpointError, match="without --out and --sample"):
         sample_store(made[0].folder.root, out, 3, progress=Silent())
+    with pytest.raises(ConfigError, match="outside the outputs of a run"):
+        sample_store(sharded.url, sharded.folder / "shards" / "run", 3, progress=Silent())
     sharded.remove(record_file(1))
     with pytest.raises(CheckpointError, match="shard 1 of"):
         sample_store(sharded.url, out, 10, progress=Silent())

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import secrets
 import tarfile
 
@@ -250,6 +251,25 @@ def test_what_cannot_be_used_is_listed(tmp_path, remote):
     }
     assert "nothing at this address" in told[f"{remote.url}-none"]
     assert "not compressed" in told[f"{remote.url}/d.tar"]
+
+
+def test_names_of_tar_files_are_checked_too(tmp_path, s3):
+    path = pack(tmp_path / "good.tar", "a.jpg")
+    place = place_of(f"{s3}/in")
+    for name in ("good.tar", "b\\c.tar", "d\te.tar"):
+        place.publish(name, path)
+    place.write("x\ty.jpg", b"")
+    listing = list_references([place.url])
+    assert names(listing) == ["good/a.jpg"]
+    assert len(listing.failures) == 3
+    try:
+        path.rename(tmp_path / os.fsdecode(b"bad\xff.tar"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    pack(tmp_path / "good.tar", "a.jpg")
+    listing = list_references([tmp_path])
+    assert names(listing) == ["good/a.jpg"]
+    assert listing.failures[0].path.endswith("bad\\xff.tar")
 
 
 def test_nothing_at_all(tmp_path, remote):

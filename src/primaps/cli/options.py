@@ -37,6 +37,13 @@ Sample = Annotated[
         "--sample", metavar="N", help="Images of the sample, evenly chosen. (default: 5000, or all)"
     ),
 ]
+SamplePhotographs = Annotated[
+    bool,
+    typer.Option(
+        "--photographs",
+        help="Copy the sample's photographs too if they are far or in tar files: for the studio.",
+    ),
+]
 Classes = Annotated[
     str | None,
     typer.Option(

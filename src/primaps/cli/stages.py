@@ -58,6 +58,7 @@ from primaps.cli.options import (
     RunSeed,
     Sample,
     SampleOut,
+    SamplePhotographs,
     Seed,
     Shards,
     Size,
@@ -283,6 +284,7 @@ def fit(
     run_folder: FittedArgument,
     out: SampleOut = None,
     sample: Sample = None,
+    photographs: SamplePhotographs = False,
     classes: RunClasses = None,
     seed: RunSeed = None,
     method: RunMethod = None,
@@ -310,14 +312,16 @@ def fit(
             others: dict[str, object] = {"classes": classes, "seed": seed, "method": method}
             others |= {"init": init, "model": model, "tensorboard": tensorboard}
             others |= {"processes": processes > 1, "overwrite": overwrite, "dry-run": dry_run}
-            others |= {"out": out, "sample": sample}
+            others |= {"out": out, "sample": sample, "photographs": photographs}
             fit_with(Path(run_folder), with_, others, weights=weights, head=head, device=device)
             return
         given = given_settings(classes=classes, seed=seed, method=method, init=init)
         from primaps import pipeline
 
         progress = TerminalProgress(console)
-        folder = _folder_to_fit(run_folder, out, sample, progress, overwrite=overwrite)
+        folder = _folder_to_fit(
+            run_folder, out, sample, progress, photographs=photographs, overwrite=overwrite
+        )
         changes = {name.removeprefix("fit."): value for name, value in given.items()}
         run = pipeline.reopen(
             folder, changes, weights=weights, head=head, device=device, progress=progress
@@ -338,6 +342,7 @@ def _folder_to_fit(
     sample: int | None,
     progress: TerminalProgress,
     *,
+    photographs: bool,
     overwrite: bool,
 ) -> Path:
     """The run folder that is fitted to: the one given, or one made of a sample of what is."""
@@ -346,9 +351,11 @@ def _folder_to_fit(
     from primaps.shards.reading import is_sharded
 
     if out is not None:
-        sample_store(given, out, sample, overwrite=overwrite, progress=progress)
+        sample_store(
+            given, out, sample, photographs=photographs, overwrite=overwrite, progress=progress
+        )
         return out
-    if sample is not None or is_url(given) or is_sharded(place_of(given)):
+    if sample is not None or photographs or is_url(given) or is_sharded(place_of(given)):
         raise ConfigError(
             "Expected --out RUN beside the outputs of `primaps proposals ... --shards`, a run"
             " folder for a sample of their images, but got none. Add it."

@@ -294,7 +294,7 @@ def proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
 
 
 def write_manifest(store: FeatureStore, usable: Sequence[ImageFile]) -> None:
-    """Write a readable list of what is known: in the store, or beside the digest if there is none.
+    """Write a readable list of what is known, in the store, or beside the digest if there is none.
 
     Raises:
         OutputError: If it cannot be written.

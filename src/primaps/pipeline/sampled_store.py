@@ -19,10 +19,12 @@ from primaps.outputs.label_files import read_png_info
 from primaps.pipeline.extraction import proposal_statistics, write_manifest
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.output_names import without_names_that_fail
+from primaps.pipeline.places import refuse_place
 from primaps.progress import Progress
 from primaps.runs.run import RunFolder, cached_views, store_fingerprint
 from primaps.runs.store import FeatureStore, atomic_write, release, remove_file
-from primaps.shards.places import place_of
+from primaps.shards.copying import copy_images
+from primaps.shards.places import is_url, place_of
 from primaps.shards.plan import references_of
 from primaps.shards.reading import Output, ShardedOutputs, is_sharded
 from primaps.shards.references import Reference
@@ -35,7 +37,7 @@ SAMPLE: Final = 5000
 
 _STAGES: Final = ("backbone", "features", "proposals")
 _KEPT: Final = ("config", "weights", "head", "threshold", "inputs")
-_PAGE: Final = re.compile(r"(.*)\.p(\d{4,})")
+_PAGE: Final = re.compile(r"\.p\d{4,}$")
 
 
 def sample_store(
@@ -43,6 +45,7 @@ def sample_store(
     out: Path,
     count: int | None,
     *,
+    photographs: bool = False,
     overwrite: bool = False,
     progress: Progress,
 ) -> None:
@@ -54,11 +57,12 @@ def sample_store(
         sharded: Its output folder or URL.
         out: The run folder.
         count: How many images; None = `SAMPLE`, and all if there are fewer.
+        photographs: Copy the photographs too, where they are in an object store or in tar files.
         overwrite: Replace another sample there.
         progress: Who is told.
 
     Raises:
-        ConfigError: If ``out`` holds something else, or the count is none.
+        ConfigError: If ``out`` holds something else or lies in other outputs, or the count is none.
         CheckpointError: If there are no such outputs, they are damaged or not finished.
         DatasetError: If no image could be fetched.
         PlaceError: If they cannot be reached.
@@ -66,12 +70,13 @@ def sample_store(
     """
     if count is not None and count < 1:
         raise ConfigError(f"Expected --sample of at least 1 image, but got {count}.")
+    refuse_place(out)
     source = _Source.of(sharded)
     chosen = source.outputs.sample(count or SAMPLE)
     folder = RunFolder(out)
     _claim(folder, source, len(chosen), overwrite=overwrite)
     try:
-        _fetch(folder, source, chosen, progress)
+        _fetch(folder, source, chosen, progress, photographs=photographs)
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
         folder.stop({}, "interrupted" if stopped else "failed")
@@ -128,7 +133,7 @@ def _claim(folder: RunFolder, source: _Source, images: int, *, overwrite: bool) 
     """Take the run folder for a sample, or refuse if it holds something else."""
     plan = source.outputs.plan
     sample = {"of": source.outputs.place.url, "images": images, "listing_sha256": plan.sha256}
-    known = folder.record.get("sample")
+    known = folder.record.get("drawn_from")
     if folder.record and known is None:
         raise ConfigError(
             f"Expected {folder.root} to be new, or to hold a sample of {sample['of']}, but it holds"
@@ -141,18 +146,25 @@ def _claim(folder: RunFolder, source: _Source, images: int, *, overwrite: bool) 
             + f". Wanted are {images} of {sample['of']}. Choose another --out, or add --overwrite."
         )
     folder.record |= {key: source.record[key] for key in _KEPT if key in source.record}
-    folder.record["sample"] = sample
+    folder.record["config"] = {**source.record["config"], "store": None}  # all of it stays
+    folder.record["drawn_from"] = sample
     folder.claim(source.settings, overwrite=overwrite)
     folder.record["defaults"] = source.record.get("defaults", GENERATION)
 
 
 def _fetch(
-    folder: RunFolder, source: _Source, chosen: Sequence[Output], progress: Progress
+    folder: RunFolder,
+    source: _Source,
+    chosen: Sequence[Output],
+    progress: Progress,
+    *,
+    photographs: bool,
 ) -> None:
     """Bring the shards of the chosen images into the store, and list them."""
     started = time.perf_counter()
     store = source.store(folder)
-    images, refused, notes = _named(folder, source, chosen)
+    references = _references(source, chosen)
+    images, refused, notes = _named(folder, references, photographs=photographs)
     for note in notes:
         progress.note(note)
     _remove_others(store, folder, images.keys())
@@ -169,6 +181,8 @@ def _fetch(
                 failures.append(Failure(images[output.name].place, "fetch", reason))
             progress.advance(1)
     progress.finish()
+    if photographs:
+        failures += _copied(folder, [references[name] for name in images], progress)
     infos = {
         image: info for name, image in images.items() if (info := store.info(name)) is not None
     }
@@ -182,26 +196,65 @@ def _fetch(
     folder.finish("fit", folder.record.get("inputs", ()), seconds, counts, failures)
 
 
-def _named(
-    folder: RunFolder, source: _Source, chosen: Sequence[Output]
-) -> tuple[dict[str, ImageFile], list[Failure], list[str]]:
-    """The images of outputs by name; those that files cannot be named after as failures."""
-    references: dict[str, Reference] = {}
+def _references(source: _Source, chosen: Sequence[Output]) -> dict[str, Reference]:
+    """Where the photographs of outputs are, by the name of the output.
+
+    Raises:
+        CheckpointError: If an output belongs to none, or its name is no path inside a folder.
+    """
+    known: dict[str, Reference] = {}
     for shard in sorted({output.shard for output in chosen}):
-        references |= {each.name: each for each in references_of(source.outputs.place, shard)}
-    images = list[ImageFile]()
+        known |= {each.name: each for each in references_of(source.outputs.place, shard)}
+    found: dict[str, Reference] = {}
     for output in chosen:
-        page = _PAGE.fullmatch(output.name) if output.name not in references else None
-        reference = references.get(output.name if page is None else page[1])
+        reference = known.get(output.name) or known.get(_PAGE.sub("", output.name))
         if reference is None or safe_name(output.name) != output.name:
             raise CheckpointError(
                 f"Expected shard {output.shard} of {source.outputs.place.url} to hold images of its"
                 f" plan, but it holds {output.name!r:.200}. It is damaged or was tampered with."
             )
-        number = None if page is None else int(page[2])
-        images.append(ImageFile(Path(reference.place), output.name, number))
+        found[output.name] = reference
+    return found
+
+
+def _named(
+    folder: RunFolder, references: Mapping[str, Reference], *, photographs: bool
+) -> tuple[dict[str, ImageFile], list[Failure], list[str]]:
+    """The images by name; those that files cannot be named after as failures; what to tell."""
+    images = list[ImageFile]()
+    for name, reference in references.items():
+        page = None if name == reference.name else int(name.rpartition(".p")[2])
+        copied = photographs and _is_elsewhere(reference)
+        path = _copies(folder) / reference.name if copied else Path(reference.place)
+        images.append(ImageFile(path, name, page))
     kept, refused, notes = without_names_that_fail(images, folder.root)
     return {image.name: image for image in kept}, refused, notes
+
+
+def _copies(folder: RunFolder) -> Path:
+    return folder.root / "photographs"
+
+
+def _is_elsewhere(reference: Reference) -> bool:
+    return reference.member is not None or is_url(reference.url)
+
+
+def _copied(
+    folder: RunFolder, references: Sequence[Reference], progress: Progress
+) -> list[Failure]:
+    """Copy photographs; those of one file once."""
+    wanted = {each.name: each for each in references if _is_elsewhere(each)}
+    if not wanted:
+        return []
+    size = sum(reference.size for reference in wanted.values())
+    progress.note(
+        f"Copies {len(wanted)} photographs, {size / 1e9:.2g} GB, to {_copies(folder)}; those that"
+        " are there stay."
+    )
+    progress.start("photographs", len(wanted))
+    failures = copy_images(list(wanted.values()), _copies(folder), progress.advance)
+    progress.finish()
+    return failures
 
 
 def _is_there(store: FeatureStore, folder: RunFolder, output: Output) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from primaps.data.image_names import Namer, absolute
-from primaps.data.paths import printable
+from primaps.data.paths import is_printable, printable
 from primaps.data.patterns import has_wildcard, split_pattern
 from primaps.data.scanning import is_image_name, is_run_folder, is_run_record, look, scan
 from primaps.errors import CheckpointError, DatasetError, ImageError, PlaceError
@@ -238,6 +238,9 @@ class _Lister:
             path: Of the tar file.
         """
         self._root(root, folder=path.parent != root)
+        if not is_printable(path):
+            self._fail(printable(path), _UNSAFE)
+            return
         try:
             status = path.stat()
             with path.open("rb") as stream:
@@ -279,11 +282,11 @@ class _Lister:
 
     def _take_remote(self, root: Path, url: str, found: Found, *, alone: bool) -> None:
         suffix = PurePosixPath(found.path).suffix.lower()
-        if suffix == TAR:
+        if suffix == TAR and safe_name(found.path) is not None:
             place = place_of(url)
             buffered = _Buffered(lambda start, size: place.read_range("", start, size), found.size)
             self._take_tar(root, root / found.path, url, found, buffered.read)
-        elif not alone and not is_image_name(Path(found.path)):
+        elif suffix != TAR and not alone and not is_image_name(Path(found.path)):
             self._passed_over[suffix] += 1
             if found.path.lower().endswith(_COMPRESSED):
                 self._fail(url, _COMPRESSED_TAR)
