@@ -430,13 +430,7 @@ def predict(
             source = pipeline.reopen(
                 stored, {}, weights=weights, head=head, device=device, progress=progress
             )
-            if dry_run:
-                _tell_of_stored(source, Path(out), model, given, extras)
-                return
-            run = pipeline.predict_from_store(
-                source, Path(out), model, given, overwrite=overwrite, extras=extras
-            )
-            _told_labels(Outcome(out, False, tuple(run.failures)))
+            _predict_stored(source, out, model, given, extras, overwrite=overwrite, dry_run=dry_run)
             return
         from primaps.engine import commands
         from primaps.segmenter import Segmenter
@@ -455,6 +449,28 @@ def predict(
             extras,
         )
         _told_labels(outcome)
+
+
+def _predict_stored(
+    source: Run,
+    out: str,
+    model: Path,
+    given: Mapping[str, object],
+    extras: Extras,
+    *,
+    overwrite: bool,
+    dry_run: bool,
+) -> None:
+    """Label maps of a run's photographs with another model."""
+    from primaps import pipeline
+
+    if dry_run:
+        _tell_of_stored(source, Path(out), model, given, extras)
+        return
+    run = pipeline.predict_from_store(
+        source, Path(out), model, given, overwrite=overwrite, extras=extras
+    )
+    _told_labels(Outcome(out, False, tuple(run.failures)))
 
 
 def _told_labels(outcome: Outcome) -> None:

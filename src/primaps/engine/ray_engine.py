@@ -42,6 +42,9 @@ OBJECT_STORE: Final = 256 << 20
 _BLOCKS: Final = 4096
 """Most pieces that the list of shards is given out in."""
 
+_STARTS: Final = 2
+"""How often Ray is started on this machine: on a busy one it gives up after half a minute."""
+
 _FOLDER: Final = "pmray"
 """Beginning of the name of a folder for Ray's files; the number of the process follows."""
 
@@ -140,7 +143,19 @@ def _connect(here: Mapping[str, Any] | None) -> None:
         if here is not None:
             # what was imported before the environment was set
             import_module("ray._private.ray_constants").ENABLE_RAY_CLUSTER = False  # type: ignore[attr-defined]
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **(here or {}))
+        for attempt in range(1, _STARTS + 1):
+            try:
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, **(here or {}))
+            except Exception as error:  # Ray has no class of its own for it
+                ray.shutdown()
+                if attempt == _STARTS or here is None:
+                    where = "on this machine" if here is not None else os.environ["RAY_ADDRESS"]
+                    raise ProcessError(
+                        f"Expected Ray {where} to answer, but got: {error}. The machine may be"
+                        " busy: run the same command again, or use --engine local."
+                    ) from error
+            else:
+                return
 
 
 @contextlib.contextmanager
