@@ -237,9 +237,26 @@ def proposals(
         if steps:
             _draw_steps(images, Path("steps" if out is None else out), choice, settings)
         elif dry_run and out is not None:
+            _refuse_far(images, out)
             _tell(images, Path(out), choice, ("backbone", "features", "proposals"))
         else:
             _find_proposals(images, out, choice, options, overwrite=overwrite)
+
+
+def _refuse_far(images: Sequence[str], out: str) -> None:
+    """Keep what is not on disk from being taken for paths.
+
+    Raises:
+        ConfigError: If images or outputs are not.
+    """
+    from primaps.engine.fetching import lie_elsewhere
+    from primaps.shards.places import is_url
+
+    if is_url(out) or lie_elsewhere(images):
+        raise ConfigError(
+            "Expected images and --out in folders with --dry-run, which does not look into object"
+            " stores and tar files, but got others. Leave --dry-run away."
+        )
 
 
 def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -> None:
@@ -437,6 +454,7 @@ def predict(
 
         segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
         if dry_run:
+            _refuse_far(images or [], out)
             _tell_of_new(images or [], Path(out), segmenter, given, extras)
             return
         outcome = commands.predict(

@@ -15,6 +15,7 @@ from primaps.engine.results import Result, is_done, publish_files, publish_tar
 from primaps.engine.works import Work
 from primaps.errors import DatasetError, OutputError
 from primaps.pipeline.input_pages import all_pages
+from primaps.pipeline.output_names import without_names_that_fail
 from primaps.runs.run import Run
 from primaps.runs.store import hold, release
 from primaps.runs.watching import Watch
@@ -72,8 +73,12 @@ class ShardWorker:
         references = references_of(self._place, task.shard)
         staged = stage(references, staging_of(self.work.scratch, task.shard))
         pages = self.work.settings_of_run.inputs.pages == "all"
-        images = all_pages(staged.images) if pages else staged.images
-        result = Result(self.work, images, staged.places, list(staged.failures))
+        listed = all_pages(staged.images) if pages else staged.images
+        images, refused, _ = without_names_that_fail(listed, scratch)
+        failures = [*staged.failures]
+        if self.work.out is None:  # else the command has found and reported them
+            failures += refused
+        result = Result(self.work, images, staged.places, failures)
         together = [
             image
             for image in images
