@@ -263,10 +263,10 @@ class _Totals:
 
     def counted(self) -> dict[str, Any]:
         """Figures for ``run.json``."""
-        counts = dict(self.counts)
+        counts: dict[str, Any] = dict(self.counts)
         coverage = counts.pop("coverage_sum", None)
         if coverage is not None:
-            counts["coverage"] = round(coverage / max(1, self.images), 4)
+            counts["coverage"] = {"mean": round(coverage / max(1, self.images), 4)}
         return {**counts, "images": self.images}
 
 
