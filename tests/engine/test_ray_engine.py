@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -12,7 +13,10 @@ import pytest
 
 from primaps.engine import ray_engine
 from primaps.engine.ray_engine import ray_session, require_ray
-from primaps.errors import DatasetError, MissingExtraError
+from primaps.errors import ConfigError, MissingExtraError, OutputError
+from primaps.shards.places import place_of
+from primaps.shards.plan import make_plan
+from primaps.shards.references import list_references
 
 on_ray = [
     pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),
@@ -94,11 +98,6 @@ class TestOnRay:
         assert [failure.path for failure in outcome.failures] == [str(images / "0" / "bad.jpg")]
         assert heard.steps == 61
 
-    def test_errors_come_back_as_they_are(self, session, packed, tmp_path, propose):
-        images, _ = packed
-        with pytest.raises(DatasetError, match="at most 0 inputs that fail"):
-            propose(images, tmp_path / "out", engine="ray", workers=1, max_failures=0)
-
     def test_nothing_listens_beyond_this_machine(self, session):
         listening = [
             line.split()
@@ -129,3 +128,43 @@ def test_a_missing_ray_names_the_extra(monkeypatch):
     monkeypatch.setattr(ray_engine.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'primaps\[ray\]'"):
         require_ray()
+
+
+def test_the_error_of_an_actor_is_raised_here():
+    with pytest.raises(OutputError, match="The disk is full"):
+        ray_engine._finished({"error": "OutputError", "message": "The disk is full."})
+
+
+def test_there_is_an_actor_per_gpu_or_core():
+    assert not ray_engine._on_gpus("auto", {"CPU": 8.0})
+    assert ray_engine._on_gpus("auto", {"CPU": 8.0, "GPU": 2.0})
+    assert not ray_engine._on_gpus("cpu", {"CPU": 8.0, "GPU": 2.0})
+    assert ray_engine._workers({"CPU": 8.0, "GPU": 2.0}, gpus=True) == 2
+    assert ray_engine._workers({"CPU": 8.0, "GPU": 2.0}, gpus=False) == 8
+    with pytest.raises(ConfigError, match="Expected GPUs in the Ray cluster for --device cuda"):
+        ray_engine._on_gpus("cuda", {"CPU": 8.0})
+
+
+def test_tasks_fetch_what_lies_in_an_object_store_and_nothing_else(s3, tmp_path):
+    import fsspec
+
+    (tmp_path / "near.png").write_bytes(b"near")
+    fsspec.filesystem("s3").pipe(f"{s3}/far.png", b"far away")
+    place = place_of(tmp_path / "place")
+    make_plan(place, list_references([str(tmp_path / "near.png"), f"{s3}/far.png"]), 8)
+    row = ray_engine.Fetching(place.url)({"shard": 0})
+    assert row["contents"] == [b"far away"]
+    assert row["names"][0].endswith(".png")
+
+
+def test_folders_that_killed_commands_left_are_removed():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = Path("/tmp") / f"pmray{ended.pid}-left"
+    left.mkdir()
+    own = Path(ray_engine._own_folder())
+    try:
+        assert not left.exists()
+        assert own.is_dir()
+    finally:
+        own.rmdir()
