@@ -72,3 +72,9 @@ def contents():
 def heard():
     """Who is told of progress."""
     return Heard()
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, segment_four):
+    """Folder of a run over four photographs with four clusters."""
+    return segment_four(tmp_path_factory.mktemp("finished"))

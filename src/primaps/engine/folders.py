@@ -29,7 +29,7 @@ from primaps.engine.works import (
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.extraction import begin_extraction, end_extraction
 from primaps.pipeline.kept_store import kept_views, shrink
-from primaps.pipeline.labelling import Extras, end_labelling, labelled_images
+from primaps.pipeline.labelling import Extras, end_labelling, names_with_labels
 from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.opening import PROPOSAL_STAGES, claim
 from primaps.pipeline.predicting import (
@@ -122,7 +122,7 @@ def predict_by_workers(
             model=model_files(names),
             certainty=wanted.certainty,
         )
-        known = labelled_images(run, model, wanted)
+        known = names_with_labels(run, model, wanted)
         missing = [image for image in run.images if image.name not in known]
         notes = {name: found for name, found in read_warnings(run.folder).items() if name in known}
         with run.stage("label maps", len(missing)):

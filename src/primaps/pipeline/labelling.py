@@ -292,7 +292,7 @@ def _made_with(run: Run) -> Any:
     return [settings["predict"], settings.get("inputs"), [list(each) for each in ranges]]
 
 
-def labelled_images(run: Run, model: Model, extras: Extras) -> set[str]:
+def names_with_labels(run: Run, model: Model, extras: Extras) -> set[str]:
     """Names of the images whose label maps, and what is wanted beside them, are there, made of the
     files as they are now.
 
