@@ -35,6 +35,10 @@ class OutputError(PrimapsError):
     """An output cannot be written: read-only folder, full disk, foreign content."""
 
 
+class FailureLimitError(DatasetError):
+    """More inputs could not be used than the user accepts."""
+
+
 class MissingExtraError(PrimapsError):
     """A feature needs an optional dependency that is not installed."""
 

@@ -40,7 +40,13 @@ def run(tmp_path):
         Image.fromarray(np.zeros((8, 8 + index % 3, 3), np.uint8)).save(path)
         images.append(ImageFile(path, path.name))
     backbone = SimpleNamespace(device=torch.device("cpu"))
-    return SimpleNamespace(backbone=backbone, images=tuple(images), failures=[], progress=Steps())
+    return SimpleNamespace(
+        backbone=backbone,
+        images=tuple(images),
+        failures=[],
+        most_failures=None,
+        progress=Steps(),
+    )
 
 
 class Work:

@@ -20,8 +20,13 @@ class Steps:
 
 
 def make_run(device="cpu"):
+    backbone, failures = SimpleNamespace(device=torch.device(device)), []
     return SimpleNamespace(
-        backbone=SimpleNamespace(device=torch.device(device)), failures=[], progress=Steps()
+        backbone=backbone,
+        failures=failures,
+        fail=failures.extend,
+        most_failures=None,
+        progress=Steps(),
     )
 
 

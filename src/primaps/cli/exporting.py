@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from primaps.cli.log_json import LogJson
 from primaps.cli.options import Moved
 from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
 from primaps.errors import ConfigError
@@ -74,6 +75,7 @@ def export(
     link: Link = False,
     polygons: Polygons = False,
     images: Moved = None,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """An annotated data set from label maps, for training and for annotation tools; resumable. Or
     the model as one portable file.

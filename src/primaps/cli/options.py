@@ -225,6 +225,17 @@ DryRun = Annotated[
         "--dry-run", help="Say what would be done, and what it takes of disk, memory and time."
     ),
 ]
+MaxFailures = Annotated[
+    str | None,
+    typer.Option(
+        "--max-failures",
+        metavar="N|P%",
+        help=(
+            "End with exit code 1 once more inputs than that cannot be used: a number, or a share"
+            " of all. (default: any number)"
+        ),
+    ),
+]
 Certainty = Annotated[
     bool,
     typer.Option(

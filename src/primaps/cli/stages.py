@@ -13,6 +13,7 @@ import typer
 from primaps.cli.config_file import ConfigFile
 from primaps.cli.durations import Durations, durations_file
 from primaps.cli.given import given_settings, preset_settings
+from primaps.cli.log_json import LogJson
 from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
     BackboneName,
@@ -27,6 +28,7 @@ from primaps.cli.options import (
     Images,
     Initial,
     Levels,
+    MaxFailures,
     MaxMasks,
     MaxMegapixels,
     MaxPixels,
@@ -63,6 +65,7 @@ from primaps.cli.terminal import (
     reported_errors,
     run_progress,
 )
+from primaps.config import FailureLimit
 from primaps.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,7 +100,9 @@ def segment(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    max_failures: MaxFailures = None,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
@@ -120,6 +125,7 @@ def segment(
             max_megapixels=max_megapixels,
         )
         preset_settings(preset, given)
+        limit = FailureLimit.parse(max_failures)
         from primaps import pipeline
         from primaps.pipeline.beginning import Choice, begin
         from primaps.pipeline.labelling import Extras
@@ -128,7 +134,14 @@ def segment(
         if dry_run:
             _tell(images, out, choice, pipeline.ALL_STAGES)
             return
-        run = begin(images, out, choice, overwrite=overwrite, progress=run_progress(console))
+        run = begin(
+            images,
+            out,
+            choice,
+            overwrite=overwrite,
+            progress=run_progress(console),
+            max_failures=limit,
+        )
         pipeline.segment(run, inputs=images, extras=Extras(certainty, overlays))
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {out / 'report.html'}")
@@ -157,6 +170,7 @@ def proposals(
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
     overwrite: Overwrite = False,
+    max_failures: MaxFailures = None,
     steps: Annotated[
         bool,
         typer.Option(
@@ -165,6 +179,7 @@ def proposals(
         ),
     ] = False,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
@@ -181,7 +196,7 @@ def proposals(
             pages=pages,
             max_megapixels=max_megapixels,
         )
-        settings = preset_settings(preset, given)
+        settings, limit = preset_settings(preset, given), FailureLimit.parse(max_failures)
         from primaps.pipeline.beginning import Choice
 
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
@@ -190,7 +205,7 @@ def proposals(
         elif dry_run and out is not None:
             _tell(images, out, choice, ("backbone", "features", "proposals"))
         else:
-            _find_proposals(images, out, choice, overwrite=overwrite)
+            _find_proposals(images, out, choice, overwrite=overwrite, limit=limit)
 
 
 def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -> None:
@@ -214,7 +229,12 @@ def _draw_steps(images: list[str], out: Path, choice: Choice, config: Config) ->
 
 
 def _find_proposals(
-    images: list[str], out: Path | None, choice: Choice, *, overwrite: bool
+    images: list[str],
+    out: Path | None,
+    choice: Choice,
+    *,
+    overwrite: bool,
+    limit: FailureLimit | None,
 ) -> None:
     if out is None:
         raise ConfigError(
@@ -231,6 +251,7 @@ def _find_proposals(
         stages=pipeline.PROPOSAL_STAGES,
         overwrite=overwrite,
         progress=run_progress(make_console()),
+        max_failures=limit,
     )
     pipeline.proposals(run, inputs=images)
     typer.echo(f"Proposals: {out / 'proposals'}")
@@ -256,6 +277,7 @@ def fit(
     processes: Processes = 1,
     with_: With = None,
     overwrite: Overwrite = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
@@ -305,6 +327,8 @@ def predict(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    max_failures: MaxFailures = None,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
@@ -326,6 +350,7 @@ def predict(
             pages=pages,
             max_megapixels=max_megapixels,
         )
+        limit = FailureLimit.parse(max_failures)
         from primaps import pipeline
         from primaps.pipeline.labelling import Extras
         from primaps.pipeline.settings import settings_for
@@ -337,11 +362,11 @@ def predict(
                 stored, {}, weights=weights, head=head, device=device, progress=progress
             )
             run = pipeline.predict_from_store(
-                source, out, model, given, overwrite=overwrite, extras=extras
+                source, out, model, given, overwrite=overwrite, extras=extras, max_failures=limit
             )
         else:
             segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
-            run = pipeline.predict_images(
+            run = pipeline.open_prediction(
                 images or [],
                 out,
                 segmenter.backbone,
@@ -349,9 +374,9 @@ def predict(
                 settings_for(out, segmenter.config, given, progress),
                 overwrite=overwrite,
                 progress=progress,
-                names=model,
-                extras=extras,
+                max_failures=limit,
             )
+            pipeline.predict_opened(run, segmenter.model, images or [], names=model, extras=extras)
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {out / 'report.html'}")
         exit_after(run)

@@ -27,7 +27,7 @@ from primaps.pipeline.failures import all_failed, reported
 from primaps.pipeline.framed import inputs_of, listed_image
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.photographs import check_photograph, file_checksum
-from primaps.progress import Progress, Silent
+from primaps.progress import Progress, Silent, tell_failures
 from primaps.runs.run import RunFolder
 from primaps.runs.store import fingerprint, read_json
 from primaps.types import IGNORE_INDEX, Failure, ImageFile
@@ -279,6 +279,7 @@ class _Export:
         return sorted(binding.classes.items())
 
     def _add(self, exporter: Exporter, image: ImageFile, stamp: str) -> None:
+        before = len(self._failures)
         with reported(self._failures, image, "export"):
             try:
                 whole = self._export_image(image)
@@ -298,6 +299,7 @@ class _Export:
                     content=content,
                 )
             )
+        tell_failures(self._progress, self._failures[before:])
 
     def _export_image(self, image: ImageFile) -> ExportImage:
         """An image with its label map in classes.

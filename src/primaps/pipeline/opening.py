@@ -9,12 +9,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from primaps.config import GENERATION, Config, FitConfig, differences, from_record, to_dict
+from primaps.config import (
+    GENERATION,
+    Config,
+    FailureLimit,
+    FitConfig,
+    differences,
+    from_record,
+    to_dict,
+)
 from primaps.data.scanning import Scan, scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.heads.extractor import head_path
 from primaps.heads.loading import reload_backbone
-from primaps.pipeline.failures import all_failed
+from primaps.pipeline.failures import all_failed, refuse_more
 from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.framed import listed_image
 from primaps.pipeline.input_pages import all_pages
@@ -23,7 +31,7 @@ from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.output_names import without_names_that_fail
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
-from primaps.progress import Progress, Silent
+from primaps.progress import Progress, Silent, tell_resumed
 from primaps.runs.run import REMEDY, Run, RunFolder
 from primaps.runs.store import read_json
 from primaps.types import FeatureExtractor
@@ -42,6 +50,7 @@ def open_run(
     overwrite: bool = False,
     progress: Progress | None = None,
     remedy: str = REMEDY,
+    max_failures: FailureLimit | None = None,
 ) -> Run:
     """Find the images and claim the run folder.
 
@@ -54,14 +63,16 @@ def open_run(
         overwrite: Redo what other settings made.
         progress: Who is told.
         remedy: What a refusal of other settings advises.
+        max_failures: See `find_images`.
 
     Raises:
         ConfigError: If no input exists, the folder is an input, or it was made with other settings.
+        FailureLimitError: If too many inputs cannot be used.
         DatasetError: If there is no image, or a threshold has to be calibrated and none could be
             used.
         OutputError: If the folder cannot be written, or another process is at work in it.
     """
-    run = find_images(inputs, out, backbone, config, progress=progress)
+    run = find_images(inputs, out, backbone, config, progress=progress, max_failures=max_failures)
     if "fit" in stages:
         # a contradiction between head and settings shows before hours of work
         initial_prototypes(run)
@@ -76,6 +87,7 @@ def find_images(
     config: Config,
     *,
     progress: Progress | None = None,
+    max_failures: FailureLimit | None = None,
 ) -> Run:
     """Find the images of a run whose folder is yet to be claimed; nothing is written.
 
@@ -85,9 +97,11 @@ def find_images(
         backbone: The frozen feature extractor.
         config: All settings.
         progress: Who is told.
+        max_failures: With more inputs that cannot be used the work ends; None = any number.
 
     Raises:
         ConfigError: If no input exists, or the folder is an input.
+        FailureLimitError: If too many inputs cannot be used.
         DatasetError: If there is no image.
     """
     folder = RunFolder(Path(out))
@@ -107,11 +121,15 @@ def find_images(
     images, refused, notes = without_names_that_fail(listed, folder.root)
     failures = [*found.failures, *refused]
     config = _as_before(folder, config)
-    run = Run(folder, backbone, config, images, progress or Silent(), failures)
+    run = Run(folder, backbone, config, images, progress or Silent())
+    run.fail(failures)
     for note in (*_told(found), *notes):
         run.progress.note(note)
     if not images:
         raise DatasetError(all_failed(failures))
+    if max_failures is not None:
+        run.most_failures = max_failures.most(len(images) + len(failures))
+        refuse_more(run.failures, run.most_failures)
     return run
 
 
@@ -191,6 +209,8 @@ def claim(
         outdated=outdated,
         remedy=remedy,
     )
+    if folder.resumed:
+        tell_resumed(run.progress, str(folder.root))
 
 
 def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from typing import Any, Final
 from primaps.compute.compiling.announcing import compilation_told_to
 from primaps.config import GENERATION, Config, comparable, differences
 from primaps.errors import CheckpointError, ConfigError
-from primaps.progress import Progress, Silent
+from primaps.progress import Progress, Silent, tell_failures, tell_warnings
+from primaps.runs.counting import Counters
+from primaps.runs.metrics import metrics_text
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.store import (
     FeatureStore,
@@ -71,6 +73,9 @@ class RunFolder:
     Args:
         root: The folder given as ``--out``; need not exist yet.
 
+    Attributes:
+        resumed: The command at work goes on from where a stopped or killed one was.
+
     Raises:
         ConfigError: If the path exists and is not a folder, or is no usable path (too long, not
             UTF-8).
@@ -90,7 +95,7 @@ class RunFolder:
             raise ConfigError(f"Expected the folder of a run, but {root} is a file. Name a folder.")
         self.root = root
         self.record: dict[str, Any] = {}
-        self._stopped_before = False
+        self.resumed = self._stopped_before = self._at_work = False
         if self.run_json.exists():
             try:
                 self.record = read_json(self.run_json)
@@ -121,6 +126,11 @@ class RunFolder:
         there is none.
         """
         return self.root / "warnings.jsonl"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The counters for Prometheus, see `primaps.runs.metrics`."""
+        return self.root / "metrics.prom"
 
     @property
     def certainties(self) -> Path:
@@ -259,7 +269,12 @@ class RunFolder:
             "settings": {**known, **settings},
             "versions": versions(),
         }
-        self._stopped_before = self.record.get("status") in {"interrupted", "failed"}
+        if not self._at_work:
+            before = self.record.get("status")
+            self._stopped_before = before in {"interrupted", "failed"}
+            # one that was killed could not say so
+            self.resumed = self._stopped_before or before == "running"
+        self._at_work = True
         self.record["status"] = "running"
         write_json(self.run_json, self.record)
 
@@ -277,6 +292,7 @@ class RunFolder:
             OutputError: If the folder cannot be written.
         """
         self.write_failures(failures)
+        self._at_work = False
         self.record |= {
             "status": "finished with failures" if failures else "finished",
             "command": command,
@@ -293,8 +309,21 @@ class RunFolder:
         Raises:
             OutputError: If the folder cannot be written.
         """
+        self._at_work = False
         self.record |= {"seconds": self.added_seconds(seconds), "status": status}
         write_json(self.run_json, self.record)
+
+    def keep_counters(self, counters: Counters) -> None:
+        """Write figures of the command at work.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        self.record["counters"] = counters.record()
+        write_json(self.run_json, self.record)
+        command, status = str(self.record["command"]), str(self.record["status"])
+        text = metrics_text(counters, str(self.root.absolute()), command, status)
+        atomic_write(self.metrics_file, text.encode("utf-8"))
 
     def added_seconds(self, seconds: Mapping[str, float]) -> dict[str, float]:
         """Seconds per stage on record, and those of a command in their place; what a stopped
@@ -363,6 +392,8 @@ class Run:
         failures: Inputs that could not be used, so far.
         seconds: Per stage.
         counts: Figures for ``run.json``.
+        warnings: What was done to images that were read so far and are not plain 8-bit RGB.
+        most_failures: With more `failures` the work ends; None = it goes on.
         chosen_threshold: The similarity threshold, once it is settled
             (`primaps.pipeline.threshold`).
         chosen_number: The number of classes, once one is proposed
@@ -377,6 +408,8 @@ class Run:
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    warnings: dict[ImageFile, Sequence[ReadingNote]] = field(default_factory=dict)
+    most_failures: int | None = None
     chosen_threshold: ThresholdChoice | None = None
     chosen_number: NumberChoice | None = None
 
@@ -463,6 +496,33 @@ class Run:
             for image in self.images
             if image.place not in failed and store.info(image.name) is not None
         ]
+
+    def fail(self, failures: Sequence[Failure]) -> None:
+        """Note inputs that could not be used."""
+        self.failures.extend(failures)
+        tell_failures(self.progress, failures)
+
+    def warn(self, image: ImageFile, notes: Sequence[ReadingNote]) -> None:
+        """Note what was done to an image because it is not plain 8-bit RGB, if anything; called by
+        several threads.
+        """
+        if notes:
+            self.warnings[image] = notes
+            tell_warnings(self.progress, image.name, notes)
+
+    def keep_lists(self) -> None:
+        """Write the failures and warnings of a command that ends early; earlier warnings of images
+        that it did not come to are kept.
+
+        Raises:
+            CheckpointError: If the earlier ones cannot be read.
+            OutputError: If a list cannot be written.
+        """
+        self.folder.write_failures(self.failures)
+        earlier = read_warnings(self.folder)
+        self.folder.write_warnings(
+            {image: self.warnings.get(image, earlier.get(image.name, ())) for image in self.images}
+        )
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int) -> Iterator[None]:

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ TEMPORARY_SUFFIX = ".primaps-tmp"
 LOCK_NAME = ".primaps-lock"
 _FORMAT = "primaps-shard-1"
 _HELD: dict[str, int] = {}  # file descriptors of this process's locks by folder
+_WRITTEN = [0]
+_WRITTEN_GUARD = threading.Lock()
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -56,20 +59,29 @@ def atomic_write_parts(path: Path, parts: Iterable[bytes]) -> None:
         OutputError: As `atomic_write`.
     """
     temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    size = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream:
             for part in parts:
                 stream.write(part)
+                size += len(part)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+        with _WRITTEN_GUARD:
+            _WRITTEN[0] += size
     except OSError as error:
         raise OutputError(write_problem(path, error)) from error
     finally:
         # renamed by now, or what an error or an interruption left
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def bytes_written() -> int:
+    """Bytes in files that this process has written as a whole so far."""
+    return _WRITTEN[0]
 
 
 def write_problem(path: Path, error: OSError) -> str:
