@@ -123,10 +123,10 @@ class CountingProgress:
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         """See `primaps.progress.Progress.start`."""
+        known, former = self.counters.stages, self._stage
+        if stage.startswith(f"{former}:") and not known.get(former, StageCount()).done:
+            known.pop(former, None)  # its parts say it all
         self._end()
-        known = self.counters.stages
-        if stage.startswith(f"{self._stage}:") and not known.get(self._stage, StageCount()).done:
-            known.pop(self._stage, None)  # its parts say it all
         self._stage, self._began = stage, self._clock()
         if total:
             self._before = known[stage].seconds if stage in known else 0.0

@@ -165,6 +165,29 @@ def hold(root: Path) -> None:
     _HELD[os.path.realpath(root)] = descriptor
 
 
+def is_held(root: Path) -> bool:
+    """Whether a process works in a folder, this one or another; nothing is written, and what cannot
+    be known counts as no.
+    """
+    if os.path.realpath(root) in _HELD:
+        return True  # to open its lock and close it again would give it up
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        descriptor = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in {errno.EACCES, errno.EAGAIN}
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def release(root: Path) -> None:
     """Let other processes work in a folder again; nothing happens if it is not held."""
     descriptor = _HELD.pop(os.path.realpath(root), None)
