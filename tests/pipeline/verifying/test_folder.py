@@ -73,9 +73,7 @@ TORN = {
 
 
 @pytest.mark.parametrize(("path", "remade"), TORN.items())
-def test_what_is_torn_is_named_removed_and_made_again(
-    path, remade, run, finished_run, texture
-):
+def test_what_is_torn_is_named_removed_and_made_again(path, remade, run, finished_run, texture):
     cut(run / path)
     assert found_in(verify(run))[path] == remade
     assert (run / path).exists()
