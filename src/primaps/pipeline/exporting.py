@@ -29,7 +29,7 @@ from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.photographs import check_photograph, file_checksum
 from primaps.progress import Progress, Silent, tell_failures
 from primaps.runs.run import RunFolder
-from primaps.runs.store import fingerprint, read_json
+from primaps.runs.store import fingerprint, read_json, while_at_work
 from primaps.types import IGNORE_INDEX, Failure, ImageFile
 
 GENERATION = 1
@@ -146,6 +146,7 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
         raise CheckpointError(
             f"Expected {run.root} to hold label maps (run.json and labels), but it does not. Run"
             " `primaps segment` or `primaps predict` with this folder as --out first."
+            + while_at_work(run.root)
         )
     lists = [path for path in (run.store / "manifest.json", run.images_file) if path.exists()]
     found: dict[str, ImageFile] = {}

@@ -33,7 +33,7 @@ from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent, tell_resumed
 from primaps.runs.run import REMEDY, Run, RunFolder
-from primaps.runs.store import read_json
+from primaps.runs.store import read_json, while_at_work
 from primaps.types import FeatureExtractor
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
@@ -256,6 +256,7 @@ def reopen(
         raise CheckpointError(
             f"Expected {root} to hold a run (run.json and stored proposals), but it does not. "
             "Run `primaps segment` or `primaps proposals` with this folder as --out first."
+            + while_at_work(root)
         )
     manifest = read_json(listing)
     config = _changed_config(folder, fit_changes)

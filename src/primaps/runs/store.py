@@ -188,6 +188,13 @@ def is_held(root: Path) -> bool:
     return False
 
 
+def while_at_work(root: Path) -> str:
+    """What to add to a message that something is not in a folder yet: a sentence if another command
+    is at work there, else nothing.
+    """
+    return " Another command is at work there: wait for it to end." if is_held(root) else ""
+
+
 def release(root: Path) -> None:
     """Let other processes work in a folder again; nothing happens if it is not held."""
     descriptor = _HELD.pop(os.path.realpath(root), None)

@@ -93,7 +93,7 @@ class _Look:
         self.root, self.progress = root, progress
         self.faults: list[Fault] = []
         self.notes: list[str] = []
-        self.files = 0
+        self.files, self.busy = 0, False
 
     def verdict(self, *, busy: bool) -> Verdict:
         """Look at everything.
@@ -101,6 +101,7 @@ class _Look:
         Args:
             busy: Another command is at work in the folder.
         """
+        self.busy = busy
         if busy:
             self.notes.append("Another command is at work here; what it has begun may show.")
         else:
@@ -127,7 +128,7 @@ class _Look:
 
     def _look_at_run(self, run: RunFolder, listing: Path, *, stored: bool) -> None:
         finished = str(run.record.get("status", "")).startswith("finished")
-        if not finished:
+        if not finished and not self.busy:
             status = run.record.get("status", "unknown")
             self.notes.append(f"Its last command did not end ({status}); {_again(run)} goes on.")
         try:
