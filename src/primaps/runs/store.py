@@ -242,7 +242,24 @@ def write_tensors(
     from safetensors.torch import save
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    atomic_write(path, save(contiguous, dict(metadata) if metadata else None))
+    content = save(contiguous, dict(metadata) if metadata else None)
+    atomic_write_parts(path, _in_order(content))
+
+
+def _in_order(content: bytes) -> tuple[bytes, bytes]:
+    """A safetensors file with its metadata in the order of their names, so that equal content gives
+    equal bytes: the library writes them in the order of a hash table, another one every time.
+
+    The header is JSON behind its length in 8 bytes, filled up with spaces to a multiple of 8
+    (https://huggingface.co/docs/safetensors, "Format").
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, content[8 + length :]
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
