@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, get_args
 
 from primaps.errors import ConfigError
+from primaps.given import real_number, truth, whole_number
 
 Preset = Literal["default", "paper", "fast"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -28,8 +29,11 @@ FitOn = Literal["proposals", "pixels"]
 Framing = Literal["whole", "centre-crop"]
 Interpolation = Literal["pillow", "tensor"]
 Pages = Literal["first", "all"]
+KeptStore = Literal["full", "light", "none"]
 
 MIN_CLASSES, MAX_CLASSES = 2, 254
+MAX_SIZE: Final = 4096
+"""Of the short side of a backbone's input, in pixels."""
 
 GENERATION: Final = 2
 """Of the defaults: raised when one changes. Run folders name theirs; those of an earlier one keep
@@ -103,8 +107,7 @@ class InputConfig:
             object.__setattr__(self, "bands", _bands(self.bands))
         known = tuple((str(kind), float(low), float(high)) for kind, low, high in self.ranges)
         object.__setattr__(self, "ranges", known)
-        if self.pages not in get_args(Pages):
-            raise ConfigError(f"Expected pages to be first or all, but got {self.pages!r}.")
+        _check_types(self)
         if self.megapixels < 1:
             raise ConfigError(f"Expected megapixels to be 1 or more, but got {self.megapixels}.")
 
@@ -154,6 +157,14 @@ class CRFConfig:
     bilateral_srgb: float = 3.0
     bilateral_compat: float = 4.0
 
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value is no number.
+        """
+        _check_types(self)
+
 
 @dataclass(frozen=True)
 class FeatureConfig:
@@ -178,6 +189,14 @@ class FeatureConfig:
     clamp_jitter: bool = False
     framing: Framing = "whole"
     max_enlargement: int | None = 2
+
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value has another one.
+        """
+        _check_types(self)
 
     def side(self, image: tuple[int, int]) -> int:
         """Short side of the backbone's input, before rounding to its multiples, for an image of
@@ -219,6 +238,14 @@ class ProposalConfig:
     max_masks: int | None = None
     crf: CRFConfig = field(default_factory=CRFConfig)
     crf_scale: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value has another one.
+        """
+        _check_types(self)
 
 
 @dataclass(frozen=True)
@@ -298,6 +325,14 @@ class FitConfig:
     pca_images: int = 2976
     checkpoint_every: int = 100
 
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value has another one.
+        """
+        _check_types(self)
+
     def with_method(self, method: Method) -> FitConfig:
         """This fit by another method. Two methods have one start, unless they start from a head."""
         only: dict[Method, Initialise] = {"baseline": "pca", "clusters": "proposals"}
@@ -376,6 +411,14 @@ class PredictConfig:
     crf_scale: float = 0.5
     unknown_below: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value has another one.
+        """
+        _check_types(self)
+
 
 @dataclass(frozen=True)
 class ProtocolConfig:
@@ -387,6 +430,14 @@ class ProtocolConfig:
     """
 
     interpolation: Interpolation = "pillow"
+
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If there is no such way.
+        """
+        _check_types(self)
 
 
 @dataclass(frozen=True)
@@ -404,6 +455,9 @@ class Config:
         predict: How label maps are made.
         protocol: How a benchmark frames its images.
         inputs: How files become photographs.
+        store: What stays of the features when a command is done: "full" = all views; "light" = the
+            plain one; "none" = nothing but the mean features of proposals. None = as the folder was
+            made with, "full" for a new one.
     """
 
     preset: Preset = "default"
@@ -415,13 +469,15 @@ class Config:
     predict: PredictConfig = field(default_factory=PredictConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     inputs: InputConfig = field(default_factory=InputConfig)
+    store: KeptStore | None = None
 
     def __post_init__(self) -> None:
-        """Check ranges.
+        """Check types and ranges.
 
         Raises:
             ConfigError: If a value is out of range.
         """
+        _check_types(self)
         clusters = self.num_clusters
         if clusters is not None and not MIN_CLASSES <= clusters <= MAX_CLASSES:
             raise ConfigError(
@@ -430,14 +486,14 @@ class Config:
             )
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"Expected seed to be a whole number from 0 on, but got {self.seed}.")
-        if not 1 <= self.features.size <= 4096:
+        if not 1 <= self.features.size <= MAX_SIZE:
             raise ConfigError(
-                f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}."
+                f"Expected size to be between 1 and {MAX_SIZE} pixels, but got"
+                f" {self.features.size}."
             )
         most = self.features.max_enlargement
         if most is not None and most < 1:
             raise ConfigError(f"Expected max_enlargement to be 1 or more, but got {most}.")
-        self._check_framing()
         threshold = self.proposals.threshold
         if threshold is not None and not 0.0 < threshold <= 1.0:
             raise ConfigError(
@@ -467,18 +523,6 @@ class Config:
             raise ConfigError(
                 "Expected unknown_below to be a certainty in [0, 1], but got"
                 f" {self.predict.unknown_below}."
-            )
-
-    def _check_framing(self) -> None:
-        if self.features.framing not in get_args(Framing):
-            raise ConfigError(
-                f"Expected framing to be one of {', '.join(get_args(Framing))}, but got"
-                f" {self.features.framing!r}."
-            )
-        if self.protocol.interpolation not in get_args(Interpolation):
-            raise ConfigError(
-                f"Expected interpolation to be one of {', '.join(get_args(Interpolation))}, but got"
-                f" {self.protocol.interpolation!r}."
             )
 
 
@@ -571,10 +615,69 @@ def preset_config(preset: str) -> Config:
     )
 
 
-def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> str:
+def did_you_mean(name: object, known: tuple[str, ...] | list[str]) -> str:
     """A hint naming the closest known names, with a leading blank, or an empty string."""
+    if not isinstance(name, str):
+        return ""
     close = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+
+
+def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of some words.
+
+    Raises:
+        ConfigError: If it is none; the message suggests the closest.
+    """
+    if value not in choices:
+        raise ConfigError(
+            f"Expected {name} to be one of {', '.join(choices)}, but got"
+            f" {value!r}.{did_you_mean(value, choices)}"
+        )
+
+
+_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "Method": get_args(Method),
+    "Initialise": get_args(Initialise),
+    "FitOn": get_args(FitOn),
+    "Framing": get_args(Framing),
+    "Interpolation": get_args(Interpolation),
+    "Pages": get_args(Pages),
+    "KeptStore": get_args(KeptStore),
+}
+
+
+def _check_types(part: Any) -> None:
+    """Refuse values of other types than the fields of a dataclass say; NumPy's numbers become
+    Python's, which JSON can hold.
+    """
+    for entry in dataclasses.fields(part):
+        kind, value = str(entry.type), getattr(part, entry.name)
+        plain = kind.removesuffix(" | None")
+        if value is None and plain != kind:
+            continue
+        if plain == "int":
+            checked: object = whole_number(entry.name, value)
+        elif plain == "float":
+            checked = real_number(entry.name, value)
+        elif plain == "bool":
+            checked = truth(entry.name, value)
+        elif plain in _WORDS:
+            one_of(entry.name, value, _WORDS[plain])
+            continue
+        else:
+            _check_part(part, entry.name, value)
+            continue
+        if type(checked) is not type(value):
+            object.__setattr__(part, entry.name, checked)
+
+
+def _check_part(part: Any, name: str, value: object) -> None:
+    expected = _NESTED.get((type(part), name))
+    if expected is not None and not isinstance(value, expected):
+        raise ConfigError(
+            f"Expected {name} to be a primaps.config.{expected.__name__}, but got {value!r}."
+        )
 
 
 def to_dict(config: Config) -> dict[str, Any]:

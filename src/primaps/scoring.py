@@ -12,6 +12,7 @@ from primaps.bars import told_to
 from primaps.compute.group import Alone, Group
 from primaps.compute.processes import Place, check_processes, in_processes
 from primaps.data.dataset import LabelledDataset
+from primaps.data.paired import PairedDataset
 from primaps.errors import ConfigError
 from primaps.evaluation.by_name import clusters_by_name
 from primaps.evaluation.evaluate import evaluate_label_maps
@@ -54,19 +55,16 @@ def evaluate(
         ConfigError: If classes are matched by name, and none has a name of the data set; or what
             was given is no data set.
     """
-    if not hasattr(dataset, "class_names"):
-        raise ConfigError(
-            "Expected a labelled data set, such as primaps.load_dataset('camvid', ROOT, 'val')"
-            f" gives, but got {type(dataset).__name__}."
-        )
+    _check_given(segmenter, dataset)
     told, members = told_to(progress), group or Alone()
     known = clusters_by_name(segmenter.classes, dataset.class_names) if by_name else None
+    by_file = isinstance(dataset, PairedDataset) and _reads_otherwise(segmenter)
 
     def pairs() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         for index in range(members.rank, len(dataset), members.size):
             sample = dataset[index]
-            labels = segmenter.predict(sample.image, crf=crf, flip=flip, unknown_below=0.0)
-            yield labels, sample.labels
+            image = sample.path if by_file else sample.image
+            yield segmenter.predict(image, crf=crf, flip=flip, unknown_below=0.0), sample.labels
             told.advance(min(members.size, len(dataset) - index))  # the others are as far
 
     told.start("evaluate", len(dataset))
@@ -80,6 +78,25 @@ def evaluate(
         )
     finally:
         told.finish()
+
+
+def _check_given(segmenter: object, dataset: object) -> None:
+    if not isinstance(segmenter, Segmenter):
+        raise ConfigError(
+            "Expected a primaps.Segmenter, such as primaps.Segmenter.load(DIR) gives, but got"
+            f" {type(segmenter).__name__}."
+        )
+    if not hasattr(dataset, "class_names"):
+        raise ConfigError(
+            "Expected a labelled data set, such as primaps.load_dataset('camvid', ROOT, 'val')"
+            f" gives, but got {type(dataset).__name__}."
+        )
+
+
+def _reads_otherwise(segmenter: Segmenter) -> bool:
+    """Whether a segmenter was fitted to files that were read by a range or bands of their own."""
+    inputs = segmenter.model.inputs or segmenter.config.inputs
+    return bool(inputs.ranges or inputs.bands or inputs.value_range != "auto")
 
 
 def evaluate_saved(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ from typing import Final, Literal, Self, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from primaps.arguments import backbone_of, image_paths, user_path, whole_number
+from primaps.arguments import backbone_of, image_paths
 from primaps.bars import told_to
-from primaps.config import Config, Method
+from primaps.config import Config, KeptStore, Method, one_of
 from primaps.data.dataset import LabelledDataset
+from primaps.data.reading import image_path, read_photo
 from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
+from primaps.given import given_path, truth, whole_number
 from primaps.heads.loading import load_backbone, reload_backbone
 from primaps.naming.applying import apply_classes
 from primaps.naming.table import fresh_table
@@ -26,7 +29,6 @@ from primaps.pictures import as_image
 from primaps.pipeline import (
     ALL_STAGES,
     PROPOSAL_STAGES,
-    extract,
     finishing,
     fit_and_name,
     open_run,
@@ -36,17 +38,28 @@ from primaps.pipeline import (
 )
 from primaps.pipeline.classes import default_colours, read_classes, save_classes
 from primaps.pipeline.commands import refuse_other_model
+from primaps.pipeline.extraction_for_fit import extract_for_fit
 from primaps.pipeline.hub import Hub, fetch_model, push_model
+from primaps.pipeline.kept_store import shrink
 from primaps.pipeline.labelling import Extras
 from primaps.pipeline.number_of_classes import settle_number
 from primaps.pipeline.opening import claim
+from primaps.pipeline.places import refuse_model_place
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
 from primaps.progress import Progress
 from primaps.runs.model import Model
 from primaps.runs.run import Run, read_failures
 from primaps.runs.store import hold, release
-from primaps.types import ClassTable, EvaluationResult, Failure, FeatureExtractor, ImageLike
+from primaps.types import (
+    IGNORE_INDEX,
+    ClassTable,
+    EvaluationResult,
+    Failure,
+    FeatureExtractor,
+    Image,
+    ImageLike,
+)
 
 _REMEDY: Final = (
     "Choose another run_dir, or give overwrite=True to redo there what depends on them. To fit"
@@ -67,6 +80,8 @@ class Segmenter:
             k-means of the tokens).
         config: All other settings, or the name of a preset: "default", "paper" or "fast"; None =
             "default".
+        store: What stays of the features in a run folder, "full", "light" or "none", see
+            `primaps.Config`; None = as ``config`` says.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -87,12 +102,14 @@ class Segmenter:
         *,
         method: str = "em",
         config: Config | str | None = None,
+        store: str | None = None,
     ) -> None:
-        if method not in get_args(Method):
-            raise ConfigError(
-                f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}."
-            )
-        number = None if num_clusters == "auto" else whole_number("num_clusters", num_clusters)
+        one_of("method", method, get_args(Method))
+        number = (
+            None
+            if isinstance(num_clusters, str) and num_clusters == "auto"
+            else whole_number("num_clusters", num_clusters, also=" or 'auto'")
+        )
         if isinstance(config, Config):
             base = config
         elif config is None or isinstance(config, str):
@@ -102,9 +119,12 @@ class Segmenter:
                 "Expected config to be a primaps.Config or the name of a preset, but got"
                 f" {config!r}."
             )
-        chosen = base.fit.with_method(cast("Method", method))
-        self.config = dataclasses.replace(
-            base, num_clusters=number, seed=whole_number("seed", seed), fit=chosen
+        self._config = dataclasses.replace(
+            base,
+            num_clusters=number,
+            seed=whole_number("seed", seed),
+            fit=base.fit.with_method(cast("Method", method)),
+            store=base.store if store is None else cast("KeptStore", store),
         )
         self.backbone = load_backbone(backbone) if isinstance(backbone, str) else backbone
         self._model: Model | None = None
@@ -124,6 +144,25 @@ class Segmenter:
             f"Segmenter({self.backbone.name!r}, num_clusters={number!r}, seed={self.config.seed},"
             f" method={self.config.fit.method!r}, preset {self.config.preset!r}; {state})"
         )
+
+    @property
+    def config(self) -> Config:
+        """All settings."""
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        """Take other settings.
+
+        Raises:
+            ConfigError: If they are none.
+        """
+        if not isinstance(config, Config):
+            raise ConfigError(
+                "Expected config to be a primaps.Config, such as primaps.preset_config('fast')"
+                f" gives, but got {config!r}."
+            )
+        self._config = config
 
     @property
     def is_fitted(self) -> bool:
@@ -178,8 +217,13 @@ class Segmenter:
         """Take other classes, for this segmenter and for what it saves.
 
         Raises:
-            ConfigError: If they are for another number of clusters.
+            ConfigError: If they are for another number of clusters, or no classes.
         """
+        if not isinstance(table, ClassTable):
+            raise ConfigError(
+                "Expected classes as a primaps.ClassTable, such as primaps.classes(...) gives, but"
+                f" got {table!r}."
+            )
         if table.num_clusters != self.model.num_clusters:
             raise ConfigError(
                 f"Expected classes of {self.model.num_clusters} clusters, but got some of"
@@ -220,8 +264,11 @@ class Segmenter:
             UnusedInputWarning: If some images could not be used; `failures` lists them.
         """
         inputs, told = image_paths(images), told_to(progress)
+        truth("overwrite", overwrite)
         if run_dir is not None:
-            run = self._fit_in(user_path(run_dir), inputs, told, model_dir, overwrite=overwrite)
+            run = self._fit_in(
+                given_path("run_dir", run_dir), inputs, told, model_dir, overwrite=overwrite
+            )
         elif model_dir is not None:
             raise ConfigError(
                 "Expected run_dir beside model_dir, where features are kept, but got none."
@@ -253,10 +300,13 @@ class Segmenter:
             remedy=_REMEDY,
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
-            extract(run)
+            if model_dir is not None:
+                refuse_model_place(given_path("model_dir", model_dir), run.folder.root, run.images)
+            extract_for_fit(run, None if model_dir is None else given_path("model_dir", model_dir))
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
+            shrink(run)
         self._classes = None
-        self._folder = run.folder.root if model_dir is None else user_path(model_dir)
+        self._folder = run.folder.root if model_dir is None else given_path("model_dir", model_dir)
         return run
 
     def _note_failures(self, run: Run) -> None:
@@ -342,11 +392,17 @@ class Segmenter:
             UnusedInputWarning: If some images could not be used; `failures` lists them.
         """
         inputs, config = image_paths(images), self._predict_config(crf, unknown_below)
+        for name, value in (
+            ("certainty", certainty),
+            ("overlays", overlays),
+            ("overwrite", overwrite),
+        ):
+            truth(name, value)
         with tempfile.TemporaryDirectory(prefix="primaps-") as names:
             self.save(names)
             run = predict_images(
                 inputs,
-                user_path(out),
+                given_path("out", out),
                 self.backbone,
                 self.model,
                 config,
@@ -372,7 +428,8 @@ class Segmenter:
 
         Args:
             image: A path, a PIL image, an array (H, W, 3) or (H, W), or a torch tensor (3, H, W);
-                the rules stand in `primaps.pictures`.
+                the rules stand in `primaps.pictures`. A file is read as those were that the
+                segmenter was fitted to: value range, bands, 255 where it holds no data.
             crf: Refine with the dense CRF; None = as ``config.predict`` says, which a loaded
                 segmenter has from the run that fitted it.
             flip: Average the features with those of the mirrored image.
@@ -389,10 +446,22 @@ class Segmenter:
             ConfigError: If ``unknown_below`` is out of range.
         """
         model, config = self.model, self._predict_config(crf, unknown_below).predict
-        picture = as_image(image)
+        truth("flip", flip), truth("names", names)
+        picture, ignored = self._picture(image)
         features = image_features(self.backbone, picture, model.side(picture.shape[:2]), flip=flip)
         labels = label_map(features, model, (picture.shape[0], picture.shape[1]), config, picture)
-        return apply_classes(labels, self.classes) if names else labels
+        labels = apply_classes(labels, self.classes) if names else labels
+        if ignored is not None:
+            labels[ignored] = IGNORE_INDEX
+        return labels
+
+    def _picture(self, image: ImageLike) -> tuple[Image, NDArray[np.bool_] | None]:
+        """An image and its (H, W) bool pixels without data; None = all hold data."""
+        if not isinstance(image, str | os.PathLike):
+            return as_image(image), None
+        inputs = self.model.inputs or self.config.inputs
+        photo = read_photo(image_path(image), sys.maxsize, inputs=inputs)
+        return photo.image, photo.ignored
 
     def _predict_config(self, crf: bool | None, unknown_below: float | None) -> Config:
         usual = self.config.predict
@@ -412,8 +481,10 @@ class Segmenter:
             OutputError: If the folder cannot be written.
         """
         classes = self.classes
-        dataclasses.replace(self.model, predict=self.config.predict).save(user_path(folder))
-        save_classes(classes, self.model.fingerprint, self._folder, user_path(folder))
+        dataclasses.replace(self.model, predict=self.config.predict).save(
+            given_path("folder", folder)
+        )
+        save_classes(classes, self.model.fingerprint, self._folder, given_path("folder", folder))
 
     @classmethod
     def load(
@@ -436,7 +507,7 @@ class Segmenter:
             CheckpointError: If there is no model, or the backbone or head is another one.
             BackboneError: If the backbone's weights cannot be had.
         """
-        model = Model.load(user_path(folder))
+        model = Model.load(given_path("folder", folder))
         backbone = reload_backbone(
             model.backbone, weights=weights or model.weights, device=device, head=head or model.head
         )
@@ -453,7 +524,7 @@ class Segmenter:
         )
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
-        segmenter._model, segmenter._folder = model, user_path(folder)
+        segmenter._model, segmenter._folder = model, given_path("folder", folder)
         return segmenter
 
     def push_to_hub(
@@ -530,7 +601,7 @@ def _fit_beside(run: Run, model_dir: str | os.PathLike[str] | None, *, overwrite
     """Fit into the run's own folder, or into another one that no other model is in."""
     if model_dir is None:
         return fit_and_name(run)
-    folder = user_path(model_dir)
+    folder = given_path("model_dir", model_dir)
     hold(folder)
     try:
         settle_number(run, run.usable_images(), recorded=False)

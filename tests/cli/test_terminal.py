@@ -289,6 +289,12 @@ def test_failures_end_with_exit_code_3_and_the_first_ones_are_named(capsys):
     assert "10.png" not in printed
 
 
+def test_one_failure_is_one_input(capsys):
+    with pytest.raises(typer.Exit):
+        exit_with([Failure("x.png", "read", "reason")])
+    assert capsys.readouterr().err.startswith("1 input could not be used:")
+
+
 def test_no_failure_no_exit(capsys):
     exit_with([])
     assert capsys.readouterr().err == ""

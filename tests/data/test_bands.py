@@ -33,6 +33,10 @@ def test_chosen_bands():
         chosen_bands(5, (6, 1, 1), "x.tif")
 
 
+def test_opacities_of_damaged_files_are_looked_at_in_silence():
+    assert not is_opacity(np.array([[1e300, 2.0, np.nan, 0.5]]) / 4, 1e301)
+
+
 def test_opacities():
     cut_out = np.zeros((40, 60))
     cut_out[10:30, 20:50] = 255

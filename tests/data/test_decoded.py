@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 
@@ -70,8 +71,46 @@ def test_neither_have_grey_ones_palettes_and_inks(tmp_path, draw, mode):
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_is_noted(tmp_path, draw, mode):
     image = PIL.Image.fromarray(draw(0)).convert(mode)
-    image.save(tmp_path / "x.png", **({"transparency": 3} if mode == "P" else {}))
+    if mode != "P":
+        image.putalpha(100)
+    shown = int(np.asarray(image)[0, 0]) if mode == "P" else None
+    image.save(tmp_path / "x.png", **({"transparency": shown} if mode == "P" else {}))
     assert [note.kind for note in read_photo(tmp_path / "x.png", 10**6).notes] == ["alpha"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_opacity_that_hides_nothing_is_not_noted(tmp_path, draw, odd_files, suffix):
+    PIL.Image.fromarray(draw(0)).convert("RGBA").save(tmp_path / f"x.{suffix}", lossless=True)
+    photo = read_photo(tmp_path / f"x.{suffix}", 10**6)
+    assert photo.notes == ()
+    assert np.array_equal(photo.image, draw(0))
+    deep = np.dstack([draw(0), np.full((60, 80), 255)]).astype(np.uint16) * 257
+    (tmp_path / "deep.png").write_bytes(odd_files.png16(deep))
+    assert [note.kind for note in read_photo(tmp_path / "deep.png", 10**6).notes] == ["range"]
+
+
+def test_real_numbers_of_a_pfm(tmp_path, draw):
+    grey = draw(0)[..., 0]
+    content = (grey[::-1] / 255).astype("<f4").tobytes()
+    (tmp_path / "x.pfm").write_bytes(b"Pf\n80 60\n-1.0\n" + content)
+    photo = read_photo(tmp_path / "x.pfm", 10**6)
+    assert photo.values == ("float", 0, 1)
+    assert np.array_equal(photo.image[..., 0], grey)
+
+
+@pytest.mark.parametrize(("gamma", "noted"), [(1.0, True), (0.55556, True), (0.45455, False)])
+def test_another_gamma_is_noted(tmp_path, draw, gamma, noted):
+    path = tmp_path / "x.png"
+    chunk = b"gAMA" + struct.pack(">I", round(gamma * 100000))
+    info = PIL.PngImagePlugin.PngInfo()
+    info.add(chunk[:4], chunk[4:])
+    PIL.Image.fromarray(draw(0)).save(path, pnginfo=info)
+    photo = read_photo(path, 10**6)
+    assert [note.kind for note in photo.notes] == ["profile"] * noted
+    assert np.array_equal(photo.image, draw(0))
+    info.add(b"sRGB", b"\0")
+    PIL.Image.fromarray(draw(0)).save(path, pnginfo=info)
+    assert read_photo(path, 10**6).notes == ()
 
 
 def test_deep_netpbm(tmp_path, draw):

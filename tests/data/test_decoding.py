@@ -55,6 +55,23 @@ def test_files_of_a_few_bytes_are_none_of_the_formats(tmp_path, content):
         assert isinstance(caught.value.__cause__, UnidentifiedImageError)
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + bytes(17), "PNG: broken PNG file"),
+        (b"\xff\xd8\xff\xc0\0\x0b\x0c\0\1\0\1\1\1\x11\0", "JPEG: cannot handle 12-bit"),
+        (b"GIF89a" + bytes(3), "GIF: "),
+    ],
+)
+def test_what_starts_like_an_image_and_is_none_says_why(tmp_path, content, text):
+    (tmp_path / "x.dat").write_bytes(content)
+    with (
+        pytest.raises(ImageError, match=rf"x\.dat is damaged or of a rare kind \({text}"),
+        decoding(tmp_path / "x.dat") as stream,
+    ):
+        open_header(stream)
+
+
 def test_formats_that_start_programs_are_refused(tmp_path):
     path = tmp_path / "script.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")

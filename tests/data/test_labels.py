@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,3 +59,28 @@ def test_colour_label_images_are_refused(tmp_path):
 def test_damaged_label_image(bad_images):
     with pytest.raises(ImageError, match="damaged or truncated"):
         read_labels(bad_images["truncated_png"])
+
+
+@pytest.mark.parametrize(("bits", "layout"), [(2, "png"), (4, "png"), (4, "tif")])
+def test_grey_ids_of_few_bits_are_not_stretched(tmp_path, bits, layout):
+    ids = np.arange(24).reshape(4, 6) % (1 << bits)
+    per = 8 // bits
+    rows = np.pad(ids, ((0, 0), (0, -6 % per))).reshape(4, -1, per)
+    packed = (rows << (np.arange(per)[::-1] * bits)).sum(axis=-1).astype(np.uint8)
+    path = tmp_path / f"x.{layout}"
+    if layout == "png":
+        header = struct.pack(">IIBBBBB", 6, 4, bits, 0, 0, 0, 0)
+        data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
+        chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+        content = b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(each)) + name + each + struct.pack(">I", zlib.crc32(name + each))
+            for name, each in chunks
+        )
+    else:
+        tags = {256: 6, 257: 4, 258: bits, 259: 1, 262: 1, 273: 122, 277: 1, 278: 4, 279: 12}
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, each) for tag, each in tags.items())
+        content = (
+            b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + packed.tobytes()
+        )
+    path.write_bytes(content)
+    assert np.array_equal(read_labels(path), ids)

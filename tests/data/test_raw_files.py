@@ -13,6 +13,7 @@ STARTS = {
     "rw2": b"IIU\0\x08\0\0\0",
     "orf": b"IIRO\x08\0\0\0",
     "crw": b"II\x1a\0\0\0HEAPCCDR",
+    "cr2": b"II*\0\x10\0\0\0CR\2\0",
     "cr3": b"\0\0\0\x18ftypcrx ",
     "x3f": b"FOVb\0\0\2\0",
     "mrw": b"\0MRM\0\0\0\0",

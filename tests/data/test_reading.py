@@ -455,3 +455,9 @@ def test_large_images_are_read_without_a_warning(tmp_path):
     PIL.Image.new("1", (12000, 9000), 1).save(tmp_path / "x.png", compress_level=1)
     photo = read_photo(tmp_path / "x.png", 10_000)
     assert (photo.height, photo.width, photo.image.min()) == (9000, 12000, 255)
+
+
+def test_a_home_folder(odd_images, monkeypatch):
+    path = odd_images["black"]
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert np.array_equal(read_image(f"~/{path.name}"), read_image(path))

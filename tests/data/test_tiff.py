@@ -253,6 +253,31 @@ def test_previews_are_never_used_in_place_of_the_picture(tmp_path, photograph, h
     assert count_pixels(path) == 60 * 80
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_first_page_that_is_a_later_one_made_small_is_a_preview_without_a_tag(
+    tmp_path, photograph, dtype
+):
+    path = tmp_path / "x.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(photograph[::4, ::4].astype(dtype), photometric="rgb")
+        file.write(photograph.astype(dtype) * (257 if dtype == "uint16" else 1), photometric="rgb")
+    photo = read_photo(path, 10**6)
+    assert np.array_equal(photo.image, photograph)
+    assert "page" not in _kinds(photo)
+    with tifffile.TiffWriter(path) as file:
+        file.write(photograph[:, ::4].astype(dtype), photometric="rgb")
+        file.write(photograph.astype(dtype), photometric="rgb")
+    photo = read_photo(path, 10**6)
+    assert photo.image.shape == (60, 20, 3)
+    assert "page" in _kinds(photo)
+
+
+def test_a_file_that_was_not_written_to_its_end(tmp_path):
+    (tmp_path / "x.tif").write_bytes(b"II*\0\0\0\0\0" + bytes(100))
+    with pytest.raises(ImageError, match=r"x\.tif, but it holds none: it was not written to its"):
+        read_image(tmp_path / "x.tif")
+
+
 def test_a_file_of_nothing_but_previews_is_refused(write, photograph):
     path = write(photograph, photometric="rgb", subfiletype=1)
     with pytest.raises(ImageError, match=r"x\.tif, but it holds previews of reduced resolution"):
@@ -265,6 +290,59 @@ def test_palettes_of_sixteen_bits(write, photograph):
     table[:, : len(colours)] = colours.T.astype(np.uint16) * 257
     path = write(index.reshape(60, 80).astype(np.uint16), photometric="palette", colormap=table)
     assert _near(read_image(path, inputs=InputConfig("dtype")), photograph, 0)
+
+
+def test_colours_of_palettes_are_not_stretched(write, photograph):
+    """Neither dark ones of 16 bits, nor those of programs that write 8-bit ones."""
+    dark = photograph // 8
+    colours, index = np.unique(dark.reshape(-1, 3), axis=0, return_inverse=True)
+    table = np.zeros((3, 65536), np.uint16)
+    table[:, : len(colours)] = colours.T.astype(np.uint16) * 257
+    path = write(index.reshape(60, 80).astype(np.uint16), photometric="palette", colormap=table)
+    photo = read_photo(path, 10**6)
+    assert np.array_equal(photo.image, dark)
+    assert photo.notes == ()
+    low = np.zeros((3, 256), np.uint16)
+    low[:, :2] = ((10, 250), (20, 240), (30, 230))
+    path = write((photograph[..., 0] > 90).astype(np.uint8), photometric="palette", colormap=low)
+    assert np.array_equal(np.unique(read_image(path)[..., 0]), (10, 250))
+
+
+def test_opacity_that_hides_nothing_is_not_noted(write, photograph):
+    opaque = np.full((60, 80, 1), 255, np.uint8)
+    for factor, dtype in ((1, "uint8"), (257, "uint16")):
+        values = np.dstack([photograph, opaque]).astype(dtype) * factor
+        for kind in (1, 2):
+            photo = read_photo(write(values, photometric="rgb", extrasamples=[kind]), 10**6)
+            assert np.array_equal(photo.image, photograph)
+            assert "alpha" not in _kinds(photo)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("int16", -9999), ("float32", -3.4028235e38)])
+def test_no_data_without_a_tag(write, grey, dtype, value):
+    values = grey.astype(dtype) * 10
+    values[:20, :20] = value
+    photo = read_photo(write(values), 10**6)
+    assert photo.ignored.sum() == 400
+    assert photo.image[30:].std() > 20
+    assert _kinds(photo) == ["no-data", "range", "no-data"]
+
+
+@pytest.mark.parametrize("compression", ["jpeg2000", "jpegxl", "png", "webp", "lerc"])
+def test_compressed_8_bit_values_that_pillow_does_not_decode(write, photograph, compression, capfd):
+    options = {} if compression in {"png", "lerc"} else {"compressionargs": {"level": 100}}
+    path = write(photograph, photometric="rgb", compression=compression, **options)
+    photo = read_photo(path, 10**6)
+    assert _near(photo.image, photograph, 12)
+    assert photo.notes == ()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_brightness_and_colour_differences_are_refused_where_nothing_converts_them(write, grey):
+    values = np.dstack([grey, grey, grey])
+    path = write(values, photometric="ycbcr", compression="jpeg2000")
+    with pytest.raises(ImageError, match="got YCBCR of 3 bands with 8 bits"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])

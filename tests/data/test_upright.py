@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from primaps.data.reading import read_image
@@ -66,3 +67,23 @@ def test_bad_files_are_errors(bad_images):
             standing(bad_images[what])
         with pytest.raises(ImageError):
             upright_bytes(bad_images[what])
+
+
+@pytest.mark.parametrize("kind", ["preview first", "jpeg 2000", "palette of 16 bits"])
+def test_turned_tiff_files_that_pillow_reads_otherwise(tmp_path, photograph, kind):
+    path, turned = tmp_path / "x.tif", {"extratags": [(274, "H", 1, 6, True)]}
+    with tifffile.TiffWriter(path) as file:
+        if kind == "preview first":
+            file.write(photograph[::4, ::4], photometric="rgb", subfiletype=1)
+            file.write(photograph, photometric="rgb", **turned)
+        elif kind == "jpeg 2000":
+            file.write(photograph, photometric="rgb", compression="jpeg2000", **turned)
+        else:
+            table = np.zeros((3, 65536), np.uint16)
+            table[:, :256] = np.arange(256) * 257
+            index = photograph[..., 0].astype(np.uint16)
+            file.write(index, photometric="palette", colormap=table, **turned)
+    expected = read_image(path)
+    assert expected.shape == (80, 60, 3)
+    with Image.open(io.BytesIO(upright_bytes(path))) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), expected)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from primaps.config import InputConfig
-from primaps.data.value_ranges import SAMPLE, measured_range, range_of, sample
+from primaps.data.value_ranges import SAMPLE, as_text, measured_range, range_of, sample
 from primaps.data.values import Values
 
 
@@ -116,3 +116,11 @@ def test_the_sample_is_bounded_and_leaves_out_what_holds_no_data():
     ignored[:] = True
     ignored[7, 3] = False
     assert sample(_values(array, ignored=ignored)).tolist() == array[7, 3].tolist()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(4294967295.0, "4294967295"), (-9999.0, "-9999"), (0.25, "0.25"), (-3.4e38, "-3.4e+38")],
+)
+def test_as_people_write_them(value, text):
+    assert as_text(value) == text

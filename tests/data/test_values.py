@@ -26,6 +26,11 @@ def test_what_is_not_finite_is_black_and_constant_images_are():
     assert stretched(array, 3, 3).tolist() == [[0] * 4]
 
 
+def test_signalling_nan_are_passed_over_in_silence():
+    array = np.array([[0x7F800001, 0x3F800000]], dtype=np.uint32).view(np.float32)
+    assert stretched(array, 0, 1).tolist() == [[0, 255]]
+
+
 def test_white_is_zero():
     array = np.array([[[0], [65535]]], dtype=np.uint16)
     assert eight_bit(Values(array, 16, white_is_zero=True), 0, 65535).tolist() == [[[255], [0]]]

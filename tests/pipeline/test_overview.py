@@ -22,6 +22,7 @@ from primaps.pipeline.overview import image_bytes, shown_images, write_run_repor
 from primaps.pipeline.viewed_images import ViewedImage
 from primaps.pipeline.viewed_state import state_of
 from primaps.pipeline.viewing import Viewed
+from primaps.progress import Silent
 from primaps.runs.model import Model
 
 BLOCK = re.compile(r'<script type="(?:application/json|text/plain)" id="(.+?)"(.*?)>(.*?)</script>')
@@ -289,3 +290,18 @@ def test_a_thousand_noisy_photographs_fit_into_the_page():
     ]
     assert 1000 * (sizes[1] - sizes[0]) + sizes[0] < 98_000_000
     assert made.photo.width >= 320
+
+
+def test_label_maps_that_are_left_out_are_told(segmented):
+    path = segmented.folder.labels("p0.png")
+    write_label_map(path, read_label_image(path), {})  # as another program would
+
+    class Told(Silent):
+        notes = ()
+
+        def note(self, message):
+            self.notes += (message,)
+
+    segmented.progress = Told()
+    write_run_report(segmented, [])
+    assert any("Left out of the report: 1 label maps" in note for note in segmented.progress.notes)

@@ -50,6 +50,7 @@ from primaps.cli.options import (
     RunSeed,
     Seed,
     Size,
+    Store,
     Stored,
     Threshold,
     UnknownBelow,
@@ -97,6 +98,7 @@ def segment(
     bands: Bands = None,
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
+    store: Store = None,
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
@@ -123,6 +125,7 @@ def segment(
             bands=bands,
             pages=pages,
             max_megapixels=max_megapixels,
+            store=store,
         )
         preset_settings(preset, given)
         limit = FailureLimit.parse(max_failures)
@@ -169,6 +172,7 @@ def proposals(
     bands: Bands = None,
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
+    store: Store = None,
     overwrite: Overwrite = False,
     max_failures: MaxFailures = None,
     steps: Annotated[
@@ -195,6 +199,7 @@ def proposals(
             bands=bands,
             pages=pages,
             max_megapixels=max_megapixels,
+            store=store,
         )
         settings, limit = preset_settings(preset, given), FailureLimit.parse(max_failures)
         from primaps.pipeline.beginning import Choice

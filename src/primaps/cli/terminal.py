@@ -262,7 +262,8 @@ def exit_with(failures: Sequence[Failure], where: str = "") -> None:
     if failures and words_are_off():
         raise typer.Exit(EXIT_SOME_FAILED)
     if failures:
-        typer.echo(f"{len(failures)} inputs could not be used{where}:", err=True)
+        inputs = "1 input" if len(failures) == 1 else f"{len(failures)} inputs"
+        typer.echo(f"{inputs} could not be used{where}:", err=True)
         for failure in failures[:10]:
             typer.echo(f"  {failure.path}: {failure.reason}", err=True)
         raise typer.Exit(EXIT_SOME_FAILED)

@@ -36,7 +36,8 @@ def is_opacity(alpha: NDArray[Any], top: float) -> bool:
     if not (alpha >= top).any():
         return False
     level = top / 100
-    real = alpha.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # of damaged files
+        real = alpha.astype(np.float32)
     flat = [
         float(np.mean(np.abs(np.diff(real, axis=axis)) <= level))
         for axis in (0, 1)

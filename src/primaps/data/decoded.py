@@ -20,6 +20,7 @@ from primaps.data.decoding import JPEG_MEGAPIXELS, check_bytes, check_pixels, op
 from primaps.data.deep_png import deep_pixels, is_deep
 from primaps.data.heic import is_heic, open_heic
 from primaps.data.matlab import is_matlab, read_picture
+from primaps.data.no_data import no_data_note, nothing_left, without_data
 from primaps.data.orientation import exif_orientation, turned, upright_mask
 from primaps.data.tiff import (
     ALPHA,
@@ -27,10 +28,8 @@ from primaps.data.tiff import (
     MissingCodecError,
     TiffFile,
     TiffPicture,
-    nothing_left,
-    without_data,
 )
-from primaps.data.value_ranges import range_of
+from primaps.data.value_ranges import as_text, range_of
 from primaps.data.values import Values, divided, eight_bit, opacity
 from primaps.errors import ImageError
 from primaps.types import ReadingNote
@@ -42,6 +41,9 @@ _DAMAGED: Final = (
 )
 """What a damaged directory leads to."""
 _DEEP_MODES: Final = ("I", "F")
+_OPAQUE: Final = 255
+_GAMMA, _SAME_GAMMA = 0.45455, 0.02
+"""Of sRGB, as the gAMA chunk of a PNG has it, and by how much others may differ."""
 _PROGRESSIVE_MEGAPIXELS: Final = 250
 """Of the largest progressive JPEG: all its coefficients are in memory at once."""
 
@@ -140,22 +142,38 @@ def stored(
     if heic:
         check_pixels(image.size, inputs.megapixels, name)
     notes = _to_page(image, page) + _turned_note(image.info.get("original_orientation") or 1)
-    pixels_of_file = image.width * image.height
-    if is_deep(image):
-        check_bytes(2 * len(image.getbands()) * pixels_of_file, inputs.megapixels, name)
-        pixels = deep_pixels(image, open_header(stream, inputs.megapixels))
-        return _with_notes(_coloured(pixels, 16, image, name, inputs), notes)
-    bits = deep_ppm.deep_bits(image)
-    if bits:
-        check_bytes(6 * pixels_of_file, inputs.megapixels, name)
-        return _coloured(deep_ppm.ppm_pixels(image, stream), bits, image, name, inputs)
+    notes += _gamma_note(image)
+    deep = _deep_values(image, stream, name, inputs)
+    if deep is not None:
+        return _with_notes(_coloured(*deep, image, name, inputs), notes)
     bits = deep_jp2.deep_bits(image, stream)
-    if bits and deep_jp2.can_decode():
-        check_bytes(8 * pixels_of_file, inputs.megapixels, name)  # decoded by way of 32 bits
-        return _coloured(deep_jp2.jp2_pixels(stream), bits, image, name, inputs)
     if bits:
         notes += (_upper_bits(bits),)
     return _with_notes(_plain(image, name, max_pixels, inputs), notes)
+
+
+def _deep_values(
+    image: PIL.Image.Image, stream: BufferedReader, name: str, inputs: InputConfig
+) -> tuple[NDArray[Any], int] | None:
+    """(H, W, C) values of which Pillow would lose or change bits, and how many bits count; None =
+    there is nothing to lose.
+    """
+    pixels = image.width * image.height
+    if is_deep(image):
+        check_bytes(2 * len(image.getbands()) * pixels, inputs.megapixels, name)
+        return deep_pixels(image, open_header(stream, inputs.megapixels)), 16
+    header = deep_ppm.deep_header(stream) if image.format == "PPM" else None
+    if header is not None:
+        value_bytes = 8 if header.plain else 2
+        check_bytes(value_bytes * header.bands * pixels, inputs.megapixels, name)
+        return deep_ppm.ppm_pixels(header, stream), header.bits
+    bits = deep_jp2.deep_bits(image, stream)
+    if bits and image.mode not in deep_jp2.COLOURS:
+        return deep_jp2.grey_pixels(image, bits), bits
+    if bits and deep_jp2.can_decode():
+        check_bytes(8 * pixels, inputs.megapixels, name)  # decoded by way of 32 bits
+        return deep_jp2.jp2_pixels(stream), bits
+    return None
 
 
 def value_kind(stream: BufferedReader, name: str) -> str | None:
@@ -175,12 +193,16 @@ def value_kind(stream: BufferedReader, name: str) -> str | None:
     if is_heic(start) or is_matlab(stream):
         return None
     with open_header(stream) as image:
+        if image.mode == "F":
+            return "float"
         if image.mode == "I" or image.mode.startswith("I;16"):
             return "uint16"
-        deep = deep_ppm.deep_bits(image) or (
-            deep_jp2.deep_bits(image, stream) and deep_jp2.can_decode()
-        )
-        return "uint16" if deep else None
+        deep = deep_jp2.deep_bits(image, stream) and deep_jp2.can_decode()
+        return "uint16" if deep or _is_deep_ppm(image, stream) else None
+
+
+def _is_deep_ppm(image: PIL.Image.Image, stream: BufferedReader) -> bool:
+    return image.format == "PPM" and deep_ppm.deep_header(stream) is not None
 
 
 def frames(stream: BufferedReader, name: str) -> int:
@@ -247,6 +269,16 @@ def page_note(number: int, page: int | None) -> tuple[ReadingNote, ...]:
     return (ReadingNote("page", text),)
 
 
+def _gamma_note(image: PIL.Image.Image) -> tuple[ReadingNote, ...]:
+    """What there is to say of a PNG whose values have another gamma than those of sRGB."""
+    gamma = float(image.info.get("gamma", _GAMMA))
+    told_otherwise = "srgb" in image.info or image.info.get("icc_profile")
+    if told_otherwise or abs(gamma - _GAMMA) <= _SAME_GAMMA:
+        return ()
+    text = f"Its gamma of {gamma:g} is not undone: values are taken as sRGB ({_GAMMA})."
+    return (ReadingNote("profile", text),)
+
+
 def _with_notes(found: Stored, notes: tuple[ReadingNote, ...]) -> Stored:
     return replace(found, notes=(*notes, *found.notes))
 
@@ -263,14 +295,16 @@ def _plain(
     orientation = exif_orientation(image, name)
     if image.mode.startswith("I;16") or image.mode in _DEEP_MODES:
         array = np.asarray(image)[..., None]
-        deep = image.mode.startswith("I;16") or image.format == "PPM"
+        deep = image.mode.startswith("I;16") or (image.format == "PPM" and image.mode == "I")
         values = _whole_numbers(array) if deep else _finite(array, name)
         return _of_values(values, orientation, image.info.get("icc_profile"))
     if inputs.bands is not None and image.mode not in {"1", "L", "LA"}:
         image, note = _rearranged(image, inputs.bands, name)
         notes.append(note)
     elif image.has_transparency_data:
-        notes.append(ALPHA)
+        image = image if image.mode in {"LA", "RGBA"} else image.convert("RGBA")
+        opaque = image.getchannel("A").getextrema()[0] == _OPAQUE
+        notes += [] if opaque else [ALPHA]
     box = drafted[1] if drafted is not None else (0, 0, *image.size)
     size = size if drafted is not None else image.size
     profile = image.info.get("icc_profile")
@@ -331,7 +365,7 @@ def _coloured(
     notes, alpha = list[ReadingNote](), None
     if pixels.shape[2] in {2, 4} and inputs.bands is None:
         alpha, pixels = pixels[..., -1], pixels[..., :-1]
-        notes.append(ALPHA)
+        notes += [] if int(alpha.min()) == (1 << bits) - 1 else [ALPHA]
     used, note = chosen_bands(pixels.shape[2], inputs.bands, name)
     notes += [] if note is None else [note]
     if used != list(range(pixels.shape[2])):
@@ -357,7 +391,8 @@ def _shown(found: Stored, values: Values, inputs: InputConfig) -> Decoded:
     low, high, origin = found_range.low, found_range.high, found_range.origin
     notes = list(found.notes)
     if origin:
-        text = f"Values from {low:g} to {high:g} ({values.kind}) become 0 to 255, {origin}."
+        ends = f"{as_text(low)} to {as_text(high)}"
+        text = f"Values from {ends} ({values.kind}) become 0 to 255, {origin}."
         notes.append(ReadingNote("range", text))
     if values.ignored is not None:
         notes.append(no_data_note(values.ignored))
@@ -393,14 +428,6 @@ def _picture(values: Values, low: float, high: float) -> PIL.Image.Image:
 def _upper_bits(bits: int) -> ReadingNote:
     text = f"The upper 8 of {bits} bits are used; with pip install 'primaps[formats]' all are."
     return ReadingNote("range", text)
-
-
-def no_data_note(ignored: NDArray[np.bool_]) -> ReadingNote:
-    """What there is to say of pixels without data."""
-    share = float(ignored.mean())
-    return ReadingNote(
-        "no-data", f"{share:.1%} of the pixels hold no data: ignored, 255 in the label map."
-    )
 
 
 # ---- TIFF ----------------------------------------------------------------------------------------

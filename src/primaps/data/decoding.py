@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import struct
@@ -14,6 +13,7 @@ from typing import Final
 
 from PIL import Image, UnidentifiedImageError
 
+from primaps.data.foreign_files import NEEDED, foreign_kind
 from primaps.data.paths import printable
 from primaps.data.pillow_warnings import PILLOW_WARNINGS
 from primaps.data.raw_files import is_raw, raw_message
@@ -29,8 +29,14 @@ MEGAPIXELS: Final = 179
 _BYTES_PER_PIXEL: Final = 3
 """Of deep values, per pixel of the largest image: so that they and their 8-bit copies take 1.5 GB.
 """
+_PREFIX: Final = 16
+"""Bytes of a file's start by which formats know their own."""
 JPEG_MEGAPIXELS: Final = 400
 """Of the largest JPEG that is decoded at a fraction of its size."""
+
+
+class RareKindError(UnidentifiedImageError):
+    """A file starts like one of `FORMATS`, but is damaged or of a kind that is not read."""
 
 
 class _Bounded(BufferedReader):
@@ -78,7 +84,7 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
             " rights."
         ) from error
     except UnidentifiedImageError as error:
-        raise ImageError(_not_an_image(Path(path), name)) from error
+        raise ImageError(_not_an_image(Path(path), name, error)) from error
     except Image.DecompressionBombError as error:  # a frame is larger than the header says
         raise ImageError(
             f"Expected an image of usual size, but got {name}: {error} Make it smaller or leave it"
@@ -108,25 +114,32 @@ def open_header(stream: BufferedReader, megapixels: int = MEGAPIXELS) -> Image.I
 
     Raises:
         ImageError: If it is too large.
-        UnidentifiedImageError: If it is none of `FORMATS`.
+        RareKindError: If it starts like one of `FORMATS` and cannot be used.
+        UnidentifiedImageError: If it is none of them.
     """
+    details: list[str] = []
     Image.init()  # AVIF and others are registered only if this build of Pillow has them
     stream.seek(0)
-    prefix = stream.read(16)
+    prefix = stream.read(_PREFIX).ljust(_PREFIX, b"\0")  # some ask for 4 bytes
     for name in FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is None:
             continue
-        # as in Pillow's own loop: not this format after all
-        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
-            accepted = accept is None or accept(prefix)
-            if not accepted or isinstance(accepted, str):  # a text says why this build cannot
-                continue
-            stream.seek(0)
+        accepted = accept is None or accept(prefix)
+        if not accepted or isinstance(accepted, str):  # a text says why this build cannot
+            continue
+        stream.seek(0)
+        try:
             image: Image.Image = factory(stream, "")  # Image.open, but with a limit of our own
-            most = JPEG_MEGAPIXELS if name == "JPEG" else megapixels
-            check_pixels(image.size, max(megapixels, most), printable(stream.name))
-            return image
+        # as in Pillow's own loop: not this format after all
+        except (SyntaxError, IndexError, TypeError, struct.error) as error:
+            details.append(f"{name}: {error}")
+            continue
+        most = JPEG_MEGAPIXELS if name == "JPEG" else megapixels
+        check_pixels(image.size, max(megapixels, most), printable(stream.name))
+        return image
+    if details:
+        raise RareKindError(details[0])
     raise UnidentifiedImageError(f"cannot identify {stream.name!r}")
 
 
@@ -208,12 +221,21 @@ def _not_there(path: Path, name: str, error: Exception) -> str:
     return f"Expected the path of an image file, but got {name!r} ({error}). Check the path."
 
 
-def _not_an_image(path: Path, name: str) -> str:
+def _not_an_image(path: Path, name: str, error: UnidentifiedImageError) -> str:
     with path.open("rb") as stream:
-        start = stream.read(16)
+        start = stream.read(NEEDED)
     if is_raw(start):
         return raw_message(name)
+    if isinstance(error, RareKindError):
+        return (
+            f"Expected a complete image of a usual kind, but {name} is damaged or of a rare kind"
+            f" ({error}). Save it again with another program or leave it out."
+        )
+    foreign = foreign_kind(start)
+    if foreign is not None:
+        kind, advice = foreign
+        return f"Expected an image ({', '.join(FORMATS)}), but {name} is {kind}. {advice}"
     return (
         f"Expected an image ({', '.join(FORMATS)}), but the content of {name} is none of these (it"
-        f" starts with {start!r}). Convert it or leave it out."
+        f" starts with {start[:16]!r}). Convert it or leave it out."
     )

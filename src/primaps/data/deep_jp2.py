@@ -1,5 +1,5 @@
-"""JPEG 2000 colours of more than 8 bits, of which Pillow keeps the upper eight, through imagecodecs
-(extra ``formats``).
+"""JPEG 2000 of more than 8 bits. Of colours Pillow keeps the upper eight, so they come through
+imagecodecs (extra ``formats``); grey values it moves up to 16 bits.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+COLOURS: Final = ("LA", "RGB", "RGBA")
+"""Modes of which Pillow keeps the upper eight bits."""
 _START: Final = b"\xff\x4f\xff\x51"
 """Of a codestream: its size segment follows at once (ISO/IEC 15444-1, A.5.1)."""
 _DEPTH: Final = 42
@@ -20,8 +22,8 @@ _SEARCHED: Final = 1 << 16
 
 
 def deep_bits(image: PIL.Image.Image, stream: BufferedReader) -> int:
-    """Bits of a colour JPEG 2000, not loaded yet, if there are more than 8; otherwise 0."""
-    if image.format != "JPEG2000" or image.mode not in {"RGB", "RGBA"}:
+    """Bits of a JPEG 2000, not loaded yet, if there are more than 8; otherwise 0."""
+    if image.format != "JPEG2000" or image.mode not in {*COLOURS, "I;16"}:
         return 0
     stream.seek(0)
     head = stream.read(_SEARCHED)
@@ -47,6 +49,17 @@ def jp2_pixels(stream: BufferedReader) -> NDArray[Any]:
 
     stream.seek(0)
     array = np.asarray(imagecodecs.jpeg2k_decode(stream.read()))
-    if array.ndim != 3 or array.shape[2] not in {3, 4} or array.dtype.kind not in "ui":
+    if array.ndim != 3 or array.shape[2] not in {2, 3, 4} or array.dtype.kind not in "ui":
         raise ValueError(f"values of shape {array.shape} and type {array.dtype}")
     return array
+
+
+def grey_pixels(image: PIL.Image.Image, bits: int) -> NDArray[np.uint16]:
+    """(H, W, 1) uint16 of a grey one, as they are stored.
+
+    Args:
+        image: Of mode I;16.
+        bits: From `deep_bits`.
+    """
+    moved: NDArray[np.uint16] = np.asarray(image).astype(np.uint16)[..., None]
+    return moved >> np.uint16(max(0, 16 - bits))

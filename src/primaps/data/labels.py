@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from io import BufferedReader
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from primaps.data.paths import printable
 from primaps.errors import DatasetError
 
 _ID_MODES = ("1", "L", "P", "I")
+_STEPS: Final = {"L;2": 85, "L;4": 17}
+"""Factors by which grey values of 2 and 4 bits are stretched to 8."""
 
 
 def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
@@ -36,6 +39,7 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         if is_matlab(stream):
             return _from_matlab(stream, name)
         image = open_header(stream)
+        step = _STEPS.get(_layout(image), 1)
         image.load()
         if image.mode not in _ID_MODES and not image.mode.startswith("I;16"):
             raise DatasetError(
@@ -43,7 +47,14 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
                 f" {image.mode}. Save it as greyscale or indexed PNG whose pixel values are the"
                 " class ids."
             )
-        return np.array(upright(image, exif_orientation(image, name))).astype(np.int64)
+        labels = np.array(upright(image, exif_orientation(image, name))).astype(np.int64)
+        return labels // step
+
+
+def _layout(image: Any) -> str:
+    """How values lie in a file that is not loaded yet, in Pillow's words."""
+    arguments = image.tile[0].args if image.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
 def _from_matlab(stream: BufferedReader, name: str) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Paths as text that can be printed and written to JSON."""
+"""Paths: as text that can be printed and written to JSON, and with a home folder in them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,10 @@ RAW_EXTENSIONS: Final = (
 HEIC_EXTENSIONS: Final = (".heic", ".heif", ".hif", ".heics", ".heifs")
 """Extensions of HEIF files, lower case; read with the extra ``formats``."""
 
-OTHER_EXTENSIONS: Final = (".jxl", ".jxr", ".psd", ".psb", ".exr", ".hdr", ".xcf")
+OTHER_EXTENSIONS: Final = (
+    *(".jxl", ".jxr", ".psd", ".psb", ".exr", ".hdr", ".xcf"),
+    *(".pam", ".qoi", ".tga", ".pcx", ".dcm", ".fits"),
+)
 """Extensions of further files that are images, lower case; none is read."""
 
 _STARTS: Final = (
@@ -27,11 +30,15 @@ _STARTS: Final = (
     b"II\x1a\0\0\0HEAPCCDR",
 )
 """Of raw files that are no TIFF files."""
+_CANON: Final = b"CR\2\0"
+"""Behind the first 8 bytes of a TIFF file: a CR2 file, whose pictures are previews."""
 
 
 def is_raw(start: bytes) -> bool:
-    """Whether a file that starts like this is the raw file of a camera, and no TIFF file."""
-    return start.startswith(_STARTS) or start[4:11] == b"ftypcrx"
+    """Whether a file that starts like this is the raw file of a camera; of a TIFF file its
+    directories tell in general.
+    """
+    return start.startswith(_STARTS) or start[4:11] == b"ftypcrx" or start[8:12] == _CANON
 
 
 def raw_message(name: str) -> str:

@@ -30,8 +30,8 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageCms
 
+from primaps.colour_profiles import to_srgb
 from primaps.config import InputConfig
-from primaps.data.colour_profiles import to_srgb
 from primaps.data.decoded import Decoded, decode, is_tiff, reduced_size
 from primaps.data.decoding import JPEG_MEGAPIXELS, decoding, open_header
 from primaps.data.heic import is_heic, open_heic
@@ -40,6 +40,7 @@ from primaps.data.orientation import SWAPPING, turned, upright, upright_mask
 from primaps.data.paths import printable
 from primaps.data.tiff import TiffFile
 from primaps.errors import ConfigError, ImageError
+from primaps.given import from_home
 from primaps.types import Image, ReadingNote
 
 USUAL: Final = InputConfig()
@@ -82,7 +83,8 @@ def read_image(
     """Read an image file. Thread-safe and deterministic.
 
     Args:
-        path: An image file; its content decides about the format, not its extension.
+        path: An image file; its content decides about the format, not its extension. ``~`` is the
+            home folder.
         max_pixels: Reduce to at most this many pixels, aspect kept, by area averaging; None = own
             size.
         inputs: How values, bands and large images are treated.
@@ -98,8 +100,27 @@ def read_image(
         ConfigError: If ``max_pixels`` is less than 1.
     """
     _check_max_pixels(max_pixels)
+    path = image_path(path)
     with decoding(path) as stream:
         return _photo(decode(stream, printable(path), max_pixels, inputs, page), max_pixels).image
+
+
+def image_path(path: object) -> str:
+    """A path, with the user's home folder for ``~``.
+
+    Raises:
+        ImageError: If it is none, or an address.
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text:
+        shown = repr(text) if text is not None else type(path).__name__
+        raise ImageError(f"Expected the path of an image file, but got {shown}.")
+    if text.startswith(("http://", "https://", "file://", "s3://", "gs://")):
+        raise ImageError(
+            f"Expected the path of an image file, but got the address {text}. Nothing is fetched:"
+            " download the file, and give its path."
+        )
+    return from_home(text)
 
 
 def read_photo(

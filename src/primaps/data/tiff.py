@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from primaps.config import InputConfig
 from primaps.data.bands import chosen_bands, is_opacity
 from primaps.data.decoding import check_bytes
-from primaps.data.raw_files import raw_message
+from primaps.data.no_data import nothing_left, untagged_note, untagged_value, without_data
+from primaps.data.raw_files import is_raw, raw_message
 from primaps.data.values import Values
 from primaps.errors import ImageError
 from primaps.types import ReadingNote
@@ -41,6 +42,11 @@ _SAMPLES: Final = {
     _YCBCR: 3,
     _LAB: 3,
 }
+_OLD_JPEG, _JPEG = 6, 7
+_BY_PILLOW: Final = (1, 2, 3, 4, 5, _OLD_JPEG, _JPEG, 8, 32773, 32946, 34925, 50000)
+"""Compressions that Pillow decodes."""
+_LOW_PALETTE: Final = 256
+"""A palette without larger numbers has 8 bits, although the format says 16."""
 _MOST_PAGES: Final = 65535
 
 
@@ -86,6 +92,9 @@ class TiffFile:
         from tifffile import TiffFile as Opened
 
         stream.seek(0)
+        if is_raw(stream.read(16)):
+            raise ImageError(raw_message(name))
+        stream.seek(0)
         self._name = name
         self._opened = Opened(stream)
         self._pages = _chain(self._opened.pages)
@@ -93,6 +102,11 @@ class TiffFile:
         raw = any(_photometric(page) == _CFA for _, page in self.pictures)
         if raw:
             raise ImageError(raw_message(name))
+        if not self._pages:
+            raise ImageError(
+                f"Expected a picture in {name}, but it holds none: it was not written to its end."
+                " Copy it again or leave it out."
+            )
         if not self.pictures:
             raise ImageError(
                 f"Expected a picture in {name}, but it holds previews of reduced resolution only."
@@ -112,10 +126,18 @@ class TiffFile:
         """Kind of the values of a picture (`primaps.data.values.Values.kind`); None where they are
         8-bit ones.
         """
-        dtype = self.pictures[number][1].dtype
+        page = self.pictures[number][1]
+        dtype = page.dtype
+        if _photometric(page) == _PALETTE and page.colormap is not None:
+            return None
         if dtype is None or dtype.kind == "b" or dtype == np.uint8:
             return None
         return "float" if dtype.kind == "f" else str(dtype.name)
+
+    def is_usual(self) -> bool:
+        """Whether the first picture is what Pillow finds in the file, and reads as it is meant."""
+        index, page = self.pictures[0]
+        return index == 0 and _is_usual(page)
 
     def missing_codec(self, number: int) -> str:
         """The message where a decoder is not installed."""
@@ -161,7 +183,7 @@ class TiffFile:
             top = 1.0 if array.dtype.kind == "f" else float((1 << bits) - 1)
             if is_opacity(array[..., -1], top):
                 alpha, array = array[..., -1], array[..., :-1]
-                notes.append(ALPHA)
+                notes += [ALPHA] if float(alpha.min()) < top else []
             else:
                 notes.append(NO_ALPHA)
         multiplied = alpha is not None and int(page.extrasamples[-1]) == _ASSOCIATED
@@ -169,6 +191,9 @@ class TiffFile:
         notes += [] if note is None else [note]
         if used != list(range(array.shape[2])):
             array = array[..., used]
+        if nodata is None:
+            nodata = untagged_value(array)
+            notes += [] if nodata is None else [untagged_note(nodata)]
         ignored = without_data(array, nodata, mask)
         if ignored is not None and ignored.all():
             raise ImageError(nothing_left(self._name))
@@ -191,7 +216,7 @@ class TiffFile:
             raise
         array = _as_bands(array, page.axes)
         if _photometric(page) == _PALETTE and page.colormap is not None:
-            array = np.moveaxis(np.asarray(page.colormap)[:, array[..., 0]], 0, -1)
+            array = np.moveaxis(_palette(page)[:, array[..., 0]], 0, -1)
         return array
 
     def _check(self, page: Any, inputs: InputConfig) -> None:
@@ -201,11 +226,14 @@ class TiffFile:
                 f"Expected whole or real numbers in {self._name}, but got"
                 f" {'an unknown type' if dtype is None else dtype.name}. Convert it."
             )
-        if kind not in {_MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR, _LINEAR_RAW}:
+        usual = {_MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _LINEAR_RAW}
+        # decoders of JPEG give red, green and blue, others do not
+        decoded = kind == _YCBCR and int(page.compression) in {_OLD_JPEG, _JPEG}
+        if kind not in usual and not decoded:
             raise ImageError(
                 f"Expected grey values, colours or bands in {self._name}, but got"
-                f" {getattr(page.photometric, 'name', kind)} with {page.bitspersample} bits."
-                " Convert it to RGB."
+                f" {getattr(page.photometric, 'name', kind)} of {page.samplesperpixel} bands with"
+                f" {int(np.max(page.bitspersample))} bits. Convert it to RGB."
             )
         self._check_size(page, inputs)
 
@@ -240,44 +268,11 @@ NO_ALPHA: Final = ReadingNote(
 )
 
 
-def without_data(
-    array: NDArray[Any], nodata: float | None, mask: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
-    """(H, W) bool pixels that hold no data: masked, not finite in any band, or of the no-data value
-    in all; None = there is none.
-
-    Args:
-        array: (H, W, C) values.
-        nodata: The no-data value.
-        mask: (H, W) bool pixels that are left out in any case.
-    """
-    ignored = np.zeros(array.shape[:2], dtype=bool) if mask is None else mask.copy()
-    if array.dtype.kind == "f":
-        for band in range(array.shape[2]):
-            ignored |= ~np.isfinite(array[..., band])
-    if nodata is not None and np.isfinite(nodata):
-        same = np.ones(array.shape[:2], dtype=bool)
-        with np.errstate(over="ignore"):
-            wanted = array.dtype.type(nodata) if array.dtype.kind == "f" else nodata
-        for band in range(array.shape[2]):
-            same &= array[..., band] == wanted
-        ignored |= same
-    return ignored if ignored.any() else None
-
-
 def _missing_codec(page: Any, name: str) -> str:
     compression = getattr(page.compression, "name", page.compression)
     return (
         f"Expected a TIFF file that can be read without further packages, but {name} is compressed"
         f" with {compression}. Install them: pip install 'primaps[formats]'."
-    )
-
-
-def nothing_left(name: str) -> str:
-    """The message where no pixel holds data."""
-    return (
-        f"Expected pixels with data, but {name} holds none: all are masked, not finite or of its"
-        " no-data value. Leave it out."
     )
 
 
@@ -302,7 +297,25 @@ def _pictures(pages: list[Any]) -> list[tuple[int | None, Any]]:
         below = list(page.pages) if page.subifds else []
         candidates = [(index, page), *((None, each) for each in below)]
         found += [(place, each) for place, each in candidates if not _is_aside(each)]
+    while any(_is_preview(found[0][1], each) for _, each in found[1:]):
+        del found[0]
     return found
+
+
+def _is_preview(page: Any, other: Any) -> bool:
+    """Whether a page that no tag calls a preview is another one at half its size or less."""
+    width, height = int(page.imagewidth), int(page.imagelength)
+    wide, high = int(other.imagewidth), int(other.imagelength)
+    same = abs(width * high - height * wide) <= max(wide, high)  # but for rounding
+    return same and 2 * width <= wide + 1 and 2 * height <= high + 1 and (wide, high) > (1, 1)
+
+
+def _palette(page: Any) -> NDArray[np.uint8]:
+    """(3, n) colours."""
+    table = np.asarray(page.colormap)
+    if int(table.max()) < _LOW_PALETTE:
+        return table.astype(np.uint8)
+    return np.rint(table / 257).astype(np.uint8)
 
 
 def _is_aside(page: Any) -> bool:
@@ -327,6 +340,8 @@ def _is_usual(page: Any) -> bool:
         and dtype.itemsize == 1
         and len(bits) == 1
         and bits[0] in {1, 2, 4, 8}
+        and int(page.compression) in _BY_PILLOW
+        and (kind != _PALETTE or page.colormap is None or page.colormap.max() >= _LOW_PALETTE)
         and (further == 0 or (kind in {_RGB, _MINISBLACK} and further == 1 and _unassociated(page)))
         and getattr(page, "imagedepth", 1) == 1
     )

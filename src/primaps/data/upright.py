@@ -74,7 +74,7 @@ def upright_bytes(
 ) -> bytes:
     """The bytes of an image file; one that lies turned is turned and encoded again in its format,
     without the tag, a JPEG with a quality of 95. A page of several is a PNG of the picture as it is
-    read, a deep TIFF file that lies turned an 8-bit TIFF.
+    read, a TIFF file that lies turned and that Pillow does not read as it is meant an 8-bit TIFF.
 
     Args:
         path: An image file.
@@ -99,7 +99,7 @@ def upright_bytes(
         else:
             file = TiffFile(stream, name)
             if file.orientation(0) != 1:
-                if file.kind(0) is not None:
+                if not file.is_usual():
                     return _as_read(path, page, inputs, "TIFF")
                 return _encoded(*_opened(stream, name))
         stream.seek(0)

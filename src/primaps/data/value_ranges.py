@@ -34,6 +34,7 @@ _FLOAT_TOPS: Final = (1.0, 255.0, 65535.0)
 _REACHED: Final = 0.5
 _SPANNED: Final = 0.25
 _LOST: Final = 12
+_WRITTEN_OUT: Final = 1e12
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,10 @@ def range_of(values: Values, inputs: InputConfig) -> ValueRange:
     if not _is_lost(taken, *known):
         text = "measured on the images of the folder; --range sets another"
         return ValueRange(*known, text, known)
+    folder = " to ".join(as_text(each) for each in known)
     text = (
-        f"its own range, because it would be black or white in that of the folder ({known[0]:g} to"
-        f" {known[1]:g}); --range sets one for all"
+        f"its own range, because it would be black or white in that of the folder ({folder});"
+        " --range sets one for all"
     )
     return ValueRange(*own, text, known)
 
@@ -131,3 +133,8 @@ def _whole(values: Values) -> tuple[float, float]:
         return 0.0, float((1 << values.bits) - 1)
     half = float(1 << (values.bits - 1))
     return -half, half - 1
+
+
+def as_text(value: float) -> str:
+    """A low or high as people write it: whole numbers with all their digits."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < _WRITTEN_OUT else f"{value:g}"

@@ -99,14 +99,14 @@ def stretched(array: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]
         return looked_up
     result = np.empty(array.shape, dtype=np.uint8)
     for row in range(0, len(array), _ROWS):
-        result[row : row + _ROWS] = _scaled(array[row : row + _ROWS].astype(np.float64), low, high)
+        result[row : row + _ROWS] = _scaled(array[row : row + _ROWS], low, high)
     return result
 
 
-def _scaled(numbers: NDArray[np.float64], low: float, high: float) -> NDArray[np.uint8]:
+def _scaled(numbers: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     if not high > low:
         return np.zeros(numbers.shape, dtype=np.uint8)
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.nan_to_num((numbers - low) * (255.0 / (high - low)), nan=0.0)
+        scaled = np.nan_to_num((numbers.astype(np.float64) - low) * (255.0 / (high - low)), nan=0.0)
     levels: NDArray[np.uint8] = np.rint(scaled.clip(0, 255)).astype(np.uint8)
     return levels

@@ -148,7 +148,7 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
             " `primaps segment` or `primaps predict` with this folder as --out first."
             + while_at_work(run.root)
         )
-    lists = [path for path in (run.store / "manifest.json", run.images_file) if path.exists()]
+    lists = [path for path in (run.manifest, run.images_file) if path.exists()]
     found: dict[str, ImageFile] = {}
     for path in lists:
         for name, entry in read_json(path)["images"].items():

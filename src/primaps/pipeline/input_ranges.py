@@ -17,7 +17,7 @@ from primaps.config import InputConfig
 from primaps.data.decoded import stored, value_kind
 from primaps.data.decoding import decoding
 from primaps.data.paths import printable
-from primaps.data.value_ranges import measured_range, sample
+from primaps.data.value_ranges import as_text, measured_range, sample
 from primaps.data.values import Values
 from primaps.errors import ImageError
 from primaps.pipeline.framed import inputs_of
@@ -94,8 +94,8 @@ def _measured(
         return None
     low, high = measured_range(np.concatenate(taken))
     progress.note(
-        f"Values of {kind} from {low:g} to {high:g} become 0 to 255, measured on {len(taken)} of"
-        f" {len(images)} images; --range sets others."
+        f"Values of {kind} from {as_text(low)} to {as_text(high)} become 0 to 255, measured on"
+        f" {len(taken)} of {len(images)} images; --range sets others."
     )
     return low, high
 

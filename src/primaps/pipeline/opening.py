@@ -27,8 +27,10 @@ from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.framed import listed_image
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.input_ranges import settle_ranges
+from primaps.pipeline.kept_store import rebuilding
 from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.output_names import without_names_that_fail
+from primaps.pipeline.places import refuse_own_outputs, refuse_place
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent, tell_resumed
@@ -100,11 +102,13 @@ def find_images(
         max_failures: With more inputs that cannot be used the work ends; None = any number.
 
     Raises:
-        ConfigError: If no input exists, or the folder is an input.
+        ConfigError: If no input exists, or the folder is an input, belongs to another run or holds
+            a model.
         FailureLimitError: If too many inputs cannot be used.
         DatasetError: If there is no image.
     """
     folder = RunFolder(Path(out))
+    refuse_place(folder.root)
     for given in inputs:
         if _same_folder(given, folder.root):
             raise ConfigError(
@@ -112,11 +116,10 @@ def find_images(
                 f" {str(given)!r}."
             )
     if not any(_may_exist(given) for given in inputs):
-        raise ConfigError(
-            "Expected files, folders or patterns that exist, but found nothing at"
-            f" {', '.join(map(str, inputs))}."
-        )
+        where = f"found nothing at {', '.join(map(str, inputs))}" if inputs else "got none at all"
+        raise ConfigError(f"Expected files, folders or patterns that exist, but {where}.")
     found = scan(inputs, exclude=folder.root)
+    refuse_own_outputs(found.images, folder.root)
     listed = all_pages(found.images) if config.inputs.pages == "all" else found.images
     images, refused, notes = without_names_that_fail(listed, folder.root)
     failures = [*found.failures, *refused]
@@ -142,11 +145,16 @@ def _told(found: Scan) -> Iterator[str]:
         )
         yield f"Passed over, no images by name: {counts}."
     if found.runs:
-        yield f"Not entered, run folders: {', '.join(str(path) for path in found.runs)}."
+        named = ", ".join(str(path) for path in found.runs)
+        yield f"Not entered, run folders and exports: {named}."
 
 
 def _as_before(folder: RunFolder, config: Config) -> Config:
-    """The settings, with those that a folder keeps from its first run on."""
+    """The settings, with those that a folder keeps from its first run on; how much of the store is
+    kept is only taken from there if nothing else is asked for.
+    """
+    kept = config.store or folder.record.get("config", {}).get("store") or "full"
+    config = dataclasses.replace(config, store=kept)
     if "config" not in folder.record:
         return config
     known = from_record(folder.record["config"]).features.max_enlargement
@@ -217,6 +225,7 @@ def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> 
     """The configuration on record, with what belongs to the given stages replaced."""
     new = to_dict(config)
     keys = {"preset", "inputs", *stages} | ({"num_clusters", "seed"} if "fit" in stages else set())
+    keys |= {"store"} if "proposals" in stages else set()
     return {
         **known,
         **{key: value for key, value in new.items() if key in keys or key not in known},
@@ -250,13 +259,15 @@ def reopen(
         BackboneError: If the backbone's weights cannot be had.
     """
     folder = RunFolder(root)
-    manifest_file = folder.store / "manifest.json"
+    manifest_file = folder.manifest
     listing = manifest_file if manifest_file.exists() else folder.images_file
     if "config" not in folder.record or not listing.exists():
+        again = "Run `primaps segment` or `primaps proposals` with this folder as --out first."
+        if "proposals" in folder.record.get("settings", {}):  # somebody deleted the store
+            again = f"Make it again: {rebuilding(folder)}"
         raise CheckpointError(
-            f"Expected {root} to hold a run (run.json and stored proposals), but it does not. "
-            "Run `primaps segment` or `primaps proposals` with this folder as --out first."
-            + while_at_work(root)
+            f"Expected {root} to hold a run (run.json and stored proposals), but it does not."
+            f" {again}{while_at_work(root)}"
         )
     manifest = read_json(listing)
     config = _changed_config(folder, fit_changes)

@@ -14,6 +14,7 @@ from primaps.pipeline.framed import image_entry
 from primaps.pipeline.labelling import Extras
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import write_run_report
+from primaps.pipeline.places import refuse_place
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import Run, RunFolder
@@ -24,11 +25,13 @@ def refuse_run(out: Path, model: Model) -> None:
     """Keep label maps of a model out of the folder of a run, which has its own.
 
     Raises:
-        ConfigError: If the folder has stored features, or another model of its own.
+        ConfigError: If the folder has stored features, or another model of its own, or lies in a
+            run.
     """
+    refuse_place(out)
     folder = RunFolder(out)
     own = (folder.model / "model.json").exists() and Model.load(folder.model).fingerprint
-    if (folder.store / "manifest.json").exists() or own not in {False, model.fingerprint}:
+    if folder.manifest.exists() or own not in {False, model.fingerprint}:
         raise ConfigError(
             f"Expected --out to be a folder for these label maps alone, but {out} is a run, with"
             " label maps of the images that it was fitted to. Choose another --out."

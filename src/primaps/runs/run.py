@@ -20,6 +20,7 @@ from primaps.config import GENERATION, Config, comparable, differences
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent, tell_failures, tell_warnings
 from primaps.runs.counting import Counters
+from primaps.runs.digest import read_digest
 from primaps.runs.metrics import metrics_text
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.store import (
@@ -43,13 +44,17 @@ from primaps.types import (
     View,
 )
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Raised when a change of the code changes features or proposals, so that stored ones are made
-anew.
+anew. 3: photographs in another colour profile, of more than 8 bits, with further bands or pixels
+without data are read otherwise.
 """
 
 REMEDY: Final = "Choose another --out, or add --overwrite to redo there what depends on them."
 """What a command can do about a folder that was made with other settings."""
+
+MANIFEST: Final = "manifest.json"
+"""Name of the list of a run's images."""
 
 _FORMAT = 1
 _REPORTED_VERSIONS = (
@@ -154,6 +159,16 @@ class RunFolder:
     def store(self) -> Path:
         """Cached features and proposals."""
         return self.root / "store"
+
+    @property
+    def digest(self) -> Path:
+        """What is kept of a store that was removed, see `primaps.runs.digest`."""
+        return self.root / "digest.safetensors"
+
+    @property
+    def manifest(self) -> Path:
+        """The list of a run's images: in its store, or beside its digest."""
+        return manifest_of(self.root) or self.store / MANIFEST
 
     @property
     def model(self) -> Path:
@@ -484,11 +499,16 @@ class Run:
         if "inputs" in settings:
             determined["inputs"] = settings["inputs"]
         return FeatureStore(
-            self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config)
+            self.folder.store,
+            fingerprint([ALGORITHM, determined]),
+            cached_views(self.config),
+            read_digest(self.folder.digest),
         )
 
     def usable_images(self) -> list[ImageFile]:
-        """The images whose features and proposals are in the store, in the order of their names."""
+        """The images whose proposals are known, in the order of their names; their features are in
+        the store, unless it was not kept.
+        """
         store = self.store
         failed = {failure.path for failure in self.failures}
         return [
@@ -548,6 +568,14 @@ def _comparable_inputs(config: Config) -> dict[str, Any]:
     inputs = comparable(config.inputs, "inputs")
     found = {key: value for key, value in inputs.items() if key in {"value_range", "bands"}}
     return {"inputs": found} if found else {}
+
+
+def manifest_of(root: Path) -> Path | None:
+    """The list of the images of a run; None for other folders, such as one of `predict`."""
+    for path in (root / "store" / MANIFEST, root / MANIFEST):
+        if path.exists():
+            return path
+    return None
 
 
 def cached_views(config: Config) -> tuple[View, ...]:

@@ -183,10 +183,8 @@ class _Look:
 
 def _listing(run: RunFolder) -> tuple[Path, bool]:
     """The list of images, and whether proposals belong to them, so that it is a run's."""
-    stored = run.store / "manifest.json"
-    if stored.exists() or run.store.is_dir() or not run.images_file.exists():
-        beside = run.root / "manifest.json"
-        return (beside if beside.exists() and not stored.exists() else stored), True
+    if run.manifest.exists() or run.store.is_dir() or not run.images_file.exists():
+        return run.manifest, True
     return run.images_file, False
 
 

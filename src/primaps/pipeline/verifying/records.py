@@ -38,7 +38,11 @@ def look_at_record(folder: RunFolder) -> Iterator[Fault]:
 
 
 def look_at_lists(folder: RunFolder) -> Iterator[Fault]:
-    """Failures, warnings, certainties."""
+    """Failures, warnings, certainties, and what was kept of a store that was removed."""
+    if folder.digest.exists():
+        yield from _tried(
+            folder.root, folder.digest, "proposals", lambda: read_tensors(folder.digest)
+        )
     for path, read in (
         (folder.failures_file, lambda: read_failures(folder)),
         (folder.warnings_file, lambda: read_warnings(folder)),

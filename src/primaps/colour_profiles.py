@@ -37,6 +37,8 @@ def to_srgb(
     if not profile:
         return image.convert("RGB"), None
     try:
+        if image.mode == "L" and _space(profile) == "RGB ":
+            image = image.convert("RGB")  # grey values that are colours of the profile
         transform, name = _transform(profile, image.mode)
         if transform is None:
             return image.convert("RGB"), None
@@ -48,6 +50,10 @@ def to_srgb(
     return converted, ReadingNote("profile", text)
 
 
+def _space(profile: bytes) -> str:
+    return str(ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space)
+
+
 @functools.lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
     """The conversion of a profile, None if it changes nothing, and what the profile is called.
@@ -56,7 +62,7 @@ def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | 
         ValueError: If the profile is for other images.
     """
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    space = str(source.profile.xcolor_space)
+    space = _space(profile)
     if _SPACES.get(space) != mode:
         raise ValueError(f"it is for {space.strip()} images, this one is {mode}")
     transform = ImageCms.buildTransform(

@@ -108,3 +108,23 @@ def test_a_profile_that_cannot_be_used_is_noted(tmp_path, odd_files, draw, kind)
     assert np.array_equal(photo.image, draw(0))
     assert "cannot be used" in photo.notes[0].text
     assert photo.notes[0].text.endswith("so colours are taken as sRGB.")
+
+
+@pytest.mark.parametrize("curve", ["gamma", "srgb"])
+def test_grey_pictures_with_a_profile_of_colours(tmp_path, odd_files, draw, curve):
+    """Their values are greys of that profile."""
+    grey = PIL.Image.fromarray(draw(0)).convert("L")
+    profile = (
+        odd_files.rgb_profile(odd_files.ADOBE_RGB, gamma=1.0)
+        if curve == "gamma"
+        else odd_files.srgb_curve_profile(odd_files.SRGB)
+    )
+    grey.save(tmp_path / "x.png", icc_profile=profile)
+    photo = read_photo(tmp_path / "x.png", 10**6)
+    linear = np.asarray(grey) / 255.0
+    shown = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clip(1e-9) ** (1 / 2.4) - 0.055
+    )
+    expected = 255 * shown if curve == "gamma" else np.asarray(grey)
+    assert np.abs(photo.image - expected[..., None]).max() <= 2
+    assert [note.kind for note in photo.notes] == ["profile"] * (curve == "gamma")
