@@ -321,7 +321,7 @@ def test_numbers_of_numpy_become_those_that_json_holds():
 
 @pytest.mark.parametrize(
     ("text", "inputs", "most"),
-    [("0", 50, 0), ("20", 50, 20), ("99", 50, 50), ("5%", 100, 5), ("7 %", 100, 7), ("1%", 50, 0)],
+    [("0", 50, 0), ("20", 50, 20), ("99", 50, 99), ("5%", 100, 5), ("7 %", 100, 7), ("1%", 50, 0)],
 )
 def test_a_limit_of_failures_is_a_number_or_a_share(text, inputs, most):
     assert FailureLimit.parse(text).most(inputs) == most

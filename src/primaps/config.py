@@ -563,9 +563,9 @@ class FailureLimit:
 
     def most(self, inputs: int) -> int:
         """The largest number of failures that is accepted among so many inputs."""
-        # rounded first: 7 % of 100 are 7
-        shared = math.inf if self.share is None else math.floor(round(self.share * inputs, 6))
-        return int(min(shared, inputs if self.number is None else self.number))
+        if self.number is not None or self.share is None:
+            return inputs if self.number is None else self.number
+        return math.floor(round(self.share * inputs, 6))  # rounded first: 7 % of 100 are 7
 
 
 def preset_config(preset: str) -> Config:

@@ -36,7 +36,7 @@ from primaps.pipeline.predicting import (
 from primaps.progress import Progress
 from primaps.runs.counting import Counters, CountingProgress
 from primaps.runs.model import Model
-from primaps.runs.run import Run, read_failures, read_warnings
+from primaps.runs.run import Run, known_warnings, read_failures
 from primaps.runs.store import fingerprint, hold, release
 from primaps.types import FeatureExtractor
 
@@ -61,7 +61,7 @@ def finishing(run: Run, command: str, inputs: Sequence[str]) -> Iterator[None]:
         counting.begin(
             len(run.images),
             len(run.failures),
-            read_warnings(run.folder),
+            known_warnings(run.folder),
             resumed=run.folder.resumed,
         )
         yield

@@ -64,7 +64,7 @@ def for_each_image(
                 refuse_more(run.failures, run.most_failures)
                 run.progress.advance()
     finally:  # what was in work when it was stopped has ended by now
-        for image in images:
+        for image in images if made else ():
             run.fail(made.pop(image.name, []))
 
 

@@ -519,8 +519,9 @@ class Run:
 
     def fail(self, failures: Sequence[Failure]) -> None:
         """Note inputs that could not be used."""
-        self.failures.extend(failures)
-        tell_failures(self.progress, failures)
+        if failures:
+            self.failures.extend(failures)
+            tell_failures(self.progress, failures)
 
     def warn(self, image: ImageFile, notes: Sequence[ReadingNote]) -> None:
         """Note what was done to an image because it is not plain 8-bit RGB, if anything; called by
@@ -535,11 +536,10 @@ class Run:
         that it did not come to are kept.
 
         Raises:
-            CheckpointError: If the earlier ones cannot be read.
             OutputError: If a list cannot be written.
         """
         self.folder.write_failures(self.failures)
-        earlier = read_warnings(self.folder)
+        earlier = known_warnings(self.folder)
         self.folder.write_warnings(
             {image: self.warnings.get(image, earlier.get(image.name, ())) for image in self.images}
         )
@@ -624,6 +624,16 @@ def read_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
         raise CheckpointError(
             f"Expected {path} to hold one image per line, but got: {error}. Delete it."
         ) from error
+
+
+def known_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
+    """As `read_warnings`, for a command that is about to replace the list: nothing if it is
+    damaged.
+    """
+    try:
+        return read_warnings(folder)
+    except CheckpointError:
+        return {}
 
 
 def versions() -> dict[str, str]:

@@ -72,6 +72,14 @@ TORN = {
 }
 
 
+def test_torn_lists_are_replaced_by_the_next_command(run, finished_run, texture):
+    (run / "warnings.jsonl").write_text("{torn", encoding="ascii")
+    (run / "failures.jsonl").write_text("{torn", encoding="ascii")
+    assert found_in(verify(run)) == {"warnings.jsonl": "lists", "failures.jsonl": "lists"}
+    resumed(run, finished_run, texture)
+    assert verify(run).sound
+
+
 @pytest.mark.parametrize(("path", "remade"), TORN.items())
 def test_what_is_torn_is_named_removed_and_made_again(path, remade, run, finished_run, texture):
     cut(run / path)
