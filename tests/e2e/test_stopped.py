@@ -138,7 +138,7 @@ def test_stopped_evaluate_and_benchmark(data, finished, start_primaps, primaps, 
     assert primaps(*row, tmp_path / "row").returncode == 0
     assert primaps(*row, tmp_path / "other").returncode == 0
     found = [
-        json.loads((tmp_path / name / "metrics.json").read_text(encoding="utf-8"))["results"]
+        json.loads((tmp_path / name / "metrics.json").read_text(encoding="utf-8"))["variants"]
         for name in ("row", "other")
     ]
     assert found[0] == found[1]
