@@ -7,10 +7,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+import types
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from primaps.errors import ConfigError
 from primaps.given import real_number, truth, whole_number
@@ -636,7 +637,7 @@ def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
         )
 
 
-_WORDS: Final[dict[str, tuple[str, ...]]] = {
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "Method": get_args(Method),
     "Initialise": get_args(Initialise),
     "FitOn": get_args(FitOn),
@@ -662,8 +663,8 @@ def _check_types(part: Any) -> None:
             checked = real_number(entry.name, value)
         elif plain == "bool":
             checked = truth(entry.name, value)
-        elif plain in _WORDS:
-            one_of(entry.name, value, _WORDS[plain])
+        elif plain in _CHOICES:
+            one_of(entry.name, value, _CHOICES[plain])
             continue
         else:
             _check_part(part, entry.name, value)
@@ -774,15 +775,26 @@ def _parse(
     where: str,
     implied: Mapping[str, Any] = MappingProxyType({}),
 ) -> T:
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"Expected {where.removesuffix('.') or 'a configuration'} to hold settings by name, but"
+            f" got {repr(values)[:80]}."
+        )
     names = [entry.name for entry in dataclasses.fields(kind)]  # type: ignore[arg-type]
     parsed: dict[str, Any] = {
         name: implied[where + name] for name in names if where + name in implied
     }
+    hints = get_type_hints(kind)
     for key, value in values.items():
         if key not in names:
             raise ConfigError(
                 f"Unknown setting {where + key!r}.{did_you_mean(key, names)} Known:"
                 f" {', '.join(names)}."
+            )
+        hint = hints[key]
+        if (kind, key) not in _NESTED and not _fits(value, hint):
+            raise ConfigError(
+                f"Expected {where + key} to be {_in_words(hint)}, but got {repr(value)[:80]}."
             )
         parsed[key] = value
     for key in names:
@@ -790,6 +802,45 @@ def _parse(
         if nested is not None:
             parsed[key] = _parse(nested, values.get(key, {}), f"{where}{key}.", implied)
     return kind(**parsed)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from a file or a call is of the type that a setting has."""
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return isinstance(value, str)  # which ones there are is told by the setting's own check
+    if parts and get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and _fit_together(value, parts)
+    if parts:
+        return any(_fits(value, part) for part in parts)
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    if hint in {int, float}:
+        return isinstance(value, int | hint) and abs(value) < _LARGEST
+    return bool(isinstance(value, hint))
+
+
+def _fit_together(values: Sequence[Any], parts: tuple[Any, ...]) -> bool:
+    """The same for the values of a tuple."""
+    wanted = (parts[0],) * len(values) if parts[-1] is Ellipsis else parts
+    return len(values) == len(wanted) and all(map(_fits, values, wanted))
+
+
+_LARGEST: Final = 2**63
+"""Where numbers of other libraries end; NaN is not below it."""
+
+_WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _in_words(hint: Any) -> str:
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if get_origin(hint) is tuple:
+        return "a list"
+    if parts:
+        return " or ".join(dict.fromkeys(map(_in_words, parts)))
+    return "nothing" if hint is types.NoneType else _WORDS[hint]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -42,7 +42,7 @@ from primaps.pipeline.extraction_for_fit import extract_for_fit
 from primaps.pipeline.hub import Hub, fetch_model, push_model
 from primaps.pipeline.kept_store import shrink
 from primaps.pipeline.labelling import Extras
-from primaps.pipeline.number_of_classes import settle_number
+from primaps.pipeline.number_of_classes import note_of_empty, settle_number
 from primaps.pipeline.opening import claim
 from primaps.pipeline.places import refuse_model_place
 from primaps.pipeline.prediction import image_features, label_map
@@ -305,6 +305,7 @@ class Segmenter:
             extract_for_fit(run, None if model_dir is None else given_path("model_dir", model_dir))
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
             shrink(run)
+            note_of_empty(run, self._model.fit.dead_clusters)
         self._classes = None
         self._folder = run.folder.root if model_dir is None else given_path("model_dir", model_dir)
         return run

@@ -204,15 +204,22 @@ def test_damaged_photographs_and_maps_are_reported_and_replaced(segmented):
     assert page.maps(0).shape[0] == 2
 
 
-def test_dead_classes_are_warned_about(segmented):
+def test_all_figures_of_empty_classes_are_of_the_label_maps(segmented):
+    """Whatever the fit thought of its tokens: the page shows pixels."""
     model = Model.load(segmented.folder.model)
     usage = model.fit.usage.clone()
     usage[:2], usage[2] = 0, 1
     fit = dataclasses.replace(model.fit, usage=usage)
     dataclasses.replace(model, fit=fit).save(segmented.folder.model)
     write_run_report(reopened(segmented), [])
-    page = Page(segmented.folder.report)
-    assert page.run["warnings"] == ["2 of 3 classes own no part of any photograph."]
+    run = Page(segmented.folder.report).run
+    used = {cluster for image in run["images"]["clusters"] for cluster, _ in image} - {255}
+    empty = 3 - len(used)
+    assert len(run["warnings"]) == bool(empty)
+    assert all(f"3 classes that were fitted, {empty} have" in each for each in run["warnings"])
+    told = [each["text"] for each in run["advice"] if "stayed empty" in each["text"]]
+    assert all(f"Of 3 classes, {empty} stayed empty" in each for each in told)
+    assert len(told) == bool(empty)
 
 
 def test_only_some_images_of_a_large_run(segmented, monkeypatch):

@@ -4,9 +4,10 @@ and ``report``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -72,6 +73,12 @@ from primaps.errors import ConfigError
 if TYPE_CHECKING:
     from primaps.config import Config
     from primaps.pipeline.beginning import Choice
+    from primaps.pipeline.labelling import Extras
+    from primaps.runs.run import Run
+    from primaps.segmenter import Segmenter
+
+_BEGAN: Final = time.perf_counter()
+"""When the program began: these modules come before what takes long to load."""
 
 
 def segment(
@@ -219,7 +226,7 @@ def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -
     from primaps.pipeline.dry_run import planned
 
     run = look(images, out, choice, TerminalProgress(make_console()))
-    typer.echo("\n".join(planned(run, stages, Durations(durations_file()).expected)))
+    typer.echo("\n".join(planned(run, stages, Durations(durations_file()).expected, _BEGAN)))
     exit_with(run.failures)
 
 
@@ -282,6 +289,7 @@ def fit(
     processes: Processes = 1,
     with_: With = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
@@ -291,7 +299,7 @@ def fit(
         if with_ is not None:
             others: dict[str, object] = {"classes": classes, "seed": seed, "method": method}
             others |= {"init": init, "model": model, "tensorboard": tensorboard}
-            others |= {"processes": processes > 1, "overwrite": overwrite}
+            others |= {"processes": processes > 1, "overwrite": overwrite, "dry-run": dry_run}
             fit_with(run_folder, with_, others, weights=weights, head=head, device=device)
             return
         from primaps import pipeline
@@ -306,6 +314,11 @@ def fit(
             device=device,
             progress=TerminalProgress(console),
         )
+        if dry_run:
+            from primaps.pipeline.dry_run_of_fit import planned_fit
+
+            typer.echo("\n".join(planned_fit(run, model, _BEGAN)))
+            return
         pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard, processes=processes)
         typer.echo(f"Model: {model or run_folder / 'model'}")
         exit_after(run)
@@ -333,6 +346,7 @@ def predict(
     overlays: Overlays = False,
     overwrite: Overwrite = False,
     max_failures: MaxFailures = None,
+    dry_run: DryRun = False,
     log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
@@ -366,11 +380,18 @@ def predict(
             source = pipeline.reopen(
                 stored, {}, weights=weights, head=head, device=device, progress=progress
             )
+            if dry_run:
+                _tell_of_stored(source, out, model, given, extras)
+                return
             run = pipeline.predict_from_store(
                 source, out, model, given, overwrite=overwrite, extras=extras, max_failures=limit
             )
         else:
             segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
+            if dry_run:
+                settings = settings_for(out, segmenter.config, given, progress)
+                _tell_of_new(images or [], out, segmenter, settings, extras)
+                return
             run = pipeline.open_prediction(
                 images or [],
                 out,
@@ -385,6 +406,35 @@ def predict(
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {out / 'report.html'}")
         exit_after(run)
+
+
+def _tell_of_stored(
+    source: Run, out: Path, model_folder: Path, given: Mapping[str, object], extras: Extras
+) -> None:
+    """What `primaps predict --stored` would do."""
+    from primaps.pipeline.dry_run_of_predict import planned_predict
+    from primaps.pipeline.predicting import refuse_run, run_on_store
+    from primaps.runs.model import Model
+
+    model = Model.load(model_folder)
+    run = run_on_store(source, out, model, given)
+    refuse_run(out, model)
+    typer.echo("\n".join(planned_predict(run, model, _BEGAN, extras, source)))
+
+
+def _tell_of_new(
+    images: Sequence[str], out: Path, segmenter: Segmenter, settings: Config, extras: Extras
+) -> None:
+    """What `primaps predict` would do."""
+    from primaps.pipeline.dry_run_of_predict import planned_predict
+    from primaps.pipeline.opening import find_images
+    from primaps.pipeline.predicting import refuse_run
+
+    refuse_run(out, segmenter.model)
+    progress = TerminalProgress(make_console())
+    run = find_images(images, out, segmenter.backbone, settings, progress=progress)
+    typer.echo("\n".join(planned_predict(run, segmenter.model, _BEGAN, extras)))
+    exit_with(run.failures)
 
 
 def report(

@@ -19,9 +19,9 @@ from primaps.pipeline.extraction_for_fit import extract_for_fit
 from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
 from primaps.pipeline.kept_store import fitted_views, kept_views, require_views, shrink
-from primaps.pipeline.labelling import Extras, predict_new, predict_stored
+from primaps.pipeline.labelling import Extras, empty_clusters, predict_new, predict_stored
 from primaps.pipeline.naming_after_fit import check_names, fit_and_name, names_of_fit
-from primaps.pipeline.number_of_classes import recall_number, settle_number
+from primaps.pipeline.number_of_classes import note_of_empty, recall_number, settle_number
 from primaps.pipeline.opening import claim, open_run
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import has_proposals, write_run_report
@@ -123,6 +123,7 @@ def segment(
         extract_for_fit(run)
         model = fit_and_name(run)
         predict_stored(run, model, extras)
+        note_of_empty(run, empty_clusters(run, model))
         if extras is not None and extras.overlays:
             write_overlays(run, model.fingerprint)
         write_run_report(run, inputs, fit_curves(run, model, run.folder.model))
@@ -210,6 +211,7 @@ def _fit_with_events(
     run: Run, model_folder: Path | None, events: Path | None, processes: int
 ) -> Model:
     model = fit_and_name(run, model_folder, events=events, processes=processes)
+    note_of_empty(run, model.fit.dead_clusters)
     if events is not None:
         folder = run.folder.model if model_folder is None else model_folder
         write_events(events, fit_curves(run, model, folder))

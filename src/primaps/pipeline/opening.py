@@ -25,6 +25,7 @@ from primaps.heads.loading import reload_backbone
 from primaps.pipeline.failures import all_failed, refuse_more
 from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.framed import listed_image
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.input_ranges import settle_ranges
 from primaps.pipeline.kept_store import rebuilding
@@ -35,7 +36,7 @@ from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent, tell_resumed
 from primaps.runs.run import REMEDY, Run, RunFolder
-from primaps.runs.store import read_json, while_at_work
+from primaps.runs.store import while_at_work
 from primaps.types import FeatureExtractor
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
@@ -269,7 +270,7 @@ def reopen(
             f"Expected {root} to hold a run (run.json and stored proposals), but it does not."
             f" {again}{while_at_work(root)}"
         )
-    manifest = read_json(listing)
+    manifest = read_image_list(listing)
     config = _changed_config(folder, fit_changes)
     backbone = _same_backbone(
         folder,

@@ -11,7 +11,7 @@ from primaps.config import with_settings
 from primaps.errors import CheckpointError, ConfigError
 from primaps.pipeline.classes import Clusters, copy_classes
 from primaps.pipeline.framed import image_entry
-from primaps.pipeline.labelling import Extras
+from primaps.pipeline.labelling import Extras, empty_clusters
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import write_run_report
 from primaps.pipeline.places import refuse_place
@@ -123,5 +123,5 @@ def finish_predicted(run: Run, model: Model, inputs: Sequence[str], extras: Extr
     failed = {failure.path for failure in run.failures}
     images = {image.name: image_entry(image) for image in run.images if image.place not in failed}
     write_json(run.folder.images_file, {"images": images})
-    run.counts["dead_clusters"] = list(model.fit.dead_clusters)
+    run.counts["dead_clusters"] = empty_clusters(run, model)
     write_run_report(run, inputs)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from primaps.errors import ImageError, OutputError
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.pipeline.verifying.verdict import Fault, Remade
+from primaps.runs.checksums import refuse_damaged
 from primaps.runs.run import RunFolder
 from primaps.types import IGNORE_INDEX
 
@@ -164,10 +165,12 @@ def read_stored(path: Path, views: int) -> Stored | str:
         views: It holds at most so many.
     """
     try:
+        with path.open("rb") as stream:
+            refuse_damaged(stream)
         with safe_open(path, framework="pt") as shard:
             metadata = shard.metadata() or {}
             tensors = {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         return f"cannot be read: {error}"
     if not metadata.get("format", "").startswith(_FORMAT):
         return "is no file of this package"
