@@ -5,7 +5,8 @@ comes out with an undisturbed run, byte by byte.
     python tools/kill_workers.py --engine ray --kill command
 
 Images are drawn from a seed, as are the moments and the victims. Of the outputs, everything but
-``run.json`` (times) is compared: plan, tar files, records, manifest, failures. Linux only.
+``run.json`` and ``metrics.prom`` (times) is compared: plan, tar files, records, manifest, failures.
+Linux only.
 """
 
 from __future__ import annotations
@@ -158,7 +159,9 @@ def contents(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.json" and not path.name.endswith("-lock")
+        if path.is_file()
+        and path.name not in {"run.json", "metrics.prom"}
+        and not path.name.endswith("-lock")
     }
 
 

@@ -62,7 +62,9 @@ def contents():
         return {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in folder.rglob("*")
-            if path.is_file() and path.name != "run.json" and not path.name.endswith("-lock")
+            if path.is_file()
+            and path.name not in {"run.json", "metrics.prom"}
+            and not path.name.endswith("-lock")
         }
 
     return of

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from primaps.config import FailureLimit
 from primaps.engine import folders, journal
 from primaps.engine.limits import Limits
 from primaps.errors import DatasetError
@@ -105,8 +106,8 @@ def test_an_interrupted_command_goes_on_where_it_was(
 
 def test_too_many_failures_end_the_command(usual, tmp_path, propose):
     images, _ = usual
-    with pytest.raises(DatasetError, match=r"at most 0 inputs that fail .*but 1 did.*is kept"):
-        propose(images, tmp_path / "out", workers=1, max_failures=0)
+    with pytest.raises(DatasetError, match=r"at most 0 inputs .*but there are 1 .*is kept"):
+        propose(images, tmp_path / "out", workers=1, max_failures=FailureLimit(number=0))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="enforced by Linux")

@@ -3,7 +3,7 @@ import pytest
 from primaps.engine.giving_out import check_failures, given_out
 from primaps.engine.options import EngineOptions
 from primaps.engine.orders import Order
-from primaps.errors import DatasetError
+from primaps.errors import FailureLimitError
 from primaps.progress import Silent
 
 ORDER = Order("/nowhere", "/nowhere", "cpu", {})
@@ -14,7 +14,7 @@ def test_nothing_to_do_starts_no_worker():
 
 
 def test_what_failed_before_counts():
-    with pytest.raises(DatasetError, match=r"at most 2 inputs .* but 3 did"):
-        list(given_out(ORDER, [], EngineOptions(max_failures=2), Silent(), failed=3))
-    check_failures(3, EngineOptions(max_failures=3))
-    check_failures(10**6, EngineOptions())
+    with pytest.raises(FailureLimitError, match=r"at most 2 inputs .* but there are 3"):
+        list(given_out(ORDER, [], EngineOptions(), Silent(), failed=3, most=2))
+    check_failures(3, 3)
+    check_failures(10**6, None)

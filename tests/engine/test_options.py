@@ -1,5 +1,6 @@
 import pytest
 
+from primaps.config import FailureLimit
 from primaps.engine.limits import Limits
 from primaps.engine.options import SHARD_SIZE, EngineOptions, shards_option
 from primaps.errors import ConfigError
@@ -8,6 +9,7 @@ from primaps.errors import ConfigError
 def test_nothing_asked_for_wants_no_workers():
     assert not EngineOptions().wanted
     assert not EngineOptions(shards=0).wanted
+    assert not EngineOptions(max_failures=FailureLimit(number=0)).wanted
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,6 @@ def test_nothing_asked_for_wants_no_workers():
     [
         {"engine": "local"},
         {"workers": 1},
-        {"max_failures": 0},
         {"limits": Limits(seconds=5)},
     ],
 )
@@ -28,7 +29,6 @@ def test_what_only_workers_can_do_wants_them(asked):
     [
         ({"engine": "spark"}, "local or ray, but got 'spark'"),
         ({"workers": 0}, "--workers to be 1 or more, but got 0"),
-        ({"max_failures": -1}, "--max-failures to be 0 or more"),
     ],
 )
 def test_impossible_values_are_refused(asked, told):

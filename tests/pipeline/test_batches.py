@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from primaps.errors import ImageError, OutputError
+from primaps.errors import FailureLimitError, ImageError, OutputError
 from primaps.features.preprocess import input_size
 from primaps.pipeline import batches
 from primaps.pipeline.batches import (
@@ -17,6 +17,7 @@ from primaps.pipeline.batches import (
     images_per_batch,
     works_in_batches,
 )
+from primaps.progress import Stopped
 from primaps.types import ImageFile
 
 
@@ -58,6 +59,7 @@ def run(tmp_path):
         backbone=backbone,
         images=tuple(images),
         failures=[],
+        most_failures=None,
         progress=Steps(),
         watch=InWork(),
     )
@@ -319,3 +321,24 @@ def test_images_are_read_ahead_by_two_batches_at_most_and_two_images_at_least():
     assert images_ahead(96) == 2 * batches.MAX_BATCH
     assert images_ahead(320) > batches.MAX_BATCH
     assert images_ahead(4096) == 2
+
+
+def test_what_is_being_written_when_it_is_stopped_is_finished(run):
+    def stop(steps=1):
+        raise Stopped
+
+    run.progress.advance = stop
+    work = Work(keep=())
+    with pytest.raises(Stopped):
+        work.on(run)
+    computed = [name for batch in work.batches for name in batch]
+    assert sorted(work.kept) == sorted(computed)
+    assert len(computed) < 10
+
+
+def test_more_failures_than_accepted_end_it(run):
+    run.most_failures = 1
+    work = Work(load=("0.png", "3.png", "6.png"))
+    with pytest.raises(FailureLimitError):
+        work.on(run)
+    assert [failure.reason for failure in run.failures] == ["load 0.png", "load 3.png"]

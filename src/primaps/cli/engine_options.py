@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from primaps.config import FailureLimit
 from primaps.engine.limits import Limits
 from primaps.engine.options import EngineOptions, shards_option
 
@@ -12,7 +13,7 @@ def engine_options(
     *,
     engine: str | None,
     workers: int | None,
-    max_failures: int | None,
+    max_failures: str | None,
     shards: str | None = None,
     max_seconds: float | None = None,
     max_memory: float | None = None,
@@ -27,7 +28,7 @@ def engine_options(
         engine=cast("None", engine),  # refused there if it is none of them
         workers=workers,
         shards=shards_option(shards),
-        max_failures=max_failures,
+        max_failures=FailureLimit.parse(max_failures),
         limits=Limits(max_seconds, None if max_memory is None else round(max_memory * 1e9)),
     )
     if options.engine == "ray":

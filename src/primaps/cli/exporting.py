@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from primaps.cli.engine_options import engine_options
+from primaps.cli.log_json import LogJson
 from primaps.cli.options import EngineName, MaxFailures, Moved, Workers
 from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
 from primaps.errors import ConfigError
@@ -85,6 +86,7 @@ def export(
     engine: EngineName = None,
     workers: Workers = None,
     max_failures: MaxFailures = None,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """An annotated data set from label maps, for training and for annotation tools; resumable. Or
     the model as one portable file. Of label maps in shards, one data set per shard.
@@ -108,6 +110,7 @@ def export(
                 Path(run), out, [option for option, is_given in given.items() if is_given]
             )
             return
+        from primaps.engine.options import EngineOptions
         from primaps.outputs.export.journal import FAILURES
         from primaps.outputs.export.splitting import parse_split
         from primaps.pipeline.exporting import ExportSettings
@@ -130,7 +133,7 @@ def export(
         if is_url(run) or is_sharded(place_of(run)):
             _export_shards(run, out, settings, options, progress, moved=images is not None)
             return
-        if options.wanted:
+        if options != EngineOptions():
             raise ConfigError(
                 "Expected --engine, --workers and --max-failures with label maps in shards (primaps"
                 f" predict --shards), but {run} has the usual folders. Leave them away."

@@ -297,10 +297,6 @@ Shards = Annotated[
         ),
     ),
 ]
-MaxFailures = Annotated[
-    int | None,
-    typer.Option("--max-failures", help="Give up when more inputs fail. (default: never)"),
-]
 MaxSeconds = Annotated[
     float | None,
     typer.Option(
@@ -323,6 +319,17 @@ DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run", help="Say what would be done, and what it takes of disk, memory and time."
+    ),
+]
+MaxFailures = Annotated[
+    str | None,
+    typer.Option(
+        "--max-failures",
+        metavar="N|P%",
+        help=(
+            "End with exit code 1 once more inputs than that cannot be used: a number, or a share"
+            " of all. (default: any number)"
+        ),
     ),
 ]
 Certainty = Annotated[

@@ -15,6 +15,7 @@ from primaps.cli.config_file import ConfigFile
 from primaps.cli.durations import Durations, durations_file
 from primaps.cli.engine_options import engine_options
 from primaps.cli.given import given_settings, preset_settings
+from primaps.cli.log_json import LogJson
 from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
     IMAGES_HELP,
@@ -79,6 +80,7 @@ from primaps.cli.terminal import (
     reported_errors,
     run_progress,
 )
+from primaps.config import FailureLimit
 from primaps.engine.options import EngineOptions
 from primaps.engine.outcome import Outcome
 from primaps.errors import ConfigError
@@ -122,7 +124,9 @@ def segment(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    max_failures: MaxFailures = None,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
@@ -146,6 +150,7 @@ def segment(
             store=store,
         )
         preset_settings(preset, given)
+        limit = FailureLimit.parse(max_failures)
         from primaps import pipeline
         from primaps.pipeline.beginning import Choice, begin
         from primaps.pipeline.labelling import Extras
@@ -154,7 +159,14 @@ def segment(
         if dry_run:
             _tell(images, out, choice, pipeline.ALL_STAGES)
             return
-        run = begin(images, out, choice, overwrite=overwrite, progress=run_progress(console))
+        run = begin(
+            images,
+            out,
+            choice,
+            overwrite=overwrite,
+            progress=run_progress(console),
+            max_failures=limit,
+        )
         pipeline.segment(run, inputs=images, extras=Extras(certainty, overlays))
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {out / 'report.html'}")
@@ -205,6 +217,7 @@ def proposals(
         ),
     ] = False,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
@@ -320,6 +333,7 @@ def fit(
     with_: With = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
@@ -408,6 +422,7 @@ def predict(
     max_seconds: MaxSeconds = None,
     max_memory: MaxMemory = None,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
@@ -447,7 +462,19 @@ def predict(
             source = pipeline.reopen(
                 stored, {}, weights=weights, head=head, device=device, progress=progress
             )
-            _predict_stored(source, out, model, given, extras, overwrite=overwrite, dry_run=dry_run)
+            if dry_run:
+                _tell_of_stored(source, Path(out), model, given, extras)
+                return
+            run = pipeline.predict_from_store(
+                source,
+                Path(out),
+                model,
+                given,
+                overwrite=overwrite,
+                extras=extras,
+                max_failures=options.max_failures,
+            )
+            _told_labels(Outcome(out, False, tuple(run.failures)))
             return
         from primaps.engine import commands
         from primaps.segmenter import Segmenter
@@ -469,28 +496,6 @@ def predict(
         _told_labels(outcome)
 
 
-def _predict_stored(
-    source: Run,
-    out: str,
-    model: Path,
-    given: Mapping[str, object],
-    extras: Extras,
-    *,
-    overwrite: bool,
-    dry_run: bool,
-) -> None:
-    """Label maps of a run's photographs with another model."""
-    from primaps import pipeline
-
-    if dry_run:
-        _tell_of_stored(source, Path(out), model, given, extras)
-        return
-    run = pipeline.predict_from_store(
-        source, Path(out), model, given, overwrite=overwrite, extras=extras
-    )
-    _told_labels(Outcome(out, False, tuple(run.failures)))
-
-
 def _told_labels(outcome: Outcome) -> None:
     typer.echo(f"Label maps: {outcome.at('shards' if outcome.sharded else 'labels')}")
     if not outcome.sharded:
@@ -504,10 +509,10 @@ def _refuse_engine(options: EngineOptions) -> None:
     Raises:
         ConfigError: If there are any.
     """
-    if options != EngineOptions():
+    if options.wanted or options.shards is not None:
         raise ConfigError(
-            "Expected no --engine, --workers, --shards or --max-... with --stored, whose features"
-            " are not computed again, but got some. Leave them away."
+            "Expected no --engine, --workers, --shards, --max-seconds or --max-memory with"
+            " --stored, whose features are not computed again, but got some. Leave them away."
         )
 
 

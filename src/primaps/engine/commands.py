@@ -64,8 +64,22 @@ class Request:
         out, progress = self.place.folder, self.progress
         if lie_elsewhere(self.inputs):
             scan: Scan = fetched(self.inputs, out, progress)
-            return found_run(scan, RunFolder(out), backbone, config, progress=progress)
-        return find_images(self.inputs, Path(self.out), backbone, config, progress=progress)
+            return found_run(
+                scan,
+                RunFolder(out),
+                backbone,
+                config,
+                progress=progress,
+                max_failures=self.options.max_failures,
+            )
+        return find_images(
+            self.inputs,
+            Path(self.out),
+            backbone,
+            config,
+            progress=progress,
+            max_failures=self.options.max_failures,
+        )
 
     def listing(self) -> tuple[Listing, Request] | None:
         """The images, if outputs are to be tar files, and the request with their size; None if
@@ -199,7 +213,7 @@ def predict(
             extras=extras,
         )
     else:
-        run = pipeline.predict_images(
+        run = pipeline.open_prediction(
             request.inputs,
             Path(request.out),
             backbone,
@@ -207,7 +221,7 @@ def predict(
             settings,
             overwrite=request.overwrite,
             progress=request.progress,
-            names=names,
-            extras=extras,
+            max_failures=request.options.max_failures,
         )
+        pipeline.predict_opened(run, model, request.inputs, names=names, extras=extras)
     return Outcome(request.out, False, tuple(run.failures))

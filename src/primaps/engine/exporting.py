@@ -214,7 +214,9 @@ def export_shards(
     failed = sum(each["failures"] for each in known.values() if each is not None)
     done = sum(each["images"] for each in known.values() if each is not None)
     progress.start("images", outputs.plan.images, done=done)
-    for _ in given_out(work.order(), todo, options, progress, failed):
+    limit = options.max_failures
+    most = None if limit is None else limit.most(outputs.plan.images)
+    for _ in given_out(work.order(), todo, options, progress, failed, most):
         pass
     progress.finish()
     records = [read_json(work.record_path(shard)) for shard in shards]

@@ -29,7 +29,7 @@ from primaps.engine.works import (
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.extraction import begin_extraction, end_extraction
 from primaps.pipeline.kept_store import kept_views, shrink
-from primaps.pipeline.labelling import Extras, end_labelling, names_with_labels
+from primaps.pipeline.labelling import Extras, end_labelling, unlabelled
 from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.opening import PROPOSAL_STAGES, claim
 from primaps.pipeline.predicting import (
@@ -77,7 +77,7 @@ def proposals_by_workers(
         missing = begin_extraction(run, kept_views(run.config))
         with run.stage("proposals", len(missing)):
             done = _shared_out(run, missing, work, options)
-        run.failures.extend(done.failures)
+        run.fail(done.failures)
         run.counts |= {"engine": done.engine}
         end_extraction(run, len(missing))
         shrink(run)
@@ -122,20 +122,21 @@ def predict_by_workers(
             model=model_files(names),
             certainty=wanted.certainty,
         )
-        known = names_with_labels(run, model, wanted)
-        missing = [image for image in run.images if image.name not in known]
-        notes = {name: found for name, found in read_warnings(run.folder).items() if name in known}
+        missing = unlabelled(run, model, wanted, run.images)
+        notes = read_warnings(run.folder)
         with run.stage("label maps", len(missing)):
             done = _shared_out(run, missing, work, options)
-        run.failures.extend(done.failures)
+        run.fail(done.failures)
         run.counts |= {"engine": done.engine}
         atomic_write_parts(run.folder.certainties, done.certainty_lines(run.folder.certainties))
+        for image in missing:  # what earlier files were
+            notes.pop(image.name, None)
         notes |= done.notes()
         failed = {failure.path for failure in run.failures}
-        made = {
-            image: notes.get(image.name, ()) for image in run.images if image.place not in failed
-        }
-        end_labelling(run, model, made)
+        made = [image for image in run.images if image.place not in failed]
+        for image in made:
+            run.warn(image, notes.get(image.name, ()))
+        end_labelling(run, model, len(made), len(run.images) - len(missing))
         finish_predicted(run, model, inputs, extras)
     done.remove()
 
@@ -215,7 +216,10 @@ def _shared_out(
     failed = len(run.failures) + sum(len(each["failures"]) for each in known.values() if each)
     todo = [shard for shard in shards if known[shard] is None]
     deaths = sum(
-        finished.deaths for finished in given_out(work.order(), todo, options, run.progress, failed)
+        finished.deaths
+        for finished in given_out(
+            work.order(), todo, options, run.progress, failed, run.most_failures
+        )
     )
     results = [read_files_result(place, shard) for shard in shards]
     engine = {"name": options.engine or "local", "workers": count, "workers_that_died": deaths}

@@ -8,7 +8,7 @@ from primaps.engine.local_engine import run_here, workers_here
 from primaps.engine.options import EngineOptions
 from primaps.engine.orders import Finished, Order
 from primaps.engine.ray_engine import ray_session, run_on_ray
-from primaps.errors import DatasetError
+from primaps.errors import FailureLimitError
 from primaps.progress import Progress
 
 
@@ -18,6 +18,7 @@ def given_out(
     options: EngineOptions,
     progress: Progress,
     failed: int = 0,
+    most: int | None = None,
 ) -> Iterator[Finished]:
     """Have shards worked on; closing the generator ends the workers.
 
@@ -27,24 +28,25 @@ def given_out(
         options: Engine, workers, limits.
         progress: Advances by the images that are done.
         failed: Inputs that failed before.
+        most: Inputs that may fail; None = any number.
 
     Raises:
-        DatasetError: If more inputs fail than may.
+        FailureLimitError: If more do.
         PrimapsError: If something concerns more than one image.
     """
-    check_failures(failed, options)
+    check_failures(failed, most)
     if not shards:
         return
     if options.engine == "ray":
         with ray_session(options.workers):
             yield from _counted(
                 run_on_ray(order, shards, options.workers, options.limits, progress),
-                options,
                 failed,
+                most,
             )
         return
     workers = options.workers or workers_here(order.device)
-    yield from _counted(run_here(order, shards, workers, options.limits, progress), options, failed)
+    yield from _counted(run_here(order, shards, workers, options.limits, progress), failed, most)
 
 
 def workers_of(options: EngineOptions, device: str) -> int:
@@ -52,24 +54,22 @@ def workers_of(options: EngineOptions, device: str) -> int:
     return options.workers or workers_here(device)
 
 
-def check_failures(failed: int, options: EngineOptions) -> None:
+def check_failures(failed: int, most: int | None) -> None:
     """Give up where too many inputs fail.
 
     Raises:
-        DatasetError: If more failed than may.
+        FailureLimitError: If more failed than may.
     """
-    if options.max_failures is not None and failed > options.max_failures:
-        raise DatasetError(
-            f"Expected at most {options.max_failures} inputs that fail (--max-failures), but"
-            f" {failed} did. What is finished is kept: look at the inputs, and run the same command"
-            " again, with a higher number if need be."
+    if most is not None and failed > most:
+        raise FailureLimitError(
+            f"Expected at most {most} inputs that cannot be used (--max-failures), but there are"
+            f" {failed} by now. What is finished is kept. Mend these inputs or raise"
+            " --max-failures, and run the same command again to resume."
         )
 
 
-def _counted(
-    finished: Iterator[Finished], options: EngineOptions, failed: int
-) -> Iterator[Finished]:
+def _counted(finished: Iterator[Finished], failed: int, most: int | None) -> Iterator[Finished]:
     for each in finished:
         failed += int(each.told["failures"])
         yield each
-        check_failures(failed, options)
+        check_failures(failed, most)

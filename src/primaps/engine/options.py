@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from primaps.config import FailureLimit
 from primaps.engine.limits import Limits
 from primaps.errors import ConfigError
 
@@ -27,14 +28,15 @@ class EngineOptions:
         workers: Number of workers; None = one per GPU or core.
         shards: Images per tar file of outputs; 0 = the usual folders; None = tar files of
             `SHARD_SIZE` images from `SHARDED_FROM` images on.
-        max_failures: Inputs that may fail before the command gives up; None = any number.
+        max_failures: Inputs that may fail before the command gives up; None = any number. Kept
+            without workers too.
         limits: What one image may take.
     """
 
     engine: Literal["local", "ray"] | None = None
     workers: int | None = None
     shards: int | None = None
-    max_failures: int | None = None
+    max_failures: FailureLimit | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -48,7 +50,6 @@ class EngineOptions:
         for name, value, least in (
             ("--workers", self.workers, 1),
             ("--shards", self.shards, 0),
-            ("--max-failures", self.max_failures, 0),
         ):
             if value is not None and value < least:
                 raise ConfigError(f"Expected {name} to be {least} or more, but got {value}.")
@@ -56,7 +57,7 @@ class EngineOptions:
     @property
     def wanted(self) -> bool:
         """Whether work goes to worker processes: something was asked that only they can do."""
-        return self != EngineOptions(shards=self.shards)
+        return self != EngineOptions(shards=self.shards, max_failures=self.max_failures)
 
 
 def shards_option(text: str | None) -> int | None:

@@ -46,7 +46,7 @@ MANIFEST: Final = "manifest.jsonl"
 """One line per image: its shard, checksum and members."""
 
 _RECORDS: Final = ("run.json", "classes.yaml")
-_LISTS: Final = ("failures.jsonl", "warnings.jsonl", MANIFEST)
+_LISTS: Final = ("failures.jsonl", "warnings.jsonl", "metrics.prom", MANIFEST)
 _REQUESTS: Final = 16
 
 
@@ -186,10 +186,14 @@ class Sharded:
             work = make()
             plan = make_plan(self.place, self.listing, self.options.shards or SHARD_SIZE)
             todo, known, failed = self._todo(work, plan)
+            limit = self.options.max_failures
+            most = None if limit is None else limit.most(plan.images + len(plan.failures))
             deaths = 0
             with run.stage(stage_name, plan.images if todo else 0):
                 run.progress.start(stage_name, plan.images, done=known)
-                for finished in given_out(work.order(), todo, self.options, run.progress, failed):
+                for finished in given_out(
+                    work.order(), todo, self.options, run.progress, failed, most
+                ):
                     deaths += finished.deaths
             run.counts |= self._summed(run, plan)
             run.counts["shards"] = {"number": plan.shards, "made": len(todo)}

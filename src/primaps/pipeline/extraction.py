@@ -249,6 +249,7 @@ def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> 
     if photo.ignored is not None:
         at_own_size[photo.ignored] = 0
     write_proposals(run.folder.proposals(image.name), at_own_size, _stamp(store, photo.sha256))
+    run.warn(image, photo.notes)
     # last: its presence says that the image is done
     store.write(image.name, made.features, proposals, info)
 
