@@ -464,17 +464,8 @@ def predict(
             )
             if dry_run:
                 _tell_of_stored(source, Path(out), model, given, extras)
-                return
-            run = pipeline.predict_from_store(
-                source,
-                Path(out),
-                model,
-                given,
-                overwrite=overwrite,
-                extras=extras,
-                max_failures=options.max_failures,
-            )
-            _told_labels(Outcome(out, False, tuple(run.failures)))
+            else:
+                _predict_stored(source, out, model, given, extras, options, overwrite=overwrite)
             return
         from primaps.engine import commands
         from primaps.segmenter import Segmenter
@@ -494,6 +485,31 @@ def predict(
             extras,
         )
         _told_labels(outcome)
+
+
+def _predict_stored(
+    source: Run,
+    out: str,
+    model: Path,
+    given: Mapping[str, object],
+    extras: Extras,
+    options: EngineOptions,
+    *,
+    overwrite: bool,
+) -> None:
+    """Label maps of a run's photographs with another model."""
+    from primaps import pipeline
+
+    run = pipeline.predict_from_store(
+        source,
+        Path(out),
+        model,
+        given,
+        overwrite=overwrite,
+        extras=extras,
+        max_failures=options.max_failures,
+    )
+    _told_labels(Outcome(out, False, tuple(run.failures)))
 
 
 def _told_labels(outcome: Outcome) -> None:
