@@ -601,6 +601,9 @@ def test_a_sample_needs_a_folder_of_its_own(sharded, tmp_path, run, text):
     result = run("fit", tmp_path / "one", "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert "is fitted without --out and --sample" in text(result)
+    result = run("fit", sharded.url, "--out", tmp_path / "run", "--dry-run")
+    assert result.exit_code == 2
+    assert "Expected --dry-run without --out" in text(result)
     result = run("fit", sharded.url, "--out", tmp_path / "run", "--with", "names")
     assert result.exit_code == 2
     assert "without --out" in text(result)

@@ -347,6 +347,11 @@ def fit(
             fit_with(Path(run_folder), with_, others, weights=weights, head=head, device=device)
             return
         given = given_settings(classes=classes, seed=seed, method=method, init=init)
+        if dry_run and out is not None:
+            raise ConfigError(
+                "Expected --dry-run without --out, since a sample tells what a fit takes once it is"
+                " fetched. Fit a small one (--sample 10), or leave --dry-run out."
+            )
         from primaps import pipeline
 
         progress = TerminalProgress(console)

@@ -202,15 +202,16 @@ def _references(source: _Source, chosen: Sequence[Output]) -> dict[str, Referenc
     Raises:
         CheckpointError: If an output belongs to none, or its name is no path inside a folder.
     """
-    known: dict[str, Reference] = {}
-    for shard in sorted({output.shard for output in chosen}):
-        known |= {each.name: each for each in references_of(source.outputs.place, shard)}
+    place, shards = source.outputs.place, sorted({output.shard for output in chosen})
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = pool.map(lambda shard: references_of(place, shard), shards)
+        known = {each.name: each for part in parts for each in part}
     found: dict[str, Reference] = {}
     for output in chosen:
         reference = known.get(output.name) or known.get(_PAGE.sub("", output.name))
         if reference is None or safe_name(output.name) != output.name:
             raise CheckpointError(
-                f"Expected shard {output.shard} of {source.outputs.place.url} to hold images of its"
+                f"Expected shard {output.shard} of {place.url} to hold images of its"
                 f" plan, but it holds {output.name!r:.200}. It is damaged or was tampered with."
             )
         found[output.name] = reference

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +15,7 @@ from primaps.errors import CheckpointError, PlaceError
 from primaps.shards.places import Place
 from primaps.shards.plan import PLAN_FILE, Plan, load_plan
 from primaps.shards.records import Entry, ShardRecord, read_record, tar_file
+from primaps.shards.staging import THREADS
 
 _PART = 8 * 1024 * 1024
 
@@ -136,10 +139,9 @@ class ShardedOutputs:
                 wanted.setdefault(number, []).append(position - start)
                 position = next(taken, None)
             start += size
-        chosen = [
-            output for number, inner in wanted.items() for output in self._chosen(number, inner)
-        ]
-        return sorted(chosen, key=lambda output: output.name)
+        with ThreadPoolExecutor(THREADS) as pool:
+            parts = pool.map(lambda item: self._chosen(*item), wanted.items())
+            return sorted(itertools.chain.from_iterable(parts), key=lambda output: output.name)
 
     def _chosen(self, number: int, positions: list[int]) -> list[Output]:
         entries = self.record(number).entries
