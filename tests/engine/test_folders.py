@@ -88,8 +88,8 @@ def test_an_interrupted_command_goes_on_where_it_was(
 ):
     images, expected = usual
 
-    def interrupted(order, shards, options, progress, failed):
-        yield next(folders_given_out(order, shards, options, progress, failed))
+    def interrupted(*given):
+        yield next(folders_given_out(*given))
         raise KeyboardInterrupt
 
     folders_given_out = folders.given_out
