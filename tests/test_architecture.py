@@ -19,7 +19,7 @@ GROUPS = (
     ("shards",),
     ("pipeline",),
     ("arguments", "bars"),
-    ("segmenter", "scoring", "notebook", "engines"),
+    ("segmenter", "scoring", "notebook", "engine"),
     ("protocol",),
     ("cli", "__main__", "studio"),
 )

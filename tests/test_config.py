@@ -8,6 +8,7 @@ from primaps.config import (
     IMPLIED,
     PRESETS,
     Config,
+    FailureLimit,
     FitConfig,
     InputConfig,
     PredictConfig,
@@ -316,3 +317,18 @@ def test_numbers_of_numpy_become_those_that_json_holds():
     )
     plain = Config(num_clusters=5, predict=PredictConfig(crf=True, crf_scale=0.5))
     assert json.loads(json.dumps(to_dict(config))) == json.loads(json.dumps(to_dict(plain)))
+
+
+@pytest.mark.parametrize(
+    ("text", "inputs", "most"),
+    [("0", 50, 0), ("20", 50, 20), ("99", 50, 99), ("5%", 100, 5), ("7 %", 100, 7), ("1%", 50, 0)],
+)
+def test_a_limit_of_failures_is_a_number_or_a_share(text, inputs, most):
+    assert FailureLimit.parse(text).most(inputs) == most
+
+
+@pytest.mark.parametrize("text", ["-1", "many", "101%", "%", "nan%", "1.5", ""])
+def test_a_limit_of_failures_that_is_none_is_refused(text):
+    assert FailureLimit.parse(None) is None
+    with pytest.raises(ConfigError, match="--max-failures to be a number such as 20"):
+        FailureLimit.parse(text)

@@ -527,6 +527,48 @@ class Config:
             )
 
 
+@dataclass(frozen=True)
+class FailureLimit:
+    """How many inputs may be of no use (``--max-failures``). Concerns no output.
+
+    Attributes:
+        number: So many.
+        share: Such a fraction of all inputs.
+    """
+
+    number: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> FailureLimit | None:
+        """From ``20`` or ``5%``; None = no limit.
+
+        Raises:
+            ConfigError: If it is neither.
+        """
+        if text is None:
+            return None
+        try:
+            if text.strip().endswith("%"):
+                share = float(text.strip().removesuffix("%")) / 100
+                if 0 <= share <= 1:
+                    return cls(share=share)
+            elif int(text) >= 0:
+                return cls(number=int(text))
+        except ValueError:
+            pass
+        raise ConfigError(
+            "Expected --max-failures to be a number such as 20, or a share of all inputs such as"
+            f" 5%, but got {text!r}."
+        )
+
+    def most(self, inputs: int) -> int:
+        """The largest number of failures that is accepted among so many inputs."""
+        if self.number is not None or self.share is None:
+            return inputs if self.number is None else self.number
+        return math.floor(round(self.share * inputs, 6))  # rounded first: 7 % of 100 are 7
+
+
 def preset_config(preset: str) -> Config:
     """The settings of a named preset.
 

@@ -48,6 +48,10 @@ class PlaceError(PrimapsError):
         self.missing = missing
 
 
+class FailureLimitError(DatasetError):
+    """More inputs could not be used than the user accepts."""
+
+
 class MissingExtraError(PrimapsError):
     """A feature needs an optional dependency that is not installed."""
 

@@ -5,7 +5,17 @@ leaves silent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from primaps.types import Failure, ReadingNote
+
+
+class Stopped(KeyboardInterrupt):
+    """Raised by whoever is told of a step to have the work end with it.
+
+    To the pipeline the same as Ctrl-C, but for the moment: never in the middle of anything. What is
+    in work besides is finished and kept.
+    """
 
 
 class Progress(Protocol):
@@ -43,6 +53,47 @@ class Progress(Protocol):
     def note(self, message: str) -> None:
         """Something the user should know."""
         ...
+
+
+@runtime_checkable
+class Witness(Progress, Protocol):
+    """Progress that is told of single inputs, too: a log, counters."""
+
+    def failed(self, failure: Failure) -> None:
+        """An input could not be used."""
+        ...
+
+    def warned(self, image: str, notes: Sequence[ReadingNote]) -> None:
+        """An image was used in another way than plain 8-bit RGB.
+
+        Args:
+            image: Its name.
+            notes: What was done to it; one or more.
+        """
+        ...
+
+    def resumed(self, folder: str) -> None:
+        """The job goes on from where a stopped or killed one was."""
+        ...
+
+
+def tell_failures(progress: Progress, failures: Sequence[Failure]) -> None:
+    """Inputs could not be used; progress that does not ask for such is not told."""
+    if isinstance(progress, Witness):
+        for failure in failures:
+            progress.failed(failure)
+
+
+def tell_warnings(progress: Progress, image: str, notes: Sequence[ReadingNote]) -> None:
+    """What was done to an image, if anything; as `tell_failures`."""
+    if notes and isinstance(progress, Witness):
+        progress.warned(image, notes)
+
+
+def tell_resumed(progress: Progress, folder: str) -> None:
+    """The job in a folder goes on; as `tell_failures`."""
+    if isinstance(progress, Witness):
+        progress.resumed(folder)
 
 
 class Silent:

@@ -22,6 +22,30 @@ def test_doctor_is_content(run, text):
     assert "All is well" in result.stdout
 
 
+def test_doctor_of_a_run(run, text, segment_four, tmp_path):
+    out = segment_four(tmp_path)
+    result = run("doctor", out)
+    assert result.exit_code == 0, text(result)
+    assert "All is sound." in result.stdout
+    (out / "labels" / "0.png.png").write_bytes(b"torn")
+    result = run("doctor", out)
+    assert result.exit_code == 1
+    assert "labels/0.png.png: cannot be read" in result.stdout
+    assert "primaps doctor --fix removes" in text(result)
+    result = run("doctor", out, "--fix")
+    assert result.exit_code == 1
+    assert "Removed: 1" in result.stdout
+    assert "label maps and certainties (1)" in result.stdout
+    assert not (out / "labels" / "0.png.png").exists()
+
+
+def test_doctor_of_nothing(run, text, tmp_path):
+    assert run("doctor", tmp_path / "nowhere").exit_code == 2
+    result = run("doctor", "--fix")
+    assert result.exit_code == 2
+    assert "Expected --fix with the folder RUN" in text(result)
+
+
 def test_demo_says_what_the_photographs_are_and_where_its_views_lie(
     photographs, monkeypatch, tmp_path, run, text
 ):

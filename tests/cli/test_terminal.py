@@ -248,7 +248,7 @@ def test_interruption_is_130_and_says_how_to_go_on(pipe, written):
     with pytest.raises(typer.Exit) as caught, reported_errors(pipe):
         raise KeyboardInterrupt
     assert caught.value.exit_code == 130
-    assert written.getvalue() == "Interrupted. Run the same command again to resume.\n"
+    assert written.getvalue() == "Stopped; resumable: run the same command again to resume.\n"
 
 
 def test_bugs_are_not_hidden(pipe, written):

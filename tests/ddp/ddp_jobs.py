@@ -193,3 +193,10 @@ def fails(place, how):
         raise DatasetError("Expected process 1 to work, but it does not.")
     place.group.exchange({})
     time.sleep(600)
+
+
+def goes_on(place):
+    """Tells one step, and works on until it is ended."""
+    place.progress.note(f"process {os.getpid()}")
+    place.progress.advance()
+    time.sleep(600)

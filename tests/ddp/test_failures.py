@@ -8,7 +8,7 @@ import torch
 
 from primaps.compute.processes import in_processes
 from primaps.errors import DatasetError, ProcessError
-from primaps.progress import Silent
+from primaps.progress import Silent, Stopped
 
 
 class Notes(Silent):
@@ -41,3 +41,18 @@ def test_an_error_in_one_process_ends_both(jobs, how, error, message, monkeypatc
     assert time.monotonic() - started < 300  # process 0 waits for 600 seconds at least
     assert_gone(int(told.notes[0].split()[1]))
     assert (os.environ["LOCAL_RANK"], os.environ.get("MASTER_PORT")) == ("7", port)
+
+
+class Stopping(Notes):
+    def advance(self, steps=1):
+        raise Stopped
+
+
+@pytest.mark.slow
+def test_who_is_told_can_stop_all(jobs):
+    told, started = Stopping(), time.monotonic()
+    with pytest.raises(Stopped):
+        in_processes(2, torch.device("cpu"), told, jobs.goes_on)
+    assert time.monotonic() - started < 300
+    for note in told.notes:
+        assert_gone(int(note.split()[1]))

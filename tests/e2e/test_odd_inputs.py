@@ -349,7 +349,7 @@ def test_interrupted_while_another_command_waits_outside(
     _, errors = process.communicate(timeout=60)
     assert_refused(second, 1, "only command at work", str(out))
     assert process.returncode == 130
-    assert "Interrupted. Run the same command again to resume." in errors
+    assert "Stopped; resumable: run the same command again to resume." in errors
     assert "Traceback" not in errors
     assert not list(out.rglob("*.primaps-tmp"))
 
@@ -432,7 +432,11 @@ def test_a_damaged_record_is_not_guessed(tampered):
     [
         ("fit", lambda out: (out / "run.json").unlink(), "to hold a run"),
         ("fit", lambda out: (out / "store" / "manifest.json").unlink(), "to hold a run"),
-        ("report", lambda out: (out / "failures.jsonl").write_text("junk"), "one JSON object per line"),
+        (
+            "report",
+            lambda out: (out / "failures.jsonl").write_text("junk"),
+            "one JSON object per line",
+        ),
         ("report", lambda out: cut(out / "model" / "model.json"), "readable JSON"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from primaps.errors import ImageError, OutputError
+from primaps.errors import FailureLimitError, ImageError, OutputError
 from primaps.features.preprocess import input_size
 from primaps.pipeline import batches
 from primaps.pipeline.batches import (
@@ -17,7 +17,22 @@ from primaps.pipeline.batches import (
     images_per_batch,
     works_in_batches,
 )
+from primaps.progress import Stopped
 from primaps.types import ImageFile
+
+
+class InWork:
+    """Names of the images that are in work, and of all that were."""
+
+    def __init__(self):
+        self.now, self.ever = set(), []
+
+    def begun(self, image):
+        self.now.add(image.name)
+        self.ever.append(image.name)
+
+    def ended(self, image):
+        self.now.remove(image.name)
 
 
 class Steps:
@@ -40,7 +55,14 @@ def run(tmp_path):
         Image.fromarray(np.zeros((8, 8 + index % 3, 3), np.uint8)).save(path)
         images.append(ImageFile(path, path.name))
     backbone = SimpleNamespace(device=torch.device("cpu"))
-    return SimpleNamespace(backbone=backbone, images=tuple(images), failures=[], progress=Steps())
+    return SimpleNamespace(
+        backbone=backbone,
+        images=tuple(images),
+        failures=[],
+        most_failures=None,
+        progress=Steps(),
+        watch=InWork(),
+    )
 
 
 class Work:
@@ -95,6 +117,10 @@ def test_batches_hold_one_kind_and_are_done_when_full(run):
     assert work.batches == numbered([0, 3, 6], [1, 4, 7], [2, 5, 8], [9])
     assert work.kept == {f"{index}.png": f"{index}.PNG" for index in range(10)}
     assert run.progress.count == 10
+    assert (sorted(run.watch.ever), run.watch.now) == (
+        [f"{index}.png" for index in range(10)],
+        set(),
+    )
 
 
 @pytest.fixture
@@ -189,6 +215,10 @@ def test_failures_are_reported_in_the_order_of_the_images_and_the_rest_goes_on(r
     assert {failure.stage for failure in run.failures} == {"read"}
     assert len(work.kept) == 6
     assert run.progress.count == 10
+    assert (sorted(run.watch.ever), run.watch.now) == (
+        [f"{index}.png" for index in range(10)],
+        set(),
+    )
 
 
 def test_a_batch_that_does_not_fit_the_memory_is_done_one_by_one(run):
@@ -291,3 +321,24 @@ def test_images_are_read_ahead_by_two_batches_at_most_and_two_images_at_least():
     assert images_ahead(96) == 2 * batches.MAX_BATCH
     assert images_ahead(320) > batches.MAX_BATCH
     assert images_ahead(4096) == 2
+
+
+def test_what_is_being_written_when_it_is_stopped_is_finished(run):
+    def stop(steps=1):
+        raise Stopped
+
+    run.progress.advance = stop
+    work = Work(keep=())
+    with pytest.raises(Stopped):
+        work.on(run)
+    computed = [name for batch in work.batches for name in batch]
+    assert sorted(work.kept) == sorted(computed)
+    assert len(computed) < 10
+
+
+def test_more_failures_than_accepted_end_it(run):
+    run.most_failures = 1
+    work = Work(load=("0.png", "3.png", "6.png"))
+    with pytest.raises(FailureLimitError):
+        work.on(run)
+    assert [failure.reason for failure in run.failures] == ["load 0.png", "load 3.png"]

@@ -1,4 +1,19 @@
+import dataclasses
+
+import pytest
+
+from primaps import pipeline
 from primaps.pipeline.fitting import _phases
+from primaps.progress import Silent, Stopped
+from primaps.runs.store import read_tensors
+
+
+class Heard(Silent):
+    def __init__(self):
+        self.began = {}
+
+    def start(self, stage, total, done=0):
+        self.began[stage] = done
 
 
 class Told:
@@ -33,3 +48,34 @@ def test_what_an_earlier_run_did_is_no_progress_of_this_one():
     for step in (30, 31):
         tell("em", step, 40)
     assert told.heard == [("fit: em", 40, 30), 1]
+
+
+def test_a_fit_that_is_stopped_loses_no_step(photographs, texture, small_config, cutting, tmp_path):
+    """Where it ends, between two checkpoints, makes no difference to anything that is kept."""
+    config = dataclasses.replace(
+        small_config, fit=dataclasses.replace(small_config.fit, checkpoint_every=1000)
+    )
+
+    def folder(name):
+        run = pipeline.open_run([photographs], tmp_path / name, texture, config)
+        pipeline.proposals(run)
+        return run.folder
+
+    whole, half = folder("whole"), folder("half")
+    pipeline.fit_again(pipeline.reopen(whole.root, {}, device="cpu"), None)
+    for step in (3, 4):  # the second one goes on, and is stopped with its first step
+        run = pipeline.reopen(half.root, {}, device="cpu")
+        run.progress = cutting.at("fit: em", 3, Stopped)
+        with pytest.raises(Stopped):
+            pipeline.fit_again(run, None)
+        state = read_tensors(half.model / "checkpoint.safetensors")
+        assert int(state["step"]) == step
+    assert not list((half.model / "snapshots").glob("*"))
+    told = Heard()
+    pipeline.fit_again(pipeline.reopen(half.root, {}, device="cpu", progress=told), None)
+    assert told.began["fit: em"] == 4
+    assert sorted(path.name for path in whole.model.rglob("*")) == sorted(
+        path.name for path in half.model.rglob("*")
+    )
+    for path in whole.model.rglob("*.safetensors"):
+        assert path.read_bytes() == (half.model / path.relative_to(whole.model)).read_bytes()

@@ -6,8 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from primaps.errors import ImageError, OutputError
+from primaps.errors import FailureLimitError, ImageError, OutputError
 from primaps.pipeline import parallel
+from primaps.progress import Stopped
+from primaps.runs.watching import Unwatched
 from primaps.types import ImageFile
 
 
@@ -20,8 +22,14 @@ class Steps:
 
 
 def make_run(device="cpu"):
+    backbone, failures = SimpleNamespace(device=torch.device(device)), []
     return SimpleNamespace(
-        backbone=SimpleNamespace(device=torch.device(device)), failures=[], progress=Steps()
+        backbone=backbone,
+        failures=failures,
+        fail=failures.extend,
+        most_failures=None,
+        progress=Steps(),
+        watch=Unwatched(),
     )
 
 
@@ -117,3 +125,35 @@ def test_nothing_to_do(images):
     run = make_run()
     parallel.for_each_image(run, [], "test", pytest.fail)
     assert run.progress.count == 0
+
+
+def test_what_was_in_work_when_it_was_stopped_is_finished_and_told(images):
+    run, meeting, kept = make_run(), threading.Barrier(3, timeout=20), []
+
+    def stop(steps=1):
+        raise Stopped
+
+    def work(image):
+        if len(kept) < 3:
+            meeting.wait()  # three are at work when the first one is told
+        kept.append(image.name)
+        raise ImageError(image.name)
+
+    run.progress.advance = stop
+    with pytest.raises(Stopped):
+        parallel.for_each_image(run, images, "test", work)
+    assert sorted(failure.reason for failure in run.failures) == sorted(kept)
+    assert [failure.reason for failure in run.failures] == sorted(kept)
+    assert 3 <= len(kept) < len(images)
+
+
+def test_more_failures_than_accepted_end_it(images):
+    run = make_run("meta")  # one after the other
+    run.most_failures = 2
+
+    def work(image):
+        raise ImageError(image.name)
+
+    with pytest.raises(FailureLimitError):
+        parallel.for_each_image(run, images, "test", work)
+    assert 3 <= len(run.failures) < len(images)

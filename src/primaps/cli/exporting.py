@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from primaps.cli.options import Moved
+from primaps.cli.engine_options import engine_options
+from primaps.cli.log_json import LogJson
+from primaps.cli.options import EngineName, MaxFailures, Moved, Workers
 from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
 from primaps.errors import ConfigError
 from primaps.outputs.export.registry import FORMATS, PORTABLE
 
+if TYPE_CHECKING:
+    from primaps.engine.options import EngineOptions
+    from primaps.pipeline.exporting import ExportSettings
+
 _FORMATS: Final = ", ".join(FORMATS)
 
 LabelMaps = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="RUN",
-        help=f"Run folder, or --out of `primaps predict`; for {PORTABLE} that of a run or a model.",
+        help=(
+            "Run folder, or --out of `primaps predict`, with --shards also a URL (s3://...); for"
+            f" {PORTABLE} the folder of a run or a model."
+        ),
     ),
 ]
 FormatName = Annotated[
@@ -74,9 +83,13 @@ def export(
     link: Link = False,
     polygons: Polygons = False,
     images: Moved = None,
+    engine: EngineName = None,
+    workers: Workers = None,
+    max_failures: MaxFailures = None,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """An annotated data set from label maps, for training and for annotation tools; resumable. Or
-    the model as one portable file.
+    the model as one portable file. Of label maps in shards, one data set per shard.
     """
     console = make_console()
     with reported_errors(console):
@@ -89,14 +102,22 @@ def export(
                 "--link": link,
                 "--polygons": polygons,
                 "--images": images is not None,
+                "--engine": engine is not None,
+                "--workers": workers is not None,
+                "--max-failures": max_failures is not None,
             }
-            _export_portable(run, out, [option for option, is_given in given.items() if is_given])
+            _export_portable(
+                Path(run), out, [option for option, is_given in given.items() if is_given]
+            )
             return
+        from primaps.engine.options import EngineOptions
         from primaps.outputs.export.journal import FAILURES
         from primaps.outputs.export.splitting import parse_split
         from primaps.pipeline.exporting import ExportSettings
         from primaps.pipeline.exporting import export as export_labels
         from primaps.pipeline.photographs import find_again
+        from primaps.shards.places import is_url, place_of
+        from primaps.shards.reading import is_sharded
 
         settings = ExportSettings(
             format=format_name,
@@ -108,11 +129,46 @@ def export(
             polygons=polygons,
         )
         progress = TerminalProgress(console)
+        options = engine_options(engine=engine, workers=workers, max_failures=max_failures)
+        if is_url(run) or is_sharded(place_of(run)):
+            _export_shards(run, out, settings, options, progress, moved=images is not None)
+            return
+        if options != EngineOptions():
+            raise ConfigError(
+                "Expected --engine, --workers and --max-failures with label maps in shards (primaps"
+                f" predict --shards), but {run} has the usual folders. Leave them away."
+            )
         if images is not None:
-            find_again(run, images, progress)
-        exported = export_labels(run, out, settings, progress=progress)
+            find_again(Path(run), images, progress)
+        exported = export_labels(Path(run), out, settings, progress=progress)
         typer.echo(f"{len(exported.images)} images in {out}")
         exit_with(exported.failures, f" (all of them: {out / FAILURES})")
+
+
+def _export_shards(
+    run: str,
+    out: Path,
+    settings: ExportSettings,
+    options: EngineOptions,
+    progress: TerminalProgress,
+    *,
+    moved: bool,
+) -> None:
+    """One data set per shard.
+
+    Raises:
+        ConfigError: If photographs are said to have moved.
+    """
+    from primaps.engine.exporting import export_shards
+
+    if moved:
+        raise ConfigError(
+            "Expected no --images with label maps in shards, which know where their photographs"
+            " lie, but got it. Put the photographs back, or predict again."
+        )
+    count, failures = export_shards(run, out, settings, options, progress)
+    typer.echo(f"{count} images in {out}/part-...")
+    exit_with(failures, f" (all of them: {out / 'failures.jsonl'})")
 
 
 def _export_portable(run: Path, out: Path, given: Sequence[str]) -> None:

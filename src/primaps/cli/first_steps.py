@@ -11,11 +11,13 @@ from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.options import BackboneName, Device, Out, Overwrite, Weights
 from primaps.cli.terminal import (
     EXIT_FAILED,
+    TerminalProgress,
     exit_after,
     make_console,
     reported_errors,
     run_progress,
 )
+from primaps.errors import ConfigError
 
 
 def demo(
@@ -64,10 +66,30 @@ def list_names() -> None:
     typer.echo(inventory())
 
 
-def doctor() -> None:
-    """Check this machine: versions, devices, disk, optional parts, and one small run."""
+def doctor(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="Run folder, --out of `primaps predict`, or a model."),
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Remove torn files of RUN that a command makes again.")
+    ] = False,
+) -> None:
+    """Check this machine: versions, devices, disk, optional parts, and one small run. With RUN:
+    check that every file in it is whole.
+    """
     console = make_console()
-    with reported_errors(console):
+    with reported_errors(console, resumable=False):
+        if folder is not None:
+            from primaps.pipeline.verifying import verify
+
+            verdict = verify(folder, fix=fix, progress=TerminalProgress(console))
+            typer.echo(verdict.text())
+            if not verdict.sound:
+                raise typer.Exit(EXIT_FAILED)
+            return
+        if fix:
+            raise ConfigError("Expected --fix with the folder RUN that it is for, but got none.")
         from primaps.pipeline.installation import examine
 
         healthy, text = examine()

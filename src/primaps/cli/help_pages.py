@@ -53,7 +53,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "primaps benchmark --table benchmark-one benchmark-two",
     ),
     "list": ("primaps list", "primaps list | grep dino"),
-    "doctor": ("primaps doctor", "primaps doctor > machine.txt"),
+    "doctor": ("primaps doctor", "primaps doctor run", "primaps doctor run --fix"),
     "head stego fit": (
         "primaps head stego fit --images ~/photos --out head",
         "primaps head stego fit --dataset camvid --root CamVid --split train --out head",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from primaps.cli.log_json import LogJson
 from primaps.cli.options import (
     Device,
     HeadDropout,
@@ -56,12 +57,13 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the scores there.")
     ] = None,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Measure a fitted model on labelled images: Hungarian matching over the whole set, then
     accuracy and mean IoU.
     """
     console = make_console()
-    with reported_errors(console):
+    with reported_errors(console, resumable=False):
         from primaps.data.dataset import load_dataset
         from primaps.outputs.scores import as_record, as_text
         from primaps.runs.store import write_json
@@ -147,6 +149,7 @@ def benchmark(
     levels: Levels = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Measure a row of the paper's table on a labelled data set, or join rows: --table DIR... See
     docs/benchmark.md.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from primaps.config import PRESET_NOTES
 from primaps.features.registry import DEFAULT_BACKBONE
+
+IMAGES_HELP: Final = "Files, folders (recursive) or glob patterns; URLs (s3://...) and .tar files."
 
 Images = Annotated[
     list[str],
@@ -255,10 +257,79 @@ RunMaxPixels = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Redo what other settings made in --out.")
 ]
+OutPlace = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Run folder; everything is written there. With --shards also a URL (s3://...).",
+    ),
+]
+AnyImages = Annotated[
+    list[str],
+    typer.Argument(metavar="IMAGES", help=IMAGES_HELP),
+]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        help=(
+            "Who gives work to worker processes: this machine, or a Ray cluster (RAY_ADDRESS; none:"
+            " Ray on this machine). (default: no workers, or local if an option needs them)"
+        ),
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Worker processes. (default with --engine: one per GPU, or per core)"
+    ),
+]
+Shards = Annotated[
+    str | None,
+    typer.Option(
+        "--shards",
+        metavar="on|off|N",
+        help=(
+            "Outputs as tar files of N images each, with a manifest, instead of folders; on: 256."
+            " (default: on from 100000 images)"
+        ),
+    ),
+]
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--max-seconds",
+        help="Time that one image may take; one that takes more is a failure. (default: any)",
+    ),
+]
+MaxMemory = Annotated[
+    float | None,
+    typer.Option(
+        "--max-memory",
+        metavar="GB",
+        help=(
+            "Memory that one image may take in a worker; one that takes more is a failure."
+            " (default: any)"
+        ),
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run", help="Say what would be done, and what it takes of disk, memory and time."
+    ),
+]
+MaxFailures = Annotated[
+    str | None,
+    typer.Option(
+        "--max-failures",
+        metavar="N|P%",
+        help=(
+            "End with exit code 1 once more inputs than that cannot be used: a number, or a share"
+            " of all. (default: any number)"
+        ),
     ),
 ]
 Certainty = Annotated[

@@ -13,9 +13,13 @@ import typer
 
 from primaps.cli.config_file import ConfigFile
 from primaps.cli.durations import Durations, durations_file
+from primaps.cli.engine_options import engine_options
 from primaps.cli.given import given_settings, preset_settings
+from primaps.cli.log_json import LogJson
 from primaps.cli.naming_commands import With, fit_with
 from primaps.cli.options import (
+    IMAGES_HELP,
+    AnyImages,
     BackboneName,
     Bands,
     Certainty,
@@ -23,20 +27,25 @@ from primaps.cli.options import (
     Crf,
     Device,
     DryRun,
+    EngineName,
     FittedArgument,
     Head,
     HeadDropout,
     Images,
     Initial,
     Levels,
+    MaxFailures,
     MaxMasks,
     MaxMegapixels,
+    MaxMemory,
     MaxPixels,
+    MaxSeconds,
     MethodName,
     MinArea,
     Moved,
     MovedHead,
     Out,
+    OutPlace,
     Overlays,
     Overwrite,
     PresetName,
@@ -52,6 +61,7 @@ from primaps.cli.options import (
     SampleOut,
     SamplePhotographs,
     Seed,
+    Shards,
     Size,
     Store,
     Stored,
@@ -60,6 +70,7 @@ from primaps.cli.options import (
     ValueRange,
     Weights,
     WhichPages,
+    Workers,
 )
 from primaps.cli.terminal import (
     TerminalProgress,
@@ -69,6 +80,9 @@ from primaps.cli.terminal import (
     reported_errors,
     run_progress,
 )
+from primaps.config import FailureLimit
+from primaps.engine.options import EngineOptions
+from primaps.engine.outcome import Outcome
 from primaps.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -110,7 +124,9 @@ def segment(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    max_failures: MaxFailures = None,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Segment photographs: proposals, classes, label maps and a report. Run again to resume."""
@@ -134,6 +150,7 @@ def segment(
             store=store,
         )
         preset_settings(preset, given)
+        limit = FailureLimit.parse(max_failures)
         from primaps import pipeline
         from primaps.pipeline.beginning import Choice, begin
         from primaps.pipeline.labelling import Extras
@@ -142,7 +159,14 @@ def segment(
         if dry_run:
             _tell(images, out, choice, pipeline.ALL_STAGES)
             return
-        run = begin(images, out, choice, overwrite=overwrite, progress=run_progress(console))
+        run = begin(
+            images,
+            out,
+            choice,
+            overwrite=overwrite,
+            progress=run_progress(console),
+            max_failures=limit,
+        )
         pipeline.segment(run, inputs=images, extras=Extras(certainty, overlays))
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {out / 'report.html'}")
@@ -150,9 +174,16 @@ def segment(
 
 
 def proposals(
-    images: Images,
+    images: AnyImages,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Run folder; needed unless --steps is given.")
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help=(
+                "Run folder; needed unless --steps is given. With --shards also a URL (s3://...)."
+            ),
+        ),
     ] = None,
     backbone: BackboneName = None,
     weights: Weights = None,
@@ -172,6 +203,12 @@ def proposals(
     max_megapixels: MaxMegapixels = None,
     store: Store = None,
     overwrite: Overwrite = False,
+    engine: EngineName = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    max_failures: MaxFailures = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     steps: Annotated[
         bool,
         typer.Option(
@@ -180,6 +217,7 @@ def proposals(
         ),
     ] = False,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Mask proposals only: a 16-bit label image per photograph."""
@@ -198,15 +236,40 @@ def proposals(
             store=store,
         )
         settings = preset_settings(preset, given)
+        options = engine_options(
+            engine=engine,
+            workers=workers,
+            shards=shards,
+            max_failures=max_failures,
+            max_seconds=max_seconds,
+            max_memory=max_memory,
+        )
         from primaps.pipeline.beginning import Choice
 
         choice = Choice(given, preset, backbone, weights, levels, head, head_dropout, device)
         if steps:
-            _draw_steps(images, Path("steps") if out is None else out, choice, settings)
+            _draw_steps(images, Path("steps" if out is None else out), choice, settings)
         elif dry_run and out is not None:
-            _tell(images, out, choice, ("backbone", "features", "proposals"))
+            _refuse_far(images, out)
+            _tell(images, Path(out), choice, ("backbone", "features", "proposals"))
         else:
-            _find_proposals(images, out, choice, overwrite=overwrite)
+            _find_proposals(images, out, choice, options, overwrite=overwrite)
+
+
+def _refuse_far(images: Sequence[str], out: str) -> None:
+    """Keep what is not on disk from being taken for paths.
+
+    Raises:
+        ConfigError: If images or outputs are not.
+    """
+    from primaps.engine.fetching import lie_elsewhere
+    from primaps.shards.places import is_url
+
+    if is_url(out) or lie_elsewhere(images):
+        raise ConfigError(
+            "Expected images and --out in folders with --dry-run, which does not look into object"
+            " stores and tar files, but got others. Leave --dry-run away."
+        )
 
 
 def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -> None:
@@ -230,27 +293,21 @@ def _draw_steps(images: list[str], out: Path, choice: Choice, config: Config) ->
 
 
 def _find_proposals(
-    images: list[str], out: Path | None, choice: Choice, *, overwrite: bool
+    images: list[str], out: str | None, choice: Choice, options: EngineOptions, *, overwrite: bool
 ) -> None:
     if out is None:
         raise ConfigError(
             "Expected --out DIR, where the proposals go, but got none. Add it, or --steps for"
             " pictures only."
         )
-    from primaps import pipeline
-    from primaps.pipeline.beginning import begin
+    from primaps.engine import commands
 
-    run = begin(
-        images,
-        out,
-        choice,
-        stages=pipeline.PROPOSAL_STAGES,
-        overwrite=overwrite,
-        progress=run_progress(make_console()),
+    request = commands.Request(
+        images, out, options, choice.device, overwrite, run_progress(make_console())
     )
-    pipeline.proposals(run, inputs=images)
-    typer.echo(f"Proposals: {out / 'proposals'}")
-    exit_after(run)
+    outcome = commands.proposals(request, choice)
+    typer.echo(f"Proposals: {outcome.at('shards' if outcome.sharded else 'proposals')}")
+    exit_with(outcome.failures, f"; see {outcome.at('failures.jsonl')}")
 
 
 def fit(
@@ -276,6 +333,7 @@ def fit(
     with_: With = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
@@ -343,10 +401,10 @@ def _folder_to_fit(
 
 def predict(
     model: Annotated[Path, typer.Option("--model", help="Run folder or model folder.")],
-    out: Out,
+    out: OutPlace,
     images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="IMAGES", help="Files, folders (recursive) or glob patterns."),
+        typer.Argument(metavar="IMAGES", help=IMAGES_HELP),
     ] = None,
     stored: Stored = None,
     weights: Weights = None,
@@ -362,7 +420,14 @@ def predict(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    engine: EngineName = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    max_failures: MaxFailures = None,
+    max_seconds: MaxSeconds = None,
+    max_memory: MaxMemory = None,
     dry_run: DryRun = False,
+    log_json: LogJson = None,  # noqa: ARG001 - read by its callback
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
@@ -384,42 +449,92 @@ def predict(
             pages=pages,
             max_megapixels=max_megapixels,
         )
-        from primaps import pipeline
+        options = engine_options(
+            engine=engine,
+            workers=workers,
+            shards=shards,
+            max_failures=max_failures,
+            max_seconds=max_seconds,
+            max_memory=max_memory,
+        )
         from primaps.pipeline.labelling import Extras
-        from primaps.pipeline.settings import settings_for
-        from primaps.segmenter import Segmenter
 
         extras, progress = Extras(certainty, overlays), TerminalProgress(console)
         if stored is not None:
+            _refuse_engine(options)
+            from primaps import pipeline
+
             source = pipeline.reopen(
                 stored, {}, weights=weights, head=head, device=device, progress=progress
             )
             if dry_run:
-                _tell_of_stored(source, out, model, given, extras)
-                return
-            run = pipeline.predict_from_store(
-                source, out, model, given, overwrite=overwrite, extras=extras
-            )
-        else:
-            segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
-            if dry_run:
-                settings = settings_for(out, segmenter.config, given, progress)
-                _tell_of_new(images or [], out, segmenter, settings, extras)
-                return
-            run = pipeline.predict_images(
-                images or [],
-                out,
-                segmenter.backbone,
-                segmenter.model,
-                settings_for(out, segmenter.config, given, progress),
-                overwrite=overwrite,
-                progress=progress,
-                names=model,
-                extras=extras,
-            )
-        typer.echo(f"Label maps: {out / 'labels'}")
-        typer.echo(f"Report:     {out / 'report.html'}")
-        exit_after(run)
+                _tell_of_stored(source, Path(out), model, given, extras)
+            else:
+                _predict_stored(source, out, model, given, extras, options, overwrite=overwrite)
+            return
+        from primaps.engine import commands
+        from primaps.segmenter import Segmenter
+
+        segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
+        if dry_run:
+            _refuse_far(images or [], out)
+            _tell_of_new(images or [], Path(out), segmenter, given, extras)
+            return
+        outcome = commands.predict(
+            commands.Request(images or [], out, options, device, overwrite, progress),
+            segmenter.backbone,
+            segmenter.model,
+            model,
+            segmenter.config,
+            given,
+            extras,
+        )
+        _told_labels(outcome)
+
+
+def _predict_stored(
+    source: Run,
+    out: str,
+    model: Path,
+    given: Mapping[str, object],
+    extras: Extras,
+    options: EngineOptions,
+    *,
+    overwrite: bool,
+) -> None:
+    """Label maps of a run's photographs with another model."""
+    from primaps import pipeline
+
+    run = pipeline.predict_from_store(
+        source,
+        Path(out),
+        model,
+        given,
+        overwrite=overwrite,
+        extras=extras,
+        max_failures=options.max_failures,
+    )
+    _told_labels(Outcome(out, False, tuple(run.failures)))
+
+
+def _told_labels(outcome: Outcome) -> None:
+    typer.echo(f"Label maps: {outcome.at('shards' if outcome.sharded else 'labels')}")
+    if not outcome.sharded:
+        typer.echo(f"Report:     {outcome.at('report.html')}")
+    exit_with(outcome.failures, f"; see {outcome.at('failures.jsonl')}")
+
+
+def _refuse_engine(options: EngineOptions) -> None:
+    """Keep options from being given in vain.
+
+    Raises:
+        ConfigError: If there are any.
+    """
+    if options.wanted or options.shards is not None:
+        raise ConfigError(
+            "Expected no --engine, --workers, --shards, --max-seconds or --max-memory with"
+            " --stored, whose features are not computed again, but got some. Leave them away."
+        )
 
 
 def _tell_of_stored(
@@ -437,15 +552,21 @@ def _tell_of_stored(
 
 
 def _tell_of_new(
-    images: Sequence[str], out: Path, segmenter: Segmenter, settings: Config, extras: Extras
+    images: Sequence[str],
+    out: Path,
+    segmenter: Segmenter,
+    given: Mapping[str, object],
+    extras: Extras,
 ) -> None:
     """What `primaps predict` would do."""
     from primaps.pipeline.dry_run_of_predict import planned_predict
     from primaps.pipeline.opening import find_images
     from primaps.pipeline.predicting import refuse_run
+    from primaps.pipeline.settings import settings_for
 
     refuse_run(out, segmenter.model)
     progress = TerminalProgress(make_console())
+    settings = settings_for(out, segmenter.config, given, progress)
     run = find_images(images, out, segmenter.backbone, settings, progress=progress)
     typer.echo("\n".join(planned_predict(run, segmenter.model, _BEGAN, extras)))
     exit_with(run.failures)

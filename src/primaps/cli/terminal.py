@@ -8,7 +8,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -20,7 +20,9 @@ from rich.text import Text
 
 from primaps.cli.durations import Durations, durations_file
 from primaps.cli.job import Job
+from primaps.cli.log_json import job_log, present_log, words_are_off
 from primaps.cli.pace import Clock, Pace, in_words
+from primaps.cli.stopping import EXIT_INTERRUPTED, present_stopping, stopping_on_signals
 from primaps.compute.compiling.announcing import compilation_was_told
 from primaps.errors import (
     BackboneError,
@@ -29,12 +31,15 @@ from primaps.errors import (
     MissingExtraError,
     PrimapsError,
 )
-from primaps.types import Failure
+from primaps.types import Failure, ReadingNote
 
 if TYPE_CHECKING:
     from primaps.runs.run import Run
 
-EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = 1, 2, 3
+
+_LOGGED_EVERY = 15.0
+"""Seconds between two events that only tell how far a stage is."""
 
 _USAGE_ERRORS = (BackboneError, CheckpointError, ConfigError, MissingExtraError)
 
@@ -62,14 +67,24 @@ class TerminalProgress:
         self._stage: str | None = None
         self._before = 0
         self._pace = Pace(0, 0, clock)
+        self._log, self._stopping = present_log(), present_stopping()
+        self._logged = 0.0
 
     def plan(self, stages: Sequence[str], kind: str = "", images: int = 0) -> None:
         """A job of these stages begins."""
         self._job.plan(stages, kind, images)
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
-        """A stage of ``total`` steps begins, ``done`` of which an earlier run did."""
+        """A stage of ``total`` steps begins, ``done`` of which an earlier run did.
+
+        Raises:
+            Stopped: If the command shall stop.
+        """
         self.finish()
+        self._stopping.step()
+        self._stopping.in_work = True
+        self._event("stage_begin", stage=stage, total=total, done=done)
+        self._logged = self._clock()
         self._stage, self._before = stage, done
         self._pace = Pace(total, done, self._clock)
         self._job.start(stage, resumed=done > 0)
@@ -84,10 +99,18 @@ class TerminalProgress:
         self._bars.start()
 
     def advance(self, steps: int = 1) -> None:
-        """So many steps of the present stage are done."""
+        """So many steps of the present stage are done.
+
+        Raises:
+            Stopped: If the command shall stop.
+        """
         self._pace.advance(steps)
         if self._bars is not None and self._task is not None:
             self._bars.advance(self._task, steps)
+        if self._log is not None and self._clock() - self._logged >= _LOGGED_EVERY:
+            self._logged = self._clock()
+            self._event("progress", **self._state())
+        self._stopping.step()
 
     def finish(self) -> None:
         """The present stage is over; one in which nothing had to be done is passed over in
@@ -95,7 +118,9 @@ class TerminalProgress:
         """
         if self._bars is not None:
             self._bars.stop()
+        self._stopping.in_work = False
         if self._stage is not None:
+            self._event("stage_end", **self._state())
             done = self._pace.done - self._before
             if done:
                 line = (
@@ -111,6 +136,32 @@ class TerminalProgress:
     def note(self, message: str) -> None:
         """Something the user should know."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+        self._event("note", text=message)
+
+    def failed(self, failure: Failure) -> None:
+        """An input could not be used; `exit_with` names it at the end."""
+        if self._log is not None:
+            path, stage, reason = failure.path, failure.stage, failure.reason
+            self._log.write("image_failed", "warning", image=path, stage=stage, reason=reason)
+
+    def warned(self, image: str, notes: Sequence[ReadingNote]) -> None:
+        """An image was used in another way than plain 8-bit RGB; the report tells it."""
+        if self._log is not None:
+            texts = [note.text for note in notes]
+            self._log.write("image_warning", "warning", image=image, notes=texts)
+
+    def resumed(self, folder: str) -> None:
+        """The job goes on from where a stopped or killed one was."""
+        self._event("resumed", folder=folder)
+
+    def _event(self, event: str, **fields: Any) -> None:
+        if self._log is not None:
+            self._log.write(event, **fields)
+
+    def _state(self) -> dict[str, Any]:
+        pace = self._pace
+        seconds = round(pace.elapsed(), 3)
+        return {"stage": self._stage, "done": pace.done, "total": pace.total, "seconds": seconds}
 
     def _told(self) -> str:
         """Rate and remaining time of the stage, time so far and remaining time of the job, as far
@@ -146,8 +197,26 @@ def _on_a_watch(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def reported_errors(console: Console) -> Iterator[None]:
-    """Turn errors meant for the user into a message and the documented exit code."""
+def reported_errors(console: Console, *, resumable: bool = True) -> Iterator[None]:
+    """Turn errors meant for the user into a message and the documented exit code, and signals into
+    an end that loses nothing; keep the log, if one is wanted.
+
+    Args:
+        console: Where to print.
+        resumable: Run again, the command goes on from where it was.
+    """
+    with (
+        _exit_codes(console, resumable=resumable),
+        job_log() as log,
+        stopping_on_signals(console, (lambda _: None) if log is None else log.end),
+        _exit_codes(console, resumable=resumable),  # the log tells them, too
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _exit_codes(console: Console, *, resumable: bool) -> Iterator[None]:
+    log = present_log()
     try:
         yield
     except PrimapsError as error:
@@ -155,15 +224,24 @@ def reported_errors(console: Console) -> Iterator[None]:
         console.print(
             f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
         )
+        if log is not None:
+            log.write("error", "error", text=message)
         raise typer.Exit(EXIT_USAGE if isinstance(error, _USAGE_ERRORS) else EXIT_FAILED) from None
     except KeyboardInterrupt:
-        console.print("Interrupted. Run the same command again to resume.", style="yellow")
+        console.print(
+            "Stopped; resumable: run the same command again to resume."
+            if resumable
+            else "Stopped. Run the same command again; it begins anew.",
+            style="yellow",
+        )
+        if log is not None:
+            log.write("stopped", "warning", resumable=resumable)
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def make_console() -> Console:
     """A console on standard error, so that standard output stays free for results."""
-    return Console(file=sys.stderr)
+    return Console(file=sys.stderr, quiet=words_are_off())
 
 
 def run_progress(console: Console) -> TerminalProgress:
@@ -181,6 +259,8 @@ def exit_with(failures: Sequence[Failure], where: str = "") -> None:
     Raises:
         typer.Exit: If there are failures.
     """
+    if failures and words_are_off():
+        raise typer.Exit(EXIT_SOME_FAILED)
     if failures:
         inputs = "1 input" if len(failures) == 1 else f"{len(failures)} inputs"
         typer.echo(f"{inputs} could not be used{where}:", err=True)

@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing import Pipe, active_children
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import torch
@@ -30,7 +32,7 @@ from torch.nn import functional as F
 
 from primaps.compute.group import Alone, Group
 from primaps.errors import ConfigError, MissingExtraError, ProcessError
-from primaps.progress import Progress, Silent
+from primaps.progress import Progress, Silent, Stopped
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -100,10 +102,10 @@ def in_processes(
     if count == 1:
         return job(Place(Alone(), device, progress), *args, **kwargs)
     pipes = [Pipe(duplex=False) for _ in range(count)]
-    listener = _Listener([reader for reader, _ in pipes], progress)
+    before = set(active_children())
+    listener = _Listener([reader for reader, _ in pipes], progress, lambda: _end_all(before))
     threads = max(1, torch.get_num_threads() // count)
     child = _Child([writer for _, writer in pipes], threads, job, args, kwargs)
-    before = set(active_children())
     ended: Exception | None = None
     listener.start()
     try:
@@ -111,14 +113,21 @@ def in_processes(
     except ProcessException as error:
         ended = error
     finally:
-        for process in set(active_children()) - before:  # after Ctrl-C
-            process.terminate()
+        for process in _end_all(before):  # after Ctrl-C
             process.join()
         for _, writer in pipes:
             writer.close()
         listener.join()
     result: Result = listener.outcome(ended)
     return result
+
+
+def _end_all(before: set[BaseProcess]) -> set[BaseProcess]:
+    """End the processes that were started since; whatever they keep is written in one step."""
+    started = set(active_children()) - before
+    for process in started:
+        process.terminate()
+    return started
 
 
 def check_processes(count: int, device: torch.device) -> None:
@@ -217,6 +226,8 @@ class _Child:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
+        # a terminal sends Ctrl-C to all; the process that started this one decides
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for name in _QUIET:  # before Fabric joins the processes, and says so
             logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -312,8 +323,10 @@ class _Listener:
 
     readers: list[Connection]
     progress: Progress
+    end_all: Callable[[], object]
     errors: list[tuple[bool, float, Exception]] = field(default_factory=list)
     result: bytes | None = None
+    stopped: Stopped | None = None
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -330,6 +343,8 @@ class _Listener:
         """The result of process 0; the error that came first, rather than that others missed the
         process that had it.
         """
+        if self.stopped is not None:
+            raise self.stopped
         if self.errors:
             raise min(self.errors, key=lambda error: error[:2])[2]
         if ended is not None or self.result is None:
@@ -351,6 +366,9 @@ class _Listener:
                     continue
                 try:
                     self._receive(*message)
+                except Stopped as stopped:
+                    self.stopped, self.progress = stopped, Silent()
+                    self.end_all()
                 except Exception as error:  # noqa: BLE001 - of whoever is told the progress; raised when the processes have ended
                     self.errors.append((False, time.monotonic(), error))
                     self.progress = Silent()

@@ -22,8 +22,9 @@ import torch
 from primaps.compute.cores import one_thread_each, usable_cores
 from primaps.errors import ImageError
 from primaps.features.preprocess import MAX_ASPECT
-from primaps.pipeline.failures import is_out_of_memory, reported
+from primaps.pipeline.failures import is_out_of_memory, refuse_more, reported
 from primaps.pipeline.parallel import LARGE_IMAGE, in_order
+from primaps.progress import tell_failures
 from primaps.runs.run import Run
 from primaps.types import Failure, ImageFile
 
@@ -144,6 +145,7 @@ def for_each_batch(
                     batches.flush()
                 batches.finish()
             finally:
+                batches.settle()
                 run.failures.extend(
                     failure
                     for image in run.images
@@ -171,6 +173,8 @@ class _Batches(Generic[Loaded, Made]):
     def load(self, image: ImageFile) -> tuple[Loaded | None, list[Failure]]:
         """Read one image; called by the readers."""
         failures: list[Failure] = []
+        if image.name in self.wanted:
+            self.run.watch.begun(image)
         with reported(failures, image, self.stage):
             return self.work.load(image), failures
         return None, failures
@@ -202,6 +206,12 @@ class _Batches(Generic[Loaded, Made]):
     def finish(self) -> None:
         """Wait for the writers."""
         self._wait(-1)
+
+    def settle(self) -> None:
+        """Wait for what is being written when the work is stopped; none of it is told any more."""
+        while self._pending:
+            image, _, future = self._pending.popleft()
+            self.failures[image.name] = future.result()
 
     def _compute(self, batch: list[tuple[ImageFile, Loaded]]) -> None:
         if not any(image.name in self.wanted for image, _ in batch):
@@ -251,5 +261,10 @@ class _Batches(Generic[Loaded, Made]):
 
     def _done(self, image: ImageFile, failures: list[Failure]) -> None:
         self.failures[image.name] = failures
+        if failures:
+            tell_failures(self.run.progress, failures)
+            found = [one for each in self.failures.values() for one in each]
+            refuse_more([*self.run.failures, *found], self.run.most_failures)
         if image.name in self.wanted:
+            self.run.watch.ended(image)
             self.run.progress.advance()

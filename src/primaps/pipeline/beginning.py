@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from primaps.config import Config
+from primaps.config import Config, FailureLimit
 from primaps.features.registry import DEFAULT_BACKBONE
 from primaps.pipeline.opening import ALL_STAGES, find_images, open_run
 from primaps.pipeline.settings import backbone_for, preset_for, settings_for
@@ -77,6 +77,7 @@ def begin(
     stages: Sequence[str] = ALL_STAGES,
     overwrite: bool = False,
     progress: Progress,
+    max_failures: FailureLimit | None = None,
 ) -> Run:
     """Open the run that a user asked for.
 
@@ -87,6 +88,7 @@ def begin(
         stages: Whose settings must agree with what the folder holds.
         overwrite: Redo what other settings made.
         progress: Who is told.
+        max_failures: See `primaps.pipeline.opening.find_images`.
 
     Raises:
         PrimapsError: As `settings_for`, `backbone_for` and `open_run` do.
@@ -100,6 +102,7 @@ def begin(
         stages=stages,
         overwrite=overwrite,
         progress=progress,
+        max_failures=max_failures,
     )
 
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from primaps.compute.processes import check_processes
-from primaps.config import Config, differences, to_dict
+from primaps.config import Config, FailureLimit, differences, to_dict
 from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.features.device import compute_device
 from primaps.outputs.events import require_tensorboard, write_events
@@ -34,8 +34,9 @@ from primaps.pipeline.predicting import (
     take_names,
 )
 from primaps.progress import Progress
+from primaps.runs.counting import Counters, CountingProgress
 from primaps.runs.model import Model
-from primaps.runs.run import Run, read_failures
+from primaps.runs.run import Run, known_warnings, read_failures
 from primaps.runs.store import fingerprint, hold, release
 from primaps.types import FeatureExtractor
 
@@ -54,17 +55,46 @@ def finishing(run: Run, command: str, inputs: Sequence[str]) -> Iterator[None]:
         OutputError: If the record cannot be written.
     """
     run.folder.record["command"] = command  # the report tells it
+    counting = _counting(run)
+    told, run.progress = run.progress, counting
     try:
+        counting.begin(
+            len(run.images),
+            len(run.failures),
+            known_warnings(run.folder),
+            resumed=run.folder.resumed,
+        )
         yield
         run.folder.finish(command, inputs, run.seconds, run.counts, run.failures)
+        counting.counters.failed = len(run.failures)
+        counting.keep()
     except BaseException as error:
-        with contextlib.suppress(OutputError):  # the error itself is what to report
-            run.folder.stop(
-                run.seconds, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            )
+        with contextlib.suppress(OutputError, CheckpointError):  # the error itself is to be told
+            stopped = isinstance(error, KeyboardInterrupt)
+            run.keep_lists()
+            run.folder.stop(run.seconds, "interrupted" if stopped else "failed")
+            counting.counters.stops += stopped
+            counting.keep()
         raise
     finally:
+        run.progress = told
         release(run.folder.root)
+
+
+def _counting(run: Run) -> CountingProgress:
+    """Counts what a command does, on top of what earlier ones did."""
+
+    def keep(counters: Counters) -> None:
+        for stage, reused in (
+            ("proposals", run.counts.get("proposals_reused")),
+            ("label maps", run.counts.get("label_maps_reused")),
+        ):
+            if reused is not None and stage in counters.stages:
+                counters.stages[stage].reused = reused
+        run.folder.keep_counters(counters)
+
+    known = Counters.from_record(run.folder.record.get("counters"))
+    return CountingProgress(run.progress, known, keep)
 
 
 def segment(
@@ -265,6 +295,39 @@ def predict_images(
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
+    run = open_prediction(
+        inputs, out, backbone, model, config, overwrite=overwrite, progress=progress
+    )
+    predict_opened(run, model, inputs, names=names, extras=extras, command=command)
+    return run
+
+
+def open_prediction(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    backbone: FeatureExtractor,
+    model: Model,
+    config: Config,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    max_failures: FailureLimit | None = None,
+) -> Run:
+    """Find the images of a prediction and claim its folder: the first half of `predict_images`.
+
+    Args:
+        inputs: As there.
+        out: Likewise.
+        backbone: Likewise.
+        model: Likewise.
+        config: Likewise.
+        overwrite: Likewise.
+        progress: Likewise.
+        max_failures: See `primaps.pipeline.opening.find_images`.
+
+    Raises:
+        PrimapsError: As there.
+    """
     refuse_run(Path(out), model)
     run = open_run(
         inputs,
@@ -274,13 +337,39 @@ def predict_images(
         stages=("backbone", "predict"),
         overwrite=overwrite,
         progress=progress,
+        max_failures=max_failures,
     )
     claim_for_model(run, model, overwrite=overwrite)
-    with finishing(run, command, [str(given) for given in inputs]):
+    return run
+
+
+def predict_opened(
+    run: Run,
+    model: Model,
+    inputs: Sequence[str | Path],
+    *,
+    names: Path | None = None,
+    extras: Extras | None = None,
+    command: str = "predict",
+) -> None:
+    """Make the label maps of a prediction: the second half of `predict_images`.
+
+    Args:
+        run: From `open_prediction`.
+        model: As there.
+        inputs: Likewise.
+        names: As for `predict_images`.
+        extras: Likewise.
+        command: Likewise.
+
+    Raises:
+        PrimapsError: As there.
+    """
+    given = [str(each) for each in inputs]
+    with finishing(run, command, given):
         take_names(run, model, names)
         predict_new(run, model, extras)
-        finish_predicted(run, model, [str(given) for given in inputs], extras)
-    return run
+        finish_predicted(run, model, given, extras)
 
 
 def predict_from_store(
@@ -291,6 +380,7 @@ def predict_from_store(
     *,
     overwrite: bool = False,
     extras: Extras | None = None,
+    max_failures: FailureLimit | None = None,
 ) -> Run:
     """Label maps of a run's photographs with another model that was fitted to its features, which
     are not computed again.
@@ -303,6 +393,7 @@ def predict_from_store(
             label maps the model's.
         overwrite: Redo what other settings made.
         extras: What is made beside label maps.
+        max_failures: With more images that cannot be used the work ends; None = any number.
 
     Raises:
         CheckpointError: If there is no model, or it was fitted to other features.
@@ -313,6 +404,8 @@ def predict_from_store(
     """
     model = Model.load(model_folder)
     run = run_on_store(stored, Path(out), model, given)
+    if max_failures is not None:
+        run.most_failures = max_failures.most(len(run.images))
     refuse_run(Path(out), model)
     claim(run, ("backbone", "predict"), overwrite=overwrite)
     claim_for_model(run, model, overwrite=overwrite)

@@ -28,9 +28,9 @@ from primaps.pipeline.framed import inputs_of, listed_image
 from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.photographs import check_photograph, file_checksum
-from primaps.progress import Progress, Silent
+from primaps.progress import Progress, Silent, tell_failures
 from primaps.runs.run import RunFolder
-from primaps.runs.store import fingerprint
+from primaps.runs.store import fingerprint, while_at_work
 from primaps.types import IGNORE_INDEX, Failure, ImageFile
 
 GENERATION = 1
@@ -147,6 +147,7 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
         raise CheckpointError(
             f"Expected {run.root} to hold label maps (run.json and labels), but it does not. Run"
             " `primaps segment` or `primaps predict` with this folder as --out first."
+            + while_at_work(run.root)
         )
     lists = [path for path in (run.manifest, run.images_file) if path.exists()]
     found: dict[str, ImageFile] = {}
@@ -280,6 +281,7 @@ class _Export:
         return sorted(binding.classes.items())
 
     def _add(self, exporter: Exporter, image: ImageFile, stamp: str) -> None:
+        before = len(self._failures)
         with reported(self._failures, image, "export"):
             try:
                 whole = self._export_image(image)
@@ -299,6 +301,7 @@ class _Export:
                     content=content,
                 )
             )
+        tell_failures(self._progress, self._failures[before:])
 
     def _export_image(self, image: ImageFile) -> ExportImage:
         """An image with its label map in classes.

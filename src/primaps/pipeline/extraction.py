@@ -54,10 +54,7 @@ def extract(run: Run, views: int | None = None) -> None:
     """
     store = run.store
     views = len(store.views) if views is None else views
-    made = store.views[: max(1, views)]
-    remove_left_outputs(run)
-    missing = [image for image in run.images if not _extracted(run, store, image, views)]
-    _announce_disk_use(run, len(missing))
+    made, missing = store.views[: max(1, views)], begin_extraction(run, views)
     with run.stage("proposals", len(missing)):
         if works_in_batches(run.backbone.device):
             for_each_batch(
@@ -74,7 +71,41 @@ def extract(run: Run, views: int | None = None) -> None:
                 "proposals",
                 lambda image: _keep(run, store, image, _extract_one(run, image, made)),
             )
-    usable = run.usable_images()
+    end_extraction(run, len(missing))
+
+
+def begin_extraction(run: Run, views: int) -> list[ImageFile]:
+    """Tidy up before an extraction, and say what it takes.
+
+    Args:
+        run: The run.
+        views: As for `extract`.
+
+    Returns:
+        The images that are still to be done.
+
+    Raises:
+        OutputError: If something cannot be removed.
+    """
+    store = run.store
+    remove_left_outputs(run)
+    missing = [image for image in run.images if not _extracted(run, store, image, views)]
+    _announce_disk_use(run, len(missing))
+    return missing
+
+
+def end_extraction(run: Run, made: int) -> None:
+    """What there is to tell once all images are done: the manifest, warnings, statistics.
+
+    Args:
+        run: The run; images that could not be used are among its failures.
+        made: Number of images that were to be done.
+
+    Raises:
+        DatasetError: If no image could be used.
+        OutputError: If something cannot be written.
+    """
+    store, usable = run.store, run.usable_images()
     if not usable:
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
@@ -83,8 +114,8 @@ def extract(run: Run, views: int | None = None) -> None:
     run.counts |= proposal_statistics(list(infos.values()))
     run.counts |= {
         "images": len(usable),
-        "proposals_made": len(missing),
-        "proposals_reused": len(run.images) - len(missing),
+        "proposals_made": made,
+        "proposals_reused": len(run.images) - made,
     }
     write_manifest(store, usable)
 
@@ -218,6 +249,7 @@ def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> 
     if photo.ignored is not None:
         at_own_size[photo.ignored] = 0
     write_proposals(run.folder.proposals(image.name), at_own_size, _stamp(store, photo.sha256))
+    run.warn(image, photo.notes)
     # last: its presence says that the image is done
     store.write(image.name, made.features, proposals, info)
 

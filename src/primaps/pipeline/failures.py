@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 
-from primaps.errors import ImageError
+from primaps.errors import FailureLimitError, ImageError
 from primaps.types import Failure, ImageFile
 
 _LESS_MEMORY: Final[Mapping[str, str]] = {
@@ -45,6 +45,26 @@ def is_out_of_memory(error: Exception) -> bool:
     # torch reports a failed allocation on the CPU as a plain RuntimeError.
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(
         error
+    )
+
+
+def refuse_more(failures: Sequence[Failure], most: int | None) -> None:
+    """End the work once too many inputs could not be used (``--max-failures``).
+
+    Args:
+        failures: Of all inputs so far.
+        most: So many are accepted, see `primaps.config.FailureLimit.most`; None = any number.
+
+    Raises:
+        FailureLimitError: If there are more.
+    """
+    if most is None or len(failures) <= most:
+        return
+    shown = "\n  ".join(f"{failure.path}: {failure.reason}" for failure in failures[-3:])
+    raise FailureLimitError(
+        f"Expected at most {most} inputs that cannot be used (--max-failures), but there are"
+        f" {len(failures)} by now. The last ones:\n  {shown}\nWhat is finished is kept. Mend these"
+        " inputs or raise --max-failures, and run the same command again to resume."
     )
 
 

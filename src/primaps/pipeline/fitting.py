@@ -419,6 +419,8 @@ class _SnapshotKeeper(DiskCheckpoint):
 
     def save(self, state: dict[str, torch.Tensor]) -> None:
         kept = snapshot(state, self.config)
+        if kept is not None and kept.step % self.config.snapshot_distance:
+            kept = None  # of a fit that was stopped here: one that was not keeps none either
         if kept is not None:
             tensors = {
                 "teacher": kept.teacher.clone(),

@@ -27,7 +27,7 @@ from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import FeatureStore, ShardInfo, fingerprint
-from primaps.types import IGNORE_INDEX, Image, ImageFile, ReadingNote, View
+from primaps.types import IGNORE_INDEX, Image, ImageFile, View
 
 LARGE_LABEL_MAP: Final = 400_000
 """Pixels from which on label maps are made one after the other: the CRF takes up to 1.4 GB for one
@@ -135,23 +135,46 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
     """
     work = _Work(run, model, extras or Extras())
     done: list[ImageFile] = []
-    notes: dict[ImageFile, tuple[ReadingNote, ...]] = {}
+    reused: list[ImageFile] = []
 
     def label(image: ImageFile) -> None:
         photo = photo_of(image, run.config, run.config.predict.max_pixels, damage=True)
-        if not work.is_done(image, photo.sha256):
+        if work.is_done(image, photo.sha256):
+            reused.append(image)
+        else:
             features = image_features(run.backbone, photo.image, model.side(photo.image.shape[:2]))
             size = (photo.height, photo.width)
             all_data = photo.ignored is None
             work.make(image, features, photo.sha256, size, photo=photo, all_data=all_data)
-        notes[image] = photo.notes
+        run.warn(image, photo.notes)
         done.append(image)
 
     remove_left_outputs(run)
-    with work.certainties(run.images), run.stage("label maps", len(run.images)):
+    with run.stage("label maps", len(run.images)):
         for_each_image(run, run.images, "predict", label, LARGE_LABEL_MAP)
-    run.folder.write_warnings({image: notes[image] for image in run.images if image in notes})
-    run.counts |= {"label_maps": len(done)}
+    end_labelling(run, model, len(done), len(reused))
+
+
+def end_labelling(run: Run, model: Model, done: int, reused: int) -> None:
+    """What there is to tell once all label maps of new images are made: certainties in order,
+    warnings, statistics.
+
+    Args:
+        run: The run; what was done to images is among its warnings, and those that could not be
+            used are among its failures.
+        model: The model of the label maps.
+        done: Number of label maps.
+        reused: Number of those that were there before.
+
+    Raises:
+        DatasetError: If no image could be used.
+        OutputError: If something cannot be written.
+    """
+    with _Work(run, model, Extras()).certainties(run.images):
+        pass
+    told = run.warnings
+    run.folder.write_warnings({image: told[image] for image in run.images if image in told})
+    run.counts |= {"label_maps": done, "label_maps_reused": reused}
     if not done:
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))

@@ -9,12 +9,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from primaps.config import GENERATION, Config, FitConfig, differences, from_record, to_dict
+from primaps.config import (
+    GENERATION,
+    Config,
+    FailureLimit,
+    FitConfig,
+    differences,
+    from_record,
+    to_dict,
+)
 from primaps.data.scanning import Scan, scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.heads.extractor import head_path
 from primaps.heads.loading import reload_backbone
-from primaps.pipeline.failures import all_failed
+from primaps.pipeline.failures import all_failed, refuse_more
 from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.framed import listed_image
 from primaps.pipeline.image_list import read_image_list
@@ -26,8 +34,9 @@ from primaps.pipeline.output_names import without_names_that_fail
 from primaps.pipeline.places import refuse_own_outputs, refuse_place
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
-from primaps.progress import Progress, Silent
+from primaps.progress import Progress, Silent, tell_resumed
 from primaps.runs.run import REMEDY, Run, RunFolder
+from primaps.runs.store import while_at_work
 from primaps.types import FeatureExtractor
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
@@ -44,6 +53,7 @@ def open_run(
     overwrite: bool = False,
     progress: Progress | None = None,
     remedy: str = REMEDY,
+    max_failures: FailureLimit | None = None,
 ) -> Run:
     """Find the images and claim the run folder.
 
@@ -56,14 +66,16 @@ def open_run(
         overwrite: Redo what other settings made.
         progress: Who is told.
         remedy: What a refusal of other settings advises.
+        max_failures: See `find_images`.
 
     Raises:
         ConfigError: If no input exists, the folder is an input, or it was made with other settings.
+        FailureLimitError: If too many inputs cannot be used.
         DatasetError: If there is no image, or a threshold has to be calibrated and none could be
             used.
         OutputError: If the folder cannot be written, or another process is at work in it.
     """
-    run = find_images(inputs, out, backbone, config, progress=progress)
+    run = find_images(inputs, out, backbone, config, progress=progress, max_failures=max_failures)
     if "fit" in stages:
         # a contradiction between head and settings shows before hours of work
         initial_prototypes(run)
@@ -78,6 +90,7 @@ def find_images(
     config: Config,
     *,
     progress: Progress | None = None,
+    max_failures: FailureLimit | None = None,
 ) -> Run:
     """Find the images of a run whose folder is yet to be claimed; nothing is written.
 
@@ -87,10 +100,12 @@ def find_images(
         backbone: The frozen feature extractor.
         config: All settings.
         progress: Who is told.
+        max_failures: With more inputs that cannot be used the work ends; None = any number.
 
     Raises:
         ConfigError: If no input exists, or the folder is an input, belongs to another run or holds
             a model.
+        FailureLimitError: If too many inputs cannot be used.
         DatasetError: If there is no image.
     """
     folder = RunFolder(Path(out))
@@ -105,16 +120,46 @@ def find_images(
         where = f"found nothing at {', '.join(map(str, inputs))}" if inputs else "got none at all"
         raise ConfigError(f"Expected files, folders or patterns that exist, but {where}.")
     found = scan(inputs, exclude=folder.root)
+    return found_run(found, folder, backbone, config, progress=progress, max_failures=max_failures)
+
+
+def found_run(
+    found: Scan,
+    folder: RunFolder,
+    backbone: FeatureExtractor,
+    config: Config,
+    *,
+    progress: Progress | None = None,
+    max_failures: FailureLimit | None = None,
+) -> Run:
+    """The run on what inputs contain, whose folder is yet to be claimed; nothing is written.
+
+    Args:
+        found: What they contain.
+        folder: The run folder.
+        backbone: The frozen feature extractor.
+        config: All settings.
+        progress: Who is told.
+        max_failures: See `find_images`.
+
+    Raises:
+        ConfigError: If there are outputs of the folder among the images.
+        DatasetError: If there is no image.
+    """
     refuse_own_outputs(found.images, folder.root)
     listed = all_pages(found.images) if config.inputs.pages == "all" else found.images
     images, refused, notes = without_names_that_fail(listed, folder.root)
     failures = [*found.failures, *refused]
     config = _as_before(folder, config)
-    run = Run(folder, backbone, config, images, progress or Silent(), failures)
+    run = Run(folder, backbone, config, images, progress or Silent())
+    run.fail(failures)
     for note in (*_told(found), *notes):
         run.progress.note(note)
     if not images:
         raise DatasetError(all_failed(failures))
+    if max_failures is not None:
+        run.most_failures = max_failures.most(len(images) + len(failures))
+        refuse_more(run.failures, run.most_failures)
     return run
 
 
@@ -199,6 +244,8 @@ def claim(
         outdated=outdated,
         remedy=remedy,
     )
+    if folder.resumed:
+        tell_resumed(run.progress, str(folder.root))
 
 
 def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> dict[str, Any]:
@@ -247,7 +294,7 @@ def reopen(
             again = f"Make it again: {rebuilding(folder)}"
         raise CheckpointError(
             f"Expected {root} to hold a run (run.json and stored proposals), but it does not."
-            f" {again}"
+            f" {again}{while_at_work(root)}"
         )
     manifest = read_image_list(listing)
     config = _changed_config(folder, fit_changes)

@@ -10,8 +10,9 @@ from typing import Final, TypeVar
 
 from primaps.compute.cores import one_thread_each, usable_cores
 from primaps.data.reading import count_pixels
-from primaps.pipeline.failures import reported
+from primaps.pipeline.failures import refuse_more, reported
 from primaps.runs.run import Run
+from primaps.runs.watching import watched
 from primaps.types import Failure, ImageFile
 
 LARGE_IMAGE: Final = 12_000_000
@@ -41,24 +42,31 @@ def for_each_image(
         alone_from: Pixels of an image from which on no other one is worked on beside it, so that
             memory does not grow with the number of cores.
     """
+    made: dict[str, list[Failure]] = {}
 
-    def attempt(image: ImageFile) -> list[Failure]:
+    def attempt(image: ImageFile) -> str:
         failures: list[Failure] = []
-        with reported(failures, image, stage):
+        with reported(failures, image, stage), watched(run.watch, image):
             work(image)
-        return failures
+        made[image.name] = failures
+        return image.name
 
     on_cpu = run.backbone.device.type == "cpu"
     workers = max(1, min(usable_cores(), len(images))) if on_cpu else 1
     alone = alone_from if workers > 1 else None
-    with (
-        one_thread_each(on_cpu),
-        ThreadPoolExecutor(workers, "image") as pool,
-        closing(in_order(pool, attempt, images, 2 * workers, alone)) as results,
-    ):
-        for failures in results:
-            run.failures.extend(failures)
-            run.progress.advance()
+    try:
+        with (
+            one_thread_each(on_cpu),
+            ThreadPoolExecutor(workers, "image") as pool,
+            closing(in_order(pool, attempt, images, 2 * workers, alone)) as results,
+        ):
+            for name in results:
+                run.fail(made.pop(name))
+                refuse_more(run.failures, run.most_failures)
+                run.progress.advance()
+    finally:  # what was in work when it was stopped has ended by now
+        for image in images if made else ():
+            run.fail(made.pop(image.name, []))
 
 
 def in_order(

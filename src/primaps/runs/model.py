@@ -31,7 +31,13 @@ from primaps.runs.records import (
     maybe,
     with_keys,
 )
-from primaps.runs.store import read_json, read_tensors, write_json, write_tensors
+from primaps.runs.store import (
+    read_json,
+    read_tensors,
+    while_at_work,
+    write_json,
+    write_tensors,
+)
 from primaps.types import FitResult
 
 if TYPE_CHECKING:
@@ -156,7 +162,7 @@ class Model:
             raise CheckpointError(
                 f"Expected a fitted model (model.json and prototypes.safetensors) in {folder} or"
                 f" {folder / 'model'}, but found none. Run `primaps segment` or `primaps fit`"
-                " first."
+                " first." + while_at_work(folder)
             )
         record = read_json(folder / "model.json")
         if record.get("format") != _FORMAT:

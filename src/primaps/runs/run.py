@@ -18,8 +18,10 @@ from typing import Any, Final
 from primaps.compute.compiling.announcing import compilation_told_to
 from primaps.config import GENERATION, Config, comparable, differences, from_record
 from primaps.errors import CheckpointError, ConfigError
-from primaps.progress import Progress, Silent
+from primaps.progress import Progress, Silent, tell_failures, tell_warnings
+from primaps.runs.counting import Counters
 from primaps.runs.digest import read_digest
+from primaps.runs.metrics import metrics_text
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.records import (
     Check,
@@ -46,6 +48,7 @@ from primaps.runs.store import (
     remove_temporaries,
     write_json,
 )
+from primaps.runs.watching import Unwatched, Watch
 from primaps.types import (
     Failure,
     FeatureExtractor,
@@ -154,6 +157,9 @@ class RunFolder:
     Args:
         root: The folder given as ``--out``; need not exist yet.
 
+    Attributes:
+        resumed: The command at work goes on from where a stopped or killed one was.
+
     Raises:
         ConfigError: If the path exists and is not a folder, or is no usable path (too long, not
             UTF-8).
@@ -173,7 +179,7 @@ class RunFolder:
             raise ConfigError(f"Expected the folder of a run, but {root} is a file. Name a folder.")
         self.root = root
         self.record: dict[str, Any] = {}
-        self._stopped_before = False
+        self.resumed = self._stopped_before = self._at_work = False
         if self.run_json.exists():
             try:
                 self.record = read_json(self.run_json)
@@ -205,6 +211,11 @@ class RunFolder:
         there is none.
         """
         return self.root / "warnings.jsonl"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The counters for Prometheus, see `primaps.runs.metrics`."""
+        return self.root / "metrics.prom"
 
     @property
     def certainties(self) -> Path:
@@ -353,7 +364,12 @@ class RunFolder:
             "settings": {**known, **settings},
             "versions": versions(),
         }
-        self._stopped_before = self.record.get("status") in {"interrupted", "failed"}
+        if not self._at_work:
+            before = self.record.get("status")
+            self._stopped_before = before in {"interrupted", "failed"}
+            # one that was killed could not say so
+            self.resumed = self._stopped_before or before == "running"
+        self._at_work = True
         self.record["status"] = "running"
         write_json(self.run_json, self.record)
 
@@ -371,6 +387,7 @@ class RunFolder:
             OutputError: If the folder cannot be written.
         """
         self.write_failures(failures)
+        self._at_work = False
         self.record |= {
             "status": "finished with failures" if failures else "finished",
             "command": command,
@@ -387,8 +404,21 @@ class RunFolder:
         Raises:
             OutputError: If the folder cannot be written.
         """
+        self._at_work = False
         self.record |= {"seconds": self.added_seconds(seconds), "status": status}
         write_json(self.run_json, self.record)
+
+    def keep_counters(self, counters: Counters) -> None:
+        """Write figures of the command at work.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        self.record["counters"] = counters.record()
+        write_json(self.run_json, self.record)
+        command, status = str(self.record["command"]), str(self.record["status"])
+        text = metrics_text(counters, str(self.root.absolute()), command, status)
+        atomic_write(self.metrics_file, text.encode("utf-8"))
 
     def added_seconds(self, seconds: Mapping[str, float]) -> dict[str, float]:
         """Seconds per stage on record, and those of a command in their place; what a stopped
@@ -457,10 +487,13 @@ class Run:
         failures: Inputs that could not be used, so far.
         seconds: Per stage.
         counts: Figures for ``run.json``.
+        warnings: What was done to images that were read so far and are not plain 8-bit RGB.
+        most_failures: With more `failures` the work ends; None = it goes on.
         chosen_threshold: The similarity threshold, once it is settled
             (`primaps.pipeline.threshold`).
         chosen_number: The number of classes, once one is proposed
             (`primaps.pipeline.number_of_classes`).
+        watch: Who is told which images are in work.
     """
 
     folder: RunFolder
@@ -471,8 +504,11 @@ class Run:
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    warnings: dict[ImageFile, Sequence[ReadingNote]] = field(default_factory=dict)
+    most_failures: int | None = None
     chosen_threshold: ThresholdChoice | None = None
     chosen_number: NumberChoice | None = None
+    watch: Watch = field(default_factory=Unwatched)
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Settings per stage, as compared between runs in the same folder."""
@@ -558,6 +594,33 @@ class Run:
             for image in self.images
             if image.place not in failed and store.info(image.name) is not None
         ]
+
+    def fail(self, failures: Sequence[Failure]) -> None:
+        """Note inputs that could not be used."""
+        if failures:
+            self.failures.extend(failures)
+            tell_failures(self.progress, failures)
+
+    def warn(self, image: ImageFile, notes: Sequence[ReadingNote]) -> None:
+        """Note what was done to an image because it is not plain 8-bit RGB, if anything; called by
+        several threads.
+        """
+        if notes:
+            self.warnings[image] = notes
+            tell_warnings(self.progress, image.name, notes)
+
+    def keep_lists(self) -> None:
+        """Write the failures and warnings of a command that ends early; earlier warnings of images
+        that it did not come to are kept.
+
+        Raises:
+            OutputError: If a list cannot be written.
+        """
+        self.folder.write_failures(self.failures)
+        earlier = known_warnings(self.folder)
+        self.folder.write_warnings(
+            {image: self.warnings.get(image, earlier.get(image.name, ())) for image in self.images}
+        )
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int) -> Iterator[None]:
@@ -647,6 +710,16 @@ def read_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
                 " not. Delete it."
             )
     return {line["image"]: tuple(map(ReadingNote, line["kinds"], line["notes"])) for line in lines}
+
+
+def known_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
+    """As `read_warnings`, for a command that is about to replace the list: nothing if it is
+    damaged.
+    """
+    try:
+        return read_warnings(folder)
+    except CheckpointError:
+        return {}
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ _UNUSABLE = (OSError, LookupError, ValueError, RecursionError, CheckpointError)
 _SOUND: dict[Path, tuple[int, int]] = {}
 """Size and time of change of shards whose checksum was found right in this process."""
 _HELD: dict[str, int] = {}  # file descriptors of this process's locks by folder
+_WRITTEN = [0]
+_WRITTEN_GUARD = threading.Lock()
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -74,20 +77,29 @@ def atomic_write_parts(path: Path, parts: Iterable[bytes]) -> None:
         OutputError: As `atomic_write`.
     """
     temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    size = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream:
             for part in parts:
                 stream.write(part)
+                size += len(part)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+        with _WRITTEN_GUARD:
+            _WRITTEN[0] += size
     except OSError as error:
         raise OutputError(write_problem(path, error)) from error
     finally:
         # renamed by now, or what an error or an interruption left
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def bytes_written() -> int:
+    """Bytes in files that this process has written as a whole so far."""
+    return _WRITTEN[0]
 
 
 def write_problem(path: Path, error: OSError) -> str:
@@ -169,6 +181,36 @@ def hold(root: Path) -> None:
             " end, or choose another folder."
         ) from error
     _HELD[os.path.realpath(root)] = descriptor
+
+
+def is_held(root: Path) -> bool:
+    """Whether a process works in a folder, this one or another; nothing is written, and what cannot
+    be known counts as no.
+    """
+    if os.path.realpath(root) in _HELD:
+        return True  # to open its lock and close it again would give it up
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        descriptor = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in {errno.EACCES, errno.EAGAIN}
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def while_at_work(root: Path) -> str:
+    """What to add to a message that something is not in a folder yet: a sentence if another command
+    is at work there, else nothing.
+    """
+    return " Another command is at work there: wait for it to end." if is_held(root) else ""
 
 
 def release(root: Path) -> None:

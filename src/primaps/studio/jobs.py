@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 from primaps.errors import PrimapsError
-from primaps.progress import Progress
+from primaps.progress import Progress, Stopped
 from primaps.studio.answering import Refused, printable
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ Work = Callable[[Progress], dict[str, Any]]
 """What a job does; gives its result, JSON-ready."""
 
 
-class Cancelled(KeyboardInterrupt):
-    """Somebody stopped the job: to the pipeline, the same as Ctrl+C."""
+class Cancelled(Stopped):
+    """Somebody stopped the job."""
 
 
 @dataclass

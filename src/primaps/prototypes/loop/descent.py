@@ -4,13 +4,14 @@ and then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from primaps.config import FitConfig
+from primaps.progress import Stopped
 from primaps.prototypes.em import update_teacher
 from primaps.prototypes.loop.checks import finite_loss
 from primaps.prototypes.loop.state import Phase, State
@@ -53,15 +54,27 @@ def descend(task: Task, state: State, step_loss: StepLoss) -> None:
             state.teacher = update_teacher(state.teacher, state.student, call, config.momentum)
         state.step += 1
         if state.step < steps and state.step % config.snapshot_distance == 0:
-            state.adam = {
-                f"{name}.{key}": optimizer.state[value][key]
-                for name, value in parameters.items()
-                for key in _ADAM_KEYS
-            }
-            task.save(state)
+            _save(task, state, optimizer, parameters)
         if watch is not None:
             watch(state.step, state.losses[-1])
-        task.report(phase, state.step, steps)
+        try:
+            task.report(phase, state.step, steps)
+        except Stopped:  # between two steps, so that none is lost
+            if state.step < steps:
+                _save(task, state, optimizer, parameters)
+            raise
+
+
+def _save(
+    task: Task, state: State, optimizer: torch.optim.Adam, parameters: Mapping[str, Tensor]
+) -> None:
+    """Save the state with the moments of the optimiser."""
+    state.adam = {
+        f"{name}.{key}": optimizer.state[value][key]
+        for name, value in parameters.items()
+        for key in _ADAM_KEYS
+    }
+    task.save(state)
 
 
 def _steps(task: Task, phase: Phase) -> int:

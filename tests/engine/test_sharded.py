@@ -1,0 +1,105 @@
+"""Workers whose outputs are tar files."""
+
+import json
+import tarfile
+
+import pytest
+
+from primaps.errors import ConfigError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory, draw, propose):
+    """Images, and the shards that one worker makes of them."""
+    root = tmp_path_factory.mktemp("packed")
+    images = draw(root / "images", 11)
+    propose(images, root / "out", workers=1, shards=4)
+    return images, root / "out"
+
+
+def test_every_image_stands_once_in_the_manifest(packed):
+    images, out = packed
+    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    names = sorted(path.relative_to(images).as_posix() for path in images.rglob("*.png"))
+    assert [line["name"] for line in lines] == names
+    for line in lines:
+        with tarfile.open(out / "shards" / f"{line['shard']:06d}.tar") as tar:
+            held = {member.name: member for member in tar}
+        offset, size = line["members"]["proposals"]
+        member = held[f"{line['name']}.proposals.png"]
+        assert (member.offset_data, member.size) == (offset, size)
+    record = json.loads((out / "run.json").read_text())
+    assert record["sample"] == {"of": 11, "images": names}
+    counts = record["counts"]
+    assert (counts["images"], counts["shards"]) == (11, {"number": 3, "made": 3})
+
+
+def test_members_are_the_files_of_the_usual_folders(packed, tmp_path, propose):
+    images, out = packed
+    propose(images, tmp_path / "usual")
+    found = {}
+    for shard in sorted((out / "shards").glob("*.tar")):
+        with tarfile.open(shard) as tar:
+            found |= {member.name: tar.extractfile(member).read() for member in tar}
+    for name in (path.relative_to(images).as_posix() for path in images.rglob("*.png")):
+        usual = tmp_path / "usual"
+        assert found[f"{name}.proposals.png"] == (usual / "proposals" / f"{name}.png").read_bytes()
+        assert (
+            found[f"{name}.safetensors"] == (usual / "store" / f"{name}.safetensors").read_bytes()
+        )
+
+
+def test_a_lost_shard_is_made_again_and_nothing_else(packed, tmp_path, propose, contents, heard):
+    images, out = packed
+    before = contents(out)
+    (out / "shards" / "000001.json").unlink()
+    propose(images, out, heard, workers=1)  # that there are shards is known
+    assert contents(out) == before
+    assert json.loads((out / "run.json").read_text())["counts"]["shards"]["made"] == 1
+
+
+def test_another_size_of_shards_is_refused(packed, propose):
+    images, out = packed
+    with pytest.raises(ConfigError, match="Expected shards of 4 images"):
+        propose(images, out, workers=1, shards=5)
+
+
+def test_a_run_with_the_usual_folders_gets_no_shards(packed, tmp_path, propose):
+    images, _ = packed
+    propose(images, tmp_path / "usual")
+    with pytest.raises(ConfigError, match=r"is a run with the usual folders.*--shards off"):
+        propose(images, tmp_path / "usual", shards=4)
+
+
+def test_many_images_get_shards_with_a_note(packed, tmp_path, propose, heard, monkeypatch):
+    images, _ = packed
+    from primaps.engine import commands
+
+    monkeypatch.setattr(commands, "SHARDED_FROM", 11)
+    outcome = propose(images, tmp_path / "out", heard)
+    assert outcome.sharded
+    assert any("--shards off makes the usual folders" in note for note in heard.notes)
+
+
+def test_an_object_store_on_both_ends(packed, s3, tmp_path, propose):
+    import fsspec
+
+    images, out = packed
+    store = fsspec.filesystem("s3")
+    store.put(str(images), f"{s3}/images", recursive=True)
+    propose(f"{s3}/images", f"{s3}/out", workers=1, shards=4)
+    names = [
+        json.loads(line)["name"]
+        for line in store.cat(f"{s3}/out/manifest.jsonl").decode().splitlines()
+    ]
+    lines = (out / "manifest.jsonl").read_text().splitlines()
+    assert names == [json.loads(line)["name"] for line in lines]
+    assert json.loads(store.cat(f"{s3}/out/run.json"))["status"] == "finished"
+    (tmp_path / "fetched").mkdir()
+    store.get(f"{s3}/out/shards/000000.tar", str(tmp_path / "fetched" / "0.tar"))
+    with tarfile.open(tmp_path / "fetched" / "0.tar") as tar:
+        first = tar.extractfile(f"{names[0]}.proposals.png").read()
+    with tarfile.open(out / "shards" / "000000.tar") as tar:
+        assert first == tar.extractfile(f"{names[0]}.proposals.png").read()
