@@ -154,6 +154,7 @@ def test_paths_of_another_machine_are_named(at_work, tmp_path, fast, text, name)
         ("a.yaml", "fit: {batch_size: many}", "Expected fit.batch_size to be a whole number"),
         ("a.yaml", "fit: {batch_size: true}", "Expected fit.batch_size to be a whole number"),
         ("a.yaml", "x: !!python/name:os.system", "Expected options in"),
+        ("a.yaml", "classes: {a: {b: 0}}", "expected --classes to have one value"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_with_its_name(at_work, tmp_path, name, text, words):

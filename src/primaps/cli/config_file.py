@@ -50,7 +50,7 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
         if is_record:
             options = {name: value for name, value in options.items() if name in known}
         _refuse_unknown(path, options, list(known))
-        _refuse_switches(ctx, path, {known[name]: value for name, value in options.items()})
+        _refuse_kinds(ctx, path, {known[name]: value for name, value in options.items()})
         _check_settings(path, settings)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
@@ -127,13 +127,17 @@ def _refuse_unknown(path: Path, options: Mapping[str, Any], known: list[str]) ->
             )
 
 
-def _refuse_switches(ctx: typer.Context, path: Path, given: Mapping[str, Any]) -> None:
-    """Where a value is wanted, ``true`` would count as 1."""
+def _refuse_kinds(ctx: typer.Context, path: Path, given: Mapping[str, Any]) -> None:
+    """Where a value is wanted, ``true`` would count as 1, and a table as its text."""
     for each in ctx.command.get_params(ctx):
         value = given.get(str(each.name))
         if isinstance(value, bool) and not getattr(each, "is_flag", False):
             raise ConfigError(
                 f"{path}: expected {each.opts[0]} to have a value, but got {str(value).lower()}."
+            )
+        if isinstance(value, Mapping):
+            raise ConfigError(
+                f"{path}: expected {each.opts[0]} to have one value, but got several by name."
             )
 
 

@@ -38,7 +38,7 @@ def features_and_proposals(
     """
     plain = backbone.preprocess(photo.image, config.features.side(photo.image.shape[:2]))
     features, tokens = _features(plain, [photo.sha256], backbone, config, views)
-    check_finite(features)
+    check_finite(features, backbone)
     proposals = extract_proposals(
         as_image(plain, backbone), tokens[0], threshold, config.proposals, config.predict.max_pixels
     )
@@ -83,7 +83,8 @@ def features_and_proposals_batch(
     """
     features, tokens = _features(inputs, checksums, backbone, config, views)
     halves = features.half()
-    made: list[tuple[torch.Tensor, MaskProposals] | ImageError] = [_not_finite()] * len(inputs)
+    made = list[tuple[torch.Tensor, MaskProposals] | ImageError]()
+    made += [_not_finite(backbone)] * len(inputs)
     good = [
         image
         for image, finite in enumerate(halves.isfinite().flatten(1).all(dim=1).tolist())
@@ -144,23 +145,27 @@ def _seed(checksum: str) -> int:
     return int(hashlib.sha256(checksum.encode("ascii")).hexdigest()[:12], 16)
 
 
-def check_finite(features: torch.Tensor) -> None:
+def check_finite(features: torch.Tensor, backbone: FeatureExtractor) -> None:
     """Check that features can be stored.
 
     Args:
         features: Any shape, floating point.
+        backbone: That made them.
 
     Raises:
         ImageError: If there is NaN, infinity, or what float16 cannot hold.
     """
     if not torch.isfinite(features.half()).all():
-        raise _not_finite()
+        raise _not_finite(backbone)
 
 
-def _not_finite() -> ImageError:
+def _not_finite(backbone: FeatureExtractor) -> ImageError:
+    # other extractors need not have the attribute
+    weights = getattr(backbone, "weights_path", None)
+    suspected = "" if weights is None else f" If all images do, {weights} may be damaged."
     return ImageError(
         "Expected finite features below 65504, but this image gives others. Leave it out, or take"
-        " another backbone."
+        f" another backbone.{suspected}"
     )
 
 

@@ -108,7 +108,7 @@ def _sample(
             picture = framed_photo(image, config).image
             side = config.features.side(picture.shape[:2])
             grid = plain.forward(plain.preprocess(picture, side))[0]
-            check_finite(grid)
+            check_finite(grid, backbone)
             names.append(image.name)
             features.append(grid)
             progress.advance()

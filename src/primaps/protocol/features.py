@@ -76,7 +76,7 @@ def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> None:
     equivariant = getattr(run.backbone, "mirror_equivariant", False)
     mirrored = plain.flip(-1) if equivariant else run.backbone.forward(values.flip(-1))[0]
     features = torch.stack([plain, mirrored])
-    check_finite(features)
+    check_finite(features, run.backbone)
     side = run.config.features.size
     nothing = MaskProposals(np.zeros((side, side), dtype=np.int32), np.zeros(0, dtype=np.float32))
     info = ShardInfo(
