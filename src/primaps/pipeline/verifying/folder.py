@@ -19,6 +19,7 @@ from primaps.pipeline.verifying.records import (
     look_at_record,
     look_at_report,
 )
+from primaps.pipeline.verifying.shards import look_at_shards
 from primaps.pipeline.verifying.verdict import Fault, Verdict
 from primaps.progress import Progress, Silent
 from primaps.runs.named_files import NamedFolder
@@ -33,6 +34,7 @@ from primaps.runs.store import (
     remove_file,
     remove_temporaries,
 )
+from primaps.shards.plan import PLAN_FILE
 
 _WITH_LABELS: Final = {"segment", "demo", "predict", "Segmenter.predict_folder"}
 
@@ -118,6 +120,11 @@ class _Look:
             self.faults += look_at_names(self.root)
             return self._told("run", "the same command")
         self.faults += look_at_record(run)
+        if (self.root / PLAN_FILE).exists():
+            shards, faults = look_at_shards(self.root)
+            self.files += shards
+            self.faults += faults
+            return self._told("run in shards", _again(run))
         listing, stored = _listing(run)
         self._look_at_run(run, listing, stored=stored)
         return self._told("run" if stored else "prediction", _again(run))

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
-Remade = Literal["proposals", "fit", "label maps", "overlays", "report", "lists", "nothing", ""]
+Remade = Literal[
+    "proposals", "fit", "label maps", "overlays", "report", "lists", "shards", "nothing", ""
+]
 """The stage that makes a file again; ``nothing`` = none, it is not needed; empty = none can."""
 
 _SHOWN: Final = 20
@@ -20,6 +22,7 @@ _MADE: Final[dict[Remade, str]] = {
     "overlays": "overlays",
     "report": "the report",
     "lists": "lists",
+    "shards": "shards",
 }
 
 
@@ -57,7 +60,7 @@ class Verdict:
 
     Attributes:
         folder: Which was looked at.
-        kind: ``run``, ``prediction`` or ``model``.
+        kind: ``run``, ``prediction``, ``model`` or ``run in shards``.
         files: So many were opened.
         faults: In the order of their paths.
         notes: What is no fault but good to know.

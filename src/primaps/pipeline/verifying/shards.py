@@ -1,0 +1,38 @@
+"""Outputs in shards: is every tar file the one that its record was written for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from primaps.errors import CheckpointError, PlaceError
+from primaps.pipeline.verifying.verdict import Fault
+from primaps.shards.places import place_of
+from primaps.shards.plan import PLAN_FILE
+from primaps.shards.reading import ShardedOutputs
+from primaps.shards.records import record_file
+
+
+def look_at_shards(root: Path) -> tuple[int, list[Fault]]:
+    """Read every tar file.
+
+    A shard is mended without its record: the command that made it finds it undone.
+
+    Args:
+        root: Folder with the outputs of a command that wrote shards.
+
+    Returns:
+        Number of shards, and what is wrong.
+    """
+    try:
+        outputs = ShardedOutputs(place_of(root))
+        shards = outputs.plan.shards
+    except (CheckpointError, PlaceError) as error:
+        return 0, [Fault(PLAN_FILE, str(error))]
+    return shards, list(_faults(root, outputs))
+
+
+def _faults(root: Path, outputs: ShardedOutputs) -> Iterator[Fault]:
+    for number, problem in outputs.verify():
+        path = record_file(number)
+        yield Fault(path, problem, "shards", there=(root / path).exists())

@@ -1,0 +1,54 @@
+"""`doctor` on outputs in shards, and the command that mends them."""
+
+import pytest
+
+from primaps.pipeline.verifying import verify
+
+
+@pytest.fixture
+def sharded(draw, propose, tmp_path):
+    """Photographs and the folder of their proposals in three shards."""
+    photos, out = draw(tmp_path / "photos", 6), tmp_path / "out"
+    propose(photos, out, shards=2)
+    return photos, out
+
+
+def test_whole_shards_are_sound(sharded):
+    verdict = verify(sharded[1])
+    assert verdict.sound, verdict.text()
+    assert (verdict.kind, verdict.files) == ("run in shards", 4)
+
+
+def test_torn_shards_are_named_removed_and_made_again(sharded, propose, contents):
+    photos, out = sharded
+    before = contents(out)
+    tar = out / "shards" / "000001.tar"
+    damaged = bytearray(tar.read_bytes())
+    damaged[600] ^= 1
+    tar.write_bytes(damaged)
+    (out / "shards" / "000002.tar").write_bytes(b"cut")
+    verdict = verify(out)
+    assert [fault.path for fault in verdict.faults] == [
+        "shards/000001.json",
+        "shards/000002.json",
+    ]
+    assert "another checksum" in verdict.faults[0].problem
+    assert "shards (2), by primaps proposals" in verdict.text()
+    assert not verify(out, fix=True).sound
+    assert not (out / "shards" / "000001.json").exists()
+    propose(photos, out, shards=2)
+    assert verify(out).sound
+    assert contents(out) == before
+
+
+def test_shards_that_are_not_done_are_named(sharded):
+    (sharded[1] / "shards" / "000000.json").unlink()
+    verdict = verify(sharded[1])
+    assert [(fault.path, fault.there) for fault in verdict.faults] == [
+        ("shards/000000.json", False)
+    ]
+
+
+def test_a_damaged_plan_is_named(sharded):
+    (sharded[1] / "plan.json").write_text("{")
+    assert [fault.path for fault in verify(sharded[1]).faults] == ["plan.json"]
