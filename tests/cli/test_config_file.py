@@ -154,6 +154,8 @@ def test_paths_of_another_machine_are_named(at_work, tmp_path, fast, text, name)
         ("a.yaml", "fit: {batch_size: many}", "Expected fit.batch_size to be a whole number"),
         ("a.yaml", "fit: {batch_size: true}", "Expected fit.batch_size to be a whole number"),
         ("a.yaml", "x: !!python/name:os.system", "Expected options in"),
+        ("a.json", '{"format": 1, "config": {}, "settings": "x"}', "expected settings by stage"),
+        ("a.json", '{"format": 1, "config": {}, "settings": {"backbone": "x"}}', "by stage"),
         ("a.yaml", "classes: {a: {b: 0}}", "expected --classes to have one value"),
     ],
 )

@@ -45,7 +45,7 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
     try:
         values = _parsed(path)
         is_record = "format" in values and isinstance(values.get("config"), dict)
-        options, settings = _of_record(values) if is_record else _parted(values)
+        options, settings = _of_record(path, values) if is_record else _parted(values)
         known = _names(ctx)
         if is_record:
             options = {name: value for name, value in options.items() if name in known}
@@ -165,10 +165,17 @@ def _parted(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
-def _of_record(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a run was begun with, photographs and folder left out."""
-    settings = record.get("settings", {})
-    config, backbone = record["config"], settings.get("backbone", {}) if settings else {}
+def _of_record(path: Path, record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a run was begun with, photographs and folder left out.
+
+    Raises:
+        ConfigError: If its settings are none.
+    """
+    settings = record.get("settings") or {}
+    backbone = settings.get("backbone", {}) if isinstance(settings, dict) else settings
+    if not isinstance(backbone, dict):
+        raise ConfigError(f"{path}: expected settings by stage, but got {str(settings)[:80]}.")
+    config = record["config"]
     options = {
         "preset": config.get("preset"),
         "backbone": backbone.get("name"),
