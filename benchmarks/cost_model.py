@@ -210,8 +210,10 @@ def tables(costs: Costs, photo: tuple[int, int], size: int) -> str:
 
 def _table_of_backbones(costs: Costs, photo: tuple[int, int], size: int) -> str:
     lines = [
-        "| backbone | `proposals`, core-hours | `predict`, core-hours | of each the backbone"
-        " | GPU-seconds | store, one view, GB | `--store none`, GB |",
+        (
+            "| backbone | `proposals`, core-hours | `predict`, core-hours | of each the backbone"
+            " | GPU-seconds | store, one view, GB | `--store none`, GB |"
+        ),
         "|---|---:|---:|---:|---|---:|---:|",
     ]
     for backbone in costs.backbones:
@@ -269,8 +271,10 @@ def checked(costs: Costs, images: int) -> str:
     done: dict[str, float] = json.loads(usage.output.splitlines()[-1])
     predicted = _predicted(costs.shared, backbone, len(pictures))
     lines = [
-        f"| `primaps segment` of {len(pictures)} photographs, `{DEFAULT_BACKBONE}`, one core |"
-        " predicted | measured | predicted / measured |",
+        (
+            f"| `primaps segment` of {len(pictures)} photographs, `{DEFAULT_BACKBONE}`, one core |"
+            " predicted | measured | predicted / measured |"
+        ),
         "|---|---:|---:|---:|",
     ]
     for what, value in predicted.items():

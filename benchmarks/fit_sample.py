@@ -212,7 +212,7 @@ def _pairs(split: Split, model: Model) -> Iterator[tuple[NDArray[np.uint8], NDAr
     store, images = split.run.store, {image.path: image for image in split.run.images}
     for index, path in enumerate(split.dataset.image_paths):
         image: ImageFile = images[Path(path)]
-        labels = split.dataset[index].labels
+        labels = split.dataset.labels(index)
         features = store.features(image.name, View()).float()
         yield label_map(features, model, (labels.shape[0], labels.shape[1]), config), labels
 
