@@ -23,7 +23,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +50,16 @@ TIMES: Final = 10
 """How many times as many photographs the check has."""
 CONVOLUTIONAL: Final = ("timm:convnext_tiny.fb_in1k", "timm:resnet50.a1_in1k")
 MARKS: Final = ("<!-- cost model: begin -->", "<!-- cost model: end -->")
+CORPORA: Final = (10**6, 10**8, 10**9)
+SHARD: Final = 256
+"""Images of a tar file of outputs, unless told otherwise."""
+MANIFEST_LINE: Final = 190
+"""Bytes of an image in the manifest, with a name of 16 letters."""
+REFERENCE: Final = 1_000
+"""Bytes of memory that an image takes in the process that plans a command with shards."""
+LISTED: Final = 1_000
+"""Names that an object store lists in one request."""
+DAY: Final = 86_400
 _RECORD: Final = 500
 """Bytes that a digest keeps of an image besides its proposals."""
 
@@ -78,6 +88,7 @@ class PerImage:
     Attributes:
         proposals: Core-seconds of ``primaps proposals``.
         predict: Core-seconds of ``primaps predict``.
+        predict_plain: The same with ``--no-crf``.
         features: Core-seconds of the backbone, which both need.
         store: Bytes of its features and proposals.
         digest: Bytes that ``--store none`` leaves.
@@ -85,6 +96,7 @@ class PerImage:
 
     proposals: float
     predict: float
+    predict_plain: float
     features: float
     store: float
     digest: float
@@ -176,6 +188,7 @@ def per_image(shared: Shared, backbone: OfBackbone, photo: tuple[int, int], size
         + backbone.storing.at(inside)
         + shared.drawing.at(pixels),
         predict=reading + features + shared.labelling.at(pixels),
+        predict_plain=reading + features + shared.labelling_plain.at(pixels),
         features=features,
         store=backbone.store_bytes.at(inside),
         digest=shared.proposals * (4 * backbone.dim + 12) + _RECORD,
@@ -187,8 +200,8 @@ def tables(costs: Costs, photo: tuple[int, int], size: int) -> str:
     shared, pixels = costs.shared, photo[0] * photo[1]
     head = (
         f"Measured on {costs.photographs}: {costs.where}. One million photographs of"
-        f" {photo[0]} x {photo[1]} with `--size {size}`; core-hours are hours of one core with one"
-        " thread."
+        f" {photo[0]} x {photo[1]} with `--size {size}`; columns two to five are hours of one"
+        " core."
     )
     in_all = "; ".join(
         f"{what} {cost.at(pixels) * MILLION / 1e9:.0f} GB"
@@ -204,6 +217,7 @@ def tables(costs: Costs, photo: tuple[int, int], size: int) -> str:
             _table_of_backbones(costs, photo, size),
             f"Whatever the backbone: {in_all}.",
             _table_of_lines(costs),
+            _table_of_corpora(costs, photo, size),
         )
     )
 
@@ -211,15 +225,16 @@ def tables(costs: Costs, photo: tuple[int, int], size: int) -> str:
 def _table_of_backbones(costs: Costs, photo: tuple[int, int], size: int) -> str:
     lines = [
         (
-            "| backbone | `proposals`, core-hours | `predict`, core-hours | of each the backbone"
+            "| backbone | `proposals` | `predict` | `predict --no-crf` | of each the backbone"
             " | GPU-seconds | store, one view, GB | `--store none`, GB |"
         ),
-        "|---|---:|---:|---:|---|---:|---:|",
+        "|---|---:|---:|---:|---:|---|---:|---:|",
     ]
     for backbone in costs.backbones:
         one = per_image(costs.shared, backbone, photo, size)
         hours = [
-            f"{spent * MILLION / 3600:.0f}" for spent in (one.proposals, one.predict, one.features)
+            f"{spent * MILLION / 3600:.0f}"
+            for spent in (one.proposals, one.predict, one.predict_plain, one.features)
         ]
         stored = [f"{taken * MILLION / 1e9:.0f}" for taken in (one.store, one.digest)]
         mark = " (random weights)" if backbone.drawn else ""
@@ -228,6 +243,43 @@ def _table_of_backbones(costs: Costs, photo: tuple[int, int], size: int) -> str:
             f" {' | '.join(stored)} |"
         )
     return "\n".join(lines)
+
+
+def _table_of_corpora(costs: Costs, photo: tuple[int, int], size: int) -> str:
+    """What grows with the corpus, for the first backbone."""
+    shared, backbone, pixels = costs.shared, costs.backbones[0], photo[0] * photo[1]
+    one = per_image(shared, backbone, photo, size)
+    rows: dict[str, Callable[[int], float]] = {
+        "`predict`, core-years": lambda n: n * one.predict / DAY / 365,
+        "`predict --no-crf`, core-years": lambda n: n * one.predict_plain / DAY / 365,
+        "days on 1 000 cores, with CRF": lambda n: n * one.predict / DAY / 1e3,
+        "photographs, TB": lambda n: n * shared.photo_bytes.at(pixels) / 1e12,
+        "store, TB": lambda n: n * one.store / 1e12,
+        "label maps as PNG, TB": lambda n: n * shared.label_bytes.at(pixels) / 1e12,
+        "files of the usual folders (store, proposals, labels)": lambda n: 3 * n,
+        f"objects of one command with shards (3 per {SHARD} images)": lambda n: 3 * n / SHARD,
+        "memory of the process that plans, GB": lambda n: n * REFERENCE / 1e9,
+        "manifest, GB": lambda n: n * MANIFEST_LINE / 1e9,
+        "requests to list single files": lambda n: n / LISTED,
+        "requests per second to read single files in a day": lambda n: n / DAY,
+    }
+    lines = [
+        "| `" + backbone.name + "` | " + " | ".join(f"{n:.0e} images" for n in CORPORA) + " |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {what} | " + " | ".join(_rounded(cost(n)) for n in CORPORA) + " |"
+            for what, cost in rows.items()
+        ),
+    ]
+    return "\n".join(lines).replace("1e+0", "10^")
+
+
+def _rounded(value: float) -> str:
+    """Two digits that count, with spaces between thousands."""
+    if value < 10:
+        return f"{value:.2g}"
+    digits = 10 ** (len(str(int(value))) - 2)
+    return f"{round(value / digits) * digits:,}".replace(",", " ")
 
 
 def _table_of_lines(costs: Costs) -> str:
@@ -242,6 +294,7 @@ def _table_of_lines(costs: Costs) -> str:
                 ("reading", shared.reading),
                 ("proposals as PNG", shared.drawing),
                 ("label map with CRF, as PNG", shared.labelling),
+                ("label map without, as PNG", shared.labelling_plain),
             )
         ),
     ]

@@ -10,7 +10,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,6 +80,7 @@ class Shared:
         reading: Core-seconds: file to pixels, with its checksum.
         drawing: Core-seconds: proposals at the photograph's size, as PNG.
         labelling: Core-seconds: logits to a label map with CRF, as PNG.
+        labelling_plain: The same without CRF.
         photo_bytes: JPEG of quality 92.
         proposal_bytes: 16-bit PNG.
         label_bytes: 8-bit PNG.
@@ -88,6 +90,7 @@ class Shared:
     reading: Line
     drawing: Line
     labelling: Line
+    labelling_plain: Line
     photo_bytes: Line
     proposal_bytes: Line
     label_bytes: Line
@@ -183,7 +186,7 @@ def measure_shared(pictures: Pictures, backbone: FrozenBackbone, turns: int) -> 
             proposals = _proposals(plain, features, backbone)
             counts.append(proposals.num_masks)
             made = {
-                "reading": core_seconds(lambda i=image: framed_photo(i, CONFIG), turns),
+                "reading": core_seconds(partial(framed_photo, image, CONFIG), turns),
                 "photo_bytes": image.path.stat().st_size,
                 **_drawn(Path(folder), photo, proposals, turns),
                 **_labelled(Path(folder), photo, features, turns),
@@ -210,12 +213,16 @@ def _labelled(folder: Path, photo: Photo, features: torch.Tensor, turns: int) ->
     chosen = torch.linspace(0, len(tokens) - 1, CLASSES).long()
     prototypes = torch.nn.functional.normalize(tokens[chosen], dim=1) * 10
 
-    def label() -> None:
+    def label(crf: bool) -> None:
         scores = logits(features, prototypes, cosine=True) * 10
-        size = (photo.height, photo.width)
-        write_label_map(path, labels_from_scores(scores, size, CONFIG.predict, photo.image), {})
+        size, settings = (photo.height, photo.width), replace(CONFIG.predict, crf=crf)
+        write_label_map(path, labels_from_scores(scores, size, settings, photo.image), {})
 
-    return {"labelling": core_seconds(label, turns), "label_bytes": path.stat().st_size}
+    return {
+        "labelling_plain": core_seconds(lambda: label(crf=False), turns),
+        "labelling": core_seconds(lambda: label(crf=True), turns),
+        "label_bytes": path.stat().st_size,
+    }
 
 
 def measure_backbone(
@@ -232,7 +239,7 @@ def measure_backbone(
         pictures: Photographs; the first two are enough for a transformer, whose time does not
             depend on them.
         tokens_of: Whose features take the place of those of random weights, which have no regions:
-            at the same grid, rotated to as many channels.
+            at the same grid, and with as many channels (the first of its own, or rotated to more).
         sizes: Short sides of inputs in pixels.
         turns: Measurements, of which the least counts.
     """
@@ -247,8 +254,7 @@ def measure_backbone(
                 features = backbone.forward(plain)[0]
                 if number < 2:
                     spent = core_seconds(
-                        lambda s=size, p=photo: backbone.forward(backbone.preprocess(p.image, s)),
-                        1 if drawn else turns,
+                        partial(_features, backbone, photo, size), 1 if drawn else turns
                     )
                     points.setdefault("features", []).append((pixels, spent))
                 if drawn:
@@ -260,6 +266,10 @@ def measure_backbone(
         return OfBackbone(
             name, **lines, dim=backbone.dim, multiple=backbone.input_multiple, drawn=drawn
         )
+
+
+def _features(backbone: FrozenBackbone, photo: Photo, size: int) -> torch.Tensor:
+    return backbone.forward(backbone.preprocess(photo.image, size))[0]
 
 
 def _kept(

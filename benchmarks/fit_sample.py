@@ -208,7 +208,7 @@ def fitted_to(fitted: Split, scored: Split, chosen: Sequence[int], seed: int) ->
 
 def _pairs(split: Split, model: Model) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
     """Label map and labels of every image."""
-    config = dataclasses.replace(model.predict, crf=False)
+    config = dataclasses.replace(split.run.config.predict, crf=False)
     store, images = split.run.store, {image.path: image for image in split.run.images}
     for index, path in enumerate(split.dataset.image_paths):
         image: ImageFile = images[Path(path)]

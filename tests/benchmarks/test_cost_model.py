@@ -18,6 +18,7 @@ def costs():
         reading=Line(0.001, 0.01),
         drawing=Line(0.002, 0.0),
         labelling=Line(0.0, 0.5),
+        labelling_plain=Line(0.0, 0.1),
         photo_bytes=Line(0.0, 300_000.0),
         proposal_bytes=Line(0.0, 20_000.0),
         label_bytes=Line(0.0, 50_000.0),
@@ -61,6 +62,7 @@ def test_an_image_costs_the_sum_of_its_pieces(costs):
     assert one.features == pytest.approx(0.3 * inside)
     assert one.proposals == pytest.approx(0.006 + 0.002 + 0.8 * inside)
     assert one.predict == pytest.approx(0.006 + 0.3 * inside + 0.25)
+    assert one.predict_plain == pytest.approx(one.predict - 0.2)
     assert one.store == pytest.approx(15 * 320 * 640)
     assert one.digest == 10 * (4 * 472 + 12) + 500
 
@@ -73,6 +75,18 @@ def test_tables_claim_nothing_of_gpus_and_mark_random_weights(costs):
     assert "(random weights)" in large
     assert "not measured here" in large
     assert "the photographs (JPEG of quality 92) 92 GB" in text
+
+
+def test_corpora_are_derived_from_the_same_figures(costs):
+    from cost_model import tables
+
+    text = tables(costs, (480, 640), 320).splitlines()
+    assert "| `efficientnet_lite0` | 10^6 images | 10^8 images | 10^9 images |" in text
+    assert "| manifest, GB | 0.19 | 19 | 190 |" in text
+    assert (
+        "| objects of one command with shards (3 per 256 images) | 12 000 | 1 200 000 |"
+        in "".join(text)
+    )
 
 
 def test_costs_survive_the_file(costs, tmp_path):
