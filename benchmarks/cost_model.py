@@ -30,6 +30,7 @@ from typing import Any, Final
 
 from cost_pieces import (
     CONFIG,
+    TILE,
     Line,
     OfBackbone,
     Shared,
@@ -44,6 +45,7 @@ from scaling import StageTimes
 
 from primaps.features.preprocess import input_size
 from primaps.features.registry import DEFAULT_BACKBONE, list_backbones
+from primaps.runs.model import Model
 
 MILLION: Final = 1_000_000
 TIMES: Final = 10
@@ -73,12 +75,16 @@ class Costs:
         backbones: What does.
         where: The machine, in words.
         photographs: On how many of what.
+        images: How many.
+        run: Core-seconds of the stages of a run on as many, and bytes of its outputs.
     """
 
     shared: Shared
     backbones: tuple[OfBackbone, ...]
     where: str
     photographs: str
+    images: int
+    run: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ def main() -> None:
         options.json.write_text(json.dumps(dataclasses.asdict(costs), indent=1), encoding="utf-8")
     text = tables(costs, tuple(options.photo), options.size)
     if options.check:
-        text += "\n\n" + checked(costs, options.images)
+        text += "\n\n" + checked(costs)
     print(text)
     if options.write is not None:
         write_into(options.write, text)
@@ -153,14 +159,16 @@ def measured(options: argparse.Namespace) -> Costs:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, any_backbone(DEFAULT_BACKBONE) as (default, _):
         pictures = write_pictures(Path(folder), options.images)
-        shared = measure_shared(pictures, default, options.turns)
+        run = segmented(options.images, Path(folder) / "first")
+        model = Model.load(Path(folder) / "first" / "run" / "model")
+        shared = measure_shared(pictures, default, model, options.turns)
         found = []
         for name in options.backbones:
             some = pictures.small[: max(2, options.images // 2)]
             found.append(measure_backbone(name, some, default, options.sizes, options.turns))
             print(f"{name}: {found[-1].features}", file=sys.stderr, flush=True)
     count = f"{len(pictures.small)} {pictures.origin}, and {len(pictures.large)} made of four each"
-    return Costs(shared, tuple(found), machine(), count)
+    return Costs(shared, tuple(found), machine(), count, len(pictures.small), run)
 
 
 def read(path: Path) -> Costs:
@@ -311,57 +319,74 @@ def _table_of_lines(costs: Costs) -> str:
     return "\n".join(lines)
 
 
-def checked(costs: Costs, images: int) -> str:
+def checked(costs: Costs) -> str:
     """Predict a run over ten times as many photographs, do it, and compare."""
     backbone = next(each for each in costs.backbones if each.name == DEFAULT_BACKBONE)
     with tempfile.TemporaryDirectory() as folder:
-        photographs, out = Path(folder) / "photographs", Path(folder) / "run"
-        photographs.mkdir()
-        pictures = write_pictures(photographs, images * TIMES).small
-        for path in photographs.glob("large-*"):
-            path.unlink()
-        usage = run_job([sys.executable, __file__, "--job", str(photographs), str(out)])
-    done: dict[str, float] = json.loads(usage.output.splitlines()[-1])
-    predicted = _predicted(costs.shared, backbone, len(pictures))
+        done = segmented(costs.images * TIMES, Path(folder))
+    count = int(done["images"])
     lines = [
         (
-            f"| `primaps segment` of {len(pictures)} photographs, `{DEFAULT_BACKBONE}`, one core |"
+            f"| `primaps segment` of {count} photographs, `{DEFAULT_BACKBONE}`, one core |"
             " predicted | measured | predicted / measured |"
         ),
         "|---|---:|---:|---:|",
     ]
-    for what, value in predicted.items():
+    for what, value in predicted(costs, backbone, count).items():
         scale, unit = (1e6, "MB") if what.endswith("bytes") else (1.0, "core-seconds")
         lines.append(
             f"| {what.removesuffix(' bytes')} | {value / scale:.1f} {unit} |"
             f" {done[what] / scale:.1f} {unit} | {value / done[what]:.2f} |"
         )
-    rest = usage.cpu_seconds - done["proposals"] - done["label maps"]
-    return (
-        "\n".join(lines)
-        + f"\n\nStart, fit and report took {rest:.1f} core-seconds besides; they do not depend on"
-        " the number of images beyond that of the fit."
+    rest = done["whole"] - done["proposals"] - done["label maps"]
+    return "\n".join(lines) + (
+        f"\n\nSeconds of both stages: those of a run on {costs.images} photographs, and the model"
+        f" for the further ones. Start, fit and report took {rest:.1f} core-seconds besides."
     )
 
 
-def _predicted(shared: Shared, backbone: OfBackbone, count: int) -> dict[str, float]:
-    from cost_pieces import TILE
-
+def predicted(costs: Costs, backbone: OfBackbone, count: int) -> dict[str, float]:
+    """What a run on so many photographs takes: core-seconds of what the run on few took, and of the
+    further ones by the model; bytes by the model alone.
+    """
+    shared, pixels = costs.shared, TILE[0] * TILE[1]
     one = per_image(shared, backbone, TILE, CONFIG.features.size)
-    pixels = TILE[0] * TILE[1]
-    stored_labels = shared.reading.at(pixels) + shared.labelling.at(pixels)
-    found = {
+    seconds = {
         "proposals": one.proposals,
-        "label maps": stored_labels,  # of stored features: no backbone
+        # of stored features: no backbone
+        "label maps": shared.reading.at(pixels) + shared.labelling.at(pixels),
+    }
+    taken = {
         "store bytes": one.store,
         "proposals as PNG bytes": shared.proposal_bytes.at(pixels),
         "label maps as PNG bytes": shared.label_bytes.at(pixels),
     }
-    return {what: count * cost for what, cost in found.items()}
+    further = count - costs.images
+    return {
+        **{what: costs.run[what] + further * cost for what, cost in seconds.items()},
+        **{what: count * cost for what, cost in taken.items()},
+    }
+
+
+def segmented(count: int, folder: Path) -> dict[str, float]:
+    """Run the main job on so many small photographs in ``folder``, in a process of its own.
+
+    Returns:
+        Core-seconds of its stages and of the whole process, bytes of its outputs, and the number of
+        photographs, if there are not as many.
+    """
+    photographs = folder / "photographs"
+    photographs.mkdir(parents=True)
+    pictures = write_pictures(photographs, count)
+    for image in pictures.large:
+        image.path.unlink()
+    usage = run_job([sys.executable, __file__, "--job", str(photographs), str(folder / "run")])
+    done: dict[str, float] = json.loads(usage.output.splitlines()[-1])
+    return {**done, "whole": usage.cpu_seconds, "images": len(pictures.small)}
 
 
 def job(photographs: Path, out: Path) -> None:
-    """What `checked` runs as a process of its own: the main job; prints as JSON what it took."""
+    """What `segmented` runs as a process of its own: the main job; prints as JSON what it took."""
     from primaps import pipeline
     from primaps.heads.loading import load_backbone
 

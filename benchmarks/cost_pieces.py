@@ -30,16 +30,15 @@ from primaps.heads.loading import load_backbone
 from primaps.outputs.label_files import write_label_map, write_proposals
 from primaps.pipeline.features_and_proposals import as_image
 from primaps.pipeline.framed import framed_photo
-from primaps.pipeline.prediction import labels_from_scores
+from primaps.pipeline.prediction import label_map
 from primaps.proposals.extract import extract_proposals
 from primaps.proposals.resampling import enlarge_nearest
-from primaps.prototypes.classifier import logits
+from primaps.runs.model import Model
 from primaps.runs.store import FeatureStore, ShardInfo
 from primaps.types import ImageFile, MaskProposals, View
 
 TILE: Final = (320, 480)
 """(height, width) of a small photograph; a large one is four of them."""
-CLASSES: Final = 27
 QUALITY: Final = 92
 CONFIG: Final = preset_config("default")
 
@@ -173,8 +172,17 @@ def core_seconds(work: Callable[[], Any], turns: int) -> float:
     return min(spent)
 
 
-def measure_shared(pictures: Pictures, backbone: FrozenBackbone, turns: int) -> Shared:
-    """Reading, proposals as PNG, label maps, at two sizes of photographs."""
+def measure_shared(
+    pictures: Pictures, backbone: FrozenBackbone, model: Model, turns: int
+) -> Shared:
+    """Reading, proposals as PNG, label maps, at two sizes of photographs.
+
+    Args:
+        pictures: The photographs.
+        backbone: Whose features are taken.
+        model: Fitted to such features.
+        turns: Measurements, of which the least counts.
+    """
     points: dict[str, list[tuple[float, float]]] = {}
     counts = []
     with tempfile.TemporaryDirectory() as folder:
@@ -189,7 +197,7 @@ def measure_shared(pictures: Pictures, backbone: FrozenBackbone, turns: int) -> 
                 "reading": core_seconds(partial(framed_photo, image, CONFIG), turns),
                 "photo_bytes": image.path.stat().st_size,
                 **_drawn(Path(folder), photo, proposals, turns),
-                **_labelled(Path(folder), photo, features, turns),
+                **_labelled(Path(folder), photo, features, model, turns),
             }
             for key, cost in made.items():
                 points.setdefault(key, []).append((pixels, float(cost)))
@@ -207,16 +215,14 @@ def _drawn(folder: Path, photo: Photo, proposals: MaskProposals, turns: int) -> 
     return {"drawing": core_seconds(draw, turns), "proposal_bytes": path.stat().st_size}
 
 
-def _labelled(folder: Path, photo: Photo, features: torch.Tensor, turns: int) -> dict[str, float]:
-    """Prototypes are tokens of the image itself, evenly spread."""
-    path, tokens = folder / "labels.png", features.flatten(1).T
-    chosen = torch.linspace(0, len(tokens) - 1, CLASSES).long()
-    prototypes = torch.nn.functional.normalize(tokens[chosen], dim=1) * 10
+def _labelled(
+    folder: Path, photo: Photo, features: torch.Tensor, model: Model, turns: int
+) -> dict[str, float]:
+    path = folder / "labels.png"
 
     def label(crf: bool) -> None:
-        scores = logits(features, prototypes, cosine=True) * 10
         size, settings = (photo.height, photo.width), replace(CONFIG.predict, crf=crf)
-        write_label_map(path, labels_from_scores(scores, size, settings, photo.image), {})
+        write_label_map(path, label_map(features, model, size, settings, photo.image), {})
 
     return {
         "labelling_plain": core_seconds(lambda: label(crf=False), turns),

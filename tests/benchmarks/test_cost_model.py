@@ -35,7 +35,8 @@ def costs():
         drawn=False,
     )
     large = dataclasses.replace(backbone, name="dino_vitb8", multiple=8, drawn=True)
-    return Costs(shared, (backbone, large), "two cores", "8 photographs")
+    run = {"proposals": 9.0, "label maps": 3.0}
+    return Costs(shared, (backbone, large), "two cores", "8 photographs", 8, run)
 
 
 def test_lines_go_through_what_was_measured():
@@ -65,6 +66,17 @@ def test_an_image_costs_the_sum_of_its_pieces(costs):
     assert one.predict_plain == pytest.approx(one.predict - 0.2)
     assert one.store == pytest.approx(15 * 320 * 640)
     assert one.digest == 10 * (4 * 472 + 12) + 500
+
+
+def test_a_larger_run_takes_what_the_small_one_took_and_the_further_images(costs):
+    from cost_model import predicted
+
+    found = predicted(costs, costs.backbones[0], 80)
+    pixels = 320 * 480 / 1e6
+    further = 0.003 + 0.01 * pixels + 0.8 * pixels
+    assert found["proposals"] == pytest.approx(9.0 + 72 * further)
+    assert found["label maps"] == pytest.approx(3.0 + 72 * (0.001 + 0.51 * pixels))
+    assert found["label maps as PNG bytes"] == pytest.approx(80 * 50_000 * pixels)
 
 
 def test_tables_claim_nothing_of_gpus_and_mark_random_weights(costs):
@@ -139,19 +151,22 @@ def test_features_that_stand_in_have_grid_and_channels_of_others():
 
 
 @pytest.mark.slow
-def test_pieces_are_measured(tmp_path):
-    from cost_pieces import any_backbone, measure_backbone, measure_shared, write_pictures
+def test_pieces_are_measured(tmp_path, monkeypatch, capsys):
+    import cost_model
 
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with any_backbone("texture") as (texture, _):
-        pictures = write_pictures(tmp_path, 2)
-        shared = measure_shared(pictures, texture, 1)
-        found = measure_backbone("dinov2_vits14", pictures.small[:1], texture, [56, 112], 1)
+    command = ["cost_model.py", "--images", "2", "--turns", "1", "--sizes", "56", "112"]
+    command += ["--backbones", "efficientnet_lite0", "dinov2_vits14", "--check"]
+    monkeypatch.setattr(cost_model, "TIMES", 2)
+    monkeypatch.setattr("sys.argv", [*command, "--json", str(tmp_path / "costs.json")])
+    cost_model.main()
     torch.set_num_threads(threads)
-    assert len(pictures.large) == 1
-    assert shared.labelling.at(150_000) > 0
+    costs = cost_model.read(tmp_path / "costs.json")
+    shared, found = costs.shared, costs.backbones[1]
+    assert shared.labelling.at(150_000) > shared.labelling_plain.at(150_000) > 0
     assert shared.photo_bytes.at(150_000) > 1000
     assert (found.dim, found.multiple, found.drawn) == (384, 14, True)
     tokens = (112 // 14) * (168 // 14)
     assert found.store_bytes.at(112 * 168) == pytest.approx(tokens * 384 * 2 + 112 * 168, rel=0.1)
+    assert "| `primaps segment` of 4 photographs" in capsys.readouterr().out
