@@ -2,6 +2,9 @@
 
 import dataclasses
 import importlib.util
+import logging
+import os
+import secrets
 import struct
 import sys
 import types
@@ -61,6 +64,12 @@ def drawn():
     return module_beside_tests("drawn", "outputs/export/drawn.py")
 
 
+@pytest.fixture(scope="session")
+def pack():
+    """``pack(run, place, inputs, size)``: outputs as shards, `tests/shards/packing.py`."""
+    return module_beside_tests("packing", "shards/packing.py").pack
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A stand-in for the Hugging Face hub, `tests/hub_stand_in.py`, which everything is asked of;
@@ -85,6 +94,37 @@ def hub(tmp_path, monkeypatch):
             monkeypatch.delenv(variable, raising=False)
             monkeypatch.delenv(variable.lower(), raising=False)
         yield running
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """URL of an object store of its own on this machine, which forgets when the tests end."""
+    server_module = pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch):
+    """URL of a new bucket; this process and its children reach it, with invented credentials."""
+    import fsspec
+
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "none")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", s3_server)  # read by child processes
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": s3_server})
+    bucket = f"bucket-{secrets.token_hex(8)}"
+    fsspec.filesystem("s3").mkdir(bucket)
+    return f"s3://{bucket}"
 
 
 def draw_photograph(seed, height=60, width=80):

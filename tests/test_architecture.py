@@ -16,6 +16,7 @@ GROUPS = (
     ("config", "compute"),
     ("runs",),
     STAGES,
+    ("shards",),
     ("pipeline",),
     ("arguments", "bars"),
     ("segmenter", "scoring", "notebook", "engines"),

@@ -35,6 +35,19 @@ class OutputError(PrimapsError):
     """An output cannot be written: read-only folder, full disk, foreign content."""
 
 
+class PlaceError(PrimapsError):
+    """A file on disk or in an object store cannot be read.
+
+    Args:
+        message: What was expected, what came, what to do.
+        missing: Whether it is not there.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 class MissingExtraError(PrimapsError):
     """A feature needs an optional dependency that is not installed."""
 

@@ -223,3 +223,15 @@ def test_viewer_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit, match="Expected a browser on the PATH"), viewer._browser():
         pass
+
+
+def test_many_files_measures_and_leaves_nothing(tmp_path, monkeypatch, capsys):
+    import many_files
+
+    monkeypatch.setattr("sys.argv", ["many_files.py", "--images", "300", "--folder", str(tmp_path)])
+    many_files.main()
+    told = capsys.readouterr().out
+    for what in ("write as a run does", "list", "resume", "read a sample", "delete"):
+        assert f"file each: {what}" in told
+        assert f"tar files: {what}" in told
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
+
+from primaps import pipeline
+from primaps.shards.places import place_of
 
 
 def test_segment_then_every_other_stage(photographs, tmp_path, run, text, fast):
@@ -548,6 +553,78 @@ def test_moved_photographs_are_found_by_report_and_export(run, photographs, tmp_
     exported = run("export", out, *options)
     assert exported.exit_code == 0, exported.output
     assert "5 images" in exported.stdout
+
+
+@pytest.fixture
+def sharded(photographs, tmp_path, texture, small_config, pack):
+    """The outputs of `proposals --shards 2` of five photographs."""
+    one = pipeline.open_run([photographs], tmp_path / "one", texture, small_config)
+    pipeline.proposals(one, inputs=[str(photographs)])
+    return pack(one, place_of(tmp_path / "sharded"), photographs, 2)
+
+
+def test_fit_of_a_sample_of_sharded_outputs(sharded, tmp_path, run, text, s3, pack):
+    result = run("fit", sharded.url, "--out", tmp_path / "run", "--sample", 3, "--classes", 2)
+    assert result.exit_code == 0, text(result)
+    assert f"Model: {tmp_path / 'run' / 'model'}" in text(result)
+    assert "3 of 5 images; 3 to fetch" in text(result)
+    assert len(list((tmp_path / "run" / "store").rglob("*.safetensors"))) == 3
+    again = run("fit", sharded.url, "--out", tmp_path / "run", "--sample", 3, "--classes", 2)
+    assert again.exit_code == 0, text(again)
+    assert "to fetch" not in text(again)
+    other = run("fit", sharded.url, "--out", tmp_path / "run", "--classes", 2)
+    assert other.exit_code == 2
+    assert "another sample: 3 images of" in text(other)
+    assert "Wanted are 5 of" in text(other)
+    remote = place_of(f"{s3}/out")
+    for path in ("run.json", "plan.json"):
+        remote.write(path, sharded.read(path))
+    for folder in ("plan", "shards"):
+        for name in sharded.names(folder):
+            remote.write(f"{folder}/{name}", sharded.read(f"{folder}/{name}"))
+    result = run("fit", remote.url, "--out", tmp_path / "far", "--sample", 3, "--classes", 2)
+    assert result.exit_code == 0, text(result)
+    model = "model/prototypes.safetensors"
+    assert (tmp_path / "far" / model).read_bytes() == (tmp_path / "run" / model).read_bytes()
+
+
+def test_a_sample_needs_a_folder_of_its_own(sharded, tmp_path, run, text):
+    for arguments in (
+        (sharded.url,),
+        (sharded.url, "--sample", 3),
+        ("s3://bucket/out",),
+        (tmp_path / "one", "--sample", 3),
+    ):
+        result = run("fit", *arguments)
+        assert result.exit_code == 2, text(result)
+        assert "Expected --out RUN beside the outputs of" in text(result)
+    result = run("fit", tmp_path / "one", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "is fitted without --out and --sample" in text(result)
+    result = run("fit", sharded.url, "--out", tmp_path / "run", "--dry-run")
+    assert result.exit_code == 2
+    assert "Expected --dry-run without --out" in text(result)
+    result = run("fit", sharded.url, "--out", tmp_path / "run", "--with", "names")
+    assert result.exit_code == 2
+    assert "without --out" in text(result)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_several_processes_fit_a_sample_alike(sharded, tmp_path, run, text):
+    for name, processes in (("one", 1), ("two", 2)):
+        result = run(
+            *("fit", sharded.url, "--out", tmp_path / "runs" / name, "--classes", 2),
+            *("--processes", processes),
+        )
+        assert result.exit_code == 0, text(result)
+    one, two = (
+        load_file(tmp_path / "runs" / name / "model" / "prototypes.safetensors")
+        for name in ("one", "two")
+    )
+    assert one.keys() == two.keys()
+    for key, tensor in one.items():
+        assert torch.allclose(tensor, two[key], atol=1e-5), key
 
 
 def test_what_stays_of_the_features(run, photographs, tmp_path, fast, text):

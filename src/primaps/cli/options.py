@@ -18,6 +18,30 @@ Out = Annotated[Path, typer.Option("--out", help="Run folder; everything is writ
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder of an earlier command.")
 ]
+FittedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Run folder of an earlier command; with --out, folder or URL of `proposals --shards`.",
+    ),
+]
+SampleOut = Annotated[
+    Path | None,
+    typer.Option("--out", help="Make a run folder there, of a sample of a sharded RUN."),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(
+        "--sample", metavar="N", help="Images of the sample, evenly chosen. (default: 5000, or all)"
+    ),
+]
+SamplePhotographs = Annotated[
+    bool,
+    typer.Option(
+        "--photographs",
+        help="Copy the sample's photographs too if they are far or in tar files: for the studio.",
+    ),
+]
 Classes = Annotated[
     str | None,
     typer.Option(

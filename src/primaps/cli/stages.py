@@ -23,6 +23,7 @@ from primaps.cli.options import (
     Crf,
     Device,
     DryRun,
+    FittedArgument,
     Head,
     HeadDropout,
     Images,
@@ -47,6 +48,9 @@ from primaps.cli.options import (
     RunMaxPixels,
     RunMethod,
     RunSeed,
+    Sample,
+    SampleOut,
+    SamplePhotographs,
     Seed,
     Size,
     Store,
@@ -250,7 +254,10 @@ def _find_proposals(
 
 
 def fit(
-    run_folder: RunArgument,
+    run_folder: FittedArgument,
+    out: SampleOut = None,
+    sample: Sample = None,
+    photographs: SamplePhotographs = False,
     classes: RunClasses = None,
     seed: RunSeed = None,
     method: RunMethod = None,
@@ -278,19 +285,24 @@ def fit(
             others: dict[str, object] = {"classes": classes, "seed": seed, "method": method}
             others |= {"init": init, "model": model, "tensorboard": tensorboard}
             others |= {"processes": processes > 1, "overwrite": overwrite, "dry-run": dry_run}
-            fit_with(run_folder, with_, others, weights=weights, head=head, device=device)
+            others |= {"out": out, "sample": sample, "photographs": photographs}
+            fit_with(Path(run_folder), with_, others, weights=weights, head=head, device=device)
             return
+        given = given_settings(classes=classes, seed=seed, method=method, init=init)
+        if dry_run and out is not None:
+            raise ConfigError(
+                "Expected --dry-run without --out, since a sample tells what a fit takes once it is"
+                " fetched. Fit a small one (--sample 10), or leave --dry-run out."
+            )
         from primaps import pipeline
 
-        given = given_settings(classes=classes, seed=seed, method=method, init=init)
+        progress = TerminalProgress(console)
+        folder = _folder_to_fit(
+            run_folder, out, sample, progress, photographs=photographs, overwrite=overwrite
+        )
         changes = {name.removeprefix("fit."): value for name, value in given.items()}
         run = pipeline.reopen(
-            run_folder,
-            changes,
-            weights=weights,
-            head=head,
-            device=device,
-            progress=TerminalProgress(console),
+            folder, changes, weights=weights, head=head, device=device, progress=progress
         )
         if dry_run:
             from primaps.pipeline.dry_run_of_fit import planned_fit
@@ -298,8 +310,35 @@ def fit(
             typer.echo("\n".join(planned_fit(run, model, _BEGAN)))
             return
         pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard, processes=processes)
-        typer.echo(f"Model: {model or run_folder / 'model'}")
+        typer.echo(f"Model: {model or folder / 'model'}")
         exit_after(run)
+
+
+def _folder_to_fit(
+    given: str,
+    out: Path | None,
+    sample: int | None,
+    progress: TerminalProgress,
+    *,
+    photographs: bool,
+    overwrite: bool,
+) -> Path:
+    """The run folder that is fitted to: the one given, or one made of a sample of what is."""
+    from primaps.pipeline.sampled_store import sample_store
+    from primaps.shards.places import is_url, place_of
+    from primaps.shards.reading import is_sharded
+
+    if out is not None:
+        sample_store(
+            given, out, sample, photographs=photographs, overwrite=overwrite, progress=progress
+        )
+        return out
+    if sample is not None or photographs or is_url(given) or is_sharded(place_of(given)):
+        raise ConfigError(
+            "Expected --out RUN beside the outputs of `primaps proposals ... --shards`, a run"
+            " folder for a sample of their images, but got none. Add it."
+        )
+    return Path(given)
 
 
 def predict(

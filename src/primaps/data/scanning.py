@@ -92,13 +92,22 @@ def scan(inputs: Sequence[str | Path], exclude: Path | None = None) -> Scan:
         DatasetError: If there is no image at all, or an input folder is the excluded folder itself.
     """
     given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    scanner = _Scanner(None if exclude is None else os.path.realpath(exclude))
-    for entry in given:
-        scanner.add(str(entry))
-    result = scanner.result()
+    result = look(given, exclude)
     if not result.images:
         raise DatasetError(_nothing_found(given, result, exclude))
     return result
+
+
+def look(inputs: Sequence[str | Path], exclude: Path | None = None) -> Scan:
+    """As `scan`, where there may be no image.
+
+    Raises:
+        DatasetError: If an input folder is the excluded folder itself.
+    """
+    scanner = _Scanner(None if exclude is None else os.path.realpath(exclude))
+    for entry in inputs:
+        scanner.add(str(entry))
+    return scanner.result()
 
 
 def is_image_name(path: Path) -> bool:
@@ -113,6 +122,11 @@ def is_run_folder(folder: Path) -> bool:
             record = json.loads(stream.read(_LONGEST_RECORD))
     except (OSError, ValueError):
         return False
+    return is_run_record(record)
+
+
+def is_run_record(record: object) -> bool:
+    """Whether the content of a ``run.json`` is that of a run of this package."""
     return (
         isinstance(record, dict)
         and "format" in record

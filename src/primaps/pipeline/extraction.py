@@ -80,13 +80,13 @@ def extract(run: Run, views: int | None = None) -> None:
         raise DatasetError(all_failed(run.failures))
     infos = {image: info for image in usable if (info := store.info(image.name)) is not None}
     run.folder.write_warnings({image: info.notes for image, info in infos.items()})
-    run.counts |= _proposal_statistics(list(infos.values()))
+    run.counts |= proposal_statistics(list(infos.values()))
     run.counts |= {
         "images": len(usable),
         "proposals_made": len(missing),
         "proposals_reused": len(run.images) - len(missing),
     }
-    _write_manifest(run, usable, store)
+    write_manifest(store, usable)
 
 
 def _extracted(run: Run, store: FeatureStore, image: ImageFile, views: int) -> bool:
@@ -238,7 +238,8 @@ def _announce_disk_use(run: Run, missing: int) -> None:
         run.progress.note(large)
 
 
-def _proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
+def proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
+    """Figures on the proposals of images, at least one, for ``run.json``."""
     numbers = np.array([info.num_masks for info in infos])
     coverage = np.array([info.coverage for info in infos])
     guards: dict[str, int] = {}
@@ -261,8 +262,12 @@ def _proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
     }
 
 
-def _write_manifest(run: Run, usable: Sequence[ImageFile], store: FeatureStore) -> None:
-    """A readable list of what is known, in the store, or beside the digest if there is none."""
+def write_manifest(store: FeatureStore, usable: Sequence[ImageFile]) -> None:
+    """Write a readable list of what is known, in the store, or beside the digest if there is none.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
     entries = {}
     for image in usable:
         info = store.info(image.name)
@@ -278,6 +283,6 @@ def _write_manifest(run: Run, usable: Sequence[ImageFile], store: FeatureStore) 
     views = [dataclasses.asdict(view) for view in store.views]
     stored = any(store.held(image.name) for image in usable)
     write_json(
-        (run.folder.store if stored else run.folder.root) / MANIFEST,
+        (store.root if stored else store.root.parent) / MANIFEST,
         {"settings": store.settings, "views": views, "images": entries},
     )

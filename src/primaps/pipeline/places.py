@@ -13,7 +13,7 @@ from primaps.types import ImageFile
 
 OWN: Final = frozenset(
     ("labels", "proposals", "store", "model", "snapshots", "certainty", "overlays")
-) | {"classes-history"}
+) | {"classes-history", "plan", "shards"}
 """Folders of a run that it alone writes into."""
 
 

@@ -540,13 +540,9 @@ class Run:
     @property
     def store(self) -> FeatureStore:
         """The run's features and proposals under the present settings."""
-        settings = self.settings()
-        determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
-        if "inputs" in settings:
-            determined["inputs"] = settings["inputs"]
         return FeatureStore(
             self.folder.store,
-            fingerprint([ALGORITHM, determined]),
+            store_fingerprint(self.settings()),
             cached_views(self.config),
             read_digest(self.folder.digest),
         )
@@ -587,6 +583,18 @@ def _comparable_inputs(config: Config) -> dict[str, Any]:
     inputs = comparable(config.inputs, "inputs")
     found = {key: value for key, value in inputs.items() if key in {"value_range", "bands"}}
     return {"inputs": found} if found else {}
+
+
+def store_fingerprint(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """What stands in the shards of a store for the settings that determined them.
+
+    Args:
+        settings: Per stage, as of `Run.settings` or on the record of a run.
+    """
+    determined = {stage: settings[stage] for stage in ("backbone", "features", "proposals")}
+    if settings.get("inputs"):
+        determined["inputs"] = settings["inputs"]
+    return fingerprint([ALGORITHM, determined])
 
 
 def manifest_of(root: Path) -> Path | None:

@@ -1,0 +1,221 @@
+"""The record of a shard: what its tar file holds, and what came of its images. It is written after
+the tar file, so that its presence says that the shard is done.
+
+Tar file and record follow from images and settings alone. Where two commands write the same shard,
+which no lock of an object store prevents, they write the same bytes, and whichever comes last
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from primaps.errors import CheckpointError, PlaceError
+from primaps.shards.places import Place
+from primaps.shards.tar_files import Member
+from primaps.types import Failure
+
+RECORD_FORMAT: Final = "primaps-shards-1"
+SUFFIXES: Final = {
+    "store": "safetensors",
+    "proposals": "proposals.png",
+    "certainty": "certainty.png",
+    "tokens": "certainty.json",
+    "overlay": "overlay.jpg",
+    "labels": "png",
+}
+"""What members there are of an image, and what follows its name: its shard of the store, proposals,
+certainty of pixels and of tokens, overlay, label map.
+"""
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a shard holds of one image.
+
+    Attributes:
+        name: Of the image.
+        sha256: Of the image file's bytes.
+        members: Of the tar file by kind, see `SUFFIXES`.
+    """
+
+    name: str
+    sha256: str
+    members: Mapping[str, Member]
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What came of a shard; nothing in it depends on when, where or by whom it was made.
+
+    Attributes:
+        number: Of the shard.
+        sha256: Of its tar file.
+        size: Of its tar file in bytes.
+        entries: Of the images that could be used, in the order of their names.
+        failures: Images that could not be used.
+        warnings: Lines of ``warnings.jsonl``, of images used in another way than plain 8-bit RGB.
+        counts: Figures, as in ``run.json``.
+        settings: Fingerprint of the settings that it was made with.
+        references: Checksum of the references that it was made of
+            (`primaps.shards.plan.references_sha256`).
+    """
+
+    number: int
+    sha256: str
+    size: int
+    entries: tuple[Entry, ...]
+    failures: tuple[Failure, ...] = ()
+    warnings: tuple[Mapping[str, Any], ...] = ()
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    settings: str = ""
+    references: str = ""
+
+
+def tar_file(number: int) -> str:
+    """Where the tar file of a shard is."""
+    return f"shards/{number:06d}.tar"
+
+
+def record_file(number: int) -> str:
+    """Where the record of a shard is."""
+    return f"shards/{number:06d}.json"
+
+
+def member_name(name: str, kind: str) -> str:
+    """Name of an image's member of a kind, see `SUFFIXES`."""
+    return f"{name}.{SUFFIXES[kind]}"
+
+
+def entries_of(members: list[Member], sha256: Mapping[str, str]) -> tuple[Entry, ...]:
+    """The members of a tar file by image.
+
+    Args:
+        members: Named by `member_name`.
+        sha256: Checksums of the image files by name.
+
+    Raises:
+        ValueError: If a member belongs to no image.
+    """
+    found: dict[str, dict[str, Member]] = {name: {} for name in sorted(sha256)}
+    for member in members:
+        owner, kind = _owner(member.name, found)
+        found[owner][kind] = member
+    return tuple(Entry(name, sha256[name], kinds) for name, kinds in found.items())
+
+
+def _owner(name: str, images: Container[str]) -> tuple[str, str]:
+    """Image and kind of a member. An image may have the name of another one's output."""
+    for kind, suffix in SUFFIXES.items():
+        owner = name.removesuffix(f".{suffix}")
+        if owner != name and owner in images:
+            return owner, kind
+    raise ValueError(f"{name} belongs to no image")
+
+
+def write_record(place: Place, record: ShardRecord) -> None:
+    """Write the record of a shard whose tar file is in its place.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    value = {
+        "format": RECORD_FORMAT,
+        "shard": record.number,
+        "settings": record.settings,
+        "references": record.references,
+        "tar": {"sha256": record.sha256, "size": record.size},
+        "images": [
+            {
+                "name": entry.name,
+                "sha256": entry.sha256,
+                "members": {
+                    kind: [member.offset, member.size, member.sha256]
+                    for kind, member in entry.members.items()
+                },
+            }
+            for entry in record.entries
+        ],
+        "failures": [asdict(failure) for failure in record.failures],
+        "warnings": [dict(each) for each in record.warnings],
+        "counts": dict(record.counts),
+    }
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False) + "\n"
+    place.write(record_file(record.number), text.encode("ascii"))
+
+
+def read_record(place: Place, number: int) -> ShardRecord | None:
+    """The record of a shard; None if there is none.
+
+    Raises:
+        CheckpointError: If it is damaged, or of another format.
+        PlaceError: If the place cannot be reached.
+    """
+    try:
+        content = place.read(record_file(number))
+    except PlaceError as error:
+        if error.missing:
+            return None
+        raise
+    try:
+        return _record(number, json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            f"Expected {place.at(record_file(number))} to be the record of a shard"
+            f" ({RECORD_FORMAT}), but got: {error}. Run the command that made it again."
+        ) from error
+
+
+def finished(place: Place, number: int, settings: str, references: str) -> ShardRecord | None:
+    """The record of a shard that is done: made with these settings of these images, and its tar
+    file is there in full length; None if it is to be made (again).
+
+    Raises:
+        PlaceError: If the place cannot be reached.
+    """
+    try:
+        record = read_record(place, number)
+    except CheckpointError:
+        return None
+    if record is None or (record.settings, record.references) != (settings, references):
+        return None
+    return record if place.size(tar_file(number)) == record.size else None
+
+
+def _record(number: int, value: Mapping[str, Any]) -> ShardRecord:
+    """The record of JSON values; whatever error they cause is one of their content."""
+    if value["format"] != RECORD_FORMAT:
+        raise ValueError(f"its format is {value['format']!r:.60}")
+    if value["shard"] != number:
+        raise ValueError(f"it is that of shard {value['shard']!r:.60}")
+    size, sha256 = value["tar"]["size"], value["tar"]["sha256"]
+    entries: list[Entry] = []
+    for each in value["images"]:
+        name = str(each["name"])
+        members: dict[str, Member] = {}
+        for kind, (offset, length, digest) in each["members"].items():
+            if not 0 <= offset <= offset + length <= size or not _SHA256.fullmatch(digest):
+                raise ValueError(f"{name} has an impossible member {kind!r:.60}")
+            members[str(kind)] = Member(
+                member_name(name, kind), int(offset), int(length), str(digest)
+            )
+        entries.append(Entry(name, str(each["sha256"]), members))
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError("the checksum of the tar file is none")
+    return ShardRecord(
+        number,
+        str(sha256),
+        int(size),
+        tuple(entries),
+        tuple(Failure(**each) for each in value["failures"]),
+        tuple(dict(each) for each in value["warnings"]),
+        dict(value["counts"]),
+        str(value["settings"]),
+        str(value["references"]),
+    )
