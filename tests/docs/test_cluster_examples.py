@@ -88,6 +88,12 @@ def test_ray_on_slurm_starts_at_the_first_node(calls):
     assert call[call.index("--") + 1 :][:3] == ["primaps", "predict", "photos"]
 
 
+def test_a_fit_on_slurm_has_a_process_per_gpu(calls):
+    (call,) = calls("slurm-fit.sbatch", "a run", "--classes", "9", SLURM_GPUS_ON_NODE="4")
+    assert call[:5] == ["srun", "torchrun", "--standalone", "--nproc-per-node", "4"]
+    assert call[5:] == ["-m", "primaps", "fit", "a run", "--device", "cuda", "--classes", "9"]
+
+
 def test_tasks_of_an_array_share_the_inputs(calls, tmp_path):
     listed = tmp_path / "inputs.txt"
     listed.write_text("a.tar\nb.tar\nwith space.tar\nd.tar\n")

@@ -151,6 +151,29 @@ def check_processes(count: int, device: torch.device) -> None:
         )
 
 
+def asked_by_torchrun() -> tuple[int, int] | None:
+    """Rank of this process and number of processes, if ``torchrun`` has started it.
+
+    The processes of a job are started here, not by ``torchrun``: the one of rank 0 starts as many,
+    and the others have nothing to do.
+
+    Raises:
+        ConfigError: If they are on several machines.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    rank, count, here = (
+        int(os.environ.get(name, default))
+        for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"))
+    )
+    if here != count:
+        raise ConfigError(
+            f"Expected torchrun to start all processes on one machine, but got {count} on several"
+            " ones. Leave --nnodes out: a fit sees a sample, and one machine is enough."
+        )
+    return rank, count
+
+
 def _launch(count: int, device: torch.device, child: _Child) -> None:
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
