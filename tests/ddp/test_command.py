@@ -109,7 +109,7 @@ def test_torchrun_is_as_many_processes(stored, tmp_path):
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     fit = ["-m", "primaps", "fit", stored, "--model", tmp_path / "other", "--classes", "3"]
     done = subprocess.run(
-        [*start, *fit, "--device", "cpu"], capture_output=True, text=True, check=False
+        [*start, *fit, "--device", "cpu"], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Model: ") == 1

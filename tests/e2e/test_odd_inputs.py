@@ -349,7 +349,7 @@ def test_interrupted_while_another_command_waits_outside(
     _, errors = process.communicate(timeout=60)
     assert_refused(second, 1, "only command at work", str(out))
     assert process.returncode == 130
-    assert "Interrupted. Run the same command again to resume." in errors
+    assert "Stopped; resumable: run the same command again to resume." in errors
     assert "Traceback" not in errors
     assert not list(out.rglob("*.primaps-tmp"))
 

@@ -48,6 +48,7 @@ _CLUSTER: Final = (
     "NODE_RANK",
     "GROUP_RANK",
     "GLOO_SOCKET_IFNAME",
+    "TORCHELASTIC_USE_AGENT_STORE",
 )
 _QUIET: Final = ("lightning_fabric.utilities", "torch.multiprocessing.spawn")
 
