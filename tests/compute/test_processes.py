@@ -80,3 +80,27 @@ def test_a_process_leaves_the_group_when_its_work_is_done(monkeypatch):
         processes._Child([writer, writer], 1, lambda _: steps.append("work"), (), {})(fabric)
         assert steps == expected
         steps.clear()
+
+
+def test_who_is_not_started_by_torchrun_is_told_nothing(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setenv("RANK", "1")  # of some cluster
+    assert processes.asked_by_torchrun() is None
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_torchrun_says_rank_and_number(monkeypatch, rank):
+    set_torchrun(monkeypatch, rank, count=4, here=4)
+    assert processes.asked_by_torchrun() == (rank, 4)
+
+
+def test_torchrun_on_several_machines_is_refused(monkeypatch):
+    set_torchrun(monkeypatch, 0, count=4, here=2)
+    with pytest.raises(ConfigError, match="on one machine, but got 4 on several"):
+        processes.asked_by_torchrun()
+
+
+def set_torchrun(monkeypatch, rank, count, here):
+    values = {"TORCHELASTIC_RUN_ID": "none", "RANK": rank, "WORLD_SIZE": count}
+    for name, value in {**values, "LOCAL_WORLD_SIZE": here}.items():
+        monkeypatch.setenv(name, str(value))

@@ -1,6 +1,8 @@
 """The command line with several processes."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -100,3 +102,28 @@ def test_evaluate_by_no_process_is_a_usage_error(trees, tmp_path):
     result = run("evaluate", "--model", tmp_path, *arguments, "--processes", 0)
     assert result.exit_code == 2
     assert "number of processes to be 1 or more, but got 0" in result.output
+
+
+@pytest.mark.slow
+def test_torchrun_is_as_many_processes(stored, tmp_path):
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    fit = ["-m", "primaps", "fit", stored, "--model", tmp_path / "other", "--classes", "3"]
+    done = subprocess.run(
+        [*start, *fit, "--device", "cpu"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Model: ") == 1
+    one, two = (
+        (folder / "prototypes.safetensors").read_bytes()
+        for folder in (stored / "model", tmp_path / "other")
+    )
+    assert one == two
+
+
+def test_torchrun_and_processes_have_to_agree(stored, monkeypatch):
+    values = {"TORCHELASTIC_RUN_ID": "none", "RANK": "0", "WORLD_SIZE": "2"}
+    for name, value in {**values, "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    result = run("fit", stored, "--processes", 3)
+    assert result.exit_code == 2
+    assert "Expected --processes 2, as many as torchrun has started, but got 3" in result.output

@@ -347,6 +347,7 @@ def fit(
             fit_with(Path(run_folder), with_, others, weights=weights, head=head, device=device)
             return
         given = given_settings(classes=classes, seed=seed, method=method, init=init)
+        processes = _processes_of(processes)
         if dry_run and out is not None:
             raise ConfigError(
                 "Expected --dry-run without --out, since a sample tells what a fit takes once it is"
@@ -370,6 +371,26 @@ def fit(
         pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard, processes=processes)
         typer.echo(f"Model: {model or folder / 'model'}")
         exit_after(run)
+
+
+def _processes_of(given: int) -> int:
+    """How many processes: as ``--processes`` says, or as many as torchrun has started, of which the
+    first goes on here and the others end well.
+    """
+    from primaps.compute.processes import asked_by_torchrun
+
+    asked = asked_by_torchrun()
+    if asked is None:
+        return given
+    rank, count = asked
+    if given not in {1, count}:
+        raise ConfigError(
+            f"Expected --processes {count}, as many as torchrun has started, but got {given}. Leave"
+            " it out."
+        )
+    if rank > 0:
+        raise typer.Exit
+    return count
 
 
 def _folder_to_fit(

@@ -50,6 +50,7 @@ _CLUSTER: Final = (
     "NODE_RANK",
     "GROUP_RANK",
     "GLOO_SOCKET_IFNAME",
+    "TORCHELASTIC_USE_AGENT_STORE",
 )
 _QUIET: Final = ("lightning_fabric.utilities", "torch.multiprocessing.spawn")
 
@@ -158,6 +159,29 @@ def check_processes(count: int, device: torch.device) -> None:
             "Expected the package lightning-fabric, which starts the processes, but it is not"
             " installed. Install it with: pip install 'primaps[distributed]'"
         )
+
+
+def asked_by_torchrun() -> tuple[int, int] | None:
+    """Rank of this process and number of processes, if ``torchrun`` has started it.
+
+    The processes of a job are started here, not by ``torchrun``: the one of rank 0 starts as many,
+    and the others have nothing to do.
+
+    Raises:
+        ConfigError: If they are on several machines.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    rank, count, here = (
+        int(os.environ.get(name, default))
+        for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"))
+    )
+    if here != count:
+        raise ConfigError(
+            f"Expected torchrun to start all processes on one machine, but got {count} on several"
+            " ones. Leave --nnodes out: a fit sees a sample, and one machine is enough."
+        )
+    return rank, count
 
 
 def _launch(count: int, device: torch.device, child: _Child) -> None:
