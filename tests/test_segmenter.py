@@ -429,3 +429,25 @@ def test_files_are_read_as_those_that_it_was_fitted_to(
             assert (labels == read_label_image(folder / "labels" / f"{name}.png")).all()
             assert (labels[:20, :30] == 255).all()
             assert (labels[20:] != 255).all()
+
+
+def test_a_fit_that_keeps_no_store(photographs, texture, small_config, tmp_path, fitted):
+    config = dataclasses.replace(small_config, store="none")
+    other = pm.Segmenter(texture, num_clusters=3, config=small_config, store="none")
+    assert other.config.store == "none"
+    other.fit(photographs, run_dir=tmp_path / "none")
+    assert not (tmp_path / "none" / "store").exists()
+    assert torch.equal(other.model.prototypes, fitted.model.prototypes)
+    # features are computed once more for these, and for another fit
+    labels = other.write_labels() / "labels"
+    for path in (fitted.write_labels() / "labels").rglob("*.png"):
+        assert (labels / path.relative_to(tmp_path / "run" / "labels")).read_bytes() == (
+            path.read_bytes()
+        )
+    pm.Segmenter(texture, num_clusters=2, config=config).fit(
+        photographs, run_dir=tmp_path / "none", model_dir=tmp_path / "two"
+    )
+    with pytest.raises(ConfigError, match="full, light or none"):
+        pm.Segmenter(texture, store="half")
+    assert (tmp_path / "two" / "prototypes.safetensors").exists()
+    assert not (tmp_path / "none" / "store").exists()

@@ -28,6 +28,7 @@ FitOn = Literal["proposals", "pixels"]
 Framing = Literal["whole", "centre-crop"]
 Interpolation = Literal["pillow", "tensor"]
 Pages = Literal["first", "all"]
+KeptStore = Literal["full", "light", "none"]
 
 MIN_CLASSES, MAX_CLASSES = 2, 254
 
@@ -404,6 +405,9 @@ class Config:
         predict: How label maps are made.
         protocol: How a benchmark frames its images.
         inputs: How files become photographs.
+        store: What stays of the features when a command is done: "full" = all views; "light" = the
+            plain one; "none" = nothing but the mean features of proposals. None = as the folder was
+            made with, "full" for a new one.
     """
 
     preset: Preset = "default"
@@ -415,6 +419,7 @@ class Config:
     predict: PredictConfig = field(default_factory=PredictConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     inputs: InputConfig = field(default_factory=InputConfig)
+    store: KeptStore | None = None
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -457,6 +462,7 @@ class Config:
                     f"Expected crf_scale to be a fraction in (0, 1], but got {scale}."
                 )
         self._check_predict()
+        self._check_store()
 
     def _check_predict(self) -> None:
         if self.predict.max_pixels < 1024:
@@ -468,6 +474,10 @@ class Config:
                 "Expected unknown_below to be a certainty in [0, 1], but got"
                 f" {self.predict.unknown_below}."
             )
+
+    def _check_store(self) -> None:
+        if self.store is not None and self.store not in get_args(KeptStore):
+            raise ConfigError(f"Expected store to be full, light or none, but got {self.store!r}.")
 
     def _check_framing(self) -> None:
         if self.features.framing not in get_args(Framing):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from primaps.arguments import backbone_of, image_paths, user_path, whole_number
 from primaps.bars import told_to
-from primaps.config import Config, Method
+from primaps.config import Config, KeptStore, Method
 from primaps.data.dataset import LabelledDataset
 from primaps.data.reading import read_photo
 from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
@@ -28,7 +28,6 @@ from primaps.pictures import as_image
 from primaps.pipeline import (
     ALL_STAGES,
     PROPOSAL_STAGES,
-    extract,
     finishing,
     fit_and_name,
     open_run,
@@ -38,7 +37,9 @@ from primaps.pipeline import (
 )
 from primaps.pipeline.classes import default_colours, read_classes, save_classes
 from primaps.pipeline.commands import refuse_other_model
+from primaps.pipeline.extraction_for_fit import extract_for_fit
 from primaps.pipeline.hub import Hub, fetch_model, push_model
+from primaps.pipeline.kept_store import shrink
 from primaps.pipeline.labelling import Extras
 from primaps.pipeline.number_of_classes import settle_number
 from primaps.pipeline.opening import claim
@@ -77,6 +78,8 @@ class Segmenter:
             k-means of the tokens).
         config: All other settings, or the name of a preset: "default", "paper" or "fast"; None =
             "default".
+        store: What stays of the features in a run folder, "full", "light" or "none", see
+            `primaps.Config`; None = as ``config`` says.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -97,6 +100,7 @@ class Segmenter:
         *,
         method: str = "em",
         config: Config | str | None = None,
+        store: str | None = None,
     ) -> None:
         if method not in get_args(Method):
             raise ConfigError(
@@ -112,9 +116,12 @@ class Segmenter:
                 "Expected config to be a primaps.Config or the name of a preset, but got"
                 f" {config!r}."
             )
-        chosen = base.fit.with_method(cast("Method", method))
         self.config = dataclasses.replace(
-            base, num_clusters=number, seed=whole_number("seed", seed), fit=chosen
+            base,
+            num_clusters=number,
+            seed=whole_number("seed", seed),
+            fit=base.fit.with_method(cast("Method", method)),
+            store=base.store if store is None else cast("KeptStore", store),
         )
         self.backbone = load_backbone(backbone) if isinstance(backbone, str) else backbone
         self._model: Model | None = None
@@ -263,8 +270,9 @@ class Segmenter:
             remedy=_REMEDY,
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
-            extract(run)
+            extract_for_fit(run, None if model_dir is None else user_path(model_dir))
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
+            shrink(run)
         self._classes = None
         self._folder = run.folder.root if model_dir is None else user_path(model_dir)
         return run

@@ -19,10 +19,13 @@ def at_work(run, photographs, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.yaml", "classes: 4\nsize: 64\npreset: fast\nmin-area: 3\nfit: {momentum: 0.9}\n"),
+        (
+            "a.yaml",
+            "classes: 4\nsize: 64\npreset: fast\nmin-area: 3\nstore: none\nfit: {momentum: 0.9}\n",
+        ),
         (
             "a.toml",
-            'classes = 4\nsize = 64\npreset = "fast"\nmin_area = 3\n[fit]\nmomentum = 0.9\n',
+            'classes=4\nsize=64\npreset="fast"\nmin_area=3\nstore="none"\n[fit]\nmomentum=0.9\n',
         ),
     ],
 )
@@ -33,15 +36,20 @@ def test_a_file_holds_options_and_settings_and_the_command_line_wins(at_work, tm
     config = read_json(record)["config"]
     assert (config["num_clusters"], config["preset"], config["features"]["size"]) == (3, "fast", 64)
     assert (config["proposals"]["min_area"], config["fit"]["momentum"]) == (3, 0.9)
+    assert config["store"] == "none"
 
 
 def test_the_record_of_a_run_repeats_it(at_work, run, photographs, tmp_path, fast):
-    result, record = at_work(*fast, "--backbone", "texture", "--method", "clusters", "--seed", "7")
+    result, record = at_work(
+        *(*fast, "--backbone", "texture", "--method", "clusters", "--seed", "7"),
+        *("--store", "light"),
+    )
     assert result.exit_code == 0, result.output
     again = run("segment", photographs, "--out", tmp_path / "again", "--config", record)
     assert again.exit_code == 0, again.output
     new = read_json(tmp_path / "again" / "run.json")
     assert new["config"] == read_json(record)["config"]
+    assert new["config"]["store"] == "light"
     assert new["settings"]["backbone"]["name"] == "texture"
     model = "model/prototypes.safetensors"
     assert (tmp_path / "again" / model).read_bytes() == (tmp_path / "run" / model).read_bytes()

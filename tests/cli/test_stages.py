@@ -506,3 +506,42 @@ def test_moved_photographs_are_found_by_report_and_export(run, photographs, tmp_
     exported = run("export", out, *options)
     assert exported.exit_code == 0, exported.output
     assert "5 images" in exported.stdout
+
+
+def test_what_stays_of_the_features(run, photographs, tmp_path, fast, text):
+    out = tmp_path / "run"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture")
+    assert "Store: full" in text(run(*asked, "--dry-run"))
+    told = text(run(*asked, "--store", "none", "--dry-run"))
+    assert "Store: none; features are removed when all is done" in told
+    assert run(*asked, "--store", "none").exit_code == 0
+    assert not (out / "store").exists()
+    again = run(*asked, "--dry-run")  # the folder's own
+    assert "Store: none" in text(again)
+    assert "5, 0 of them to do" in again.stdout
+    assert "5, 5 of them to do" in run(*asked, "--store", "light", "--dry-run").stdout
+    assert run(*asked, "--store", "light").exit_code == 0
+    assert (out / "store").exists()
+    assert json.loads((out / "run.json").read_text())["config"]["store"] == "light"
+
+
+def test_kinds_of_stores_that_there_are_not(run, photographs, tmp_path, text):
+    for command in ("segment", "proposals"):
+        result = run(command, photographs, "--out", tmp_path / "run", "--store", "litle")
+        assert result.exit_code == 2
+        assert "Expected --store to be full, light or none, but got 'litle'." in text(result)
+        assert "Did you mean 'light'?" in text(result)
+
+
+def test_another_fit_says_how_to_make_the_store_again(run, photographs, tmp_path, fast, text):
+    out = tmp_path / "run"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture")
+    assert run(*asked, "--store", "none").exit_code == 0
+    refused = run("fit", out, "--seed", "4", "--model", tmp_path / "model")
+    assert refused.exit_code == 2
+    assert f"Make them again: primaps proposals {photographs} --out {out}" in text(refused)
+    made = run(
+        "proposals", photographs, "--out", out, "--config", out / "run.json", "--store", "full"
+    )
+    assert made.exit_code == 0, made.output
+    assert run("fit", out, "--seed", "4", "--model", tmp_path / "model").exit_code == 0

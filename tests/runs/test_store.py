@@ -253,3 +253,19 @@ def test_json_with_paths_that_are_no_utf8_comes_back(tmp_path):
     value = {"path": os.fsdecode(b"/caf\xe9/a.jpg")}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
+
+
+def test_a_thinned_shard_keeps_the_plain_view(filled):
+    store, features, labels = filled
+    assert store.held("sub/a.jpg") == 2
+    info = store.info("sub/a.jpg")
+    for _ in range(2):
+        store.thin("sub/a.jpg")
+        assert store.held("sub/a.jpg") == 1
+        assert store.info("sub/a.jpg") == info
+        assert torch.equal(store.features("sub/a.jpg", View()).float(), features[0])
+        np.testing.assert_array_equal(store.proposals("sub/a.jpg").numpy(), labels)
+    with pytest.raises(CheckpointError, match="--store full"):
+        store.features("sub/a.jpg", View(flip=True))
+    assert store.held("b.jpg") == 0
+    assert FeatureStore(store.root, "other", VIEWS).held("sub/a.jpg") == 0

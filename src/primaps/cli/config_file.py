@@ -147,6 +147,8 @@ def _of_record(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
         "head": record.get("head"),
     }
     whole = {name: config[name] for name in (*_PARTS, "num_clusters", "seed") if name in config}
+    if config.get("store") is not None:
+        whole["store"] = config["store"]
     return {name: value for name, value in options.items() if value is not None}, dict(_flat(whole))
 
 

@@ -11,6 +11,7 @@ from primaps.config import (
     MIN_CLASSES,
     Config,
     Initialise,
+    KeptStore,
     Method,
     Pages,
     did_you_mean,
@@ -35,6 +36,7 @@ _SETTINGS: Final = {
     "bands": "inputs.bands",
     "pages": "inputs.pages",
     "max_megapixels": "inputs.megapixels",
+    "store": "store",
 }
 """What the options set; one that is not given is left to the folder or the preset."""
 
@@ -53,6 +55,7 @@ def given_settings(**options: Any) -> dict[str, Any]:
     for name, option, known in (
         ("fit.method", "--method", get_args(Method)),
         ("fit.initialise", "--init", get_args(Initialise)),
+        ("store", "--store", get_args(KeptStore)),
     ):
         if given.get(name, known[0]) not in known:
             raise ConfigError(

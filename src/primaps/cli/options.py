@@ -176,6 +176,18 @@ MaxMegapixels = Annotated[
         "--max-megapixels", help="Refuse images that have to be decoded larger. (default: 179)"
     ),
 ]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="full|light|none",
+        help=(
+            "What stays of the features when all is done. full: all views; light: the plain ones,"
+            " enough for every fit but that of the preset paper; none: nothing, so that another fit"
+            " begins with them. (default: as the folder was made, else full)"
+        ),
+    ),
+]
 Processes = Annotated[
     int,
     typer.Option(

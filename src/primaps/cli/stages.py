@@ -48,6 +48,7 @@ from primaps.cli.options import (
     RunSeed,
     Seed,
     Size,
+    Store,
     Stored,
     Threshold,
     UnknownBelow,
@@ -94,6 +95,7 @@ def segment(
     bands: Bands = None,
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
+    store: Store = None,
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
@@ -118,6 +120,7 @@ def segment(
             bands=bands,
             pages=pages,
             max_megapixels=max_megapixels,
+            store=store,
         )
         preset_settings(preset, given)
         from primaps import pipeline
@@ -156,6 +159,7 @@ def proposals(
     bands: Bands = None,
     pages: WhichPages = None,
     max_megapixels: MaxMegapixels = None,
+    store: Store = None,
     overwrite: Overwrite = False,
     steps: Annotated[
         bool,
@@ -180,6 +184,7 @@ def proposals(
             bands=bands,
             pages=pages,
             max_megapixels=max_megapixels,
+            store=store,
         )
         settings = preset_settings(preset, given)
         from primaps.pipeline.beginning import Choice

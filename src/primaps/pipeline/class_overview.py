@@ -47,7 +47,7 @@ def labelled_files(files: RunFolder, model: str | None) -> list[ImageFile]:
 
 def listed_images(files: RunFolder) -> list[ImageFile]:
     """The images of a run or of `predict`, in the order of their names, labelled or not."""
-    for listing in (files.store / "manifest.json", files.images_file):
+    for listing in (files.manifest, files.images_file):
         if listing.exists():
             entries = read_json(listing)["images"]
             return [listed_image(name, entry) for name, entry in entries.items()]

@@ -15,14 +15,16 @@ from primaps.errors import CheckpointError, ConfigError, OutputError
 from primaps.features.device import compute_device
 from primaps.outputs.events import require_tensorboard, write_events
 from primaps.pipeline.extraction import extract
+from primaps.pipeline.extraction_for_fit import extract_for_fit
 from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
+from primaps.pipeline.kept_store import fitted_views, kept_views, require_views, shrink
 from primaps.pipeline.labelling import Extras, predict_new, predict_stored
 from primaps.pipeline.naming_after_fit import check_names, fit_and_name, names_of_fit
 from primaps.pipeline.number_of_classes import recall_number, settle_number
 from primaps.pipeline.opening import claim, open_run
 from primaps.pipeline.overlays import write_overlays
-from primaps.pipeline.overview import has_store, write_run_report
+from primaps.pipeline.overview import has_proposals, write_run_report
 from primaps.pipeline.predicting import (
     claim_for_model,
     finish_predicted,
@@ -87,12 +89,13 @@ def segment(
     with finishing(run, command, inputs):
         _plan(run, extras or Extras())
         check_names(names_of_fit(run, None))
-        extract(run)
+        extract_for_fit(run)
         model = fit_and_name(run)
         predict_stored(run, model, extras)
         if extras is not None and extras.overlays:
             write_overlays(run, model.fingerprint)
         write_run_report(run, inputs, fit_curves(run, model, run.folder.model))
+        shrink(run)
 
 
 def job_kind(run: Run) -> str:
@@ -120,7 +123,8 @@ def proposals(run: Run, *, inputs: Sequence[str] = ()) -> None:
         OutputError: If something cannot be written.
     """
     with finishing(run, "proposals", inputs):
-        extract(run)
+        extract(run, kept_views(run.config))
+        shrink(run)
 
 
 def fit_again(
@@ -152,6 +156,7 @@ def fit_again(
     if events is not None:
         require_tensorboard()
     check_names(names_of_fit(run, model_folder))
+    require_views(run, fitted_views(run.config))
     if model_folder is None:
         run.failures += read_failures(run.folder)  # a fit does not mend them
         run.folder.record["config"] = to_dict(run.config)
@@ -207,7 +212,7 @@ def report_again(run: Run) -> None:
         OutputError: If it cannot be written.
     """
     record = run.folder.record
-    if has_store(run) and not run.usable_images():
+    if has_proposals(run) and not run.usable_images():
         raise CheckpointError(
             f"Expected stored features in {run.folder.store}, but found none that fit its settings."
             " Segment again."
@@ -216,7 +221,7 @@ def report_again(run: Run) -> None:
     run.counts |= record.get("counts", {})
     run.seconds |= record.get("seconds", {})
     inputs = record.get("inputs", ())
-    if not has_store(run):
+    if not has_proposals(run):
         write_run_report(run, inputs)
         return
     model = Model.load(run.folder.model)

@@ -13,10 +13,16 @@ from typing import Final
 from primaps.compute.cores import usable_cores
 from primaps.config import differences
 from primaps.pipeline.commands import job_kind
-from primaps.pipeline.extraction import bytes_on_disk
 from primaps.pipeline.failures import reported
 from primaps.pipeline.features_and_proposals import features_and_proposals
 from primaps.pipeline.framed import framed_photo
+from primaps.pipeline.kept_store import (
+    bytes_on_disk,
+    feature_bytes,
+    kept_views,
+    note_of_size,
+    size_text,
+)
 from primaps.pipeline.sampling import evenly
 from primaps.runs.run import Run, cached_views
 from primaps.types import Failure, ImageFile
@@ -54,18 +60,31 @@ def planned(run: Run, stages: Sequence[str], expected: Expected) -> list[str]:
         fit = run.config.fit
         lines.append(f"Classes:     {classes}, method {fit.method}, seed {run.config.seed}")
     lines.append(f"Preset:      {run.config.preset}")
-    needed, root = _size(bytes_on_disk(run, len(missing))), run.folder.root
-    free = _size(shutil.disk_usage(_there(root)).free)
+    needed, root = bytes_on_disk(run, len(missing), fit="fit" in stages), run.folder.root
+    free = size_text(shutil.disk_usage(_there(root)).free)
     lines += [
-        f"Disk:        about {needed} in {root} ({free} free)",
-        f"Memory:      about {_size(_memory(run))}",
+        f"Disk:        about {size_text(needed)} in {root} ({free} free)",
+        f"Store:       {_stored(run)}",
+        f"Memory:      about {size_text(_memory(run))}",
         f"Time:        {_time(run, missing, expected)}",
     ]
-    return lines + _refusal(run, stages)
+    large = note_of_size(run)
+    return [*lines, *([] if large is None else [large]), *_refusal(run, stages)]
 
 
 def _is_stored(run: Run, image: ImageFile) -> bool:
-    return run.store.info(image.name) is not None and run.store.is_current(image.name, image.path)
+    kept, store = kept_views(run.config), run.store
+    held = store.info(image.name) is not None and (not kept or store.held(image.name) >= kept)
+    return held and store.is_current(image.name, image.path)
+
+
+def _stored(run: Run) -> str:
+    """How much of the features stays, and what it takes."""
+    kept, images = run.config.store or "full", len(run.images)
+    if kept == "none":
+        return "none; features are removed when all is done"
+    left = size_text(feature_bytes(run, images, kept_views(run.config)))
+    return f"{kept}, {left} of features for all photographs"
 
 
 def _refusal(run: Run, stages: Sequence[str]) -> list[str]:
@@ -118,10 +137,6 @@ def _seconds_each(run: Run, images: Sequence[ImageFile]) -> float | None:
 def _there(folder: Path) -> Path:
     folder = folder.absolute()
     return next(each for each in (folder, *folder.parents) if each.exists())
-
-
-def _size(number: float) -> str:
-    return f"{number / 1e9:.2g} GB" if number >= 1e8 else f"{number / 1e6:.2g} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -147,7 +147,7 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
             f"Expected {run.root} to hold label maps (run.json and labels), but it does not. Run"
             " `primaps segment` or `primaps predict` with this folder as --out first."
         )
-    lists = [path for path in (run.store / "manifest.json", run.images_file) if path.exists()]
+    lists = [path for path in (run.manifest, run.images_file) if path.exists()]
     found: dict[str, ImageFile] = {}
     for path in lists:
         for name, entry in read_json(path)["images"].items():

@@ -29,26 +29,34 @@ from primaps.pipeline.features_and_proposals import (
     host_input,
 )
 from primaps.pipeline.framed import framed_photo, image_entry
+from primaps.pipeline.kept_store import bytes_on_disk, note_of_size
 from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.no_data import without_ignored
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.resampling import enlarge_nearest
-from primaps.runs.run import Run, cached_views
+from primaps.runs.run import MANIFEST, Run
 from primaps.runs.store import FeatureStore, ShardInfo, write_json
-from primaps.types import ImageFile, MaskProposals
+from primaps.types import ImageFile, MaskProposals, View
 
 
-def extract(run: Run) -> None:
+def extract(run: Run, views: int | None = None) -> None:
     """Features and mask proposals of every image, into the store and as 16-bit PNG. Outputs of
     images that are not among them any more are removed.
+
+    Args:
+        run: The run.
+        views: How many of its views, the plain one first, must be stored of an image; 0 = none if
+            its proposals are known; None = all.
 
     Raises:
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
     store = run.store
+    views = len(store.views) if views is None else views
+    made = store.views[: max(1, views)]
     remove_left_outputs(run)
-    missing = [image for image in run.images if not _extracted(run, store, image)]
+    missing = [image for image in run.images if not _extracted(run, store, image, views)]
     _announce_disk_use(run, len(missing))
     with run.stage("proposals", len(missing)):
         if works_in_batches(run.backbone.device):
@@ -56,7 +64,7 @@ def extract(run: Run) -> None:
                 run,
                 missing,
                 "proposals",
-                _batch_work(run, store),
+                _batch_work(run, store, made),
                 images_ahead(run.config.features.size),
             )
         else:
@@ -64,7 +72,7 @@ def extract(run: Run) -> None:
                 run,
                 missing,
                 "proposals",
-                lambda image: _keep(run, store, image, _extract_one(run, store, image)),
+                lambda image: _keep(run, store, image, _extract_one(run, image, made)),
             )
     usable = run.usable_images()
     if not usable:
@@ -81,11 +89,11 @@ def extract(run: Run) -> None:
     _write_manifest(run, usable, store)
 
 
-def _extracted(run: Run, store: FeatureStore, image: ImageFile) -> bool:
+def _extracted(run: Run, store: FeatureStore, image: ImageFile, views: int) -> bool:
     info = store.info(image.name)
-    if info is None or read_png_info(run.folder.proposals(image.name)) != _stamp(
-        store, info.sha256
-    ):
+    if info is None or (views and store.held(image.name) < views):
+        return False
+    if read_png_info(run.folder.proposals(image.name)) != _stamp(store, info.sha256):
         return False
     if info.values is not None:  # was another range in force?
         kind, *stretched = info.values
@@ -134,7 +142,9 @@ class _Extracted:
     proposals: MaskProposals
 
 
-def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]:
+def _batch_work(
+    run: Run, store: FeatureStore, views: Sequence[View]
+) -> BatchWork[_Opened, _Extracted]:
     """The extraction as work on batches; only `compute` takes memory of the device."""
     device = run.backbone.device
 
@@ -152,7 +162,7 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
         inputs = torch.cat([opened.values for opened in batch]).to(device)
         checksums = [opened.photo.sha256 for opened in batch]
         made = features_and_proposals_batch(
-            inputs, checksums, run.backbone, run.config, store.views, run.threshold
+            inputs, checksums, run.backbone, run.config, views, run.threshold
         )
         return [
             each if isinstance(each, ImageError) else _Extracted(opened.status, opened.photo, *each)
@@ -170,13 +180,13 @@ def _batch_work(run: Run, store: FeatureStore) -> BatchWork[_Opened, _Extracted]
     )
 
 
-def _extract_one(run: Run, store: FeatureStore, image: ImageFile) -> _Extracted:
+def _extract_one(run: Run, image: ImageFile, views: Sequence[View]) -> _Extracted:
     status = image.path.stat()
     photo = framed_photo(image, run.config, damage=True)
     return _Extracted(
         status,
         photo,
-        *features_and_proposals(photo, run.backbone, run.config, store.views, run.threshold),
+        *features_and_proposals(photo, run.backbone, run.config, views, run.threshold),
     )
 
 
@@ -211,24 +221,20 @@ def _keep(run: Run, store: FeatureStore, image: ImageFile, made: _Extracted) -> 
     store.write(image.name, made.features, proposals, info)
 
 
-def bytes_on_disk(run: Run, missing: int) -> float:
-    """What so many photographs of 4:3 take in the store and beside it."""
-    side = run.config.features.size / run.backbone.patch_size
-    tokens = len(cached_views(run.config)) * side * side * 4 / 3
-    return missing * (tokens * run.backbone.dim * 2 + 150_000)
-
-
 def _announce_disk_use(run: Run, missing: int) -> None:
     """Say before the long part starts how much disk it takes."""
     if not missing:
         return
     free = shutil.disk_usage(run.folder.root).free
     needed = bytes_on_disk(run, missing)
+    large = note_of_size(run)
     run.progress.note(
         f"{missing} images to do; about {needed / 1e9:.2g} GB in {run.folder.root}"
         f" ({free / 1e9:.3g} GB free there)."
         + (" That may not be enough." if needed > free else "")
     )
+    if large is not None:
+        run.progress.note(large)
 
 
 def _proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
@@ -255,7 +261,7 @@ def _proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
 
 
 def _write_manifest(run: Run, usable: Sequence[ImageFile], store: FeatureStore) -> None:
-    """A readable list of what the store holds."""
+    """A readable list of what is known, in the store, or beside the digest if there is none."""
     entries = {}
     for image in usable:
         info = store.info(image.name)
@@ -269,7 +275,8 @@ def _write_manifest(run: Run, usable: Sequence[ImageFile], store: FeatureStore) 
                 "guards": list(info.guards),
             }
     views = [dataclasses.asdict(view) for view in store.views]
+    stored = any(store.held(image.name) for image in usable)
     write_json(
-        run.folder.store / "manifest.json",
+        (run.folder.store if stored else run.folder.root) / MANIFEST,
         {"settings": store.settings, "views": views, "images": entries},
     )

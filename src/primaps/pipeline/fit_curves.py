@@ -65,6 +65,12 @@ def fit_curves(run: Run, model: Model, folder: Path) -> FitCurves | None:
     known = _kept(folder, model.fingerprint)
     if known is not None:
         return known
+    if not all(run.store.held(name) for name in sampled_names(run)):
+        run.progress.note(
+            f"Features were not kept (--store {run.config.store}): only the loss of the fit is"
+            " drawn."
+        )
+        return _losses_only(losses)
     problems: list[str] = []
     names, snapshots = sampled_names(run), drawn_snapshots(model, folder, problems.append)
     with run.stage("curves", len(names)):

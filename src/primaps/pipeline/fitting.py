@@ -142,6 +142,18 @@ def _current_model(run: Run, folder: Path, identity: str) -> Model | None:
     return model if model.fingerprint == identity else None
 
 
+def is_fitted(run: Run, folder: Path) -> bool:
+    """Whether a folder holds the model that `fit` would make of what is known of the images."""
+    if run.config.num_clusters is None and run.chosen_number is None:
+        return False
+    try:
+        model = Model.load(folder)
+    except CheckpointError:
+        return False
+    identity = fit_fingerprint(run, run.usable_images())
+    return identity in {model.fingerprint, model.settings.get("names", {}).get("of")}
+
+
 def read_snapshots(model: Model, folder: Path) -> list[Snapshot]:
     """The snapshots that were kept while a model was fitted, and last the model's own prototypes.
 

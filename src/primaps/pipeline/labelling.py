@@ -20,11 +20,12 @@ from primaps.pipeline.failures import all_failed
 from primaps.pipeline.framed import photo_of
 from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.parallel import for_each_image
+from primaps.pipeline.photographs import check_photograph
 from primaps.pipeline.prediction import certainty_image, image_features, labels_from_scores
 from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
-from primaps.runs.store import FeatureStore, fingerprint
+from primaps.runs.store import FeatureStore, ShardInfo, fingerprint
 from primaps.types import IGNORE_INDEX, Image, ImageFile, ReadingNote, View
 
 LARGE_LABEL_MAP: Final = 400_000
@@ -75,15 +76,13 @@ def predict_stored(
     def label(image: ImageFile) -> None:
         info = store.info(image.name)
         if info is not None:
-            features = (
-                store.features(image.name, View()).float().to(compute_device(run.backbone.device))
-            )
+            photo, features = _features_of(source, image, info)
             work.make(
                 image,
                 features,
                 info.sha256,
                 (info.height, info.width),
-                photo=None,
+                photo=photo,
                 all_data=info.ignored == 0,
             )
 
@@ -98,6 +97,24 @@ def predict_stored(
         infos = {image: info for image in images if (info := store.info(image.name)) is not None}
         run.folder.write_warnings({image: info.notes for image, info in infos.items()})
     run.counts |= {"label_maps_made": len(missing), "label_maps_reused": len(images) - len(missing)}
+
+
+def _features_of(
+    source: Run, image: ImageFile, info: ShardInfo
+) -> tuple[Photo | None, torch.Tensor]:
+    """(C, h, w) float32 stored features; where they were not kept, they are computed again from the
+    photograph, which is given too.
+
+    Raises:
+        ImageError: If the photograph is gone or another one now.
+    """
+    device = compute_device(source.backbone.device)
+    if source.store.held(image.name):
+        return None, source.store.features(image.name, View()).float().to(device)
+    photo = photo_of(image, source.config, source.config.predict.max_pixels)
+    check_photograph(image.path, photo.sha256, info.sha256)
+    side = source.config.features.side(photo.image.shape[:2])
+    return photo, image_features(source.backbone, photo.image, side).to(device)
 
 
 def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:

@@ -206,7 +206,7 @@ def count_corrections(labels: NamedLabels) -> CorrectionCounts:
 
 def present_images(files: RunFolder) -> frozenset[str] | None:
     """Names of the images that a run holds at present; None for a folder that has no list."""
-    manifest = files.store / "manifest.json"
+    manifest = files.manifest
     return frozenset(read_json(manifest)["images"]) if manifest.exists() else None
 
 

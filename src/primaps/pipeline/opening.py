@@ -19,6 +19,7 @@ from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.framed import listed_image
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.input_ranges import settle_ranges
+from primaps.pipeline.kept_store import rebuilding
 from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.output_names import without_names_that_fail
 from primaps.pipeline.settings import preset_for
@@ -128,7 +129,11 @@ def _told(found: Scan) -> Iterator[str]:
 
 
 def _as_before(folder: RunFolder, config: Config) -> Config:
-    """The settings, with those that a folder keeps from its first run on."""
+    """The settings, with those that a folder keeps from its first run on; how much of the store is
+    kept is only taken from there if nothing else is asked for.
+    """
+    kept = config.store or folder.record.get("config", {}).get("store") or "full"
+    config = dataclasses.replace(config, store=kept)
     if "config" not in folder.record:
         return config
     known = from_record(folder.record["config"]).features.max_enlargement
@@ -197,6 +202,7 @@ def _merged(known: Mapping[str, Any], config: Config, stages: Sequence[str]) -> 
     """The configuration on record, with what belongs to the given stages replaced."""
     new = to_dict(config)
     keys = {"preset", "inputs", *stages} | ({"num_clusters", "seed"} if "fit" in stages else set())
+    keys |= {"store"} if "proposals" in stages else set()
     return {
         **known,
         **{key: value for key, value in new.items() if key in keys or key not in known},
@@ -230,12 +236,15 @@ def reopen(
         BackboneError: If the backbone's weights cannot be had.
     """
     folder = RunFolder(root)
-    manifest_file = folder.store / "manifest.json"
+    manifest_file = folder.manifest
     listing = manifest_file if manifest_file.exists() else folder.images_file
     if "config" not in folder.record or not listing.exists():
+        again = "Run `primaps segment` or `primaps proposals` with this folder as --out first."
+        if "proposals" in folder.record.get("settings", {}):  # somebody deleted the store
+            again = f"Make it again: {rebuilding(folder)}"
         raise CheckpointError(
-            f"Expected {root} to hold a run (run.json and stored proposals), but it does not. "
-            "Run `primaps segment` or `primaps proposals` with this folder as --out first."
+            f"Expected {root} to hold a run (run.json and stored proposals), but it does not."
+            f" {again}"
         )
     manifest = read_json(listing)
     config = _changed_config(folder, fit_changes)

@@ -72,11 +72,9 @@ def write_run_report(run: Run, inputs: Sequence[str], curves: FitCurves | None =
     write_report(run.folder.report, record, state_of(run.folder.root), images)
 
 
-def has_store(run: Run) -> bool:
-    """Whether features and proposals of the images are stored in the folder; not in one of
-    `predict`.
-    """
-    return (run.folder.store / "manifest.json").exists()
+def has_proposals(run: Run) -> bool:
+    """Whether proposals of the images are known in the folder; not in one of `predict`."""
+    return run.folder.manifest.exists()
 
 
 def shown_images(images: Sequence[ViewedImage]) -> list[int]:

@@ -15,6 +15,7 @@ from primaps.data.scanning import scan
 from primaps.errors import ConfigError, ImageError
 from primaps.outputs.label_files import read_png_info
 from primaps.progress import Progress
+from primaps.runs.digest import read_digest
 from primaps.runs.run import RunFolder
 from primaps.runs.store import FeatureStore, hold, read_json, release, write_json
 from primaps.types import ImageFile, View
@@ -72,7 +73,7 @@ def find_again(root: Path, where: Path, progress: Progress) -> None:
         OutputError: If the list cannot be written.
     """
     folder = RunFolder(root)
-    listing = folder.store / "manifest.json"
+    listing = folder.manifest
     if not listing.exists():
         listing = folder.images_file
     if not listing.exists():
@@ -109,7 +110,10 @@ def _lost(folder: RunFolder, record: Mapping[str, Any]) -> Iterator[tuple[str, s
     store = None
     if "settings" in record:
         store = FeatureStore(
-            folder.store, record["settings"], [View(**each) for each in record["views"]]
+            folder.store,
+            record["settings"],
+            [View(**each) for each in record["views"]],
+            read_digest(folder.digest),
         )
     for name, entry in record["images"].items():
         path = Path(os.fsdecode(entry["path"]))

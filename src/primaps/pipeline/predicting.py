@@ -28,7 +28,7 @@ def refuse_run(out: Path, model: Model) -> None:
     """
     folder = RunFolder(out)
     own = (folder.model / "model.json").exists() and Model.load(folder.model).fingerprint
-    if (folder.store / "manifest.json").exists() or own not in {False, model.fingerprint}:
+    if folder.manifest.exists() or own not in {False, model.fingerprint}:
         raise ConfigError(
             f"Expected --out to be a folder for these label maps alone, but {out} is a run, with"
             " label maps of the images that it was fitted to. Choose another --out."

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from primaps.errors import DatasetError
 from primaps.prototypes.clusters import proposal_means
+from primaps.runs.digest import ProposalDigest
 from primaps.runs.run import Run
 from primaps.runs.store import FeatureStore
 from primaps.types import View
@@ -94,15 +95,18 @@ def proposals_in(
     """
     found = []
     for name in names:
-        found.append(_of_image(store, name))
+        found.append(proposals_of_image(store, name))
         advance(1)
-    if not any(len(ids) for ids, *_ in found):
+    if not any(len(each.ids) for each in found):
         raise DatasetError(
             f"Expected mask proposals in {store.root}, but there are none. Run `primaps proposals`"
             " first, or with a lower --threshold."
         )
-    ids, means, areas, norms = (torch.cat(part) for part in zip(*found, strict=True))
-    counts = torch.tensor([len(each[0]) for each in found])
+    ids, means, areas, norms = (
+        torch.cat([getattr(each, part) for each in found])
+        for part in ("ids", "features", "areas", "square_norm")
+    )
+    counts = torch.tensor([len(each.ids) for each in found])
     return StoredProposals(
         tuple(names),
         torch.repeat_interleave(torch.arange(len(names)), counts),
@@ -113,7 +117,15 @@ def proposals_in(
     )
 
 
-def _of_image(store: FeatureStore, name: str) -> tuple[Tensor, ...]:
+def proposals_of_image(store: FeatureStore, name: str) -> ProposalDigest:
+    """The proposals of one image: measured on its features, or as its digest has them.
+
+    Raises:
+        CheckpointError: If neither is there.
+        DatasetError: If features are not finite.
+    """
+    if store.digest is not None and name in store.digest.infos and not store.held(name):
+        return store.digest.proposals(name)
     try:
         means = proposal_means(
             store.features(name, View()), store.proposals(name), 0, torch.Generator()
@@ -121,4 +133,4 @@ def _of_image(store: FeatureStore, name: str) -> tuple[Tensor, ...]:
     except DatasetError as error:
         raise DatasetError(f"{name}: {error}") from error
     assert means.ids is not None  # of one image
-    return means.ids, means.features, means.areas, means.square_norm.reshape(1)
+    return ProposalDigest(means.ids, means.features, means.areas, means.square_norm.reshape(1))

@@ -80,7 +80,7 @@ def viewed_images(
         CheckpointError: If a list of images is damaged.
         OutputError: If a file is there and may not be read.
     """
-    stored = {} if source is None else read_json(source.store / "manifest.json")["images"]
+    stored = {} if source is None else read_json(source.manifest)["images"]
     book = CertaintyBook(files.certainties, model)
     notes = read_warnings(files if source is None else source)
     found, others = list[ViewedImage](), 0

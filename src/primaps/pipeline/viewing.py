@@ -47,9 +47,10 @@ from primaps.pipeline.viewed_images import (
     image_columns,
     viewed_images,
 )
+from primaps.runs.digest import read_digest
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
-from primaps.runs.run import RunFolder, read_failures
+from primaps.runs.run import RunFolder, manifest_of, read_failures
 from primaps.runs.store import FeatureStore, read_json
 from primaps.types import Failure, FitCurves, Image, View
 
@@ -240,9 +241,10 @@ class Viewed:
             return None
         rows = [index for index, image in enumerate(images) if image.proposals]
         rows = [rows[index] for index in evenly(len(rows), MOST_READ)]
-        manifest = read_json(self.source.store / "manifest.json")
+        manifest = read_json(self.source.manifest)
         views = [View(**each) for each in manifest["views"]]
-        store = FeatureStore(self.source.store, manifest["settings"], views)
+        digest = read_digest(self.source.digest)
+        store = FeatureStore(self.source.store, manifest["settings"], views, digest)
         try:
             stored = proposals_in(store, [images[row].name for row in rows])
         except DatasetError:
@@ -370,7 +372,7 @@ def _source(files: RunFolder) -> RunFolder | None:
     run that it is in.
     """
     for root in (files.root, *_run_of_candidate(files.root)):
-        if (root / "store" / "manifest.json").exists():
+        if manifest_of(root) is not None:
             return RunFolder(root)
     return None
 

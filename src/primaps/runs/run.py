@@ -19,6 +19,7 @@ from primaps.compute.compiling.announcing import compilation_told_to
 from primaps.config import GENERATION, Config, comparable, differences
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent
+from primaps.runs.digest import read_digest
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.store import (
     FeatureStore,
@@ -49,6 +50,9 @@ without data are read otherwise.
 
 REMEDY: Final = "Choose another --out, or add --overwrite to redo there what depends on them."
 """What a command can do about a folder that was made with other settings."""
+
+MANIFEST: Final = "manifest.json"
+"""Name of the list of a run's images."""
 
 _FORMAT = 1
 _REPORTED_VERSIONS = (
@@ -145,6 +149,16 @@ class RunFolder:
     def store(self) -> Path:
         """Cached features and proposals."""
         return self.root / "store"
+
+    @property
+    def digest(self) -> Path:
+        """What is kept of a store that was removed, see `primaps.runs.digest`."""
+        return self.root / "digest.safetensors"
+
+    @property
+    def manifest(self) -> Path:
+        """The list of a run's images: in its store, or beside its digest."""
+        return manifest_of(self.root) or self.store / MANIFEST
 
     @property
     def model(self) -> Path:
@@ -452,11 +466,16 @@ class Run:
         if "inputs" in settings:
             determined["inputs"] = settings["inputs"]
         return FeatureStore(
-            self.folder.store, fingerprint([ALGORITHM, determined]), cached_views(self.config)
+            self.folder.store,
+            fingerprint([ALGORITHM, determined]),
+            cached_views(self.config),
+            read_digest(self.folder.digest),
         )
 
     def usable_images(self) -> list[ImageFile]:
-        """The images whose features and proposals are in the store, in the order of their names."""
+        """The images whose proposals are known, in the order of their names; their features are in
+        the store, unless it was not kept.
+        """
         store = self.store
         failed = {failure.path for failure in self.failures}
         return [
@@ -489,6 +508,14 @@ def _comparable_inputs(config: Config) -> dict[str, Any]:
     inputs = comparable(config.inputs, "inputs")
     found = {key: value for key, value in inputs.items() if key in {"value_range", "bands"}}
     return {"inputs": found} if found else {}
+
+
+def manifest_of(root: Path) -> Path | None:
+    """The list of the images of a run; None for other folders, such as one of `predict`."""
+    for path in (root / "store" / MANIFEST, root / MANIFEST):
+        if path.exists():
+            return path
+    return None
 
 
 def cached_views(config: Config) -> tuple[View, ...]:

@@ -25,6 +25,8 @@ from primaps.types import MaskProposals, ReadingNote, View
 if TYPE_CHECKING:
     import torch
 
+    from primaps.runs.digest import Digest
+
 TEMPORARY_SUFFIX = ".primaps-tmp"
 LOCK_NAME = ".primaps-lock"
 _FORMAT = "primaps-shard-1"
@@ -270,13 +272,14 @@ class ShardInfo:
 _USUALLY: dict[str, Any] = {"values": None, "ignored": 0.0, "notes": ()}
 
 
-def _info_record(info: ShardInfo) -> dict[str, Any]:
+def info_record(info: ShardInfo) -> dict[str, Any]:
     """JSON values; of plain 8-bit RGB images those that earlier versions wrote too."""
     record = asdict(info)
     return {key: value for key, value in record.items() if _USUALLY.get(key, record) != value}
 
 
-def _info_from_record(fields: Mapping[str, Any]) -> ShardInfo:
+def info_from_record(fields: Mapping[str, Any]) -> ShardInfo:
+    """What `info_record` was made of."""
     values = fields.get("values")
     changed = {
         "scores": tuple(fields["scores"]),
@@ -293,31 +296,51 @@ class FeatureStore:
     Args:
         root: Folder of the store; made on the first write.
         settings: Fingerprint of the settings; shards written under other settings count as absent.
-        views: The views that every shard holds, in order.
+        views: The views of an image, in order; a shard holds all of them, or the first ones.
+        digest: What is known of images that have no shard any more.
     """
 
-    def __init__(self, root: Path, settings: str, views: Sequence[View]) -> None:
+    def __init__(
+        self, root: Path, settings: str, views: Sequence[View], digest: Digest | None = None
+    ) -> None:
         self.root = root
         self.settings = settings
         self.views = tuple(views)
+        self.digest = digest
 
     def path(self, name: str) -> Path:
         """Where the shard of image ``name`` lies."""
         return self.root / f"{name}.safetensors"
 
     def info(self, name: str) -> ShardInfo | None:
-        """What is stored for an image, or None if there is no usable shard under these settings."""
+        """What is known of an image, from its shard or the digest, or None if there is nothing
+        usable under these settings.
+        """
+        found, _ = self._shard(name)
+        if found is None and self.digest is not None:
+            known = self.digest.infos.get(name)
+            return known if known is not None and known.settings == self.settings else None
+        return found
+
+    def held(self, name: str) -> int:
+        """How many of the views, from the first one on, are stored of an image under these
+        settings.
+        """
+        return self._shard(name)[1]
+
+    def _shard(self, name: str) -> tuple[ShardInfo | None, int]:
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(self.path(name), framework="pt") as shard:
                 metadata = shard.metadata() or {}
+                if metadata.get("format") != _FORMAT:
+                    return None, 0
+                held = shard.get_slice("features").get_shape()[0]
         except (OSError, SafetensorError):
-            return None  # absent, or left by a foreign program: it is made again
-        if metadata.get("format") != _FORMAT:
-            return None
-        info = _info_from_record(json.loads(metadata["info"]))
-        return info if info.settings == self.settings else None
+            return None, 0  # absent, or left by a foreign program: it is made again
+        info = info_from_record(json.loads(metadata["info"]))
+        return (info, held) if info.settings == self.settings else (None, 0)
 
     def is_current(self, name: str, image_path: Path) -> bool:
         """Whether the shard was made from the file's present content.
@@ -365,18 +388,42 @@ class FeatureStore:
             "proposals": torch.from_numpy(proposals.label_image).to(smallest),
         }
         write_tensors(
-            self.path(name), tensors, {"format": _FORMAT, "info": json.dumps(_info_record(info))}
+            self.path(name), tensors, {"format": _FORMAT, "info": json.dumps(info_record(info))}
         )
+
+    def thin(self, name: str) -> None:
+        """Leave the plain view of an image alone, which is the first one.
+
+        Raises:
+            CheckpointError: If the shard is damaged.
+            OutputError: If it cannot be written.
+        """
+        with self._open(name) as shard:
+            metadata, features = shard.metadata(), shard.get_slice("features")
+            if features.get_shape()[0] == 1:
+                return
+            # clones: the file that they are mapped from is replaced
+            tensors = {
+                "features": features[:1].clone(),
+                "proposals": shard.get_tensor("proposals").clone(),
+            }
+        write_tensors(self.path(name), tensors, metadata)
 
     def features(self, name: str, view: View) -> torch.Tensor:
         """(C, h, w) float16 features of one view, read from disk.
 
         Raises:
-            CheckpointError: If the shard is missing or damaged.
+            CheckpointError: If the shard is missing or damaged, or was kept without this view.
         """
         position = self.views.index(view)
         with self._open(name) as shard:
-            rows: torch.Tensor = shard.get_slice("features")[position]
+            stored = shard.get_slice("features")
+            if position >= stored.get_shape()[0]:
+                raise CheckpointError(
+                    f"Expected all views of {name} in {self.path(name)}, but only plain ones were"
+                    " kept (--store light). Run the proposals stage again with --store full."
+                )
+            rows: torch.Tensor = stored[position]
         return rows
 
     def proposals(self, name: str) -> torch.Tensor:
@@ -407,7 +454,7 @@ class FeatureStore:
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"Expected stored features of {name} in {self.path(name)}, but got: {error}. Run"
-                " the proposals stage again."
+                " the proposals stage again, with --store full if the store was not kept."
             ) from error
 
     def source(self, names: Sequence[str]) -> StoredImages:
