@@ -56,6 +56,23 @@ def command_line(*arguments: str | Path) -> Callable[[], None]:
     return run
 
 
+def warm_up(command: Callable[[], None]) -> None:
+    """Run a command in this process, so that those forked from it find everything imported and
+    compiled.
+
+    Raises:
+        RuntimeError: If it did not end well, or left a thread: forked processes would not have it.
+    """
+    try:
+        command()
+    except SystemExit as ended:
+        if ended.code:
+            raise RuntimeError(f"Expected the command to end well, but got {ended.code}.") from None
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        raise RuntimeError(f"Expected a process without further threads, but it has {threads}.")
+
+
 def attempt(
     command: Callable[[], None],
     root: Path,
@@ -120,17 +137,18 @@ def _work(command: Callable[[], None], operations: Operations, said: Path, told:
         os._exit(code)
 
 
-TIMES: Final = ("run.json", "report.html", "model/model.json")
+TIMES: Final = ("run.json", "report.html")
 """Files of a run that tell when it was or how long it took."""
 
 
 def contents(root: Path, left_out: Sequence[str] = TIMES) -> dict[str, bytes]:
-    """The bytes of every file below a folder by its path, without locks and the files of
-    ``left_out``.
+    """The bytes of every file below a folder by its path, without locks, the files of ``left_out``,
+    and those in folders of it, which end with a slash.
     """
     return {
         name: path.read_bytes()
         for path in sorted(root.rglob("*"))
         if path.is_file() and not path.name.endswith("-lock")
         if (name := path.relative_to(root).as_posix()) not in left_out
+        and not any(each.endswith("/") and name.startswith(each) for each in left_out)
     }

@@ -190,7 +190,9 @@ class Operations:
 
         return replaced
 
-    def _open(self, file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any) -> Any:
+    def _open(
+        self, file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any
+    ) -> Any:
         where = None if isinstance(file, int) else self.inside(file)
         if where is None or not set(mode) & set("wxa+"):
             return _OPEN(file, mode, buffering, *rest, **more)
