@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from primaps.config import (
@@ -274,7 +275,7 @@ def test_a_method_refuses_a_start_that_it_does_not_have(method, start):
         ({"value_range": (0, float("nan"))}, "two numbers"),
         ({"bands": (1, 2)}, "three numbers from 1 on"),
         ({"bands": (0, 1, 2)}, "three numbers from 1 on"),
-        ({"pages": "second"}, "pages to be first or all"),
+        ({"pages": "second"}, "pages to be one of first, all"),
         ({"megapixels": 0}, "megapixels to be 1 or more"),
     ],
 )
@@ -289,3 +290,29 @@ def test_inputs_as_json_has_them():
     assert from_record(record).inputs == given
     del record["inputs"]
     assert from_record(record).inputs == InputConfig()
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "message"),
+    [
+        (ProposalConfig, {"threshold": "0.4"}, "threshold to be a number, but got '0.4'"),
+        (ProposalConfig, {"max_masks": "3"}, "max_masks to be a whole number, but got '3'"),
+        (ProposalConfig, {"official_order": "no"}, "official_order to be True or False"),
+        (ProposalConfig, {"crf": 3}, r"crf to be a primaps\.config\.CRFConfig, but got 3"),
+        (FitConfig, {"method": "cluster"}, r"got 'cluster'\. Did you mean 'clusters'\?"),
+        (PredictConfig, {"unknown_below": None}, "unknown_below to be a number, but got None"),
+        (InputConfig, {"megapixels": 1.5}, "megapixels to be a whole number"),
+        (Config, {"seed": "0"}, "seed to be a whole number, but got '0'"),
+    ],
+)
+def test_other_types_are_refused_by_their_name(part, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        part(**settings)
+
+
+def test_numbers_of_numpy_become_those_that_json_holds():
+    config = Config(
+        num_clusters=np.int64(5), predict=PredictConfig(crf=np.bool_(1), crf_scale=np.float32(0.5))
+    )
+    plain = Config(num_clusters=5, predict=PredictConfig(crf=True, crf_scale=0.5))
+    assert json.loads(json.dumps(to_dict(config))) == json.loads(json.dumps(to_dict(plain)))

@@ -78,6 +78,13 @@ def test_pillow_images_are_as_their_files(picture, tmp_path):
             np.testing.assert_array_equal(as_image(image), pm.read_image(path), str(path))
 
 
+class Lazy:
+    """As arrays of other libraries."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError
+
+
 def test_pillow_images_are_converted_from_their_profiles(picture, tmp_path, odd_files):
     adobe = odd_files.rgb_profile(odd_files.ADOBE_RGB, gamma=2.19921875)
     profiles = {"RGB": adobe, "RGBA": adobe, "P": adobe, "L": odd_files.grey_profile(1.0)}
@@ -102,17 +109,25 @@ def test_pillow_images_are_converted_from_their_profiles(picture, tmp_path, odd_
         (np.zeros((0, 4, 3), np.uint8), "no pixel"),
         (np.zeros(5, np.uint8), r"got \(5,\)"),
         (np.full((4, 4, 3), 200.0), r"\[0, 1\], but got 200..200. Divide"),
-        (np.full((4, 4, 3), np.nan), "got nan"),
+        (np.full((4, 4, 3), np.nan), "some are NaN or infinite"),
         (np.zeros((4, 4, 3), np.int64), "got int64"),
-        (np.zeros((4, 4), bool), "got bool"),
+        (np.zeros((4, 4), bool), r"got bool\..*image\.astype\(numpy\.uint8\) \* 255"),
+        (np.where(np.eye(4) > 0, np.inf, 0.5), "some are NaN or infinite"),
+        (np.ma.masked_array(np.ones((4, 4)), np.eye(4)), r"4 values are masked.*filled\(0\)"),
         (np.zeros((4, 4, 3), object), "got object"),
         (torch.zeros(2, 4, 4), r"\(3, H, W\), channels first, or \(H, W\), but got \(2, 4, 4\)"),
         (torch.zeros(2, 3, 4, 4), "one by one"),
-        (torch.zeros(3, 4, 4, dtype=torch.int16), "got int16"),
+        (torch.zeros(3, 4, 4, dtype=torch.int16), r"got int16.*image\.to\(torch\.uint8\)"),
+        (torch.zeros(4, 5, 6), r"Leave out transparency: image\[:3\]"),
+        (torch.zeros(5, 6, 4), r"Leave out transparency: image\[\.\.\., :3\]"),
+        (torch.zeros(3, 4, 4, device="meta"), "with values and one shape"),
         (torch.zeros(3, 4, 4) - 2, "got -2..-2"),
-        ([[1, 2, 3]], "but got list"),
+        ([[1, 2, 3]], r"but got list\..* numpy\.array"),
+        (b"GIF89a", r"but got bytes\..* PIL\.Image\.open\(io\.BytesIO\(data\)\)"),
+        (Lazy(), r"numpy\.asarray\(image\)"),
+        ("https://example.org/a.jpg", "address https://example.org/a.jpg. Nothing is fetched"),
         (None, "but got NoneType"),
-        (io.BytesIO(), "but got _io.BytesIO"),
+        (io.BytesIO(), r"but got _io\.BytesIO\..* PIL\.Image\.open\(file\)"),
         (Image.new("I", (3, 3)), "mode I.* path of its file"),
         (Image.new("RGB", (0, 3)), "with pixels"),
         (Path("nothing.png"), "nothing.png"),
@@ -183,3 +198,10 @@ def test_channels_last_are_told_by_the_transpose():
     with pytest.raises(PrimapsError, match=r"scores\.transpose\(2, 0, 1\)"):
         pm.dense_crf(SCENE, features)
     pm.mask_proposals(SCENE, features.transpose(2, 0, 1), threshold=0.5)
+
+
+def test_kinds_of_arrays_that_compute_otherwise_are_taken_as_plain_ones():
+    array = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    for kind in (np.ma.masked_array(array, np.zeros((3, 4))), array.view(np.recarray)):
+        assert type(as_image(kind)) is np.ndarray
+        np.testing.assert_array_equal(as_image(kind), as_image(array))

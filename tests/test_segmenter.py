@@ -1,5 +1,7 @@
+import copy
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -408,6 +410,70 @@ def test_paths_at_home(
         again.fit("~nobody-at-all/x")
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda fitted: fitted.save(None),
+        lambda fitted: fitted.load(3),
+        lambda fitted: fitted.fit("x", run_dir=3),
+        lambda fitted: fitted.fit("x", overwrite="no"),
+        lambda fitted: fitted.fit([]),
+        lambda fitted: fitted.predict_folder("x", None),
+        lambda fitted: fitted.predict_folder("x", "y", certainty="yes"),
+        lambda fitted: fitted.predict(np.zeros((8, 8)), crf="no"),
+        lambda fitted: fitted.predict(np.zeros((8, 8)), flip=1),
+        lambda fitted: fitted.predict(np.zeros((8, 8)), unknown_below="0.2"),
+        lambda fitted: setattr(fitted, "config", "fast"),
+        lambda fitted: setattr(fitted, "classes", {0: "road"}),
+        lambda fitted: pm.evaluate("model", []),
+        lambda fitted: pm.view(None),
+        pm.classes,
+        lambda fitted: pm.classes("x", name=["road"]),
+        lambda fitted: pm.classes("x", name={0: 3}),
+        lambda fitted: pm.load_dataset("camvid", None),
+        lambda fitted: pm.load_dataset(None, "x"),
+        lambda fitted: pm.load_backbone(None),
+        lambda fitted: pm.load_backbone(fitted.backbone),
+        lambda fitted: pm.load_backbone("texture", device=None),
+        lambda fitted: pm.preset_config(None),
+        lambda fitted: pm.read_image(np.zeros((8, 8))),
+        lambda fitted: pm.read_image(b"a.png"),
+        lambda fitted: fitted.backbone.extract(np.zeros((8, 8)), size="320"),
+        lambda fitted: fitted.backbone.extract(np.zeros((8, 8)), size=10**6),
+        lambda fitted: pm.mask_proposals(np.zeros((8, 8)), np.ones((2, 2, 2)), threshold="0.4"),
+        lambda fitted: pm.mask_proposals(
+            np.zeros((8, 8)), torch.ones(2, 2, 2, device="meta"), threshold=0.4
+        ),
+        lambda fitted: pm.dense_crf(np.zeros((8, 8)), np.ones((2, 2, 2)), iterations="3"),
+        lambda fitted: pm.overlay(np.zeros((8, 8)), np.zeros((8, 8), int), alpha="half"),
+        lambda fitted: pm.overlay(np.zeros((8, 8)), np.zeros((8, 8), int), classes={0: "road"}),
+    ],
+)
+def test_what_is_given_by_mistake_is_an_error_of_the_house(fitted, call):
+    with pytest.raises(pm.PrimapsError, match=r"^(Expected|Unknown)"):
+        call(fitted)
+
+
+def test_a_model_is_not_fitted_among_photographs_nor_into_its_run(
+    fitted, photographs, texture, small_config, tmp_path
+):
+    other = pm.Segmenter(texture, 2, config=small_config)
+    for place in (photographs, tmp_path / "run", tmp_path / "run" / "labels"):
+        with pytest.raises(
+            ConfigError, match=r"folder of the model \(--model, in Python model_dir"
+        ):
+            other.fit(photographs, tmp_path / "run", model_dir=place)
+    assert not (photographs / "model.json").exists()
+    assert not (tmp_path / "run" / "model.json").exists()
+
+
+def test_copies_of_a_segmenter_do_what_it_does(fitted, photograph):
+    expected = fitted.predict(photograph)
+    for copied in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        assert repr(copied) == repr(fitted)
+        np.testing.assert_array_equal(copied.predict(photograph), expected)
+
+
 def test_files_are_read_as_those_that_it_was_fitted_to(
     photographs, photograph, texture, small_config, tmp_path
 ):
@@ -447,7 +513,7 @@ def test_a_fit_that_keeps_no_store(photographs, texture, small_config, tmp_path,
     pm.Segmenter(texture, num_clusters=2, config=config).fit(
         photographs, run_dir=tmp_path / "none", model_dir=tmp_path / "two"
     )
-    with pytest.raises(ConfigError, match="full, light or none"):
+    with pytest.raises(ConfigError, match="full, light, none"):
         pm.Segmenter(texture, store="half")
     assert (tmp_path / "two" / "prototypes.safetensors").exists()
     assert not (tmp_path / "none" / "store").exists()

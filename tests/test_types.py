@@ -4,7 +4,15 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
-from primaps.types import ClassTable, FeatureExtractor, FitResult, MaskProposals, NamedClass
+from primaps.types import (
+    ClassTable,
+    ClusterAssignment,
+    EvaluationResult,
+    FeatureExtractor,
+    FitResult,
+    MaskProposals,
+    NamedClass,
+)
 
 
 def test_records_describe_every_proposal():
@@ -62,3 +70,23 @@ def test_help_on_backbones_shows_signatures_and_attributes():
     text = pydoc.render_doc(FeatureExtractor, renderer=pydoc.plaintext)
     assert "extract(self, image: 'ImageLike', size: 'int' = 320) -> 'torch.Tensor'" in text
     assert "threshold: Cosine similarity from which a token" in text
+
+
+def test_proposals_are_compared_by_what_they_hold():
+    labels, scores = np.eye(3, dtype=np.int32), np.ones(1, dtype=np.float32)
+    proposals = MaskProposals(labels, scores)
+    assert proposals == MaskProposals(labels.copy(), scores.copy())
+    assert proposals != MaskProposals(labels * 0, scores)
+    assert proposals != MaskProposals(labels, scores, ("median_erased_all",))
+    assert proposals != labels.tolist()
+
+
+def test_scores_are_compared_by_what_they_count():
+    assignment = ClusterAssignment(np.array([0, 1]), ("a", "b"))
+
+    def result(confusion):
+        return EvaluationResult(0.5, float("nan"), {}, assignment, np.array(confusion), 1)
+
+    assert result([[1, 0], [0, 1]]) == result([[1, 0], [0, 1]])
+    assert result([[1, 0], [0, 1]]) != result([[1, 0], [0, 2]])
+    assert result([[1, 0], [0, 1]]) != "scores"

@@ -1,16 +1,15 @@
-"""What callers give to a `primaps.Segmenter`, as it is needed: plain paths, names and numbers."""
+"""What callers give to a `primaps.Segmenter`, as it is needed: backbones and images."""
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any
 
 from primaps.data.dataset import LabelledDataset
-from primaps.data.paths import from_home
 from primaps.errors import ConfigError, DatasetError
+from primaps.given import from_home
 from primaps.types import FeatureExtractor
 
 
@@ -30,18 +29,6 @@ def backbone_of(backbone: object) -> str:
     )
 
 
-def whole_number(name: str, value: object) -> int:
-    """A whole number of any type, such as NumPy's.
-
-    Raises:
-        ConfigError: If it is none.
-    """
-    if not isinstance(value, SupportsIndex) or isinstance(value, bool):
-        also = " or 'auto'" if name == "num_clusters" else ""
-        raise ConfigError(f"Expected {name} to be a whole number{also}, but got {value!r}.")
-    return operator.index(value)
-
-
 def image_paths(
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | LabelledDataset,
 ) -> list[str | Path]:
@@ -54,16 +41,9 @@ def image_paths(
         images = [images]
     given: Any = images.image_paths if isinstance(images, LabelledDataset) else images
     try:
-        return [from_home(each) for each in given]
+        return [from_home(os.fspath(each)) for each in given]
     except TypeError as error:
         raise DatasetError(
             "Expected images as paths of files or folders, patterns, or a data set, but got"
             f" {type(images).__name__}. Write arrays to files first, or give each to predict(...)."
         ) from error
-
-
-def user_path(path: str | os.PathLike[str]) -> Path:
-    """A path in which ``~`` stands for the user's home folder, unless there is a file of that
-    name.
-    """
-    return Path(from_home(path))

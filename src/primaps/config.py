@@ -7,12 +7,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+import types
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from primaps.errors import ConfigError
+from primaps.given import real_number, truth, whole_number
 
 Preset = Literal["default", "paper", "fast"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -31,6 +33,8 @@ Pages = Literal["first", "all"]
 KeptStore = Literal["full", "light", "none"]
 
 MIN_CLASSES, MAX_CLASSES = 2, 254
+MAX_SIZE: Final = 4096
+"""Of the short side of a backbone's input, in pixels."""
 
 GENERATION: Final = 2
 """Of the defaults: raised when one changes. Run folders name theirs; those of an earlier one keep
@@ -104,8 +108,7 @@ class InputConfig:
             object.__setattr__(self, "bands", _bands(self.bands))
         known = tuple((str(kind), float(low), float(high)) for kind, low, high in self.ranges)
         object.__setattr__(self, "ranges", known)
-        if self.pages not in get_args(Pages):
-            raise ConfigError(f"Expected pages to be first or all, but got {self.pages!r}.")
+        _check_types(self)
         if self.megapixels < 1:
             raise ConfigError(f"Expected megapixels to be 1 or more, but got {self.megapixels}.")
 
@@ -155,6 +158,14 @@ class CRFConfig:
     bilateral_srgb: float = 3.0
     bilateral_compat: float = 4.0
 
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value is no number.
+        """
+        _check_types(self)
+
 
 @dataclass(frozen=True)
 class FeatureConfig:
@@ -179,6 +190,14 @@ class FeatureConfig:
     clamp_jitter: bool = False
     framing: Framing = "whole"
     max_enlargement: int | None = 2
+
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value has another one.
+        """
+        _check_types(self)
 
     def side(self, image: tuple[int, int]) -> int:
         """Short side of the backbone's input, before rounding to its multiples, for an image of
@@ -220,6 +239,14 @@ class ProposalConfig:
     max_masks: int | None = None
     crf: CRFConfig = field(default_factory=CRFConfig)
     crf_scale: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value has another one.
+        """
+        _check_types(self)
 
 
 @dataclass(frozen=True)
@@ -299,6 +326,14 @@ class FitConfig:
     pca_images: int = 2976
     checkpoint_every: int = 100
 
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value has another one.
+        """
+        _check_types(self)
+
     def with_method(self, method: Method) -> FitConfig:
         """This fit by another method. Two methods have one start, unless they start from a head."""
         only: dict[Method, Initialise] = {"baseline": "pca", "clusters": "proposals"}
@@ -377,6 +412,14 @@ class PredictConfig:
     crf_scale: float = 0.5
     unknown_below: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If a value has another one.
+        """
+        _check_types(self)
+
 
 @dataclass(frozen=True)
 class ProtocolConfig:
@@ -388,6 +431,14 @@ class ProtocolConfig:
     """
 
     interpolation: Interpolation = "pillow"
+
+    def __post_init__(self) -> None:
+        """Check types.
+
+        Raises:
+            ConfigError: If there is no such way.
+        """
+        _check_types(self)
 
 
 @dataclass(frozen=True)
@@ -422,11 +473,12 @@ class Config:
     store: KeptStore | None = None
 
     def __post_init__(self) -> None:
-        """Check ranges.
+        """Check types and ranges.
 
         Raises:
             ConfigError: If a value is out of range.
         """
+        _check_types(self)
         clusters = self.num_clusters
         if clusters is not None and not MIN_CLASSES <= clusters <= MAX_CLASSES:
             raise ConfigError(
@@ -435,14 +487,14 @@ class Config:
             )
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"Expected seed to be a whole number from 0 on, but got {self.seed}.")
-        if not 1 <= self.features.size <= 4096:
+        if not 1 <= self.features.size <= MAX_SIZE:
             raise ConfigError(
-                f"Expected size to be between 1 and 4096 pixels, but got {self.features.size}."
+                f"Expected size to be between 1 and {MAX_SIZE} pixels, but got"
+                f" {self.features.size}."
             )
         most = self.features.max_enlargement
         if most is not None and most < 1:
             raise ConfigError(f"Expected max_enlargement to be 1 or more, but got {most}.")
-        self._check_framing()
         threshold = self.proposals.threshold
         if threshold is not None and not 0.0 < threshold <= 1.0:
             raise ConfigError(
@@ -462,7 +514,6 @@ class Config:
                     f"Expected crf_scale to be a fraction in (0, 1], but got {scale}."
                 )
         self._check_predict()
-        self._check_store()
 
     def _check_predict(self) -> None:
         if self.predict.max_pixels < 1024:
@@ -473,22 +524,6 @@ class Config:
             raise ConfigError(
                 "Expected unknown_below to be a certainty in [0, 1], but got"
                 f" {self.predict.unknown_below}."
-            )
-
-    def _check_store(self) -> None:
-        if self.store is not None and self.store not in get_args(KeptStore):
-            raise ConfigError(f"Expected store to be full, light or none, but got {self.store!r}.")
-
-    def _check_framing(self) -> None:
-        if self.features.framing not in get_args(Framing):
-            raise ConfigError(
-                f"Expected framing to be one of {', '.join(get_args(Framing))}, but got"
-                f" {self.features.framing!r}."
-            )
-        if self.protocol.interpolation not in get_args(Interpolation):
-            raise ConfigError(
-                f"Expected interpolation to be one of {', '.join(get_args(Interpolation))}, but got"
-                f" {self.protocol.interpolation!r}."
             )
 
 
@@ -539,10 +574,69 @@ def preset_config(preset: str) -> Config:
     )
 
 
-def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> str:
+def did_you_mean(name: object, known: tuple[str, ...] | list[str]) -> str:
     """A hint naming the closest known names, with a leading blank, or an empty string."""
+    if not isinstance(name, str):
+        return ""
     close = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+
+
+def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of some words.
+
+    Raises:
+        ConfigError: If it is none; the message suggests the closest.
+    """
+    if value not in choices:
+        raise ConfigError(
+            f"Expected {name} to be one of {', '.join(choices)}, but got"
+            f" {value!r}.{did_you_mean(value, choices)}"
+        )
+
+
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "Method": get_args(Method),
+    "Initialise": get_args(Initialise),
+    "FitOn": get_args(FitOn),
+    "Framing": get_args(Framing),
+    "Interpolation": get_args(Interpolation),
+    "Pages": get_args(Pages),
+    "KeptStore": get_args(KeptStore),
+}
+
+
+def _check_types(part: Any) -> None:
+    """Refuse values of other types than the fields of a dataclass say; NumPy's numbers become
+    Python's, which JSON can hold.
+    """
+    for entry in dataclasses.fields(part):
+        kind, value = str(entry.type), getattr(part, entry.name)
+        plain = kind.removesuffix(" | None")
+        if value is None and plain != kind:
+            continue
+        if plain == "int":
+            checked: object = whole_number(entry.name, value)
+        elif plain == "float":
+            checked = real_number(entry.name, value)
+        elif plain == "bool":
+            checked = truth(entry.name, value)
+        elif plain in _CHOICES:
+            one_of(entry.name, value, _CHOICES[plain])
+            continue
+        else:
+            _check_part(part, entry.name, value)
+            continue
+        if type(checked) is not type(value):
+            object.__setattr__(part, entry.name, checked)
+
+
+def _check_part(part: Any, name: str, value: object) -> None:
+    expected = _NESTED.get((type(part), name))
+    if expected is not None and not isinstance(value, expected):
+        raise ConfigError(
+            f"Expected {name} to be a primaps.config.{expected.__name__}, but got {value!r}."
+        )
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -639,15 +733,26 @@ def _parse(
     where: str,
     implied: Mapping[str, Any] = MappingProxyType({}),
 ) -> T:
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"Expected {where.removesuffix('.') or 'a configuration'} to hold settings by name, but"
+            f" got {repr(values)[:80]}."
+        )
     names = [entry.name for entry in dataclasses.fields(kind)]  # type: ignore[arg-type]
     parsed: dict[str, Any] = {
         name: implied[where + name] for name in names if where + name in implied
     }
+    hints = get_type_hints(kind)
     for key, value in values.items():
         if key not in names:
             raise ConfigError(
                 f"Unknown setting {where + key!r}.{did_you_mean(key, names)} Known:"
                 f" {', '.join(names)}."
+            )
+        hint = hints[key]
+        if (kind, key) not in _NESTED and not _fits(value, hint):
+            raise ConfigError(
+                f"Expected {where + key} to be {_in_words(hint)}, but got {repr(value)[:80]}."
             )
         parsed[key] = value
     for key in names:
@@ -655,6 +760,45 @@ def _parse(
         if nested is not None:
             parsed[key] = _parse(nested, values.get(key, {}), f"{where}{key}.", implied)
     return kind(**parsed)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from a file or a call is of the type that a setting has."""
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return isinstance(value, str)  # which ones there are is told by the setting's own check
+    if parts and get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and _fit_together(value, parts)
+    if parts:
+        return any(_fits(value, part) for part in parts)
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    if hint in {int, float}:
+        return isinstance(value, int | hint) and abs(value) < _LARGEST
+    return bool(isinstance(value, hint))
+
+
+def _fit_together(values: Sequence[Any], parts: tuple[Any, ...]) -> bool:
+    """The same for the values of a tuple."""
+    wanted = (parts[0],) * len(values) if parts[-1] is Ellipsis else parts
+    return len(values) == len(wanted) and all(map(_fits, values, wanted))
+
+
+_LARGEST: Final = 2**63
+"""Where numbers of other libraries end; NaN is not below it."""
+
+_WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _in_words(hint: Any) -> str:
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if get_origin(hint) is tuple:
+        return "a list"
+    if parts:
+        return " or ".join(dict.fromkeys(map(_in_words, parts)))
+    return "nothing" if hint is types.NoneType else _WORDS[hint]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from primaps.errors import CheckpointError, PrimapsError
+from primaps.given import given_path
 from primaps.pipeline.excerpt import report_excerpt
 from primaps.runs.run import Run
 from primaps.segmenter import Segmenter
@@ -90,7 +91,7 @@ def view(run: str | Path | Segmenter | Run, *, height: int = _HEIGHT) -> RunView
             )
         folder = run.run_dir
     else:
-        folder = run.folder.root if isinstance(run, Run) else Path(run)
+        folder = run.folder.root if isinstance(run, Run) else given_path("run", run)
     path = folder / "report.html"
     if not path.is_file():
         raise CheckpointError(_missing(folder))

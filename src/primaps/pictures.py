@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import numpy as np
@@ -59,9 +61,14 @@ def as_image(value: ImageLike) -> Image:
     if not isinstance(value, np.ndarray):
         raise ImageError(
             "Expected an image: a path, a PIL image, a NumPy array (H, W, 3) or (H, W), or a torch"
-            f" tensor (3, H, W), but got {_kind(value)}."
+            f" tensor (3, H, W), but got {_kind(value)}.{_instead(value)}"
         )
-    return _rgb(value)
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise ImageError(
+            "Expected an image without masked pixels, but"
+            f" {np.count_nonzero(value.mask)} values are masked. Fill them: image.filled(0)."
+        )
+    return _rgb(np.asarray(value))
 
 
 def _is_tensor(value: object) -> TypeGuard[torch.Tensor]:
@@ -79,20 +86,39 @@ def _kind(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
+def _instead(value: object) -> str:
+    """What to do with other things that may hold an image."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return " Of the bytes of a file make an image: PIL.Image.open(io.BytesIO(data))."
+    if callable(getattr(value, "read", None)):
+        return " Of an open file make an image: PIL.Image.open(file)."
+    if hasattr(value, "__array__"):
+        return " Make an array of it: numpy.asarray(image)."
+    if isinstance(value, Iterable):
+        return " Give images one by one; make nested lists of numbers a numpy.array."
+    return ""
+
+
 def _channels_last(value: torch.Tensor) -> NDArray[Any]:
     """A tensor with its channels at the end."""
     tensor = value.detach()
+    if tensor.is_nested or tensor.is_meta:
+        raise ImageError(
+            "Expected an image tensor with values and one shape, but got one on the device meta or"
+            " a nested one."
+        )
     if tensor.is_floating_point():  # NumPy has no bfloat16
         tensor = tensor.float()
     elif str(tensor.dtype) != "torch.uint8":
-        raise ImageError(_wrong_dtype(str(tensor.dtype).removeprefix("torch.")))
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        raise ImageError(_wrong_dtype(dtype, "image.to(torch.uint8)"))
     shape = tuple(tensor.shape)
     if len(shape) == 3 and (shape[0] == 3 or (shape[0] == 1 and shape[2] != 3)):
         tensor = tensor.permute(1, 2, 0)
     elif len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] != 3):
         raise ImageError(
             "Expected an image tensor of shape (3, H, W), channels first, or (H, W), but got"
-            f" {shape}.{_advice(shape)}"
+            f" {shape}.{_tensor_advice(shape)}"
         )
     array: NDArray[Any] = tensor.to_dense().cpu().numpy()
     return array
@@ -150,7 +176,12 @@ def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype.kind != "f":
         raise ImageError(_wrong_dtype(str(array.dtype)))
     low, high = float(array.min()), float(array.max())
-    if not -_SLACK <= low <= high <= 1 + _SLACK:  # also where one of them is not a number
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise ImageError(
+            "Expected a floating-point image with values in [0, 1], but some are NaN or infinite."
+            " Fill them first: numpy.nan_to_num(image)."
+        )
+    if not -_SLACK <= low <= high <= 1 + _SLACK:
         raise ImageError(
             f"Expected a floating-point image with values in [0, 1], but got {low:g}..{high:g}."
             " Divide values of 0..255 by 255; undo a normalisation by mean and deviation."
@@ -159,12 +190,27 @@ def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
     return levels
 
 
-def _wrong_dtype(dtype: str) -> str:
-    return (
+def _wrong_dtype(dtype: str, conversion: str = "image.astype(numpy.uint8)") -> str:
+    expected = (
         "Expected an image of uint8 values, 0..255, or of floating point in [0, 1], but got"
-        f" {dtype}. Where the values are 0..255, image.astype(numpy.uint8) says so; otherwise"
-        " divide by the largest value that there can be."
+        f" {dtype}."
     )
+    if dtype == "bool":
+        return f"{expected} Give it as black and white: {conversion} * 255."
+    return (
+        f"{expected} Where the values are 0..255, {conversion} says so; otherwise divide by the"
+        " largest value that there can be."
+    )
+
+
+def _tensor_advice(shape: tuple[int, ...]) -> str:
+    """What to do with a tensor of another layout."""
+    if len(shape) == 3 and 0 not in shape and 4 in {shape[0], shape[2]}:
+        kept = "image[:3]" if shape[0] == 4 else "image[..., :3]"
+        return f" Leave out transparency: {kept}."
+    if len(shape) == 3 and 0 not in shape:
+        return " Choose three of its channels: image[[0, 1, 2]]."
+    return _advice(shape)
 
 
 def _advice(shape: tuple[int, ...]) -> str:

@@ -55,11 +55,7 @@ def evaluate(
         ConfigError: If classes are matched by name, and none has a name of the data set; or what
             was given is no data set.
     """
-    if not hasattr(dataset, "class_names"):
-        raise ConfigError(
-            "Expected a labelled data set, such as primaps.load_dataset('camvid', ROOT, 'val')"
-            f" gives, but got {type(dataset).__name__}."
-        )
+    _check_given(segmenter, dataset)
     told, members = told_to(progress), group or Alone()
     known = clusters_by_name(segmenter.classes, dataset.class_names) if by_name else None
     by_file = isinstance(dataset, PairedDataset) and _reads_otherwise(segmenter)
@@ -82,6 +78,19 @@ def evaluate(
         )
     finally:
         told.finish()
+
+
+def _check_given(segmenter: object, dataset: object) -> None:
+    if not isinstance(segmenter, Segmenter):
+        raise ConfigError(
+            "Expected a primaps.Segmenter, such as primaps.Segmenter.load(DIR) gives, but got"
+            f" {type(segmenter).__name__}."
+        )
+    if not hasattr(dataset, "class_names"):
+        raise ConfigError(
+            "Expected a labelled data set, such as primaps.load_dataset('camvid', ROOT, 'val')"
+            f" gives, but got {type(dataset).__name__}."
+        )
 
 
 def _reads_otherwise(segmenter: Segmenter) -> bool:

@@ -14,12 +14,13 @@ from typing import Final, Literal, Self, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from primaps.arguments import backbone_of, image_paths, user_path, whole_number
+from primaps.arguments import backbone_of, image_paths
 from primaps.bars import told_to
-from primaps.config import Config, KeptStore, Method
+from primaps.config import Config, KeptStore, Method, one_of
 from primaps.data.dataset import LabelledDataset
-from primaps.data.reading import read_photo
+from primaps.data.reading import image_path, read_photo
 from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
+from primaps.given import given_path, truth, whole_number
 from primaps.heads.loading import load_backbone, reload_backbone
 from primaps.naming.applying import apply_classes
 from primaps.naming.table import fresh_table
@@ -41,8 +42,9 @@ from primaps.pipeline.extraction_for_fit import extract_for_fit
 from primaps.pipeline.hub import Hub, fetch_model, push_model
 from primaps.pipeline.kept_store import shrink
 from primaps.pipeline.labelling import Extras
-from primaps.pipeline.number_of_classes import settle_number
+from primaps.pipeline.number_of_classes import note_of_empty, settle_number
 from primaps.pipeline.opening import claim
+from primaps.pipeline.places import refuse_model_place
 from primaps.pipeline.prediction import image_features, label_map
 from primaps.pipeline.settings import preset_for
 from primaps.progress import Progress
@@ -102,11 +104,12 @@ class Segmenter:
         config: Config | str | None = None,
         store: str | None = None,
     ) -> None:
-        if method not in get_args(Method):
-            raise ConfigError(
-                f"Expected method to be one of {', '.join(get_args(Method))}, but got {method!r}."
-            )
-        number = None if num_clusters == "auto" else whole_number("num_clusters", num_clusters)
+        one_of("method", method, get_args(Method))
+        number = (
+            None
+            if isinstance(num_clusters, str) and num_clusters == "auto"
+            else whole_number("num_clusters", num_clusters, also=" or 'auto'")
+        )
         if isinstance(config, Config):
             base = config
         elif config is None or isinstance(config, str):
@@ -116,7 +119,7 @@ class Segmenter:
                 "Expected config to be a primaps.Config or the name of a preset, but got"
                 f" {config!r}."
             )
-        self.config = dataclasses.replace(
+        self._config = dataclasses.replace(
             base,
             num_clusters=number,
             seed=whole_number("seed", seed),
@@ -141,6 +144,25 @@ class Segmenter:
             f"Segmenter({self.backbone.name!r}, num_clusters={number!r}, seed={self.config.seed},"
             f" method={self.config.fit.method!r}, preset {self.config.preset!r}; {state})"
         )
+
+    @property
+    def config(self) -> Config:
+        """All settings."""
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        """Take other settings.
+
+        Raises:
+            ConfigError: If they are none.
+        """
+        if not isinstance(config, Config):
+            raise ConfigError(
+                "Expected config to be a primaps.Config, such as primaps.preset_config('fast')"
+                f" gives, but got {config!r}."
+            )
+        self._config = config
 
     @property
     def is_fitted(self) -> bool:
@@ -195,8 +217,13 @@ class Segmenter:
         """Take other classes, for this segmenter and for what it saves.
 
         Raises:
-            ConfigError: If they are for another number of clusters.
+            ConfigError: If they are for another number of clusters, or no classes.
         """
+        if not isinstance(table, ClassTable):
+            raise ConfigError(
+                "Expected classes as a primaps.ClassTable, such as primaps.classes(...) gives, but"
+                f" got {table!r}."
+            )
         if table.num_clusters != self.model.num_clusters:
             raise ConfigError(
                 f"Expected classes of {self.model.num_clusters} clusters, but got some of"
@@ -237,8 +264,11 @@ class Segmenter:
             UnusedInputWarning: If some images could not be used; `failures` lists them.
         """
         inputs, told = image_paths(images), told_to(progress)
+        truth("overwrite", overwrite)
         if run_dir is not None:
-            run = self._fit_in(user_path(run_dir), inputs, told, model_dir, overwrite=overwrite)
+            run = self._fit_in(
+                given_path("run_dir", run_dir), inputs, told, model_dir, overwrite=overwrite
+            )
         elif model_dir is not None:
             raise ConfigError(
                 "Expected run_dir beside model_dir, where features are kept, but got none."
@@ -270,11 +300,14 @@ class Segmenter:
             remedy=_REMEDY,
         )
         with finishing(run, "Segmenter.fit", [str(path) for path in inputs]):
-            extract_for_fit(run, None if model_dir is None else user_path(model_dir))
+            if model_dir is not None:
+                refuse_model_place(given_path("model_dir", model_dir), run.folder.root, run.images)
+            extract_for_fit(run, None if model_dir is None else given_path("model_dir", model_dir))
             self._model = _fit_beside(run, model_dir, overwrite=overwrite)
             shrink(run)
+            note_of_empty(run, self._model.fit.dead_clusters)
         self._classes = None
-        self._folder = run.folder.root if model_dir is None else user_path(model_dir)
+        self._folder = run.folder.root if model_dir is None else given_path("model_dir", model_dir)
         return run
 
     def _note_failures(self, run: Run) -> None:
@@ -360,11 +393,17 @@ class Segmenter:
             UnusedInputWarning: If some images could not be used; `failures` lists them.
         """
         inputs, config = image_paths(images), self._predict_config(crf, unknown_below)
+        for name, value in (
+            ("certainty", certainty),
+            ("overlays", overlays),
+            ("overwrite", overwrite),
+        ):
+            truth(name, value)
         with tempfile.TemporaryDirectory(prefix="primaps-") as names:
             self.save(names)
             run = predict_images(
                 inputs,
-                user_path(out),
+                given_path("out", out),
                 self.backbone,
                 self.model,
                 config,
@@ -408,6 +447,7 @@ class Segmenter:
             ConfigError: If ``unknown_below`` is out of range.
         """
         model, config = self.model, self._predict_config(crf, unknown_below).predict
+        truth("flip", flip), truth("names", names)
         picture, ignored = self._picture(image)
         features = image_features(self.backbone, picture, model.side(picture.shape[:2]), flip=flip)
         labels = label_map(features, model, (picture.shape[0], picture.shape[1]), config, picture)
@@ -421,7 +461,7 @@ class Segmenter:
         if not isinstance(image, str | os.PathLike):
             return as_image(image), None
         inputs = self.model.inputs or self.config.inputs
-        photo = read_photo(user_path(image), sys.maxsize, inputs=inputs)
+        photo = read_photo(image_path(image), sys.maxsize, inputs=inputs)
         return photo.image, photo.ignored
 
     def _predict_config(self, crf: bool | None, unknown_below: float | None) -> Config:
@@ -442,8 +482,10 @@ class Segmenter:
             OutputError: If the folder cannot be written.
         """
         classes = self.classes
-        dataclasses.replace(self.model, predict=self.config.predict).save(user_path(folder))
-        save_classes(classes, self.model.fingerprint, self._folder, user_path(folder))
+        dataclasses.replace(self.model, predict=self.config.predict).save(
+            given_path("folder", folder)
+        )
+        save_classes(classes, self.model.fingerprint, self._folder, given_path("folder", folder))
 
     @classmethod
     def load(
@@ -466,7 +508,7 @@ class Segmenter:
             CheckpointError: If there is no model, or the backbone or head is another one.
             BackboneError: If the backbone's weights cannot be had.
         """
-        model = Model.load(user_path(folder))
+        model = Model.load(given_path("folder", folder))
         backbone = reload_backbone(
             model.backbone, weights=weights or model.weights, device=device, head=head or model.head
         )
@@ -483,7 +525,7 @@ class Segmenter:
         )
         method, seed = str(model.settings.get("method", "em")), int(model.settings.get("seed", 0))
         segmenter = cls(backbone, model.num_clusters, seed, method=method, config=config)
-        segmenter._model, segmenter._folder = model, user_path(folder)
+        segmenter._model, segmenter._folder = model, given_path("folder", folder)
         return segmenter
 
     def push_to_hub(
@@ -560,7 +602,7 @@ def _fit_beside(run: Run, model_dir: str | os.PathLike[str] | None, *, overwrite
     """Fit into the run's own folder, or into another one that no other model is in."""
     if model_dir is None:
         return fit_and_name(run)
-    folder = user_path(model_dir)
+    folder = given_path("model_dir", model_dir)
     hold(folder)
     try:
         settle_number(run, run.usable_images(), recorded=False)

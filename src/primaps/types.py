@@ -56,7 +56,7 @@ class ReadingNote:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MaskProposals:
     """Disjoint principal mask proposals of one image.
 
@@ -82,6 +82,18 @@ class MaskProposals:
     def coverage(self) -> float:
         """Fraction of pixels that belong to a proposal, in [0, 1]."""
         return float(np.count_nonzero(self.label_image) / self.label_image.size)
+
+    def __eq__(self, other: object) -> bool:
+        """The same regions, scores and cases."""
+        if not isinstance(other, MaskProposals):
+            return NotImplemented
+        return (
+            np.array_equal(self.label_image, other.label_image)
+            and np.array_equal(self.scores, other.scores)
+            and self.guards == other.guards
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays may change
 
     def __repr__(self) -> str:
         height, width = self.label_image.shape
@@ -462,7 +474,7 @@ class ClassTable:
         return table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EvaluationResult:
     """Scores of label maps against ground truth, over a whole data set.
 
@@ -481,3 +493,16 @@ class EvaluationResult:
     assignment: ClusterAssignment
     confusion: NDArray[np.int64]
     num_images: int
+
+    def __eq__(self, other: object) -> bool:
+        """The same counts, images and assignment, from which all scores follow."""
+        if not isinstance(other, EvaluationResult):
+            return NotImplemented
+        return (
+            np.array_equal(self.confusion, other.confusion)
+            and np.array_equal(self.assignment.cluster_to_class, other.assignment.cluster_to_class)
+            and self.assignment.class_names == other.assignment.class_names
+            and self.num_images == other.num_images
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays may change

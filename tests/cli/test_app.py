@@ -2,8 +2,10 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import shellingham
 import typer
 from typer.testing import CliRunner
 
@@ -107,11 +109,30 @@ def test_groups_say_no_types_of_flags_and_answer_to_h():
         assert "<bool>" not in shown.stdout
 
 
-def test_completion_can_be_installed():
-    shown = CliRunner().invoke(app, ["--help"]).stdout
-    assert "--install-completion" in shown
-    script = CliRunner().invoke(app, ["--show-completion", "bash"])
-    assert "complete" in script.stdout or script.exit_code == 0
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_installed(shell, tmp_path, monkeypatch):
+    """Whatever process runs the tests."""
+    monkeypatch.setattr(shellingham, "detect_shell", lambda *_: (shell, f"/bin/{shell}"))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = CliRunner()
+    shown = asked.invoke(app, ["--show-completion"], prog_name="primaps")
+    assert (shown.exit_code, "_PRIMAPS_COMPLETE" in shown.stdout) == (0, True)
+    installed = asked.invoke(app, ["--install-completion"], prog_name="primaps")
+    assert installed.exit_code == 0
+    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any("_PRIMAPS_COMPLETE" in text for text in written)
+    by_variable = asked.invoke(
+        app, prog_name="primaps", env={"_PRIMAPS_COMPLETE": f"source_{shell}"}
+    )
+    assert by_variable.stdout.strip() == shown.stdout.strip()
+
+
+def test_completion_knows_commands_and_options():
+    for typed, wanted in (("primaps seg", "segment"), ("primaps fit --ov", "--overwrite")):
+        env = {"_PRIMAPS_COMPLETE": "complete_bash", "COMP_WORDS": typed}
+        env["COMP_CWORD"] = str(len(typed.split()) - 1)
+        assert wanted in CliRunner().invoke(app, prog_name="primaps", env=env).stdout.split()
 
 
 def test_presets_are_explained():

@@ -479,7 +479,7 @@ def test_a_dry_run_tells_and_writes_nothing(run, photographs, tmp_path, fast, te
     assert not out.exists()
     assert "Photographs: 5, 5 of them to do" in told.stdout
     assert "Classes: 3, method em, seed 0" in text(told)
-    for part in ("Disk: about", "Memory: about", "Time: about", "by 3 of them that were tried"):
+    for part in ("Disk: about", "Memory: about", "Time: about", "by 4 of them that were tried"):
         assert part in text(told)
     assert run(*asked[:-1]).exit_code == 0
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
@@ -490,6 +490,48 @@ def test_a_dry_run_tells_and_writes_nothing(run, photographs, tmp_path, fast, te
     new = ("proposals", photographs, "--out", tmp_path / "new", *fast[:2], "--dry-run")
     assert "5 of them to do" in run(*new).stdout
     assert not (tmp_path / "new").exists()
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_dry_run_of_fit_and_predict_writes_nothing(run, photographs, tmp_path, fast, text):
+    out, model, new = tmp_path / "run", tmp_path / "model", tmp_path / "new"
+    asked = ("segment", photographs, "--out", out, *fast, "--backbone", "texture")
+    assert run(*asked).exit_code == 0
+    before = snapshot(tmp_path)
+    own = run("fit", out, "--dry-run")
+    assert own.exit_code == 0, own.output
+    assert "none, since this model is there already" in text(own)
+    told = run("fit", out, "--classes", "4", "--dry-run")
+    assert told.exit_code == 0, told.output
+    for part in ("5 with stored", "Classes: 4", "Disk: about", "Memory: about", "Time: about"):
+        assert part in text(told)
+    assert "Refused without --overwrite" in told.stdout
+    assert "num_clusters: 3 -> 4" in told.stdout
+    beside = run("fit", out, "--classes", "auto", "--model", model, "--dry-run")
+    assert (beside.exit_code, "proposed from them" in beside.stdout) == (0, True), beside.output
+    assert "Refused" not in beside.stdout
+    for crf, word in (("--crf", "with CRF"), ("--no-crf", "without CRF")):
+        for source in ((photographs,), ("--stored", out)):
+            options = ("--model", out, "--out", new, crf, "--certainty", "--overlays", "--dry-run")
+            shown = run("predict", *source, *options)
+            assert shown.exit_code == 0, shown.output
+            assert "Photographs: 5, 5 of them to do" in shown.stdout
+            assert word in shown.stdout
+            assert "of them that were tried" in shown.stdout
+    assert snapshot(tmp_path) == before
+    assert run("predict", photographs, "--model", out, "--out", new).exit_code == 0
+    before = snapshot(tmp_path)
+    again = run("predict", photographs, "--model", out, "--out", new, "--dry-run")
+    assert "5, 0 of them to do" in again.stdout
+    assert "all label maps are there" in again.stdout
+    other = ("--unknown-below", "0.5", "--dry-run")
+    refused = run("predict", photographs, "--model", out, "--out", new, *other)
+    assert "Refused without --overwrite" in refused.stdout
+    assert run("predict", photographs, "--model", out, "--out", out, "--dry-run").exit_code == 2
+    assert snapshot(tmp_path) == before
 
 
 def test_moved_photographs_are_found_by_report_and_export(run, photographs, tmp_path, fast, text):

@@ -70,8 +70,8 @@ def test_a_missing_list(root, trees):
     with pytest.raises(
         DatasetError,
         match=(
-            r"Coarse_7\.txt, but there is none. Copy it from its source, or make it with"
-            r" --make-lists"
+            r"Coarse_7\.txt, but there is none. Copy it from its source, or make it: `primaps"
+            r" check cocostuff --root ROOT --make-lists`"
         ),
     ):
         load(root, "val")

@@ -156,3 +156,14 @@ def test_one_named_class_and_unlabelled_pixels_are_meant(tmp_path):
 @pytest.mark.parametrize("values", [(0, 1), (0, 0)])
 def test_masks_without_255_are_taken(tmp_path, values):
     assert len(load(_binary(tmp_path, values), None)) == 2
+
+
+def test_no_label_image_for_any_image(tmp_path):
+    _write(tmp_path, "images", "labels")
+    label = tmp_path / "labels" / "sub" / "a.png"
+    label.rename(label.with_suffix(".jpg"))
+    with pytest.raises(DatasetError, match=r"no image of .* has one .*\.jpg: only PNG keeps"):
+        load(tmp_path, None)
+    label.with_suffix(".jpg").unlink()
+    with pytest.raises(DatasetError, match=r"no image of .* has one \(a\.png or a\.jpg\.png"):
+        load(tmp_path, None)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from primaps.data.paths import from_home, is_printable, printable
+from primaps.data.paths import is_printable, printable
+from primaps.given import from_home
 
 
 @pytest.mark.parametrize("text", ["a.jpg", "Straße/東京 é.png", ""])

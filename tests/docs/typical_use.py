@@ -1,5 +1,7 @@
 """What users write, for the type checker: never run."""
 
+import copy
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -50,6 +52,22 @@ def score(segmenter: pm.Segmenter, root: Path) -> float:
     refined = pm.dense_crf(np.zeros((8, 8, 3), np.uint8), np.zeros((2, 4, 4), np.float32))
     loaded.config = pm.preset_config("paper")
     return result.miou + float(refined.mean())
+
+
+def other_forms(folder: Path, segmenter: pm.Segmenter) -> bool:
+    half = torch.rand(3, 64, 48).half().to(memory_format=torch.contiguous_format)
+    grey: pm.MaskProposals = pm.mask_proposals(
+        np.zeros((64, 48), np.float64), torch.rand(8, 8, 6), threshold=float(np.float32(0.4))
+    )
+    again = pm.mask_proposals(half, np.ones((8, 8, 6), ">f4"), 0.4, "fast", max_masks=5)
+    segmenter.fit(sorted(folder.glob("*.jpg")), "run", progress=None)
+    segmenter.classes = pm.classes("run", merge={(1, "road"): "ground"}, ignore=[2])
+    copied: pm.Segmenter = copy.deepcopy(segmenter)
+    config: pm.Config = dataclasses.replace(pm.preset_config("fast"), num_clusters=5)
+    pm.Segmenter(segmenter.backbone, "auto", config=config)
+    names = [each.name for each in pm.list_backbones()]
+    run: Path | None = copied.run_dir
+    return grey == again and copied.is_fitted and run is not None and "mini" in names
 
 
 def version() -> str:

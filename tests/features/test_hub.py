@@ -33,3 +33,31 @@ def test_a_name_that_cannot_be_looked_up_is_not_known_unless_a_proxy_does_it(
     )
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     assert module.hub_is_known() is expected
+
+
+@pytest.fixture
+def by_proxy(monkeypatch):
+    def settle(proxy):
+        monkeypatch.setattr(module, "getproxies", lambda: {"https": proxy})
+        monkeypatch.setattr(module, "proxy_bypass", lambda _: False)
+
+    return settle
+
+
+def test_a_proxy_that_does_not_answer_is_no_network(by_proxy):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        by_proxy(f"http://me:secret@127.0.0.1:{port}")
+        assert module.hub_is_known()
+    assert not module.hub_is_known()
+    told = module.no_network("them")
+    assert f"by the proxy 127.0.0.1:{port}, which does not answer" in told
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "http://[::1]", "http://x:port", "http://[broken"])
+def test_a_proxy_of_another_form_is_left_to_who_uses_it(by_proxy, proxy):
+    by_proxy(proxy)
+    assert module.hub_is_known()

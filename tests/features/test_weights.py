@@ -257,3 +257,9 @@ def test_tensors_are_renamed_in_order():
         BackboneError, match=r"but got 2 of which number 2 is \(4, 1\) instead of \(4,\)"
     ):
         rename_in_order({**state, "b": torch.ones(4, 1)}, target, wanted="x", path=Path("w.pth"))
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    torch.save({"a": torch.ones(3), "b": torch.tensor([1.0, float("nan")])}, tmp_path / "w.pth")
+    with pytest.raises(BackboneError, match=r"w\.pth to hold finite numbers, but got others in b"):
+        read_weights(tmp_path / "w.pth")

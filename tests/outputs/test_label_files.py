@@ -237,3 +237,18 @@ def test_the_size_is_read_from_the_header(tmp_path):
     assert read_png_size(tmp_path / "short.png") == (0, 0)
     with pytest.raises(OutputError, match="permissions"):
         read_png_size(tmp_path)
+
+
+def test_a_bit_that_turned_among_the_pixels_is_found(label_map, tmp_path):
+    path = tmp_path / "a.png"
+    write_label_map(path, label_map, INFO)
+    whole = path.read_bytes()
+    assert read_png_info(path, whole=True) == INFO
+    start = whole.index(b"IDAT")
+    for place in (start + 30, len(whole) // 2, len(whole) - 20, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[place] ^= 16
+        path.write_bytes(damaged)
+        assert read_png_info(path, whole=True) == {}
+        with pytest.raises(ImageError, match=r"fit its checksums\. Delete it and run again"):
+            read_label_image(path)

@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 
 import primaps as pm
 from primaps import pipeline
+from primaps.data.scanning import scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from primaps.naming.table_text import write_classes
 from primaps.outputs.export.journal import FOLDER
@@ -438,6 +439,16 @@ def test_folders_that_hold_no_label_maps(tmp_path):
 def test_the_run_folder_itself_is_no_place_for_an_export(run):
     with pytest.raises(ConfigError, match="holds other files"):
         export(run, run, ExportSettings("coco"))
+
+
+@pytest.mark.parametrize("format_name", ["coco-stuff", "voc"])
+def test_an_export_beside_photographs_is_not_taken_for_some(run, tmp_path, format_name):
+    out = tmp_path / "here" / "export"
+    export(run, out, ExportSettings(format_name))
+    with pytest.raises(DatasetError, match="export is an export, whose outputs are no photographs"):
+        scan([out.parent])
+    (copies,) = out.glob("*mages")
+    assert scan([copies]).images
 
 
 def test_polygons_belong_to_coco(run, tmp_path):

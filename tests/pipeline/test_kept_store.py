@@ -376,7 +376,7 @@ def test_large_stores_are_noted_once(
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ConfigError, match="full, light or none"):
+    with pytest.raises(ConfigError, match="full, light, none"):
         Config(store="half")
 
 

@@ -104,4 +104,4 @@ def test_a_run_beside_the_photographs_is_not_segmented(segment, photographs, tmp
     told = Told()
     out = segment([photographs], told)
     assert len(read_json(out / "store" / "manifest.json")["images"]) == 5
-    assert f"Not entered, run folders: {deep / 'run1'}." in told.notes
+    assert f"Not entered, run folders and exports: {deep / 'run1'}." in told.notes

@@ -22,6 +22,7 @@ from primaps.pipeline.overview import image_bytes, shown_images, write_run_repor
 from primaps.pipeline.viewed_images import ViewedImage
 from primaps.pipeline.viewed_state import state_of
 from primaps.pipeline.viewing import Viewed
+from primaps.progress import Silent
 from primaps.runs.model import Model
 
 BLOCK = re.compile(r'<script type="(?:application/json|text/plain)" id="(.+?)"(.*?)>(.*?)</script>')
@@ -203,15 +204,22 @@ def test_damaged_photographs_and_maps_are_reported_and_replaced(segmented):
     assert page.maps(0).shape[0] == 2
 
 
-def test_dead_classes_are_warned_about(segmented):
+def test_all_figures_of_empty_classes_are_of_the_label_maps(segmented):
+    """Whatever the fit thought of its tokens: the page shows pixels."""
     model = Model.load(segmented.folder.model)
     usage = model.fit.usage.clone()
     usage[:2], usage[2] = 0, 1
     fit = dataclasses.replace(model.fit, usage=usage)
     dataclasses.replace(model, fit=fit).save(segmented.folder.model)
     write_run_report(reopened(segmented), [])
-    page = Page(segmented.folder.report)
-    assert page.run["warnings"] == ["2 of 3 classes own no part of any photograph."]
+    run = Page(segmented.folder.report).run
+    used = {cluster for image in run["images"]["clusters"] for cluster, _ in image} - {255}
+    empty = 3 - len(used)
+    assert len(run["warnings"]) == bool(empty)
+    assert all(f"3 classes that were fitted, {empty} have" in each for each in run["warnings"])
+    told = [each["text"] for each in run["advice"] if "stayed empty" in each["text"]]
+    assert all(f"Of 3 classes, {empty} stayed empty" in each for each in told)
+    assert len(told) == bool(empty)
 
 
 def test_only_some_images_of_a_large_run(segmented, monkeypatch):
@@ -289,3 +297,18 @@ def test_a_thousand_noisy_photographs_fit_into_the_page():
     ]
     assert 1000 * (sizes[1] - sizes[0]) + sizes[0] < 98_000_000
     assert made.photo.width >= 320
+
+
+def test_label_maps_that_are_left_out_are_told(segmented):
+    path = segmented.folder.labels("p0.png")
+    write_label_map(path, read_label_image(path), {})  # as another program would
+
+    class Told(Silent):
+        notes = ()
+
+        def note(self, message):
+            self.notes += (message,)
+
+    segmented.progress = Told()
+    write_run_report(segmented, [])
+    assert any("Left out of the report: 1 label maps" in note for note in segmented.progress.notes)

@@ -75,6 +75,16 @@ def test_moved_and_renamed_photographs_are_found_by_their_content(out, photograp
         assert viewed.pixels(name).size
 
 
+def test_those_that_are_still_missing_do_not_hide_those_that_were_found(out, photographs, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.move(photographs, moved)
+    (moved / "p3.png").unlink()
+    find_again(out, moved, Silent())
+    told = Told()
+    find_again(out, moved, told)
+    assert told.notes == [f"Photographs found again in {moved}: 0 of 1. Missing: p3.png"]
+
+
 def test_predicted_folders_are_put_right_too(out, photographs, texture, small_config, tmp_path):
     new = tmp_path / "new"
     pipeline.predict_images([photographs], new, texture, Model.load(out), small_config)

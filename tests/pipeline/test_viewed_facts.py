@@ -6,7 +6,6 @@ import pytest
 from primaps.pipeline.viewed_facts import (
     backbone_facts,
     curves_record,
-    dead_clusters,
     run_facts,
     run_settings,
     run_warnings,
@@ -75,14 +74,10 @@ def test_label_maps_alone_have_the_settings_of_label_maps(finished_run):
     }
 
 
-def test_warnings_count_what_is_dead_and_what_is_left_out(named_run):
-    files = RunFolder(named_run)
-    dead = dead_clusters(files)
-    assert len(run_warnings(files, 4, 0)) == bool(dead)
-    path = files.model / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "dead_clusters": [1, 3]}))
-    first, second = run_warnings(files, 4, 7)
-    assert first == "2 of 4 classes own no part of any photograph."
+def test_warnings_count_what_is_empty_and_what_is_left_out():
+    assert run_warnings(4, 4, 0) == []
+    first, second = run_warnings(4, 2, 7)
+    assert first == "Of the 4 classes that were fitted, 2 have no pixel in any label map."
     assert "not made with the present model of this folder: 7. Run" in second
 
 

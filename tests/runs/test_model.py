@@ -225,3 +225,48 @@ def test_other_label_maps_are_noted_without_touching_prototypes(model, tmp_path)
     written = (tmp_path / "model.json").stat().st_mtime_ns
     noted.note_predict(PredictConfig(crf=False), tmp_path)
     assert (tmp_path / "model.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("size", "320"), ("size", -1), ("losses", [None]), ("losses", {}), ("backbone", [])),
+        *(("backbone", {}), ("cosine", 1), ("fingerprint", None), ("settings", 3), ("weights", 4)),
+        *(("num_clusters", 10**40), ("num_clusters", 2), ("predict", {"crf": [None]})),
+        *(("predict", {"crf_scale": "a"}), ("inputs", {"bands": "a"}), ("head", "a\0")),
+    ],
+)
+def test_strange_values_are_refused_by_file(model, tmp_path, key, value):
+    model.save(tmp_path)
+    record = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**record, key: value}))
+    with pytest.raises(CheckpointError, match=r"(model\.json|prototypes\.safetensors).*fit again"):
+        Model.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"teacher": torch.full((3, 5), float("nan"))},
+        {"student": torch.ones(3, 4)},
+        {"teacher": torch.ones(3)},
+        {"usage": torch.ones(3)},
+        {"usage": torch.ones(2, dtype=torch.int64)},
+    ],
+)
+def test_tensors_that_are_no_prototypes_are_refused(model, tmp_path, changed):
+    model.save(tmp_path)
+    path = tmp_path / "prototypes.safetensors"
+    write_tensors(path, {**read_tensors(path), **changed})
+    with pytest.raises(CheckpointError, match="to hold finite prototypes of 3 clusters"):
+        Model.load(tmp_path)
+
+
+def test_a_bit_that_turned_is_found(model, tmp_path):
+    model.save(tmp_path)
+    path = tmp_path / "prototypes.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="does not fit its checksum"):
+        Model.load(tmp_path)

@@ -2,13 +2,14 @@ import dataclasses
 import datetime as dt
 import json
 import os
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from primaps.errors import CheckpointError, ConfigError, OutputError
-from primaps.runs.run import Run, RunFolder, cached_views, read_failures, versions
+from primaps.runs.run import Run, RunFolder, cached_views, read_failures, read_warnings, versions
 from primaps.runs.store import ShardInfo, write_json
 from primaps.types import Failure, ImageFile, MaskProposals, View
 
@@ -279,3 +280,45 @@ def test_versions_name_what_a_result_depends_on():
     assert torch.__version__.startswith(found["torch"])
     assert found["numpy"] == np.__version__
     assert {"primaps", "python", "platform", "timm", "pillow"} <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("settings", 3), ("settings", {"fit": []}), ("settings", {"backbone": {}})),
+        *(("settings", {"model": {"fingerprint": None}}), ("config", []), ("weights", {})),
+        *(("config", {"fit": 3}), ("config", {"seed": "a"}), ("config", {"seed": True})),
+        *(("config", {"features": {"size": 10**40}}), ("config", {"new": 1})),
+        *(("inputs", "a"), ("inputs", [None]), ("seconds", {"fit": "a"}), ("counts", 1)),
+        *(("threshold", {"value": "a", "source": "b"}), ("threshold", {}), ("accepted", [None])),
+        *(("number_of_classes", {"value": 3, "curve": [[3]]}), ("defaults", "a")),
+    ],
+)
+def test_a_record_with_strange_values_is_refused_by_name(tmp_path, key, value):
+    write_json(tmp_path / "run.json", {"format": 1, key: value})
+    with pytest.raises(CheckpointError, match=rf"{re.escape(str(tmp_path))}.*delete it to resume"):
+        RunFolder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ["{}", '{"path": 3, "stage": "a", "reason": "b"}', "3", "[" * 100_000, "{"]
+)
+def test_damaged_failures_are_refused_by_name(folder, line):
+    folder.root.mkdir()
+    folder.failures_file.write_text(line + "\n")
+    with pytest.raises(CheckpointError, match=r"failures\.jsonl.*Delete it"):
+        read_failures(folder)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("{}", '{"image": "a", "kinds": ["x"], "notes": []}', "[" * 100_000, "null"),
+        '{"image": "a", "kinds": 3, "notes": "b"}',
+    ],
+)
+def test_damaged_warnings_are_refused_by_name(folder, line):
+    folder.root.mkdir()
+    folder.warnings_file.write_text(line + "\n")
+    with pytest.raises(CheckpointError, match=r"warnings\.jsonl.*Delete it"):
+        read_warnings(folder)

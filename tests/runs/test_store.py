@@ -22,10 +22,12 @@ from primaps.runs.store import (
     fingerprint,
     hold,
     read_json,
+    read_json_lines,
     read_tensors,
     release,
     remove_temporaries,
     write_json,
+    write_tensors,
 )
 from primaps.types import MaskProposals, View
 
@@ -284,6 +286,93 @@ def test_json_with_paths_that_are_no_utf8_comes_back(tmp_path):
     value = {"path": os.fsdecode(b"/caf\xe9/a.jpg")}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
+
+
+# ---- damaged files -------------------------------------------------------------------------------
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_bit_that_turned_in_a_shard_is_found(filled):
+    store, _, _ = filled
+    assert store.is_sound("sub/a.jpg")
+    flip(store.path("sub/a.jpg"), -5)
+    assert not store.is_sound("sub/a.jpg")
+    for read in (lambda: store.features("sub/a.jpg", View()), lambda: store.proposals("sub/a.jpg")):
+        with pytest.raises(CheckpointError, match=r"does not fit its checksum.*Delete the file"):
+            read()
+
+
+def test_shards_of_earlier_versions_have_no_checksum_and_are_read(filled):
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    store, features, _ = filled
+    path = store.path("sub/a.jpg")
+    with safe_open(path, framework="pt") as shard:
+        metadata = {key: value for key, value in shard.metadata().items() if key != "crc32"}
+    save_file(load_file(path), path, metadata)
+    assert store.is_sound("sub/a.jpg")
+    assert store.info("sub/a.jpg") is not None
+    assert torch.equal(store.features("sub/a.jpg", View()), features[0].half())
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "{}", '{"settings": 3}', "[" * 100_000])
+def test_a_shard_with_strange_information_counts_as_absent(filled, text):
+    from safetensors.torch import load_file, save_file
+
+    store, _, _ = filled
+    path = store.path("sub/a.jpg")
+    save_file(load_file(path), path, {"format": "primaps-shard-1", "info": text})
+    assert store.info("sub/a.jpg") is None
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"features": torch.zeros(3), "proposals": torch.zeros(3)},
+        {"features": torch.zeros(2, 1, 2, 3), "proposals": torch.zeros(2, 2)},
+        {"features": torch.zeros(0, 1, 2, 3, dtype=torch.float16)},
+        {},
+    ],
+)
+def test_a_shard_of_other_tensors_is_refused(filled, tensors):
+    from safetensors.torch import save_file
+
+    store, _, _ = filled
+    save_file(tensors, store.path("sub/a.jpg"))
+    for read in (
+        lambda: store.features("sub/a.jpg", View(flip=True)),
+        lambda: store.proposals("sub/a.jpg"),
+    ):
+        with pytest.raises(CheckpointError, match=r"Expected (stored features|all views) of"):
+            read()
+
+
+def test_tensors_with_a_turned_bit_are_refused(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {"a": torch.ones(9)}, {"x": "y"})
+    assert torch.equal(read_tensors(tmp_path / "a.safetensors")["a"], torch.ones(9))
+    flip(tmp_path / "a.safetensors", -2)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors.*does not fit its checksum"):
+        read_tensors(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("text", ["{", "3\n", "[]\n", '{"a": NaN}\n', "[" * 100_000, "\udcff"])
+def test_lines_that_are_no_objects_are_refused(tmp_path, text):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CheckpointError, match=r"a\.jsonl to hold one JSON object per line"):
+        read_json_lines(path)
+
+
+def test_numbers_that_json_lacks_are_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": NaN}')
+    with pytest.raises(CheckpointError, match="NaN, which is no number of JSON"):
+        read_json(tmp_path / "a.json")
 
 
 def test_a_thinned_shard_keeps_the_plain_view(filled):

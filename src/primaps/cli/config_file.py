@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from primaps.config import did_you_mean
+from primaps.config import Config, did_you_mean, with_settings
 from primaps.errors import ConfigError
 
 _PARTS: Final = ("features", "proposals", "fit", "predict")
@@ -50,10 +50,13 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
         if is_record:
             options = {name: value for name, value in options.items() if name in known}
         _refuse_unknown(path, options, list(known))
+        _refuse_switches(ctx, path, {known[name]: value for name, value in options.items()})
+        _check_settings(path, settings)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
     _SETTINGS.set(settings)
     _OTHERS.set(is_record)
+    ctx.call_on_close(lambda: _SETTINGS.set({}))
     defaults = {known[name]: value for name, value in options.items()}
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
@@ -95,7 +98,7 @@ def _parsed(path: Path) -> dict[str, Any]:
                 values = YAML(typ="safe", pure=True).load(text)
             except YAMLError as error:
                 raise ValueError(str(error)) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"Expected options in {path}, as YAML, TOML or the run.json of a run, but got: {error}"
         ) from error
@@ -124,6 +127,28 @@ def _refuse_unknown(path: Path, options: Mapping[str, Any], known: list[str]) ->
             )
 
 
+def _refuse_switches(ctx: typer.Context, path: Path, given: Mapping[str, Any]) -> None:
+    """Where a value is wanted, ``true`` would count as 1."""
+    for each in ctx.command.get_params(ctx):
+        value = given.get(str(each.name))
+        if isinstance(value, bool) and not getattr(each, "is_flag", False):
+            raise ConfigError(
+                f"{path}: expected {each.opts[0]} to have a value, but got {str(value).lower()}."
+            )
+
+
+def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Make sure that settings can be used, while it is known which file they come from.
+
+    Raises:
+        ConfigError: If a name is unknown, or a value of another type or out of range.
+    """
+    try:
+        with_settings(Config(), settings)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
 def _parted(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options, and settings by full name."""
     options = {
@@ -138,7 +163,8 @@ def _parted(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _of_record(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a run was begun with, photographs and folder left out."""
-    config, backbone = record["config"], record.get("settings", {}).get("backbone", {})
+    settings = record.get("settings", {})
+    config, backbone = record["config"], settings.get("backbone", {}) if settings else {}
     options = {
         "preset": config.get("preset"),
         "backbone": backbone.get("name"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from primaps.cli.given import given_settings, preset_settings
-from primaps.cli.options import BackboneName, Device, Out, Overwrite
+from primaps.cli.options import BackboneName, Device, Out, Overwrite, Weights
 from primaps.cli.terminal import (
     EXIT_FAILED,
     exit_after,
@@ -21,9 +21,15 @@ from primaps.cli.terminal import (
 def demo(
     out: Out = Path("demo-run"),
     classes: Annotated[
-        int | None, typer.Option("--classes", help="Number of classes to find. (default: 12)")
+        str | None,
+        typer.Option(
+            "--classes",
+            metavar="K|auto",
+            help="Number of classes to find, 2..254; auto: proposed from the views. (default: 12)",
+        ),
     ] = None,
     backbone: BackboneName = None,
+    weights: Weights = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
@@ -39,7 +45,9 @@ def demo(
         folder = views_folder(out)
         images, about = write_views(folder)
         typer.echo(f"{about}\nViews: {folder}")
-        choice = Choice(given, backbone=backbone, device=device, num_clusters=NUM_CLASSES)
+        choice = Choice(
+            given, backbone=backbone, weights=weights, device=device, num_clusters=NUM_CLASSES
+        )
         inputs = [str(path) for path in images]
         run = begin(inputs, out, choice, overwrite=overwrite, progress=run_progress(console))
         run.folder.record["about"] = about

@@ -4,9 +4,10 @@ and ``report``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -69,6 +70,12 @@ from primaps.errors import ConfigError
 if TYPE_CHECKING:
     from primaps.config import Config
     from primaps.pipeline.beginning import Choice
+    from primaps.pipeline.labelling import Extras
+    from primaps.runs.run import Run
+    from primaps.segmenter import Segmenter
+
+_BEGAN: Final = time.perf_counter()
+"""When the program began: these modules come before what takes long to load."""
 
 
 def segment(
@@ -204,7 +211,7 @@ def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -
     from primaps.pipeline.dry_run import planned
 
     run = look(images, out, choice, TerminalProgress(make_console()))
-    typer.echo("\n".join(planned(run, stages, Durations(durations_file()).expected)))
+    typer.echo("\n".join(planned(run, stages, Durations(durations_file()).expected, _BEGAN)))
     exit_with(run.failures)
 
 
@@ -261,6 +268,7 @@ def fit(
     processes: Processes = 1,
     with_: With = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Fit prototypes to the proposals of an earlier `primaps proposals` or `primaps segment`."""
@@ -269,7 +277,7 @@ def fit(
         if with_ is not None:
             others: dict[str, object] = {"classes": classes, "seed": seed, "method": method}
             others |= {"init": init, "model": model, "tensorboard": tensorboard}
-            others |= {"processes": processes > 1, "overwrite": overwrite}
+            others |= {"processes": processes > 1, "overwrite": overwrite, "dry-run": dry_run}
             fit_with(run_folder, with_, others, weights=weights, head=head, device=device)
             return
         from primaps import pipeline
@@ -284,6 +292,11 @@ def fit(
             device=device,
             progress=TerminalProgress(console),
         )
+        if dry_run:
+            from primaps.pipeline.dry_run_of_fit import planned_fit
+
+            typer.echo("\n".join(planned_fit(run, model, _BEGAN)))
+            return
         pipeline.fit_again(run, model, overwrite=overwrite, events=tensorboard, processes=processes)
         typer.echo(f"Model: {model or run_folder / 'model'}")
         exit_after(run)
@@ -310,6 +323,7 @@ def predict(
     certainty: Certainty = False,
     overlays: Overlays = False,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     config: ConfigFile = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """Label maps and a report of new photographs with fitted prototypes, or of a run's with another
@@ -341,11 +355,18 @@ def predict(
             source = pipeline.reopen(
                 stored, {}, weights=weights, head=head, device=device, progress=progress
             )
+            if dry_run:
+                _tell_of_stored(source, out, model, given, extras)
+                return
             run = pipeline.predict_from_store(
                 source, out, model, given, overwrite=overwrite, extras=extras
             )
         else:
             segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
+            if dry_run:
+                settings = settings_for(out, segmenter.config, given, progress)
+                _tell_of_new(images or [], out, segmenter, settings, extras)
+                return
             run = pipeline.predict_images(
                 images or [],
                 out,
@@ -360,6 +381,35 @@ def predict(
         typer.echo(f"Label maps: {out / 'labels'}")
         typer.echo(f"Report:     {out / 'report.html'}")
         exit_after(run)
+
+
+def _tell_of_stored(
+    source: Run, out: Path, model_folder: Path, given: Mapping[str, object], extras: Extras
+) -> None:
+    """What `primaps predict --stored` would do."""
+    from primaps.pipeline.dry_run_of_predict import planned_predict
+    from primaps.pipeline.predicting import refuse_run, run_on_store
+    from primaps.runs.model import Model
+
+    model = Model.load(model_folder)
+    run = run_on_store(source, out, model, given)
+    refuse_run(out, model)
+    typer.echo("\n".join(planned_predict(run, model, _BEGAN, extras, source)))
+
+
+def _tell_of_new(
+    images: Sequence[str], out: Path, segmenter: Segmenter, settings: Config, extras: Extras
+) -> None:
+    """What `primaps predict` would do."""
+    from primaps.pipeline.dry_run_of_predict import planned_predict
+    from primaps.pipeline.opening import find_images
+    from primaps.pipeline.predicting import refuse_run
+
+    refuse_run(out, segmenter.model)
+    progress = TerminalProgress(make_console())
+    run = find_images(images, out, segmenter.backbone, settings, progress=progress)
+    typer.echo("\n".join(planned_predict(run, segmenter.model, _BEGAN, extras)))
+    exit_with(run.failures)
 
 
 def report(

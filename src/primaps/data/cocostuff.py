@@ -150,4 +150,6 @@ def _remedy(split: Split) -> str:
             "This list comes with the data that STEGO and HP train on, and cannot be made from the"
             " labels."
         )
-    return "Copy it from its source, or make it with --make-lists."
+    return (
+        "Copy it from its source, or make it: `primaps check cocostuff --root ROOT --make-lists`."
+    )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from primaps.config import did_you_mean
 from primaps.data.about import About
 from primaps.errors import ConfigError
+from primaps.given import given_path
 from primaps.types import Image
 
 if TYPE_CHECKING:
@@ -117,11 +118,11 @@ def load_dataset(
             the splits.
 
     Raises:
-        ConfigError: If the name is unknown.
+        ConfigError: If the name is unknown, or the root is no path.
         DatasetError: If the folder, the split, an image or a label image is missing, or the split
             is empty.
     """
-    return dataset_module(name).load(Path(os.path.expanduser(root)), split)  # noqa: PTH111
+    return dataset_module(name).load(given_path("root", root), split)
 
 
 def describe_dataset(name: str) -> About:

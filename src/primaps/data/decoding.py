@@ -158,8 +158,9 @@ def check_pixels(size: tuple[int, int], megapixels: int, name: str) -> None:
     if width * height > megapixels * 1_000_000:
         raise ImageError(
             f"Expected an image of usual size, at most {megapixels} megapixels, but {name} has"
-            f" {width * height / 1e6:.0f} ({width} x {height}). Make it smaller, or raise"
-            " --max-megapixels if there is memory for it."
+            f" {width * height / 1e6:.0f} ({width} x {height}). Make it smaller, or, if"
+            " there is memory for it, raise --max-megapixels of `primaps segment` or `primaps"
+            " predict`."
         )
 
 
@@ -178,7 +179,8 @@ def check_bytes(number: int, megapixels: int, name: str) -> None:
     if number > most:
         raise ImageError(
             f"Expected at most {most / 1e9:.2g} GB of values, but {name} has {number / 1e9:.3g}."
-            " Make it smaller, or raise --max-megapixels if there is memory for it."
+            " Make it smaller, or, if there is memory for it, raise --max-megapixels of `primaps"
+            " segment` or `primaps predict`."
         )
 
 

@@ -28,6 +28,7 @@ from primaps.data.labels import read_labels
 from primaps.data.paired import (
     Pair,
     PairedDataset,
+    files_below,
     missing_split,
     pair_files,
     require_folder,
@@ -64,7 +65,10 @@ def survey(root: Path, split: str | None) -> PairedDataset:
             classes.txt is malformed.
     """
     require_folder(root, "a data set folder")
-    listing = pair_files(*_folders(root, split))
+    images, labels = _folders(root, split)
+    listing = pair_files(images, labels)
+    if not listing.pairs:
+        raise DatasetError(_no_labels(images, labels))
     known = _class_names(root)
     names = known or _numbered_classes(listing.pairs)
     if len(known) != 1:
@@ -174,6 +178,19 @@ def _numbered_classes(pairs: tuple[Pair, ...]) -> tuple[str, ...]:
             " (unlabelled)."
         )
     return tuple(f"class {index}" for index in range(largest + 1))
+
+
+def _no_labels(images: Path, labels: Path) -> str:
+    others = sorted({Path(name).suffix.lower() for name in files_below(labels)} - {".png"})
+    kinds = (
+        f" There are files {', '.join(others)}: only PNG keeps class ids as they are."
+        if others
+        else ""
+    )
+    return (
+        f"Expected label images in {printable(labels)}, named as the images, but no image of"
+        f" {printable(images)} has one (a.png or a.jpg.png for a.jpg).{kinds}"
+    )
 
 
 def _refuse_one_class(pairs: tuple[Pair, ...]) -> None:

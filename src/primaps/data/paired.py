@@ -163,10 +163,14 @@ def check_sizes(pair: Pair, image: Image, labels: NDArray[np.int64]) -> None:
             " tag, turned as its label image is: as it is stored by removing the tag, upright with"
             " PIL.ImageOps.exif_transpose."
         )
+    advice = (
+        "Resize the label image without interpolation, or turn it if it lies on its side."
+        if size == labels.shape[::-1]
+        else "Resize the label image without interpolation."
+    )
     raise DatasetError(
         f"Expected image and label image of one size, but {printable(pair.image)} has"
-        f" {_size(image)} pixels and {printable(pair.labels)} has {_size(labels)}. Resize the"
-        " label image without interpolation."
+        f" {_size(image)} pixels and {printable(pair.labels)} has {_size(labels)}. {advice}"
     )
 
 

@@ -19,13 +19,3 @@ def is_printable(path: str | os.PathLike[str]) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def from_home(path: str | os.PathLike[str]) -> str:
-    """A path in which ``~`` stands for the user's home folder, unless there is a file of that
-    name.
-    """
-    text = os.fspath(path)
-    if not text.startswith("~") or os.path.lexists(text):
-        return text
-    return os.path.expanduser(text)  # noqa: PTH111 - leaves the name of an unknown user alone

@@ -37,9 +37,10 @@ from primaps.data.decoding import JPEG_MEGAPIXELS, decoding, open_header
 from primaps.data.heic import is_heic, open_heic
 from primaps.data.matlab import array_shape, is_matlab
 from primaps.data.orientation import SWAPPING, turned, upright, upright_mask
-from primaps.data.paths import from_home, printable
+from primaps.data.paths import printable
 from primaps.data.tiff import TiffFile
 from primaps.errors import ConfigError, ImageError
+from primaps.given import from_home
 from primaps.types import Image, ReadingNote
 
 USUAL: Final = InputConfig()
@@ -99,9 +100,27 @@ def read_image(
         ConfigError: If ``max_pixels`` is less than 1.
     """
     _check_max_pixels(max_pixels)
-    path = from_home(path)
+    path = image_path(path)
     with decoding(path) as stream:
         return _photo(decode(stream, printable(path), max_pixels, inputs, page), max_pixels).image
+
+
+def image_path(path: object) -> str:
+    """A path, with the user's home folder for ``~``.
+
+    Raises:
+        ImageError: If it is none, or an address.
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text:
+        shown = repr(text) if text is not None else type(path).__name__
+        raise ImageError(f"Expected the path of an image file, but got {shown}.")
+    if text.startswith(("http://", "https://", "file://", "s3://", "gs://")):
+        raise ImageError(
+            f"Expected the path of an image file, but got the address {text}. Nothing is fetched:"
+            " download the file, and give its path."
+        )
+    return from_home(text)
 
 
 def read_photo(

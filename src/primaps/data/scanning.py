@@ -19,6 +19,7 @@ from primaps.data.paths import is_printable, printable
 from primaps.data.patterns import expand, has_wildcard, split_pattern
 from primaps.data.raw_files import HEIC_EXTENSIONS, OTHER_EXTENSIONS, RAW_EXTENSIONS
 from primaps.errors import DatasetError
+from primaps.runs.store import EXPORT_RECORD
 from primaps.types import Failure, ImageFile
 
 IMAGE_EXTENSIONS: Final = (
@@ -59,8 +60,8 @@ class Scan:
         failures: Inputs that cannot be used (stage "scan"), in the order in which they were met.
         passed_over: Number of other files in the inputs by lower-case extension ("" = none), sorted
             by extension.
-        runs: Run folders of this package in the inputs, which were not entered: what lies there
-            are outputs.
+        runs: Run folders of this package in the inputs, and what it exported there, which were not
+            entered: what lies there are outputs.
     """
 
     images: tuple[ImageFile, ...]
@@ -76,7 +77,7 @@ def scan(inputs: Sequence[str | Path], exclude: Path | None = None) -> Scan:
     hidden files and folders are skipped, and files are chosen by `IMAGE_EXTENSIONS`. A file that is
     given by itself is taken whatever its extension. A path that does not exist and has wildcard
     characters is a glob pattern (``**`` is recursive). A real file that is found several times is
-    taken once. Run folders are not entered.
+    taken once. Run folders and exports are not entered.
 
     Names are relative paths with forward slashes, the extension included. With one root (input
     folder, folder of a given file, part of a pattern before the first wildcard) they are relative
@@ -119,6 +120,11 @@ def is_run_folder(folder: Path) -> bool:
         and isinstance(record.get("versions"), dict)
         and "primaps" in record["versions"]
     )
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder is what `primaps export` wrote: copies of photographs, and masks."""
+    return (folder / EXPORT_RECORD / "settings").is_file()
 
 
 @dataclass(frozen=True)
@@ -234,11 +240,11 @@ class _Scanner:
 
     def _listing(self, folder: Path) -> list[Path]:
         """Sorted content of a folder; nothing, and a failure, if it cannot be read; nothing for the
-        excluded one and for run folders.
+        excluded one, run folders and exports.
         """
         if self._is_excluded(folder):
             return []
-        if is_run_folder(folder):
+        if is_run_folder(folder) or _is_export(folder):
             self._runs.setdefault(os.path.realpath(folder), folder)
             return []
         try:
@@ -338,6 +344,10 @@ def _same_folder(given: str) -> str:
     )
 
 
+def _what(folder: Path) -> str:
+    return "an export" if _is_export(folder) else "a run folder"
+
+
 def _nothing_found(given: Sequence[str | Path], result: Scan, exclude: Path | None) -> str:
     where = ", ".join(printable(entry) for entry in given) or "no input at all"
     lines = [f"Expected images ({' '.join(IMAGE_EXTENSIONS)}) in {where}, but found none."]
@@ -350,7 +360,7 @@ def _nothing_found(given: Sequence[str | Path], result: Scan, exclude: Path | No
     elif not result.failures and not result.runs:
         lines.append("There are no files there (hidden ones are skipped).")
     lines += [
-        f"{printable(run)} is a run folder, whose outputs are no photographs. Give the photographs"
+        f"{printable(run)} is {_what(run)}, whose outputs are no photographs. Give the photographs"
         " that it was made from, or a folder in it if you mean that."
         for run in result.runs
     ]

@@ -7,7 +7,9 @@ from typing import Final
 import numpy as np
 import torch
 
+from primaps.config import MAX_SIZE
 from primaps.errors import ConfigError
+from primaps.given import whole_number
 from primaps.pictures import as_image
 from primaps.types import ImageLike
 
@@ -35,7 +37,8 @@ def input_size(height: int, width: int, size: int, multiple: int) -> tuple[int, 
         (H', W') in pixels, multiples of ``multiple``.
 
     Raises:
-        ConfigError: If an argument is smaller than 1.
+        ConfigError: If an argument is smaller than 1, or ``size`` is larger than 4096 or no whole
+            number.
 
     Example:
         >>> input_size(360, 480, size=320, multiple=8)
@@ -45,6 +48,8 @@ def input_size(height: int, width: int, size: int, multiple: int) -> tuple[int, 
         >>> input_size(1, 10000, size=320, multiple=8)
         (320, 2560)
     """
+    if whole_number("size", size) > MAX_SIZE:
+        raise ConfigError(f"Expected size to be at most {MAX_SIZE} pixels, but got {size}.")
     for name, value in (
         ("height", height),
         ("width", width),

@@ -286,6 +286,10 @@ def find_spec(name: str) -> BackboneSpec:
     Raises:
         BackboneError: If the name is unknown; the message suggests the closest known ones.
     """
+    if not isinstance(name, str):
+        raise BackboneError(
+            f"Expected the name of a backbone, such as {DEFAULT_BACKBONE!r}, but got {name!r}."
+        )
     if name.startswith(TIMM_PREFIX) and len(name) > len(TIMM_PREFIX):
         timm_name = name.removeprefix(TIMM_PREFIX)
         return BackboneSpec(

@@ -12,7 +12,7 @@ import torch
 from primaps.config import did_you_mean
 from primaps.errors import BackboneError
 from primaps.features.fusing import fold_batch_norms
-from primaps.features.hub import hub_is_known
+from primaps.features.hub import hub_is_known, no_network
 from primaps.features.levels import choose_levels, offered_levels
 from primaps.features.registry import TIMM_PREFIX, BackboneSpec
 from primaps.features.timm_backbone import TimmBackbone
@@ -188,7 +188,7 @@ def _download(spec: BackboneSpec) -> Path:
     try:
         return Path(hf_hub_download(settings.hf_hub_id, file_name, local_files_only=not known))
     except Exception as error:  # no network, no such file, no permission, full disk: one remedy
-        reason = "there is no network, and the cache of the hub does not hold them"
+        reason = no_network("them")
         if known:
             reason = (
                 f"the download failed ({type(error).__name__}:"

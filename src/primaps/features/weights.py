@@ -97,6 +97,12 @@ def _unwrap(content: Any, path: Path) -> State:
             f"Expected {path} to hold tensors by name, or a checkpoint with one of"
             f" {', '.join(_WRAPPERS)}, but got other values under {_first(foreign)}."
         )
+    infinite = [key for key, value in content.items() if not torch.isfinite(value).all()]
+    if infinite:
+        raise BackboneError(
+            f"Expected {path} to hold finite numbers, but got others in {_first(infinite)}. The"
+            " file is damaged; download it again from its official source."
+        )
     return {
         key.removeprefix("module.").removeprefix("backbone."): value
         for key, value in content.items()

@@ -84,7 +84,8 @@ class Head:
             listed = "\n  ".join(dict.fromkeys(changed))
             raise CheckpointError(
                 f"The head was trained on another backbone (trained -> given):\n  {listed}\n"
-                f"Give --backbone {self.backbone.get('name')} with its original weights."
+                f"Give --backbone {self.backbone.get('name')} to `primaps segment`, with its"
+                " original weights, or take a head of this backbone."
             )
 
 

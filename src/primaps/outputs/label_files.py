@@ -91,15 +91,15 @@ def write_certainty(path: Path, levels: NDArray[np.uint8], info: Mapping[str, st
     _write_png(path, PILImage.fromarray(np.ascontiguousarray(levels)), info)
 
 
-def read_png_info(path: Path) -> dict[str, str]:
+def read_png_info(path: Path, *, whole: bool = False) -> dict[str, str]:
     """The strings in a PNG's header, without decoding its pixels: is the file finished and up to
     date?
 
-    Reads the chunks before the pixels (with their checksums) and the last twelve bytes. Pixels are
-    not checked.
+    Reads the chunks before the pixels (with their checksums) and the last twelve bytes.
 
     Args:
         path: The file, which need not exist.
+        whole: Compare the checksums of the compressed pixels as well.
 
     Returns:
         The strings given to `write_label_map` or `write_proposals`. Empty for whatever cannot vouch
@@ -111,7 +111,7 @@ def read_png_info(path: Path) -> dict[str, str]:
     """
     try:
         with path.open("rb") as file:
-            return _header_strings(file)
+            return _header_strings(file, whole=whole)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -156,8 +156,10 @@ def read_label_image(path: Path, size: tuple[int, int] | None = None) -> NDArray
         ImageError: If the file is missing, damaged, or has more than one channel.
     """
     try:
+        content = path.read_bytes()
+        _refuse_damaged(content)
         # Not PIL.Image.open: it takes label maps of large photographs for decompression bombs.
-        with PngImagePlugin.PngImageFile(path) as picture:
+        with PngImagePlugin.PngImageFile(io.BytesIO(content)) as picture:
             mode = picture.mode
             if mode in {"P", "L", "I;16", "I"}:
                 sampled = (
@@ -216,7 +218,7 @@ def _text_chunk(key: str, value: str) -> bytes:
         ) from error
 
 
-def _header_strings(file: BinaryIO) -> dict[str, str]:
+def _header_strings(file: BinaryIO, *, whole: bool) -> dict[str, str]:
     strings: dict[str, str] = {}
     if file.read(len(_SIGNATURE)) != _SIGNATURE:
         return {}
@@ -233,5 +235,31 @@ def _header_strings(file: BinaryIO) -> dict[str, str]:
         key, _, rest = body.partition(b"\0")
         if kind == b"iTXt" and rest.startswith(b"\0\0\0\0"):
             strings[key.decode("latin-1")] = rest[4:].decode("utf-8", "replace")
+    if whole:
+        file.seek(0)
+        return strings if _is_whole(file.read()) else {}
     file.seek(-len(_END), io.SEEK_END)
     return strings if file.read() == _END else {}
+
+
+def _refuse_damaged(content: bytes) -> None:
+    """Raises ValueError for a PNG that is cut off or does not fit its checksums."""
+    if content.startswith(_SIGNATURE) and not _is_whole(content):
+        raise ValueError("it is cut off, or does not fit its checksums")
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether all chunks of a PNG are there and fit their checksums, which Pillow does not compare
+    for pixels.
+    """
+    place, kind = len(_SIGNATURE), b""
+    while kind != b"IEND":
+        head = content[place : place + 8]
+        if len(head) < 8:
+            return False
+        length, kind = struct.unpack(">I4s", head)
+        end = place + 8 + length
+        if zlib.crc32(content[place + 4 : end]).to_bytes(4, "big") != content[end : end + 4]:
+            return False
+        place = end + 4
+    return True

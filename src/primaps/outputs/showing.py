@@ -55,6 +55,7 @@ def overlay(
     Raises:
         ImageError: If the image is none.
         OutputError: If sizes, dtypes or ranges do not fit, or an id is none of a class.
+        ConfigError: If ``alpha`` is no number.
 
     Example:
         >>> import numpy as np
@@ -70,6 +71,11 @@ def overlay(
         raise OutputError(
             "Expected a label map, a NumPy array (H, W) of whole numbers, or mask proposals, but"
             f" got {type(regions).__name__}."
+        )
+    if not isinstance(classes, ClassTable | None):
+        raise OutputError(
+            "Expected classes as a primaps.ClassTable, such as primaps.classes(...) gives, but got"
+            f" {type(classes).__name__}."
         )
     colours = palette(MAX_COLOURS)
     for entry in classes.classes if classes is not None else ():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from primaps.errors import OutputError
+from primaps.given import real_number
 from primaps.types import IGNORE_INDEX, Image
 
 MAX_COLOURS: Final = 255
@@ -133,7 +134,7 @@ def paint(
         OutputError: If shapes, dtypes or ranges do not fit.
     """
     _check_pair(image, label_image)
-    if not 0.0 <= alpha <= 1.0:
+    if not 0.0 <= real_number("alpha", alpha) <= 1.0:
         raise OutputError(f"Expected alpha to be an opacity in [0, 1], but got {alpha}.")
     if len(colours) == 0:
         raise OutputError(

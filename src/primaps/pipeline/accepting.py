@@ -32,6 +32,7 @@ from primaps.pipeline.labelling import extras_of, predict_stored
 from primaps.pipeline.overview import write_run_report
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
+from primaps.runs.records import check_record, is_count, is_mapping, list_of, maybe
 from primaps.runs.run import Run, RunFolder, read_failures
 from primaps.runs.store import read_json, write_json
 from primaps.runs.swapping import Swap, begin_swap, end_swap, finish_swap, pending_swap
@@ -205,6 +206,15 @@ def _with_all(
     return table, full
 
 
+_FACTS: Final = {
+    "accepted": list_of(is_count),
+    "named": maybe(is_mapping),
+    "classes": lambda value: isinstance(value, str),
+    "lines": lambda value: isinstance(value, str),
+    "next": is_count,
+}
+
+
 def finish_pending(root: Path) -> None:
     """Finish an exchange that was killed; nothing happens if there is none.
 
@@ -212,6 +222,7 @@ def finish_pending(root: Path) -> None:
         root: The run folder, held by the caller.
 
     Raises:
+        CheckpointError: If its plan is damaged.
         OutputError: If something cannot be moved or written.
     """
     folders, named = CandidateFolder(root), NamedFolder(root.absolute())
@@ -219,6 +230,8 @@ def finish_pending(root: Path) -> None:
         with named.lock():
             swap = pending_swap(folders.plan)
             if swap is not None:
+                advice = f"Move the file away; files of the exchange lie in {folders.folder}."
+                check_record(swap.facts, _FACTS, folders.plan, advice, tuple(_FACTS))
                 _finish(named, folders, swap)
 
 

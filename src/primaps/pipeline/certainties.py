@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from primaps.errors import OutputError
 from primaps.prototypes.certainty import certainty
+from primaps.runs.records import is_count, is_number, is_text, tuple_of, values_of, with_keys
 from primaps.runs.store import atomic_write
 from primaps.types import ClassTable
 
@@ -144,10 +145,23 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             record = json.loads(line) if line else None
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and {"image", "photo", "mean", "clusters"} <= record.keys():
+        if isinstance(record, dict) and _is_record(record):
             yield record
+
+
+_is_record: Final = with_keys(
+    {
+        "image": is_text,
+        "photo": is_text,
+        "mean": is_number,
+        "clusters": lambda value: (
+            values_of(tuple_of(is_count, is_number))(value) and all(map(str.isdecimal, value))
+        ),
+    },
+    ("image", "photo", "mean", "clusters"),
+)
 
 
 def class_certainty(found: Collection[ImageCertainty], table: ClassTable) -> dict[int, float]:

@@ -14,11 +14,11 @@ from primaps.outputs.label_files import read_png_info
 from primaps.pipeline.certainties import CertaintyBook, class_certainty
 from primaps.pipeline.classes import ClassChanges, clusters_of, edit_classes, read_classes
 from primaps.pipeline.framed import listed_image
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.named_labels import CorrectionCounts, NamedLabels, count_corrections
 from primaps.pipeline.trees import cluster_titles, read_tree
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder
-from primaps.runs.store import read_json
 from primaps.types import ClassTable, ImageFile
 
 EXAMPLES: Final = 2
@@ -49,7 +49,7 @@ def listed_images(files: RunFolder) -> list[ImageFile]:
     """The images of a run or of `predict`, in the order of their names, labelled or not."""
     for listing in (files.manifest, files.images_file):
         if listing.exists():
-            entries = read_json(listing)["images"]
+            entries = read_image_list(listing)["images"]
             return [listed_image(name, entry) for name, entry in entries.items()]
     found = [path for path in files.root.glob("labels/**/*.png") if path.is_file()]
     names = {str(path.relative_to(files.root / "labels"))[: -len(".png")]: path for path in found}
@@ -103,6 +103,7 @@ def class_report(folder: str | Path, changes: ClassChanges) -> str:
         ConfigError: If the names or corrections have a mistake, or a change does not fit.
         OutputError: If something cannot be written.
     """
+    RunFolder(NamedFolder.find(Path(folder)).root)  # if damaged, it shows before names change
     table = edit_classes(folder, changes)
     rows, corrections = class_rows(folder)
     lines = [class_table_text(rows)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from primaps.data.dataset import dataset_module
 from primaps.errors import CheckpointError, ConfigError
+from primaps.given import given_path
 from primaps.naming.corrections import (
     Correction,
     Journal,
@@ -221,6 +222,14 @@ def classes(
             then.
         OutputError: If something cannot be written.
     """
+    for what, given in (("name", name), ("merge", merge), ("colour", colour)):
+        if not isinstance(given, Mapping | None):
+            raise ConfigError(
+                f"Expected {what} to be a dictionary, such as {{3: 'road'}}, but got {given!r}."
+            )
+    for title in (*(name or {}).values(), *(merge or {}).values()):
+        if not isinstance(title, str | None):
+            raise ConfigError(f"Expected the name of a class to be a text, but got {title!r}.")
     changes = ClassChanges(
         reset=reset,
         cut=cut,
@@ -231,7 +240,7 @@ def classes(
         used=unignore,
         colours=list((colour or {}).items()),
     )
-    return edit_classes(folder, changes)
+    return edit_classes(given_path("folder", folder), changes)
 
 
 def transform_classes(

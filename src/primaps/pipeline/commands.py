@@ -19,12 +19,13 @@ from primaps.pipeline.extraction_for_fit import extract_for_fit
 from primaps.pipeline.fit_curves import fit_curves
 from primaps.pipeline.fitting import fit_fingerprint, fit_settings
 from primaps.pipeline.kept_store import fitted_views, kept_views, require_views, shrink
-from primaps.pipeline.labelling import Extras, predict_new, predict_stored
+from primaps.pipeline.labelling import Extras, empty_clusters, predict_new, predict_stored
 from primaps.pipeline.naming_after_fit import check_names, fit_and_name, names_of_fit
-from primaps.pipeline.number_of_classes import recall_number, settle_number
+from primaps.pipeline.number_of_classes import note_of_empty, recall_number, settle_number
 from primaps.pipeline.opening import claim, open_run
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import has_proposals, write_run_report
+from primaps.pipeline.places import refuse_model_place
 from primaps.pipeline.predicting import (
     claim_for_model,
     finish_predicted,
@@ -92,6 +93,7 @@ def segment(
         extract_for_fit(run)
         model = fit_and_name(run)
         predict_stored(run, model, extras)
+        note_of_empty(run, empty_clusters(run, model))
         if extras is not None and extras.overlays:
             write_overlays(run, model.fingerprint)
         write_run_report(run, inputs, fit_curves(run, model, run.folder.model))
@@ -145,8 +147,8 @@ def fit_again(
         processes: As for `fit`.
 
     Raises:
-        ConfigError: If there is a model that was fitted with other settings, or so many processes
-            cannot be had.
+        ConfigError: If there is a model that was fitted with other settings, so many processes
+            cannot be had, or the model would lie in a run or among photographs.
         OutputError: If the model cannot be written.
         MissingExtraError: If events are wanted and tensorboard is not installed, or processes and
             Lightning Fabric is not.
@@ -164,6 +166,7 @@ def fit_again(
         run.folder.claim({"fit": run.settings()["fit"]}, overwrite=overwrite, remedy=_REMEDY_OF_FIT)
         with finishing(run, "fit", run.folder.record.get("inputs", ())):
             return _fit_with_events(run, None, events, processes)
+    refuse_model_place(model_folder, run.folder.root, run.images)
     hold(model_folder)
     try:
         settle_number(run, run.usable_images(), recorded=False)
@@ -178,6 +181,7 @@ def _fit_with_events(
     run: Run, model_folder: Path | None, events: Path | None, processes: int
 ) -> Model:
     model = fit_and_name(run, model_folder, events=events, processes=processes)
+    note_of_empty(run, model.fit.dead_clusters)
     if events is not None:
         folder = run.folder.model if model_folder is None else model_folder
         write_events(events, fit_curves(run, model, folder))

@@ -4,16 +4,15 @@ written.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from primaps.compute.cores import usable_cores
 from primaps.config import differences
 from primaps.pipeline.commands import job_kind
-from primaps.pipeline.failures import reported
+from primaps.pipeline.dry_run_of_fit import fit_seconds, has_model
+from primaps.pipeline.estimates import BASE_MEMORY, disk_line, duration, tried
 from primaps.pipeline.features_and_proposals import features_and_proposals
 from primaps.pipeline.framed import framed_photo
 from primaps.pipeline.kept_store import (
@@ -23,32 +22,29 @@ from primaps.pipeline.kept_store import (
     note_of_size,
     size_text,
 )
-from primaps.pipeline.sampling import evenly
 from primaps.runs.run import Run, cached_views
-from primaps.types import Failure, ImageFile
+from primaps.types import ImageFile
 
 Expected = Callable[[str, int], Mapping[str, float]]
 """Seconds per stage of a job of a kind with so many images, as far as earlier jobs tell."""
 
-_TRIED: Final = 4
-"""Photographs that are timed, the first of which does not count: libraries load with it."""
-_BASE: Final = 0.7e9
-"""Bytes of memory of the process; measured with the default backbone."""
 _EACH: Final = 0.2e9
 """Bytes of each photograph of a million pixels that is worked on at a time; likewise."""
 
 
-def planned(run: Run, stages: Sequence[str], expected: Expected) -> list[str]:
+def planned(run: Run, stages: Sequence[str], expected: Expected, began: float) -> list[str]:
     """Lines that tell it.
 
     Args:
         run: Its images are found, its folder is not claimed.
         stages: Of the command, as for `primaps.pipeline.open_run`.
         expected: What earlier jobs took.
+        began: `time.perf_counter` when the program began, since its start takes time too.
 
     Raises:
         OutputError: If a file is there and may not be read.
     """
+    start = time.perf_counter() - began
     run.chosen_threshold = run.chosen_threshold or run.folder.threshold
     missing = [image for image in run.images if not _is_stored(run, image)]
     classes = "proposed from them" if run.config.num_clusters is None else run.config.num_clusters
@@ -60,16 +56,14 @@ def planned(run: Run, stages: Sequence[str], expected: Expected) -> list[str]:
         fit = run.config.fit
         lines.append(f"Classes:     {classes}, method {fit.method}, seed {run.config.seed}")
     lines.append(f"Preset:      {run.config.preset}")
-    needed, root = bytes_on_disk(run, len(missing), fit="fit" in stages), run.folder.root
-    free = size_text(shutil.disk_usage(_there(root)).free)
     lines += [
-        f"Disk:        about {size_text(needed)} in {root} ({free} free)",
+        disk_line(bytes_on_disk(run, len(missing), fit="fit" in stages), run.folder.root),
         f"Store:       {_stored(run)}",
         f"Memory:      about {size_text(_memory(run))}",
-        f"Time:        {_time(run, missing, expected)}",
+        f"Time:        {_time(run, missing, expected, stages, start)}",
     ]
     large = note_of_size(run)
-    return [*lines, *([] if large is None else [large]), *_refusal(run, stages)]
+    return [*lines, *([] if large is None else [large]), *refusal(run, stages)]
 
 
 def _is_stored(run: Run, image: ImageFile) -> bool:
@@ -87,7 +81,7 @@ def _stored(run: Run) -> str:
     return f"{kept}, {left} of features for all photographs"
 
 
-def _refusal(run: Run, stages: Sequence[str]) -> list[str]:
+def refusal(run: Run, stages: Sequence[str]) -> list[str]:
     """What the folder was made with otherwise."""
     before, now = run.folder.record.get("settings", {}), run.settings()
     changed = [
@@ -102,44 +96,38 @@ def _refusal(run: Run, stages: Sequence[str]) -> list[str]:
 
 def _memory(run: Run) -> float:
     at_a_time = usable_cores() if run.backbone.device.type == "cpu" else 1
-    return _BASE + min(at_a_time, len(run.images)) * _EACH * run.config.predict.max_pixels / 1e6
+    return (
+        BASE_MEMORY + min(at_a_time, len(run.images)) * _EACH * run.config.predict.max_pixels / 1e6
+    )
 
 
-def _time(run: Run, missing: Sequence[ImageFile], expected: Expected) -> str:
+def _time(
+    run: Run,
+    missing: Sequence[ImageFile],
+    expected: Expected,
+    stages: Sequence[str],
+    start: float,
+) -> str:
+    images = [] if missing or "fit" not in stages else run.usable_images()
+    if images and not has_model(run, images, run.folder.model):
+        seconds = start + fit_seconds(run, images)
+        return f"about {duration(seconds)} for the fit; all proposals are there"
     if not missing:
         return "little, since all proposals are there"
-    seconds = sum(expected(job_kind(run), len(missing)).values())
-    if seconds:
-        return f"about {_duration(seconds)}, as earlier jobs of this kind took here"
-    each = _seconds_each(run, missing)
-    if each is None:
-        return "not known"
-    at_a_time = usable_cores() if run.backbone.device.type == "cpu" else 1
-    whole = each * len(missing) / min(at_a_time, len(missing))
-    return f"about {_duration(whole)} for the proposals, by {_TRIED - 1} of them that were tried"
+    each, found = tried(run, missing, lambda image: _found(run, image))
+    if not found:
+        return "not known, since none of those that were tried could be used"
+    basis, before = f"{len(found)} of them that were tried", expected(job_kind(run), len(missing))
+    seconds = start + each * len(missing)
+    if before.get("proposals"):  # of photographs of another size, perhaps
+        whole = start + sum(before.values()) * each * len(missing) / before["proposals"]
+        return f"about {duration(whole)}, by {basis} and an earlier job of this kind"
+    return f"about {duration(seconds)} for the proposals, by {basis}"
 
 
-def _seconds_each(run: Run, images: Sequence[ImageFile]) -> float | None:
-    """Of the proposals of one photograph, the median of some; None if none can be read."""
+def _found(run: Run, image: ImageFile) -> int:
+    """Number of proposals of one photograph."""
     threshold = run.config.proposals.threshold or run.backbone.threshold or 0.5
-    failures, took = list[Failure](), list[float]()
-    for index in [0, *evenly(len(images), _TRIED - 1)]:
-        start = time.perf_counter()
-        with reported(failures, images[index], "proposals"):
-            photo = framed_photo(images[index], run.config)
-            views = cached_views(run.config)
-            features_and_proposals(photo, run.backbone, run.config, views, threshold)
-            took.append(time.perf_counter() - start)
-    rest = sorted(took[1:])
-    return rest[len(rest) // 2] if rest else None
-
-
-def _there(folder: Path) -> Path:
-    folder = folder.absolute()
-    return next(each for each in (folder, *folder.parents) if each.exists())
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    photo, views = framed_photo(image, run.config), cached_views(run.config)
+    _, proposals = features_and_proposals(photo, run.backbone, run.config, views, threshold)
+    return proposals.num_masks

@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from primaps.errors import CheckpointError
 from primaps.runs.named_files import NamedFolder
+from primaps.runs.records import check_record, is_mapping, is_truth
 from primaps.runs.store import atomic_write, read_json, remove_file, write_json
 
 Kind: TypeAlias = Literal["begin", "edit", "outside", "undo", "redo"]
@@ -29,6 +30,12 @@ Kind: TypeAlias = Literal["begin", "edit", "outside", "undo", "redo"]
 _KNOWN_LINES: Final = 20_000
 """Lines that are kept as they were read: the file grows by one, and is read at every click."""
 
+_CHANGE: Final = {
+    "step": is_mapping,
+    "classes": lambda value: isinstance(value, str),
+    "lines": lambda value: isinstance(value, str),
+    "names_first": is_truth,
+}
 _KINDS: Final = ("begin", "edit", "outside", "undo", "redo")
 
 
@@ -209,12 +216,20 @@ class EditFiles:
         there is none. If somebody changed a file since, that stays, and the change is dropped.
 
         Raises:
+            CheckpointError: If what was written down is damaged.
             OutputError: If something cannot be written.
         """
         if not self.pending.exists():
             return
         record = read_json(self.pending)
-        step = _step(record["step"])
+        advice = "Delete the file; then names stay as they are."
+        check_record(record, _CHANGE, self.pending, advice, tuple(_CHANGE))
+        try:
+            step = _step(record["step"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"Expected {self.pending} to hold a step, but got: {error!r}. {advice}"
+            ) from error
         log = self.read()
         if log.steps and log.revision < step.number and self._is_between(step):
             if record["names_first"]:

@@ -25,11 +25,12 @@ from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.pipeline.classes import clusters_of
 from primaps.pipeline.failures import all_failed, reported
 from primaps.pipeline.framed import inputs_of, listed_image
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.named_labels import NamedLabels
 from primaps.pipeline.photographs import check_photograph, file_checksum
 from primaps.progress import Progress, Silent
 from primaps.runs.run import RunFolder
-from primaps.runs.store import fingerprint, read_json
+from primaps.runs.store import fingerprint
 from primaps.types import IGNORE_INDEX, Failure, ImageFile
 
 GENERATION = 1
@@ -108,8 +109,8 @@ def export(
     if settings.unknown_below is not None and not (run.root / "certainty").is_dir():
         raise ConfigError(
             f"Expected certainties in {run.root / 'certainty'}, to leave out what is uncertain, but"
-            " there are none. Run the command that made the label maps again with --certainty, or"
-            " leave --unknown-below away."
+            " there are none. Make the label maps again with --certainty of `primaps segment` or"
+            " `primaps predict`, or leave --unknown-below away."
         )
     labels = NamedLabels(folder)
     target = Target(out, link=settings.link)
@@ -150,7 +151,7 @@ def labelled_images(run: RunFolder) -> tuple[ImageFile, ...]:
     lists = [path for path in (run.manifest, run.images_file) if path.exists()]
     found: dict[str, ImageFile] = {}
     for path in lists:
-        for name, entry in read_json(path)["images"].items():
+        for name, entry in read_image_list(path)["images"].items():
             found[name] = listed_image(name, entry)
     if not found:
         for image in scan(run.record.get("inputs", ()), exclude=run.root).images:
@@ -392,7 +393,8 @@ def exported_map(
         if made != wanted and made is not None:
             raise ImageError(
                 f"Expected {path} to be made with the model of its label map, but it was made with"
-                " another one. Segment or predict again with --certainty."
+                " another one. Make both again with --certainty of `primaps segment` or `primaps"
+                " predict`."
             )
         if certainty.shape != label_map.shape:
             raise ImageError(

@@ -93,7 +93,8 @@ def _extracted(run: Run, store: FeatureStore, image: ImageFile, views: int) -> b
     info = store.info(image.name)
     if info is None or (views and store.held(image.name) < views):
         return False
-    if read_png_info(run.folder.proposals(image.name)) != _stamp(store, info.sha256):
+    found = read_png_info(run.folder.proposals(image.name), whole=True)
+    if found != _stamp(store, info.sha256):
         return False
     if info.values is not None:  # was another range in force?
         kind, *stretched = info.values

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import torch
 
 from primaps.errors import ImageError
 from primaps.types import Failure, ImageFile
+
+_LESS_MEMORY: Final[Mapping[str, str]] = {
+    "proposals": "Reduce --size, or --max-pixels of `primaps segment`.",
+    "predict": "Reduce --max-pixels.",
+}
+"""What to do where memory is short, by stage."""
 
 
 @contextlib.contextmanager
@@ -28,7 +35,8 @@ def reported(failures: list[Failure], image: ImageFile, stage: str) -> Iterator[
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        reason = f"Not enough memory for this image ({error}). Reduce --size or --max-pixels."
+        remedy = _LESS_MEMORY.get(stage, "Make the image smaller, or close other programs.")
+        reason = f"Not enough memory for this image ({error}). {remedy}"
         failures.append(Failure(image.place, stage, reason))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from primaps.pipeline.fitting import drawn_snapshots, snapshot_distance, snapsho
 from primaps.pipeline.sampling import evenly
 from primaps.prototypes.loop.curve_measures import measure_curves
 from primaps.runs.model import Model
+from primaps.runs.records import check_record, is_count, is_number, list_of
 from primaps.runs.run import Run
 from primaps.runs.store import read_json, write_json
 from primaps.types import FitCurves
@@ -128,12 +128,31 @@ def _record(curves: FitCurves) -> dict[str, Any]:
     return {name: value.tolist() for name, value in vars(curves).items()}
 
 
+def _is_table(value: Any) -> bool:
+    """Rows of as many numbers."""
+    return list_of(list_of(is_number))(value) and len({len(row) for row in value}) <= 1
+
+
+_EXPECTED: Final = {
+    "losses": list_of(is_number),
+    "steps": list_of(is_count),
+    "usage": _is_table,
+    "agreement": list_of(is_number),
+}
+
+
 def _from_record(record: dict[str, Any], path: Path) -> FitCurves:
-    try:
-        return FitCurves(
-            **{field.name: np.array(record[field.name]) for field in dataclasses.fields(FitCurves)}
-        )
-    except KeyError as error:
+    check_record(record, _EXPECTED, path, "Delete the file; it is made anew.", tuple(_EXPECTED))
+    curves = FitCurves(
+        np.array(record["losses"], np.float64),
+        np.array(record["steps"], np.int64),
+        np.array(record["usage"] or np.zeros((0, 0)), np.float64),
+        np.array(record["agreement"], np.float64),
+    )
+    points = len(curves.steps)
+    if (len(curves.usage), len(curves.agreement)) != (points, points):
         raise CheckpointError(
-            f"Expected {path} to hold the curves of a fit, but {error} is missing. Delete it."
-        ) from error
+            f"Expected {path} to hold {points} points of each curve, but got {len(curves.usage)} of"
+            f" usage and {len(curves.agreement)} of agreement. Delete the file; it is made anew."
+        )
+    return curves

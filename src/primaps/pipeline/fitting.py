@@ -15,8 +15,9 @@ from primaps.config import Config, FitConfig
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.features.device import compute_device
 from primaps.heads.extractor import head_centres, head_path
+from primaps.pipeline.damaged_store import make_damaged_anew
 from primaps.pipeline.live import LiveFit
-from primaps.pipeline.number_of_classes import lower_number, note_of_many, settle_number
+from primaps.pipeline.number_of_classes import lower_number, settle_number
 from primaps.pipeline.trees import keep_tree
 from primaps.progress import Progress
 from primaps.prototypes.loop.fit import fit_prototypes
@@ -64,22 +65,15 @@ def fit(
             " proposals` first."
         )
     settle_number(run, images, recorded=model_folder is None)
-    note_of_many(run, images)
     model = _fit_unless_current(run, folder, images, events, processes)
     while lower_number(run, model.fit.dead_clusters, recorded=model_folder is None):
         model = _fit_unless_current(run, folder, images, events, processes)
     keep_tree(model, folder)
-    dead = model.fit.dead_clusters
     run.counts |= {
         "clusters": model.num_clusters,
-        "dead_clusters": list(dead),
+        "dead_clusters": list(model.fit.dead_clusters),
         "fit_steps": len(model.fit.losses),
     }
-    if dead:
-        run.progress.note(
-            f"{len(dead)} of {model.num_clusters} classes own no part of any image (ids"
-            f" {', '.join(map(str, dead))}). Fewer --classes may describe these photographs better."
-        )
     return model
 
 
@@ -90,6 +84,7 @@ def _fit_unless_current(
     model = _current_model(run, folder, identity)
     with run.stage("fit", run.config.fit.main_steps(len(images)) if model is None else 0):
         if model is None:
+            make_damaged_anew(run, images)
             model = _fit(run, folder, images, identity, events, processes)
         return model.note_predict(run.config.predict, folder, run.config.inputs)
 

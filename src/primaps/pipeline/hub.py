@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.errors import CheckpointError, ConfigError, OutputError
-from primaps.features.hub import hub_is_known
+from primaps.features.hub import hub_is_known, no_network
 from primaps.features.registry import find_spec
 from primaps.heads.files import head_record
 from primaps.outputs.model_card import CardFacts, Measured, model_card
@@ -205,9 +205,7 @@ def fetch_model(hub: Hub, revision: str | None) -> Path:
             library_name="primaps",
         )
     except Exception as error:  # no network, no such model, no permission: one remedy
-        reason = "there is no network, and the cache of the hub does not hold it"
-        if known:
-            reason = _reason(error)
+        reason = _reason(error) if known else no_network("it")
         raise CheckpointError(
             f"Expected a model {hub.repo_id!r} on the hub, but it cannot be had: {reason}. Check"
             " the name, the revision and the network; a private model needs a token."

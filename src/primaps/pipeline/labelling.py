@@ -12,15 +12,16 @@ import numpy as np
 import torch
 
 from primaps.data.reading import Photo
-from primaps.errors import DatasetError
+from primaps.errors import DatasetError, ImageError
 from primaps.features.device import compute_device
 from primaps.outputs.label_files import read_png_info, write_certainty, write_label_map
 from primaps.pipeline.certainties import CertaintyBook
+from primaps.pipeline.damaged_store import make_damaged_anew
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.framed import photo_of
 from primaps.pipeline.left_outputs import remove_left_outputs
 from primaps.pipeline.parallel import for_each_image
-from primaps.pipeline.photographs import check_photograph
+from primaps.pipeline.photographs import check_photograph, file_checksum
 from primaps.pipeline.prediction import certainty_image, image_features, labels_from_scores
 from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
@@ -88,6 +89,8 @@ def predict_stored(
 
     with work.certainties(images):
         missing = [image for image in images if not _labelled(work, store, image)]
+        if stored is None:
+            make_damaged_anew(run, missing, 1)
         with run.stage("label maps", len(missing)):
             for_each_image(run, missing, "predict", label, LARGE_LABEL_MAP)
     if missing and not any(_labelled(work, store, image) for image in images):
@@ -154,6 +157,33 @@ def predict_new(run: Run, model: Model, extras: Extras | None = None) -> None:
         raise DatasetError(all_failed(run.failures))
 
 
+def unlabelled(
+    run: Run, model: Model, extras: Extras, images: Sequence[ImageFile]
+) -> list[ImageFile]:
+    """The images of which something is yet to be made, by headers and checksums of files."""
+    work = _Work(run, model, extras)
+    return [image for image in images if not _is_current(work, image)]
+
+
+def _is_current(work: _Work, image: ImageFile) -> bool:
+    if not work.run.folder.labels(image.name).exists():
+        return False
+    try:
+        return work.is_done(image, file_checksum(image.path))
+    except ImageError:  # gone: the command tells it
+        return False
+
+
+def empty_clusters(run: Run, model: Model) -> list[int]:
+    """Clusters that have no pixel in any label map of a run, by the headers of these."""
+    used: set[int] = set()
+    for image in run.images:
+        header = read_png_info(run.folder.labels(image.name))
+        if header.get("model") == model.fingerprint:
+            used |= {int(each) for each in json.loads(header.get("pixels", "{}"))}
+    return [each for each in range(model.num_clusters) if each not in used]
+
+
 class _Work:
     """Label maps and certainties of one command."""
 
@@ -186,13 +216,13 @@ class _Work:
         return self._has_labels(image, photo) and self._has_certainty(image, photo)
 
     def _has_labels(self, image: ImageFile, photo: str) -> bool:
-        found = read_png_info(self.run.folder.labels(image.name))
+        found = read_png_info(self.run.folder.labels(image.name), whole=True)
         return _holds(found, {**self.wanted, "image": photo})
 
     def _has_certainty(self, image: ImageFile, photo: str) -> bool:
         if self.book.get(image.name, photo) is None:
             return False
-        found = read_png_info(self.run.folder.certainty(image.name))
+        found = read_png_info(self.run.folder.certainty(image.name), whole=True)
         return not self.extras.certainty or _holds(found, self._certainty_stamp(photo))
 
     def _certainty_stamp(self, photo: str) -> dict[str, str]:

@@ -32,10 +32,10 @@ from primaps.naming.table import Key, find_class
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.outputs.visualize import MAX_COLOURS, palette
 from primaps.pipeline.classes import read_classes
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.proposal_facts import cluster_pixels, proposal_facts
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder
-from primaps.runs.store import read_json
 from primaps.types import ClassTable
 
 
@@ -207,7 +207,7 @@ def count_corrections(labels: NamedLabels) -> CorrectionCounts:
 def present_images(files: RunFolder) -> frozenset[str] | None:
     """Names of the images that a run holds at present; None for a folder that has no list."""
     manifest = files.manifest
-    return frozenset(read_json(manifest)["images"]) if manifest.exists() else None
+    return frozenset(read_image_list(manifest)["images"]) if manifest.exists() else None
 
 
 def read_corrections(folder: str | Path) -> Journal:

@@ -21,6 +21,7 @@ from primaps.naming.table_text import ClassesText, parse_classes, update_classes
 from primaps.outputs.label_files import read_label_image, read_png_info
 from primaps.pipeline.classes import default_colours
 from primaps.pipeline.fitting import encoded, fit
+from primaps.pipeline.number_of_classes import note_of_many
 from primaps.pipeline.sampling import evenly
 from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
@@ -49,6 +50,8 @@ def fit_and_name(
     named = names_of_fit(run, model_folder)
     check_names(named)
     _put_aside(named, folder)
+    if run.config.num_clusters is not None:
+        note_of_many(run, run.usable_images())
     model = fit(run, model_folder, events=events, processes=processes)
     try:
         _settle(run, named, folder, model)

@@ -18,6 +18,8 @@ from primaps.types import ImageFile, NumberChoice
 
 FEW_EACH: Final = 3
 """Proposals per class below which a number of classes is called large."""
+MOST_LISTED: Final = 10
+"""Ids of empty classes that are listed at most."""
 OVERCLUSTERS: Final = 50
 """Clusters at most that the proposals are divided into before these are merged."""
 PROPOSALS_EACH: Final = 2
@@ -54,11 +56,28 @@ def note_of_many(run: Run, images: Sequence[ImageFile]) -> None:
     store, number = run.store, run.num_clusters
     infos = (store.info(image.name) for image in images)
     proposals = sum(info.num_masks for info in infos if info is not None)
-    if proposals < FEW_EACH * number:
+    if images and proposals < FEW_EACH * number:
         run.progress.note(
             f"{number} classes are many for {len(images)} photographs with {proposals} proposals:"
             " some will own one thing alone, or nothing. A smaller --classes K, or --classes auto,"
             " may describe them better."
+        )
+
+
+def note_of_empty(run: Run, empty: Sequence[int]) -> None:
+    """Tell how many classes nothing belongs to, and put them on record.
+
+    Args:
+        run: The run.
+        empty: Clusters without a pixel in any label map, or, where there is none yet, that own no
+            part of any training image.
+    """
+    run.counts["dead_clusters"] = list(empty)
+    if empty:
+        ids = f" (ids {', '.join(map(str, empty))})" if len(empty) <= MOST_LISTED else ""
+        run.progress.note(
+            f"{len(empty)} of {run.num_clusters} classes own no part of any image{ids}. Fewer"
+            " --classes may describe these photographs better."
         )
 
 

@@ -17,16 +17,17 @@ from primaps.heads.loading import reload_backbone
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.fitting import initial_prototypes
 from primaps.pipeline.framed import listed_image
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.input_ranges import settle_ranges
 from primaps.pipeline.kept_store import rebuilding
 from primaps.pipeline.number_of_classes import recall_number
 from primaps.pipeline.output_names import without_names_that_fail
+from primaps.pipeline.places import refuse_own_outputs, refuse_place
 from primaps.pipeline.settings import preset_for
 from primaps.pipeline.threshold import settle_threshold
 from primaps.progress import Progress, Silent
 from primaps.runs.run import REMEDY, Run, RunFolder
-from primaps.runs.store import read_json
 from primaps.types import FeatureExtractor
 
 PROPOSAL_STAGES = ("backbone", "features", "proposals")
@@ -88,10 +89,12 @@ def find_images(
         progress: Who is told.
 
     Raises:
-        ConfigError: If no input exists, or the folder is an input.
+        ConfigError: If no input exists, or the folder is an input, belongs to another run or holds
+            a model.
         DatasetError: If there is no image.
     """
     folder = RunFolder(Path(out))
+    refuse_place(folder.root)
     for given in inputs:
         if _same_folder(given, folder.root):
             raise ConfigError(
@@ -99,11 +102,10 @@ def find_images(
                 f" {str(given)!r}."
             )
     if not any(_may_exist(given) for given in inputs):
-        raise ConfigError(
-            "Expected files, folders or patterns that exist, but found nothing at"
-            f" {', '.join(map(str, inputs))}."
-        )
+        where = f"found nothing at {', '.join(map(str, inputs))}" if inputs else "got none at all"
+        raise ConfigError(f"Expected files, folders or patterns that exist, but {where}.")
     found = scan(inputs, exclude=folder.root)
+    refuse_own_outputs(found.images, folder.root)
     listed = all_pages(found.images) if config.inputs.pages == "all" else found.images
     images, refused, notes = without_names_that_fail(listed, folder.root)
     failures = [*found.failures, *refused]
@@ -125,7 +127,8 @@ def _told(found: Scan) -> Iterator[str]:
         )
         yield f"Passed over, no images by name: {counts}."
     if found.runs:
-        yield f"Not entered, run folders: {', '.join(str(path) for path in found.runs)}."
+        named = ", ".join(str(path) for path in found.runs)
+        yield f"Not entered, run folders and exports: {named}."
 
 
 def _as_before(folder: RunFolder, config: Config) -> Config:
@@ -246,7 +249,7 @@ def reopen(
             f"Expected {root} to hold a run (run.json and stored proposals), but it does not."
             f" {again}"
         )
-    manifest = read_json(listing)
+    manifest = read_image_list(listing)
     config = _changed_config(folder, fit_changes)
     backbone = _same_backbone(
         folder,

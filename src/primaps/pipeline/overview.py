@@ -67,6 +67,11 @@ def write_run_report(run: Run, inputs: Sequence[str], curves: FitCurves | None =
         with one_thread_each():  # sums are the same on any number of cores
             record = viewed.record_of(rows, damaged)
     run.failures += damaged
+    if viewed.stale:
+        run.progress.note(
+            f"Left out of the report: {viewed.stale} label maps, which do not say that this model"
+            " made them. Segment or predict again to make them anew."
+        )
     if len(rows) < len(viewed.images):
         record["warnings"].append(only_some(len(rows), len(viewed.images)))
     write_report(run.folder.report, record, state_of(run.folder.root), images)

@@ -14,10 +14,11 @@ from typing import Any
 from primaps.data.scanning import scan
 from primaps.errors import ConfigError, ImageError
 from primaps.outputs.label_files import read_png_info
+from primaps.pipeline.image_list import read_image_list
 from primaps.progress import Progress
 from primaps.runs.digest import read_digest
 from primaps.runs.run import RunFolder
-from primaps.runs.store import FeatureStore, hold, read_json, release, write_json
+from primaps.runs.store import FeatureStore, hold, release, write_json
 from primaps.types import ImageFile, View
 
 _NAMED = 5
@@ -39,7 +40,7 @@ def check_photograph(path: Path, found: str, recorded: str | None) -> None:
         raise ImageError(
             f"Expected {path} to be the photograph that its label map was made of, but the content"
             " of the file is another one. Put the photograph back, name the folder where it lies"
-            " now (--images DIR), or segment or predict again."
+            " now (`primaps report RUN --images DIR`), or segment or predict again."
         )
 
 
@@ -54,8 +55,8 @@ def file_checksum(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ImageError(
-            f"Expected a photograph at {path}, but got: {error}. If it was moved, name its folder:"
-            " --images DIR."
+            f"Expected a photograph at {path}, but got: {error}. If it was moved, name its"
+            " folder: `primaps report RUN --images DIR`."
         ) from error
 
 
@@ -68,7 +69,7 @@ def find_again(root: Path, where: Path, progress: Progress) -> None:
         progress: Who is told how many were found.
 
     Raises:
-        ConfigError: If none is there, or ``root`` has no list of images.
+        ConfigError: If none is there and none at its place, or ``root`` has no list of images.
         DatasetError: If there is no image in ``where``.
         OutputError: If the list cannot be written.
     """
@@ -82,7 +83,7 @@ def find_again(root: Path, where: Path, progress: Progress) -> None:
         )
     hold(root)
     try:
-        record = read_json(listing)
+        record = read_image_list(listing)
         entries: dict[str, dict[str, Any]] = record["images"]
         lost = dict(_lost(folder, record))
         found = _found(lost, scan([where], exclude=root).images)
@@ -93,7 +94,7 @@ def find_again(root: Path, where: Path, progress: Progress) -> None:
     finally:
         release(root)
     missing = sorted(lost.keys() - found.keys())
-    if lost and not found:
+    if lost and not found and len(lost) == len(entries):
         raise ConfigError(
             f"Expected photographs of {root} in {where}, but of {len(lost)} that are not at their"
             " place none is there (compared by checksum). Name another folder."

@@ -11,9 +11,10 @@ from primaps.config import with_settings
 from primaps.errors import CheckpointError, ConfigError
 from primaps.pipeline.classes import Clusters, copy_classes
 from primaps.pipeline.framed import image_entry
-from primaps.pipeline.labelling import Extras
+from primaps.pipeline.labelling import Extras, empty_clusters
 from primaps.pipeline.overlays import write_overlays
 from primaps.pipeline.overview import write_run_report
+from primaps.pipeline.places import refuse_place
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import Run, RunFolder
@@ -24,8 +25,10 @@ def refuse_run(out: Path, model: Model) -> None:
     """Keep label maps of a model out of the folder of a run, which has its own.
 
     Raises:
-        ConfigError: If the folder has stored features, or another model of its own.
+        ConfigError: If the folder has stored features, or another model of its own, or lies in a
+            run.
     """
+    refuse_place(out)
     folder = RunFolder(out)
     own = (folder.model / "model.json").exists() and Model.load(folder.model).fingerprint
     if folder.manifest.exists() or own not in {False, model.fingerprint}:
@@ -120,5 +123,5 @@ def finish_predicted(run: Run, model: Model, inputs: Sequence[str], extras: Extr
     failed = {failure.path for failure in run.failures}
     images = {image.name: image_entry(image) for image in run.images if image.place not in failed}
     write_json(run.folder.images_file, {"images": images})
-    run.counts["dead_clusters"] = list(model.fit.dead_clusters)
+    run.counts["dead_clusters"] = empty_clusters(run, model)
     write_run_report(run, inputs)

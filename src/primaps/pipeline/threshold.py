@@ -79,7 +79,7 @@ def own_threshold(
         progress.finish()
     progress.note(
         f"No threshold is published for {backbone.name}. {choice.value:g} was calibrated on"
-        f" {len(sample)} of the images; --threshold T sets another."
+        f" {len(sample)} of the images; --threshold T of `primaps segment` sets another."
     )
     return dataclasses.replace(choice, sample=tuple(sample))
 

@@ -111,32 +111,26 @@ def _policy(value_range: str | tuple[float, float]) -> str:
     return f"{value_range[0]:g} to {value_range[1]:g}, given"
 
 
-def run_warnings(files: RunFolder, clusters: int, stale: int) -> list[str]:
+def run_warnings(clusters: int, used: int, stale: int) -> list[str]:
     """Sentences about the whole run.
 
     Args:
-        files: The run.
         clusters: K.
+        used: Number of clusters with pixels in any label map.
         stale: Number of label maps that were left out.
     """
     warnings: list[str] = []
-    dead = dead_clusters(files)
-    if dead:
-        warnings.append(f"{dead} of {clusters} classes own no part of any photograph.")
+    if used < clusters:
+        warnings.append(
+            f"Of the {clusters} classes that were fitted, {clusters - used} have no pixel in any"
+            " label map."
+        )
     if stale:
         warnings.append(
             "Label maps left out because they were not made with the present model of this folder:"
             f" {stale}. Run `primaps segment` again to make them anew."
         )
     return warnings
-
-
-def dead_clusters(files: RunFolder) -> int:
-    """Number of clusters that own no part of any training image."""
-    path = files.model / "model.json"
-    if path.exists():
-        return len(read_json(path)["dead_clusters"])
-    return len(files.record.get("counts", {}).get("dead_clusters", ()))
 
 
 def run_settings(files: RunFolder, *, stored: bool) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from primaps.outputs.label_files import read_png_info, read_png_size
 from primaps.pipeline.certainties import CertaintyBook, ImageCertainty, doubtful_images
 from primaps.pipeline.class_overview import listed_images
+from primaps.pipeline.image_list import stored_entries
 from primaps.runs.run import RunFolder, read_warnings
-from primaps.runs.store import read_json
 from primaps.types import ImageFile
 
 MAP_PIXELS: Final = 8_000_000
@@ -80,7 +80,7 @@ def viewed_images(
         CheckpointError: If a list of images is damaged.
         OutputError: If a file is there and may not be read.
     """
-    stored = {} if source is None else read_json(source.manifest)["images"]
+    stored = {} if source is None else stored_entries(source.manifest)
     book = CertaintyBook(files.certainties, model)
     notes = read_warnings(files if source is None else source)
     found, others = list[ViewedImage](), 0

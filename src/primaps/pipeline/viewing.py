@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ import numpy as np
 from primaps.data.paths import printable
 from primaps.data.reading import read_photo
 from primaps.errors import ConfigError, DatasetError, ImageError
+from primaps.naming.table import is_touched
 from primaps.outputs.label_files import read_label_image, read_png_info, read_png_size
 from primaps.outputs.viewer.pictures import jpeg, packed_ids, packed_levels
 from primaps.outputs.visualize import thumbnail
-from primaps.pipeline.classes import clusters_of
+from primaps.pipeline.classes import clusters_of, read_classes
 from primaps.pipeline.evidence import proposal_logits
 from primaps.pipeline.framed import inputs_of
+from primaps.pipeline.image_list import read_image_list
 from primaps.pipeline.photographs import check_photograph
 from primaps.pipeline.sampling import evenly
 from primaps.pipeline.stored_proposals import proposals_in
@@ -33,7 +36,6 @@ from primaps.pipeline.viewed_examples import cluster_certainty, cluster_facts, s
 from primaps.pipeline.viewed_facts import (
     backbone_facts,
     curves_record,
-    dead_clusters,
     folder_curves,
     run_facts,
     run_settings,
@@ -51,7 +53,7 @@ from primaps.runs.digest import read_digest
 from primaps.runs.model import Model
 from primaps.runs.named_files import NamedFolder
 from primaps.runs.run import RunFolder, manifest_of, read_failures
-from primaps.runs.store import FeatureStore, read_json
+from primaps.runs.store import FeatureStore
 from primaps.types import Failure, FitCurves, Image, View
 
 FORMAT: Final = 1
@@ -165,7 +167,7 @@ class Viewed:
         images, record = [self.images[row] for row in rows], self.files.record
         gone = [image for image in images if is_gone(image)]
         facts, examples = self._clusters(images)
-        backbone = backbone_facts(record)
+        sizes = self._sizes()
         return {
             "format": FORMAT,
             "title": title_of(self.files.root),
@@ -175,7 +177,7 @@ class Viewed:
             "command": record.get("command", ""),
             "model": self.model,
             "num_clusters": self.num_clusters,
-            "backbone": backbone,
+            "backbone": backbone_facts(record),
             "method": self._method(),
             "inputs": list(record.get("inputs", ())),
             "has_proposals": self.has_proposals,
@@ -187,7 +189,7 @@ class Viewed:
             "examples": examples,
             "facts": run_facts(self.files, self.source),
             "warnings": [
-                *run_warnings(self.files, self.num_clusters, self.stale),
+                *run_warnings(self.num_clusters, len(sizes), self.stale),
                 *_unchecked(self.images),
             ],
             "failures": [
@@ -202,23 +204,47 @@ class Viewed:
             },
             "curves": curves_record(self.curves),
             "tree": viewed_tree(self.files),
-            "advice": advice(self._advised(backbone)),
+            "advice": advice(self._advised(sizes, len(self.failures))),
         }
 
     def _method(self) -> str:
         return str(self.files.record.get("config", {}).get("fit", {}).get("method", ""))
 
-    def _advised(self, backbone: Mapping[str, Any]) -> Advised:
+    def _sizes(self) -> list[int]:
+        """Clusters with pixels in any label map, the largest first."""
+        pixels = Counter[int]()
+        for image in self.images:
+            pixels.update(image.clusters)
+        alive = [each for each, number in pixels.items() if number and each < self.num_clusters]
+        return sorted(alive, key=lambda each: (-pixels[each], each))
+
+    def _unnamed(self, sizes: Sequence[int]) -> list[int]:
+        """Classes with pixels of which nobody said anything, the largest first."""
+        try:
+            table = read_classes(self.files.root)
+        except ConfigError:  # whoever shows the names says it
+            return []
+        owners = {each: entry for entry in table.classes for each in entry.clusters}
+        found = [owners[each] for each in sizes if each in owners]
+        return list(dict.fromkeys(each.id for each in found if not is_touched(each)))
+
+    def _advised(self, sizes: Sequence[int], failures: int) -> Advised:
         record = self.files.record
+        config = record.get("config", {})
         return Advised(
             self.folder,
             list(record.get("inputs", ())),
             str(record["settings"]["backbone"]["name"]),
-            backbone["levels"],
             self._method() or "em",
+            str(config.get("preset", "default")),
             self.num_clusters,
-            dead_clusters(self.files),
+            len(sizes),
+            self._unnamed(sizes),
+            len(self.images),
+            self.files.labels(self.images[0].name) if self.images else None,
+            failures,
             (self.files.model / "model.json").exists(),
+            config.get("fit", {}).get("initialise") == "head",
         )
 
     def _clusters(
@@ -241,7 +267,7 @@ class Viewed:
             return None
         rows = [index for index, image in enumerate(images) if image.proposals]
         rows = [rows[index] for index in evenly(len(rows), MOST_READ)]
-        manifest = read_json(self.source.manifest)
+        manifest = read_image_list(self.source.manifest)
         views = [View(**each) for each in manifest["views"]]
         digest = read_digest(self.source.digest)
         store = FeatureStore(self.source.store, manifest["settings"], views, digest)

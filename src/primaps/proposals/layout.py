@@ -60,7 +60,9 @@ def as_grid(features: object) -> torch.Tensor:
         " array, but got"
     )
     if isinstance(features, torch.Tensor):
-        grid = features
+        grid = features.to_dense() if features.is_sparse else features
+        if grid.is_meta or grid.is_nested:
+            raise ConfigError(f"{expected} a tensor without values or of several shapes.")
     elif not isinstance(features, np.ndarray):
         raise ConfigError(f"{expected} {type(features).__name__}.")
     elif features.dtype.kind != "f":

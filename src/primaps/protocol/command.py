@@ -125,8 +125,9 @@ def _check_heads(row: Row, name: str | None, carried: Mapping[str, str]) -> None
         return
     if row.head is None:
         raise ConfigError(
-            f"Expected no --head with {title}, which is measured without one. Leave it out, take a"
-            " row with a head (`primaps list`), or give --dataset and --method instead of --row."
+            f"Expected no --head with {title}, which is measured without one. Leave it out, give"
+            " --dataset and --method instead of --row, or take a row with a head: see `primaps"
+            " list`."
         )
     if (row.head, row.backbone) != (carried["head"], carried["backbone"]):
         raise ConfigError(

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from primaps.errors import CheckpointError
+from primaps.runs.checksums import refuse_damaged
 from primaps.runs.store import ShardInfo, info_from_record, info_record, write_tensors
 
 if TYPE_CHECKING:
     import torch
 
 _FORMAT: Final = "primaps-digest-1"
+_UNUSABLE: Final = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(RecursionError, CheckpointError),
+)
 
 
 @dataclass(frozen=True)
@@ -132,11 +137,13 @@ def _read(path: Path, *_: int) -> Digest | None:
     from safetensors import SafetensorError, safe_open
 
     try:
+        with path.open("rb") as stream:
+            refuse_damaged(stream)
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("format") != _FORMAT:
                 return None
             record = json.loads(file.get_tensor("record").numpy().tobytes())
-        infos = {name: info_from_record(each) for name, each in record["images"].items()}
+        infos = {name: info_from_record(each, path) for name, each in record["images"].items()}
         return Digest(path, infos, [int(each) for each in record["counts"]])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+    except (*_UNUSABLE, SafetensorError):
         return None

@@ -19,7 +19,18 @@ from primaps.config import (
     part_from_record,
     preset_config,
 )
-from primaps.errors import CheckpointError, OutputError
+from primaps.errors import CheckpointError, ConfigError, OutputError
+from primaps.runs.records import (
+    check_record,
+    is_count,
+    is_mapping,
+    is_number,
+    is_text,
+    is_truth,
+    list_of,
+    maybe,
+    with_keys,
+)
 from primaps.runs.store import read_json, read_tensors, write_json, write_tensors
 from primaps.types import FitResult
 
@@ -27,6 +38,23 @@ if TYPE_CHECKING:
     import torch
 
 _FORMAT = 1
+_ADVICE = "The model is damaged: fit again, or put a copy of it back."
+_EXPECTED = {
+    "num_clusters": is_count,
+    "cosine": is_truth,
+    "dead_clusters": list_of(is_count),
+    "backbone": with_keys({"name": is_text, "dim": is_count}, ("name",)),
+    "weights": maybe(is_text),
+    "head": maybe(is_text),
+    "size": is_count,
+    "max_enlargement": maybe(is_count),
+    "predict": maybe(is_mapping),
+    "inputs": maybe(is_mapping),
+    "settings": is_mapping,
+    "losses": list_of(is_number),
+    "fingerprint": is_text,
+}
+_NEEDED = ("cosine", "losses", "weights", "settings", "fingerprint", "backbone", "size")
 
 
 @dataclass(frozen=True)
@@ -138,6 +166,8 @@ class Model:
                 " wrote it."
             )
         tensors = read_tensors(folder / "prototypes.safetensors")
+        check_record(record, _EXPECTED, folder / "model.json", _ADVICE, _NEEDED)
+        _check_tensors(tensors, record, folder)
         try:
             fit = FitResult(
                 tensors["teacher"],
@@ -161,9 +191,9 @@ class Model:
                 record.get("max_enlargement"),
                 None if known is None else part_from_record("inputs", known),
             )
-        except KeyError as error:
+        except ConfigError as error:
             raise CheckpointError(
-                f"Expected {folder} to hold a complete model, but {error} is missing."
+                f"Expected usable settings in {folder / 'model.json'}. {error} {_ADVICE}"
             ) from error
 
     def note_predict(
@@ -177,6 +207,7 @@ class Model:
             OutputError: If it cannot be written.
         """
         record = read_json(folder / "model.json")
+        check_record(record, _EXPECTED, folder / "model.json", _ADVICE, _NEEDED)
         changed = {**record, "predict": _recorded(predict), **_recorded_inputs(inputs)}
         if record != json.loads(json.dumps(changed)):
             write_json(folder / "model.json", changed)
@@ -195,6 +226,42 @@ class Model:
                 f"The model was fitted to another backbone (fitted -> given):\n  {listed}\nGive the"
                 " original weights."
             )
+
+
+def _check_tensors(tensors: Mapping[str, torch.Tensor], record: Any, folder: Path) -> None:
+    """Make sure that there are K finite prototypes of one length, and K counts.
+
+    Raises:
+        CheckpointError: If not.
+    """
+    number = record.get("num_clusters")
+    path = folder / "prototypes.safetensors"
+    for name in ("teacher", "student", "usage"):
+        if name not in tensors:
+            raise CheckpointError(
+                f"Expected {path} to be complete, but {name!r} is missing. {_ADVICE}"
+            )
+    rows = tensors["teacher"].shape
+    usage = tensors["usage"]
+    fits = (
+        len(rows) == 2
+        and tensors["student"].shape == rows
+        and usage.shape == rows[:1]
+        and not usage.is_floating_point()
+        and number in {None, rows[0]}
+        and all(
+            tensors[name].is_floating_point() and bool(tensors[name].isfinite().all())
+            for name in ("teacher", "student")
+        )
+    )
+    if not fits:
+        shapes = ", ".join(
+            f"{name} {tuple(each.shape)} {each.dtype}" for name, each in sorted(tensors.items())
+        )
+        raise CheckpointError(
+            f"Expected {path} to hold finite prototypes of {number or 'some'} clusters, but got"
+            f" {shapes}. {_ADVICE}"
+        )
 
 
 def _recorded(predict: PredictConfig | None) -> dict[str, Any] | None:

@@ -16,17 +16,32 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.compute.compiling.announcing import compilation_told_to
-from primaps.config import GENERATION, Config, comparable, differences
+from primaps.config import GENERATION, Config, comparable, differences, from_record
 from primaps.errors import CheckpointError, ConfigError
 from primaps.progress import Progress, Silent
 from primaps.runs.digest import read_digest
 from primaps.runs.named_files import NamedFolder
+from primaps.runs.records import (
+    Check,
+    check_record,
+    is_count,
+    is_mapping,
+    is_number,
+    is_text,
+    is_whole,
+    list_of,
+    maybe,
+    tuple_of,
+    values_of,
+    with_keys,
+)
 from primaps.runs.store import (
     FeatureStore,
     atomic_write,
     fingerprint,
     hold,
     read_json,
+    read_json_lines,
     remove_file,
     remove_temporaries,
     write_json,
@@ -69,6 +84,69 @@ _REPORTED_VERSIONS = (
 )
 
 
+_BACKBONE: Final = {
+    **dict.fromkeys(("name", "implementation", "licence", "source", "levels"), maybe(is_text)),
+    **dict.fromkeys(("dim", "patch_size"), is_count),
+    "head": maybe(is_mapping),
+}
+_EXPECTED: Final[Mapping[str, Check]] = {
+    "config": is_mapping,
+    "settings": with_keys(
+        {
+            "backbone": with_keys(_BACKBONE, ("name",)),
+            "proposals": with_keys({"threshold": maybe(is_number)}),
+            "model": with_keys({"fingerprint": is_text}),
+        }
+    ),
+    **dict.fromkeys(("weights", "head"), maybe(is_text)),
+    **dict.fromkeys(("status", "command", "finished", "about"), is_text),
+    "defaults": is_whole,
+    "inputs": list_of(is_text),
+    "seconds": values_of(is_number),
+    "versions": values_of(is_text),
+    "counts": with_keys(
+        {
+            "dead_clusters": list_of(is_count),
+            "proposals_per_image": values_of(is_number),
+            "coverage": values_of(is_number),
+            "images_with_guard": values_of(is_count),
+            "certainty": values_of(is_number),
+        }
+    ),
+    "dated": with_keys({"of": is_text, "date": is_text}),
+    "threshold": with_keys(
+        {
+            "value": is_number,
+            "source": is_text,
+            "candidates": list_of(values_of(is_number)),
+            "sample": list_of(is_text),
+        },
+        ("value", "source"),
+    ),
+    "number_of_classes": with_keys(
+        {"value": is_whole, "curve": list_of(tuple_of(is_whole, is_number))}, ("value", "curve")
+    ),
+    "num_clusters": is_whole,
+    "accepted": maybe(list_of(is_count)),
+    "named": maybe(is_mapping),
+}
+
+
+def _check(record: Mapping[str, Any], path: Path) -> None:
+    """Make sure that the record of a run can be used.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    advice = "If the record was damaged, delete it to resume; otherwise choose another folder."
+    check_record(record, {**_EXPECTED, "settings": values_of(is_mapping)}, path, advice)
+    check_record(record, _EXPECTED, path, advice)
+    try:
+        from_record(record.get("config", {}))
+    except ConfigError as error:
+        raise CheckpointError(f"Expected usable settings in {path}. {error} {advice}") from error
+
+
 class RunFolder:
     """Paths and records of a run. Settings are kept per stage, so that one stage can be redone
     without the others.
@@ -109,6 +187,7 @@ class RunFolder:
                     f"Expected {self.run_json} to be the record of a run (format {_FORMAT}), but it"
                     " is something else. Choose another folder."
                 )
+            _check(self.record, self.run_json)
 
     @property
     def run_json(self) -> Path:
@@ -425,7 +504,7 @@ class Run:
         if known is None:
             raise ConfigError(
                 f"Expected a threshold for {self.backbone.name!r}, for which none is published, but"
-                " got none. Give --threshold T."
+                " got none. Give --threshold T to `primaps segment`."
             )
         return known
 
@@ -534,12 +613,10 @@ def read_failures(folder: RunFolder) -> list[Failure]:
     path = folder.failures_file
     if not path.exists():
         return []
-    try:
-        return [Failure(**json.loads(line)) for line in path.read_text("ascii").splitlines()]
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"Expected {path} to hold one failure per line, but got: {error}. Delete it."
-        ) from error
+    lines, keys = read_json_lines(path), ("path", "stage", "reason")
+    for line in lines:
+        check_record(line, dict.fromkeys(keys, is_text), path, "Delete it.", keys)
+    return [Failure(*(line[key] for key in keys)) for line in lines]
 
 
 def read_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
@@ -551,19 +628,17 @@ def read_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
     path = folder.warnings_file
     if not path.exists():
         return {}
-    try:
-        lines = [json.loads(line) for line in path.read_text("ascii").splitlines()]
-        return {
-            str(line["image"]): tuple(
-                ReadingNote(kind, str(text))
-                for kind, text in zip(line["kinds"], line["notes"], strict=True)
+    lines = read_json_lines(path)
+    texts = list_of(is_text)
+    wanted = {"image": is_text, "kinds": texts, "notes": texts}
+    for line in lines:
+        check_record(line, wanted, path, "Delete it.", tuple(wanted))
+        if len(line["kinds"]) != len(line["notes"]):
+            raise CheckpointError(
+                f"Expected {path} to hold as many kinds as notes of {line['image']}, but it does"
+                " not. Delete it."
             )
-            for line in lines
-        }
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"Expected {path} to hold one image per line, but got: {error}. Delete it."
-        ) from error
+    return {line["image"]: tuple(map(ReadingNote, line["kinds"], line["notes"])) for line in lines}
 
 
 def versions() -> dict[str, str]:

@@ -17,9 +17,20 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from primaps.errors import CheckpointError, OutputError
+from primaps.runs.checksums import refuse_damaged, with_checksum
+from primaps.runs.records import (
+    Check,
+    check_record,
+    is_number,
+    is_text,
+    list_of,
+    maybe,
+    tuple_of,
+    with_keys,
+)
 from primaps.types import MaskProposals, ReadingNote, View
 
 if TYPE_CHECKING:
@@ -29,7 +40,12 @@ if TYPE_CHECKING:
 
 TEMPORARY_SUFFIX = ".primaps-tmp"
 LOCK_NAME = ".primaps-lock"
+EXPORT_RECORD = ".primaps-export"
+"""Hidden folder by which an export of this package is known."""
 _FORMAT = "primaps-shard-1"
+_UNUSABLE = (OSError, LookupError, ValueError, RecursionError, CheckpointError)
+_SOUND: dict[Path, tuple[int, int]] = {}
+"""Size and time of change of shards whose checksum was found right in this process."""
 _HELD: dict[str, int] = {}  # file descriptors of this process's locks by folder
 
 
@@ -84,7 +100,7 @@ def write_problem(path: Path, error: OSError) -> str:
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return (
             f"Expected to be allowed to write {path}, but the folder is read-only. Choose another"
-            " --out folder."
+            " folder, or have this one made writable."
         )
     if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
         return (
@@ -179,7 +195,8 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: If the file is missing, damaged, or not an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        value = json.loads(text, parse_constant=_no_number)
     except FileNotFoundError as error:
         raise CheckpointError(f"Expected a file {path}, but there is none.") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -191,10 +208,36 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name}, which is no number of JSON")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read one JSON object per line.
+
+    Raises:
+        CheckpointError: If a line is none, or the file cannot be read.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        values = [json.loads(line, parse_constant=_no_number) for line in lines]
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"Expected {path} to hold one JSON object per line, but got: {error}. Delete it."
+        ) from error
+    for value in values:
+        if not isinstance(value, dict):
+            raise CheckpointError(
+                f"Expected {path} to hold one JSON object per line, but got {repr(value)[:80]}."
+                " Delete it."
+            )
+    return values
+
+
 def write_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write named tensors as safetensors, atomically.
+    """Write named tensors as safetensors, atomically, with a checksum in their metadata.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -202,7 +245,7 @@ def write_tensors(
     from safetensors.torch import save
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    atomic_write(path, save(contiguous, dict(metadata) if metadata else None))
+    atomic_write_parts(path, with_checksum(save(contiguous, dict(metadata) if metadata else None)))
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -215,10 +258,12 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     try:
+        with path.open("rb") as stream:
+            refuse_damaged(stream)
         tensors: dict[str, torch.Tensor] = load_file(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"Expected a file {path}, but there is none.") from error
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"Expected {path} to be a safetensors file, but got: {error}."
         ) from error
@@ -278,8 +323,32 @@ def info_record(info: ShardInfo) -> dict[str, Any]:
     return {key: value for key, value in record.items() if _USUALLY.get(key, record) != value}
 
 
-def info_from_record(fields: Mapping[str, Any]) -> ShardInfo:
-    """What `info_record` was made of."""
+def _is_size(value: Any) -> bool:
+    """A whole number; nanoseconds are beyond those that `is_whole` takes."""
+    return type(value) is int and 0 <= value < 2**63
+
+
+_EXPECTED: dict[str, Check] = {
+    **dict.fromkeys(("settings", "sha256"), is_text),
+    **dict.fromkeys(("file_size", "mtime_ns", "height", "width", "num_masks"), _is_size),
+    "coverage": is_number,
+    "scores": list_of(is_number),
+    "guards": list_of(is_text),
+}
+
+
+def info_from_record(fields: Any, path: Path) -> ShardInfo:
+    """What `info_record` was made of.
+
+    Raises:
+        CheckpointError: If something in it is not as expected.
+    """
+    further = {
+        "values": maybe(tuple_of(is_text, is_number, is_number)),
+        "ignored": is_number,
+        "notes": list_of(with_keys({"kind": is_text, "text": is_text}, ("kind", "text"))),
+    }
+    check_record(fields, {**_EXPECTED, **further}, path, "Segment again.", tuple(_EXPECTED))
     values = fields.get("values")
     changed = {
         "scores": tuple(fields["scores"]),
@@ -287,7 +356,8 @@ def info_from_record(fields: Mapping[str, Any]) -> ShardInfo:
         "values": None if values is None else tuple(values),
         "notes": tuple(ReadingNote(**each) for each in fields.get("notes", ())),
     }
-    return ShardInfo(**{**fields, **changed})
+    known = {key: fields[key] for key in (*_EXPECTED, "ignored") if key in fields}
+    return ShardInfo(**{**known, **changed})
 
 
 class FeatureStore:
@@ -337,9 +407,9 @@ class FeatureStore:
                 if metadata.get("format") != _FORMAT:
                     return None, 0
                 held = shard.get_slice("features").get_shape()[0]
-        except (OSError, SafetensorError):
-            return None, 0  # absent, or left by a foreign program: it is made again
-        info = info_from_record(json.loads(metadata["info"]))
+            info = info_from_record(json.loads(metadata["info"]), self.path(name))
+        except (*_UNUSABLE, SafetensorError):
+            return None, 0  # absent, damaged, or left by a foreign program: it is made again
         return (info, held) if info.settings == self.settings else (None, 0)
 
     def is_current(self, name: str, image_path: Path) -> bool:
@@ -418,7 +488,10 @@ class FeatureStore:
         position = self.views.index(view)
         with self._open(name) as shard:
             stored = shard.get_slice("features")
-            if position >= stored.get_shape()[0]:
+            shape = stored.get_shape()
+            if len(shape) != 4 or stored.get_dtype() != "F16":
+                raise ValueError(f"features of shape {shape} and type {stored.get_dtype()}")
+            if position >= shape[0]:
                 raise CheckpointError(
                     f"Expected all views of {name} in {self.path(name)}, but only plain ones were"
                     " kept (--store light). Run the proposals stage again with --store full."
@@ -442,19 +515,50 @@ class FeatureStore:
         """
         with self._open(name) as shard:
             labels: torch.Tensor = shard.get_tensor("proposals")
+            if labels.ndim != 2 or labels.is_floating_point():
+                raise ValueError(f"proposals of shape {tuple(labels.shape)} and {labels.dtype}")
         return labels
+
+    def is_sound(self, name: str) -> bool:
+        """Whether a shard is as it was written, by its checksum. Those of earlier versions have
+        none and count as sound, as do those that are not there.
+        """
+        try:
+            self._check(name)
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _check(self, name: str) -> None:
+        """Compare the checksum of a shard, once as long as its file is not touched.
+
+        Raises:
+            OSError: If it cannot be read.
+            ValueError: If it is damaged.
+        """
+        path = self.path(name)
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns)
+        if _SOUND.get(path) != stamp:
+            with path.open("rb") as stream:
+                refuse_damaged(stream)
+            _SOUND[path] = stamp
 
     @contextlib.contextmanager
     def _open(self, name: str) -> Iterator[Any]:
         from safetensors import SafetensorError, safe_open
 
         try:
+            self._check(name)
             with safe_open(self.path(name), framework="pt") as shard:
                 yield shard
-        except (OSError, SafetensorError) as error:
+        except (OSError, ValueError, IndexError, SafetensorError) as error:
             raise CheckpointError(
-                f"Expected stored features of {name} in {self.path(name)}, but got: {error}. Run"
-                " the proposals stage again, with --store full if the store was not kept."
+                f"Expected stored features of {name} in {self.path(name)}, but got: {error}. Delete"
+                " the file if it is there. Run the proposals stage again with the same --out, with"
+                " --store full if the store was not kept."
             ) from error
 
     def source(self, names: Sequence[str]) -> StoredImages:

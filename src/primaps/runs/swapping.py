@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.errors import OutputError
+from primaps.runs.records import check_record, is_mapping, is_text, list_of
 from primaps.runs.store import read_json, remove_file, write_json
 
 _PHASES: Final = ("out", "in", "aside")
@@ -38,6 +39,25 @@ class Swap:
     names: tuple[str, ...]
     facts: dict[str, Any]
     phase: str = "out"
+
+
+def _is_name(value: Any) -> bool:
+    """Of a file within a folder."""
+    return is_text(value) and value not in {"", ".", ".."} and Path(value).name == value
+
+
+def _is_place(value: Any) -> bool:
+    """A folder beside the plan, or the one that holds its own."""
+    return is_text(value) and (value == ".." or _is_name(value))
+
+
+_EXPECTED = {
+    "inside": _is_place,
+    "other": _is_place,
+    "names": list_of(_is_name),
+    "facts": is_mapping,
+    "phase": lambda value: value in _PHASES,
+}
 
 
 def begin_swap(
@@ -70,7 +90,9 @@ def pending_swap(plan: Path) -> Swap | None:
     if not plan.exists():
         return None
     record = read_json(plan)
-    return Swap(**{**record, "names": tuple(record["names"])})
+    advice = f"Move the file away; files of the exchange lie in {plan.parent}."
+    check_record(record, _EXPECTED, plan, advice, tuple(_EXPECTED))
+    return Swap(**{**{key: record[key] for key in _EXPECTED}, "names": tuple(record["names"])})
 
 
 def finish_swap(plan: Path, swap: Swap) -> None:

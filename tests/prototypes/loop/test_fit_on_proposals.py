@@ -438,7 +438,8 @@ def test_images_without_any_proposal_are_refused(kind, advice, initial):
         assert fitted(source, 4, configured(kind), initial=initial)[0].losses == (0.0,) * 3
         return
     with pytest.raises(
-        DatasetError, match=f"the images have none. Give a lower --threshold, or {advice}"
+        DatasetError,
+        match=f"the images have none. Give a lower --threshold to `primaps proposals`, or {advice}",
     ):
         fitted(source, 4, configured(kind), initial=initial)
 

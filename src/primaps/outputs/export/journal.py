@@ -20,6 +20,7 @@ from primaps.errors import ConfigError, OutputError
 from primaps.outputs.export.documents import to_json
 from primaps.outputs.export.exporter import Fragment
 from primaps.runs.store import (
+    EXPORT_RECORD,
     TEMPORARY_SUFFIX,
     atomic_write,
     hold,
@@ -30,7 +31,7 @@ from primaps.runs.store import (
 )
 from primaps.types import Failure
 
-FOLDER: Final = ".primaps-export"
+FOLDER: Final = EXPORT_RECORD
 FAILURES: Final = f"{FOLDER}/failures.jsonl"
 """One line of JSON per input that could not be used; absent if there is none."""
 

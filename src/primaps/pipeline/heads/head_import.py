@@ -224,7 +224,8 @@ def _import_head(
     sizes = f"{plain.dim} -> {extractor.dim} channels, {len(centres)} cluster centres"
     return (
         f"Head of kind {official.kind} for {plain.name}: {sizes}.\n"
-        f"Head: {out} (for --head; as --model it stands for its own cluster centres)"
+        f"Head: {out} (for --head of `primaps segment`; as --model of `primaps predict` it"
+        " stands for its own cluster centres)"
     )
 
 

@@ -25,6 +25,7 @@ from primaps.compute.cores import one_thread_each
 from primaps.compute.forked import check_fork
 from primaps.config import CRFConfig
 from primaps.errors import ConfigError
+from primaps.given import whole_number
 from primaps.pictures import as_image
 from primaps.proposals.crf import plain
 from primaps.proposals.layout import check_channels_first
@@ -318,7 +319,7 @@ def _check_labels(labels: Sequence[int] | None, probabilities: Tensor) -> None:
 
 
 def _check_config(config: CRFConfig, iterations: int) -> None:
-    if iterations < 0:
+    if whole_number("iterations", iterations) < 0:
         raise ConfigError(f"Expected iterations to be 0 or more, but got {iterations}.")
     for name in ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"):
         value = getattr(config, name)

@@ -48,7 +48,7 @@ def read_proposals(task: Task) -> ProposalMeans:
         other = "--init pca" if config.method == "em" else "--method baseline"
         raise DatasetError(
             "Expected mask proposals to fit classes to, but the images have none. Give a lower"
-            f" --threshold, or {other}."
+            f" --threshold to `primaps proposals`, or {other} to `primaps fit`."
         )
     features, areas, square_norms, tokens = (
         torch.cat(tensors) for tensors in zip(*parts, strict=True)

@@ -6,7 +6,7 @@ import { h } from "viewer/dom.js";
 /** @import {App} from "viewer/app.js" */
 
 /** What the studio itself does, on the same page: no command is needed there. */
-const IN_THE_STUDIO = /^primaps (studio|classes|export) /;
+const IN_THE_STUDIO = /^primaps (studio|classes|export|accept) /;
 
 /**
  * @param {App} app
