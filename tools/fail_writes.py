@@ -176,6 +176,39 @@ def measure(case: Case, places: Places, work: Path, *, every: bool, most: int) -
     return found
 
 
+def fill_disk(case: Case, places: Places, disk: Path, levels: int) -> int:
+    """Let a case meet a file system that is really full, at so many levels of what it needs;
+    returns the number of wrong ones.
+
+    Args:
+        case: A command that makes its folder.
+        places: What it begins from.
+        disk: An empty folder in a small file system of its own.
+        levels: In how many places it gets full.
+    """
+    out, ballast = disk / "out", disk / "ballast"
+    whole = undisturbed(case, places, out)
+    needed = sum(each.stat().st_blocks * 512 for each in out.rglob("*"))
+    found = 0
+    for level in range(levels):
+        case.begin(places, out)
+        room = int(needed * (level + 0.5) / levels)
+        ballast.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - room)))
+        made = attempt(case.command(places, out), out)
+        ballast.unlink()
+        wrong = [] if made.code == 1 else [f"exit code {made.code}"]
+        wrong += _wrong_end(made, Fault(0, "full"))
+        again = attempt(case.command(places, out), out)
+        if again.code or differing(contents(out, case.left_out), whole.after):
+            wrong.append(f"run again: {again.code}, {again.text[-600:]}")
+        for line in wrong:
+            print(f"WRONG {case.name} with {room} bytes free: {line}", flush=True)
+        found += bool(wrong)
+    shutil.rmtree(out)
+    print(f"{case.name}: needs {needed} bytes, full at {levels} levels, {found} wrong", flush=True)
+    return found
+
+
 def main() -> None:
     """Examine all cases."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -183,6 +216,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="of fits")
     parser.add_argument("--every", action="store_true", help="every kind at every operation")
     parser.add_argument("--most", type=int, default=10**6, help="faults per command")
+    parser.add_argument("--disk", type=Path, help="a small file system to fill, and nothing else")
     parser.add_argument("--only", nargs="*", help="commands; otherwise all")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -193,9 +227,13 @@ def main() -> None:
         shorten_fits(given.steps)
         warm_up(CASES[0].command(places, places.run))
         cases = [case for case in CASES if given.only is None or case.name in given.only]
-        found = sum(
-            measure(case, places, work, every=given.every, most=given.most) for case in cases
-        )
+        if given.disk is not None:
+            new = [case for case in cases if not case.on_run]
+            found = sum(fill_disk(case, places, given.disk, 10) for case in new)
+        else:
+            found = sum(
+                measure(case, places, work, every=given.every, most=given.most) for case in cases
+            )
     print(f"{found} wrong")
     sys.exit(bool(found))
 

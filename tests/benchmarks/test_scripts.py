@@ -223,3 +223,37 @@ def test_viewer_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit, match="Expected a browser on the PATH"), viewer._browser():
         pass
+
+
+def test_many_images_tells_memory_and_time(monkeypatch, tmp_path, capsys):
+    import many_images
+
+    monkeypatch.setattr(
+        "sys.argv", ["many_images.py", "--images", "12", "--size", "16", "--work", str(tmp_path)]
+    )
+    with pytest.raises(SystemExit):  # so few images are neither flat nor linear
+        many_images.main()
+    said = capsys.readouterr().out
+    assert "12 images" in said
+    assert "memory from a tenth to the end" in said
+    assert "seconds per 1000 images" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_images_holds_growth_against_its_bars(capsys, monkeypatch):
+    import many_images
+
+    monkeypatch.setattr(many_images, "resident_mib", lambda *_: 100.0)
+    sampling = many_images.Sampling()
+    sampling._total = 100
+    for grown, late, right in ((4.0, 1.05, True), (6.0, 1.05, False), (4.0, 1.2, False)):
+        sampling.samples = [
+            many_images.Sample(
+                each,
+                min(each, 50) * 0.1 + max(0, each - 50) * 0.1 * late,
+                100.0 + grown * max(0, each - 10) / 90,
+            )
+            for each in range(1, 101)
+        ]
+        assert many_images.tell(sampling) is right
+    assert "first half" in capsys.readouterr().out

@@ -68,7 +68,7 @@ def warm_up(command: Callable[[], None]) -> None:
     except SystemExit as ended:
         if ended.code:
             raise RuntimeError(f"Expected the command to end well, but got {ended.code}.") from None
-    threads = len(os.listdir("/proc/self/task"))
+    threads = len(list(Path("/proc/self/task").iterdir()))
     if threads > 1:
         raise RuntimeError(f"Expected a process without further threads, but it has {threads}.")
 

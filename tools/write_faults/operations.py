@@ -117,7 +117,7 @@ class Operations:
         with self._lock:
             self.counter.value += 1
             number = self.counter.value
-            self.told.append(f"{operation} {os.path.basename(path)}")
+            self.told.append(f"{operation} {Path(path).name}")
             if self.fault is None:
                 return work()
             if (number, "kill") == (self.fault.number, self.fault.kind):
@@ -149,8 +149,8 @@ class Operations:
             return self._written.get(path)
         text = os.fsdecode(path)
         if folder is not None:
-            text = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), text)
-        text = os.path.abspath(text)
+            text = str(Path(f"/proc/self/fd/{folder}").readlink() / text)
+        text = os.path.abspath(text)  # noqa: PTH100 - links stay as they are
         return text if text == self.root or text.startswith(self.root + os.sep) else None
 
     def _of_path(self, real: Callable[..., Any], name: str) -> Callable[..., Any]:
