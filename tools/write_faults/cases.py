@@ -117,7 +117,7 @@ EXPORTS: Final = ("coco", "voc", "yolo", "cvat", "hf", "panoptic")
 CASES: Final = (
     Case("segment", _new("segment", *SEGMENT, *_CERTAIN)),
     Case("proposals", _new("proposals", *SEGMENT[:6])),
-    Case("fit", _in_run("fit", "--seed", "1", "--overwrite"), on_run=True),
+    Case("fit", _in_run("fit", "--seed", "1", "--overwrite"), on_run=True, left_out=NAMING),
     Case("predict", _predicted),
     *(_exported(name) for name in EXPORTS),
     Case("classes --name", _in_run("classes", "--name", "0=road"), on_run=True, left_out=NAMING),

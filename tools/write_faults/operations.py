@@ -109,8 +109,8 @@ class Operations:
         for name in _OF_DESCRIPTORS:
             setattr(os, name, self._of_descriptor(getattr(os, name), _NAMES.get(name, name)))
         os.open = self._descriptor_opener(os.open)
-        io.open = self._open  # type: ignore[assignment]
-        builtins.open = self._open  # type: ignore[assignment]
+        io.open = self._open
+        builtins.open = self._open
 
     def strike(self, operation: str, path: str, work: Callable[[], Any]) -> Any:
         """Count an operation and do it, unless it is struck."""
