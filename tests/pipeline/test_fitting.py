@@ -1,4 +1,6 @@
+from primaps.pipeline.commands import fit_again
 from primaps.pipeline.fitting import _phases
+from primaps.pipeline.opening import reopen
 
 
 class Told:
@@ -33,3 +35,12 @@ def test_what_an_earlier_run_did_is_no_progress_of_this_one():
     for step in (30, 31):
         tell("em", step, 40)
     assert told.heard == [("fit: em", 40, 30), 1]
+
+
+def test_a_checkpoint_of_a_fit_that_was_killed_at_its_very_end_goes(named_run):
+    left = named_run / "model" / "checkpoint.safetensors"
+    left.write_bytes(b"of the last step")
+    prototypes = (named_run / "model" / "prototypes.safetensors").read_bytes()
+    fit_again(reopen(named_run, {}), None)
+    assert not left.exists()
+    assert (named_run / "model" / "prototypes.safetensors").read_bytes() == prototypes
