@@ -64,6 +64,7 @@ def test_photographs_are_filtered_sorted_and_paged(open_report):
     assert "Page 1 of 2" in page.get_by_role("navigation", name="Pages", exact=True).inner_text()
     page.keyboard.press("ArrowRight")
     page.wait_for_url(re.compile("page=2"))
+    tiles.nth(3).wait_for(state="detached")
     assert tiles.count() == 3
     page.keyboard.press("/")
     page.keyboard.type("more/")

@@ -432,7 +432,7 @@ def test_a_damaged_record_is_not_guessed(tampered):
     [
         ("fit", lambda out: (out / "run.json").unlink(), "to hold a run"),
         ("fit", lambda out: (out / "store" / "manifest.json").unlink(), "to hold a run"),
-        ("report", lambda out: (out / "failures.jsonl").write_text("junk"), "one failure per line"),
+        ("report", lambda out: (out / "failures.jsonl").write_text("junk"), "one JSON object per line"),
         ("report", lambda out: cut(out / "model" / "model.json"), "readable JSON"),
     ],
 )

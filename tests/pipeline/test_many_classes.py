@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from primaps import pipeline
+from primaps.pipeline.naming_after_fit import fit_and_name
 from primaps.pipeline.number_of_classes import FEW_EACH
 from primaps.progress import Silent
 
@@ -34,7 +35,7 @@ def test_many_classes_for_few_proposals_are_told(
     number = sum(run.store.info(image.name).num_masks for image in run.images)
     classes = number // FEW_EACH + 1 if many else max(2, number // FEW_EACH)
     run.config = dataclasses.replace(run.config, num_clusters=classes)
-    pipeline.fit(run)
+    fit_and_name(run)
     notes = [note for note in told.notes if "classes are many for 2 photographs" in note]
     assert len(notes) == many
     assert all(f"with {number} proposals" in note for note in notes)

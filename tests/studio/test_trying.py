@@ -112,11 +112,11 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
-        (SVG, 415, "is none of these"),
+        (SVG, 415, "is an SVG drawing"),
         (b"just text", 415, "is none of these"),
-        (b"%PDF-1.7", 415, "is none of these"),
+        (b"%PDF-1.7", 415, "is a PDF document"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "is none of these"),
-        (archive(), 415, "is none of these"),
+        (archive(), 415, "is a ZIP archive"),
         (b"\x89PNG\r\n\x1a\n", 415, "photo.png"),
         (b"", 400, "empty"),
         (bomb(), 400, "usual size"),
