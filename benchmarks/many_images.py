@@ -8,7 +8,8 @@ Draws so many photographs of 64 x 48, runs `primaps proposals` over them (backbo
 
 Memory is compared between a tenth of the images and the end of the stage, and with the peak of the
 whole command, which lists what it made at its end. Time is compared between the first and the
-second half, leaving the first hundredth out, in which everything starts.
+second half, leaving the first hundredth out, in which everything starts: the processor's time, as
+time by the clock depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ class Sample:
     Attributes:
         images: Done so far.
         seconds: Since the stage began.
+        cpu_seconds: Of the processor since then, of all threads.
         mib: Resident memory.
     """
 
     images: int
     seconds: float
+    cpu_seconds: float
     mib: float
 
 
@@ -50,7 +53,7 @@ class Sampling:
     def __init__(self) -> None:
         self.samples: list[Sample] = []
         self.images = self._total = 0
-        self._started = 0.0
+        self._started = self._cpu_started = 0.0
 
     def plan(self, stages: object, kind: str = "", images: int = 0) -> None:
         """Ignore it."""
@@ -58,13 +61,15 @@ class Sampling:
     def start(self, stage: str, total: int, done: int = 0) -> None:  # noqa: ARG002 - one stage
         """The stage begins."""
         self._total, self._started = total, time.perf_counter()
+        self._cpu_started = time.process_time()
 
     def advance(self, steps: int = 1) -> None:
         """So many images are done."""
         self.images += steps
         if self.images % max(1, self._total // 100) == 0:
             passed = time.perf_counter() - self._started
-            self.samples.append(Sample(self.images, passed, resident_mib()))
+            used = time.process_time() - self._cpu_started
+            self.samples.append(Sample(self.images, passed, used, resident_mib()))
 
     def finish(self) -> None:
         """Ignore it."""
@@ -128,14 +133,16 @@ def tell(sampling: Sampling) -> bool:
     tenth, half, end, first = (sampling.at(share) for share in (0.1, 0.5, 1.0, 0.01))
     grown = end.mib / tenth.mib - 1
     peak = resident_mib("VmHWM")
-    early = (half.seconds - first.seconds) / (half.images - first.images)
-    late = (end.seconds - half.seconds) / (end.images - half.images)
     print(f"memory from a tenth to the end: {grown:+.1%} (bar {FLAT:.0%})")
     print(f"peak of the whole command: {peak:.1f} MiB, {peak / tenth.mib - 1:+.1%}")
-    print(
-        f"seconds per 1000 images: {1000 * early:.2f} in the first half, {1000 * late:.2f} in the"
-        f" second, {late / early - 1:+.1%} (bar {LINEAR:.0%})"
-    )
+    print("seconds per 1000 images in the first and the second half:")
+    for what in ("seconds", "cpu_seconds"):
+        early, late = (
+            1000 * (getattr(end, what) - getattr(begin, what)) / (end.images - begin.images)
+            for begin, end in ((first, half), (half, end))
+        )
+        bar = f" (bar {LINEAR:.0%})" if what == "cpu_seconds" else ""
+        print(f"  {what:<12} {early:.2f}, {late:.2f}, {late / early - 1:+.1%}{bar}")
     return grown <= FLAT and abs(late / early - 1) <= LINEAR
 
 
