@@ -235,3 +235,36 @@ def test_many_files_measures_and_leaves_nothing(tmp_path, monkeypatch, capsys):
         assert f"file each: {what}" in told
         assert f"tar files: {what}" in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_images_tells_memory_and_time(monkeypatch, tmp_path, capsys):
+    import many_images
+
+    monkeypatch.setattr(
+        "sys.argv", ["many_images.py", "--images", "12", "--size", "16", "--work", str(tmp_path)]
+    )
+    with pytest.raises(SystemExit):  # so few images are neither flat nor linear
+        many_images.main()
+    said = capsys.readouterr().out
+    assert "12 images" in said
+    assert "memory from a tenth to the end" in said
+    assert "cpu_seconds" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_images_holds_growth_against_its_bars(capsys, monkeypatch):
+    import many_images
+
+    monkeypatch.setattr(many_images, "resident_mib", lambda *_: 100.0)
+    sampling = many_images.Sampling()
+    sampling._total = 100
+    for grown, late, right in ((4.0, 1.05, True), (6.0, 1.05, False), (4.0, 1.2, False)):
+        used = [min(each, 50) * 0.1 + max(0, each - 50) * 0.1 * late for each in range(101)]
+        sampling.samples = [
+            many_images.Sample(
+                each, 3.0 * used[each], used[each], 100.0 + grown * max(0, each - 10) / 90
+            )
+            for each in range(1, 101)
+        ]
+        assert many_images.tell(sampling) is right
+    assert "(bar 10%)" in capsys.readouterr().out

@@ -96,6 +96,20 @@ def test_permuted_truth_is_perfect(seed, order):
     assert (result.accuracy, result.miou) == (1.0, 1.0)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 6))
+def test_what_is_predicted_for_ignored_pixels_changes_no_score(seed, other, num_clusters):
+    pairs, rng = _pairs(seed, num_clusters), np.random.default_rng(other)
+    changed = [
+        (np.where(truth == IGNORE_INDEX, rng.integers(0, 256, truth.shape), label_map), truth)
+        for label_map, truth in pairs
+    ]
+    first, second = (evaluate_label_maps(each, num_clusters, NAMES) for each in (pairs, changed))
+    assert np.array_equal(first.confusion, second.confusion)
+    assert first.accuracy == second.accuracy
+    np.testing.assert_equal(first.per_class_iou, second.per_class_iou)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.permutations(range(5)))
 def test_order_and_grouping_of_images_do_not_matter(seed, order):

@@ -62,6 +62,21 @@ def test_tables_of_batches_add_up(seed, cut):
     assert np.array_equal(parts, confusion(truth, prediction, 5, 7))
 
 
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.permutations(range(7)), st.permutations(range(5)))
+def test_other_ids_permute_the_table_and_leave_its_scores(seed, clusters, classes):
+    truth, prediction = _maps(seed)
+    table = confusion(truth, prediction, 5, 7)
+    assert np.array_equal(
+        confusion(truth, np.array(clusters)[prediction], 5, 7)[:, clusters], table
+    )
+    # ids of classes and of the clusters that stand for them change together
+    square = confusion(truth, prediction % 5, 5, 5)
+    permuted = square[np.ix_(classes, classes)]
+    assert accuracy(permuted) == accuracy(square)
+    assert np.array_equal(per_class_iou(permuted), per_class_iou(square)[list(classes)])
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.int64, np.uint16])
 def test_any_integer_dtype_counts_the_same(dtype):
     truth, prediction = _maps(0, 200, 254, ignored=0.1)

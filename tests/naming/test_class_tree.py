@@ -71,7 +71,17 @@ def test_a_record_comes_back_for_its_model_only(tree):
     assert tree_from_record({}, "abc") is None
 
 
-@pytest.mark.parametrize("merges", [[[0, 2]], [[0, 2, 0.1, 0.5]], [[0, 9, 0.1, 1.0]] * 3, 5])
+@pytest.mark.parametrize(
+    "merges",
+    [
+        [[0, 2]],
+        [[0, 2, 0.1, 0.5]],
+        [[0, 9, 0.1, 1.0]] * 3,
+        5,
+        [[0, 2, "0.1", 0.5]],
+        [[0, 2.0, 0, 1]],
+    ],
+)
 def test_a_damaged_record_says_what_to_do(tree, merges):
     with pytest.raises(CheckpointError, match="Delete the file"):
         tree_from_record({**tree_record(tree, "abc"), "merges": merges}, "abc")

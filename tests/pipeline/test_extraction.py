@@ -15,7 +15,9 @@ from primaps.data.reading import read_image
 from primaps.errors import ConfigError
 from primaps.features.extractor import FrozenBackbone
 from primaps.pipeline import batches, extraction
+from primaps.pipeline.extraction import proposal_statistics, write_manifest
 from primaps.runs.run import read_failures
+from primaps.runs.store import ShardInfo
 from primaps.types import View
 
 # ---- centre crops --------------------------------------------------------------------------------
@@ -226,3 +228,28 @@ def test_a_new_photograph_is_added(mixed, small_config, tmp_path, texture, in_ba
         np.asarray(Image.open(run.folder.proposals("4b.png"))),
         np.asarray(Image.open(run.folder.proposals("0.png"))),
     )
+
+
+def test_the_manifest_is_the_json_of_its_values(mixed, small_config, tmp_path, texture):
+    strange = mixed / 'a "ü\u2028\\ b.png'
+    (mixed / "0.png").rename(strange)
+    run = extracted(mixed, tmp_path / "run", texture, small_config)
+    text = run.folder.manifest.read_text("utf-8")
+    listed = json.loads(text)
+    assert text == json.dumps(listed, indent=2, ensure_ascii=False) + "\n"
+    assert list(listed["images"]) == [image.name for image in run.images]
+    assert strange.name in listed["images"]
+    assert listed["images"]["1.png"]["height"] == 80
+    write_manifest(run.store, [])
+    assert json.loads((run.folder.root / "manifest.json").read_text())["images"] == {}
+
+
+def test_statistics_take_their_images_one_by_one():
+    info = ShardInfo("s", "0", 1, 1, 2, 3, 2, 0.5, (0.9, 0.8), ("zero_tokens", "zero_tokens"))
+    other = dataclasses.replace(info, num_masks=0, coverage=0.25, guards=())
+    assert proposal_statistics(iter([info, other, info])) == {
+        "proposals_per_image": {"min": 0, "median": 2.0, "mean": 1.333, "max": 2},
+        "images_without_proposal": 1,
+        "coverage": {"min": 0.25, "mean": 0.4167},
+        "images_with_guard": {"zero_tokens": 2},
+    }

@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 
 from primaps import pipeline
+from primaps.pipeline.commands import fit_again
 from primaps.pipeline.fitting import _phases
+from primaps.pipeline.opening import reopen
 from primaps.progress import Silent, Stopped
 from primaps.runs.store import read_tensors
 
@@ -79,3 +81,12 @@ def test_a_fit_that_is_stopped_loses_no_step(photographs, texture, small_config,
     )
     for path in whole.model.rglob("*.safetensors"):
         assert path.read_bytes() == (half.model / path.relative_to(whole.model)).read_bytes()
+
+
+def test_a_checkpoint_of_a_fit_that_was_killed_at_its_very_end_goes(named_run):
+    left = named_run / "model" / "checkpoint.safetensors"
+    left.write_bytes(b"of the last step")
+    prototypes = (named_run / "model" / "prototypes.safetensors").read_bytes()
+    fit_again(reopen(named_run, {}), None)
+    assert not left.exists()
+    assert (named_run / "model" / "prototypes.safetensors").read_bytes() == prototypes

@@ -137,6 +137,44 @@ def test_the_magnitude_of_features_does_not_matter(scale, dtype):
     )
 
 
+@given(seed=st.integers(0, 10_000), power=st.integers(-20, 20), directions=st.sampled_from(FINDERS))
+@settings(max_examples=40, deadline=None)
+def test_a_power_of_two_as_magnitude_changes_no_bit(seed, power, directions):
+    features = clustered(seed, 2, 5, 4, 5)
+    plain, scaled = (
+        principal_masks(each, 0.4, directions=directions)
+        for each in (features, features * 2.0**power)
+    )
+    assert torch.equal(plain.similarity, scaled.similarity)
+    assert torch.equal(plain.anchors, scaled.anchors)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    height=st.integers(1, 6),
+    width=st.integers(1, 6),
+    axis=st.sampled_from([-1, -2]),
+    directions=st.sampled_from(FINDERS),
+)
+@settings(max_examples=60, deadline=None)
+def test_mirrored_features_give_mirrored_masks(seed, height, width, axis, directions):
+    generator = torch.Generator().manual_seed(seed)
+    # kinds at right angles, noise far below the threshold: no rounding decides what is a member
+    kinds = torch.eye(6)[torch.randint(0, 6, (height * width,), generator=generator)] * 3.0
+    tokens = kinds + 0.02 * torch.randn(height * width, 6, generator=generator)
+    features = tokens.T.reshape(1, 6, height, width)
+    plain, mirrored = (
+        principal_masks(each, 0.5, directions=directions)
+        for each in (features, features.flip(axis))
+    )
+    again = mirrored.similarity.flip(axis)
+    assert plain.counts == mirrored.counts
+    # kinds of equally many tokens may come in another order
+    assert {
+        frozenset(mask.flatten().nonzero().flatten().tolist()) for mask in plain.similarity[0]
+    } == {frozenset(mask.flatten().nonzero().flatten().tolist()) for mask in again[0]}
+
+
 def test_a_rotation_of_the_channels_does_not_matter():
     features = clustered(5, 1, 12, 7, 9)
     rotation = torch.linalg.qr(torch.randn(12, 12, generator=torch.Generator().manual_seed(0))).Q

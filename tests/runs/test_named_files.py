@@ -7,6 +7,7 @@ import time
 import pytest
 
 from primaps.errors import CheckpointError, ConfigError, OutputError
+from primaps.runs import named_files
 from primaps.runs.named_files import LOCK_NAME, NamedFolder
 
 FORKING = pytest.mark.skipif(sys.platform == "win32", reason="locks are not enforced there")
@@ -143,3 +144,32 @@ def test_a_read_only_folder_is_an_error(named):
             pass
     finally:
         named.root.chmod(0o700)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3])
+def test_a_write_that_fails_leaves_the_names_to_be_said_again(tmp_path, monkeypatch, writes):
+    (tmp_path / "model").mkdir()
+    for name in ("run.json", "model/model.json"):
+        (tmp_path / name).write_text("{}")
+    named = NamedFolder(tmp_path)
+    with named.lock():
+        named.write_classes("first\n")
+    real, left = named_files.atomic_write, writes
+
+    def failing(path, data):
+        nonlocal left
+        left -= 1
+        if left == -1:
+            raise OutputError("The disk is full")
+        real(path, data)
+
+    with monkeypatch.context() as patch, named.lock():
+        patch.setattr(named_files, "atomic_write", failing)
+        if writes == 3:  # history, copy, names
+            named.write_classes("second\n")
+        else:
+            with pytest.raises(OutputError, match="full"):
+                named.write_classes("second\n")
+    expected = "second\n" if writes == 3 else "first\n"
+    assert named.read_classes() == expected
+    assert [copy.read_text() for copy in named.copies] == [expected]

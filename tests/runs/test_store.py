@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from primaps.errors import CheckpointError, OutputError
 from primaps.runs.store import (
@@ -77,6 +79,35 @@ def test_what_is_written_is_read(filled):
     np.testing.assert_array_equal(store.proposals("sub/a.jpg").numpy(), labels)
     info = store.info("sub/a.jpg")
     assert (info.num_masks, info.scores, info.guards) == (2, (0.9, 0.8), ("zero_tokens",))
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    grid=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4)),
+    size=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    num_masks=st.sampled_from([0, 1, 255, 256, 400]),
+    numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=4),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_bit_of_an_image_comes_back(tmp_path_factory, seed, grid, size, num_masks, numbers):
+    generator = np.random.default_rng(seed)
+    bits = torch.from_numpy(generator.integers(-(2**15), 2**15, grid).astype(np.int16))
+    half = bits.view(torch.float16)
+    half = torch.where(half.isfinite(), half, torch.zeros_like(half))  # -0 and subnormals included
+    labels = generator.integers(0, num_masks + 1, size).astype(np.int32)
+    views = tuple(View(photometric=draw or None) for draw in range(grid[0]))
+    info = ShardInfo(
+        "s", "0" * 64, 2**40 + seed, 2**60 + seed, *size, num_masks, 0.1, tuple(numbers), ("a",)
+    )
+    store = FeatureStore(tmp_path_factory.mktemp("store"), "s", views)
+    scores = np.zeros(num_masks, dtype=np.float32)
+    store.write("a.jpg", half, MaskProposals(labels, scores), info)
+    again = FeatureStore(store.root, "s", views)
+    for place, view in enumerate(views):
+        found = again.features("a.jpg", view)
+        assert torch.equal(found.view(torch.int16), half[place].view(torch.int16))
+    np.testing.assert_array_equal(again.proposals("a.jpg").numpy(), labels)
+    assert again.info("a.jpg") == info
 
 
 def test_other_settings_count_as_absent(filled):

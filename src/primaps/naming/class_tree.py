@@ -8,6 +8,7 @@ American Statistical Association 1963; on unit vectors).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -136,7 +137,10 @@ def tree_from_record(record: Mapping[str, Any], model: str) -> ClassTree | None:
     if record.get("format") != _FORMAT or record.get("model") != model:
         return None
     try:
-        merges = tuple(Merge(*each) for each in record["merges"])
+        merges = tuple(
+            Merge(operator.index(first), operator.index(second), height + 0.0, size + 0.0)
+            for first, second, height, size in record["merges"]
+        )
         tree = ClassTree(int(record["num_clusters"]), merges)
         whole = len(tree.cut(1)) == 1
     except (KeyError, TypeError, ValueError) as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +37,8 @@ from primaps.pipeline.no_data import without_ignored
 from primaps.pipeline.parallel import for_each_image
 from primaps.proposals.resampling import enlarge_nearest
 from primaps.runs.run import MANIFEST, Run
-from primaps.runs.store import FeatureStore, ShardInfo, write_json
-from primaps.types import ImageFile, MaskProposals, View
+from primaps.runs.store import FeatureStore, ShardInfo, atomic_write_parts
+from primaps.types import ImageFile, MaskProposals, ReadingNote, View
 
 
 def extract(run: Run, views: int | None = None) -> None:
@@ -109,9 +111,9 @@ def end_extraction(run: Run, made: int) -> None:
     if not usable:
         run.folder.write_failures(run.failures)
         raise DatasetError(all_failed(run.failures))
-    infos = {image: info for image in usable if (info := store.info(image.name)) is not None}
-    run.folder.write_warnings({image: info.notes for image, info in infos.items()})
-    run.counts |= proposal_statistics(list(infos.values()))
+    notes: dict[ImageFile, Sequence[ReadingNote]] = {}
+    run.counts |= proposal_statistics(_described(store, usable, notes))
+    run.folder.write_warnings(notes)
     run.counts |= {
         "images": len(usable),
         "proposals_made": made,
@@ -270,14 +272,30 @@ def _announce_disk_use(run: Run, missing: int) -> None:
         run.progress.note(large)
 
 
-def proposal_statistics(infos: Sequence[ShardInfo]) -> dict[str, Any]:
+def _described(
+    store: FeatureStore, usable: Sequence[ImageFile], notes: dict[ImageFile, Sequence[ReadingNote]]
+) -> Iterator[ShardInfo]:
+    """What is stored of each image, one after the other: of very many all at once would take more
+    memory than the extraction. Their notes are put into ``notes``.
+    """
+    for image in usable:
+        info = store.info(image.name)
+        if info is not None:
+            if info.notes:
+                notes[image] = info.notes
+            yield info
+
+
+def proposal_statistics(infos: Iterable[ShardInfo]) -> dict[str, Any]:
     """Figures on the proposals of images, at least one, for ``run.json``."""
-    numbers = np.array([info.num_masks for info in infos])
-    coverage = np.array([info.coverage for info in infos])
+    counted, covered = array("q"), array("d")
     guards: dict[str, int] = {}
     for info in infos:
+        counted.append(info.num_masks)
+        covered.append(info.coverage)
         for guard in set(info.guards):
             guards[guard] = guards.get(guard, 0) + 1
+    numbers, coverage = np.array(counted), np.array(covered)
     return {
         "proposals_per_image": {
             "min": int(numbers.min()),
@@ -300,11 +318,23 @@ def write_manifest(store: FeatureStore, usable: Sequence[ImageFile]) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    entries = {}
+    stored = any(store.held(image.name) for image in usable)
+    atomic_write_parts(
+        (store.root if stored else store.root.parent) / MANIFEST, _manifest(store, usable)
+    )
+
+
+def _manifest(store: FeatureStore, usable: Sequence[ImageFile]) -> Iterator[bytes]:
+    """The list as `write_json` would write it, image by image."""
+    views = [dataclasses.asdict(view) for view in store.views]
+    empty = {"settings": store.settings, "views": views, "images": {}}
+    head = _json(empty).removesuffix("}\n}")
+    yield head.encode()
+    separator = "\n"
     for image in usable:
         info = store.info(image.name)
         if info is not None:
-            entries[image.name] = {
+            entry = {
                 **image_entry(image),
                 "height": info.height,
                 "width": info.width,
@@ -312,9 +342,12 @@ def write_manifest(store: FeatureStore, usable: Sequence[ImageFile]) -> None:
                 "coverage": round(info.coverage, 4),
                 "guards": list(info.guards),
             }
-    views = [dataclasses.asdict(view) for view in store.views]
-    stored = any(store.held(image.name) for image in usable)
-    write_json(
-        (store.root if stored else store.root.parent) / MANIFEST,
-        {"settings": store.settings, "views": views, "images": entries},
-    )
+            text = _json({image.name: entry}).removeprefix("{\n").removesuffix("\n}")
+            text = "  " + text.replace("\n", "\n  ")
+            yield (separator + text).encode("utf-8", errors="surrogateescape")
+            separator = ",\n"
+    yield b"}\n}\n" if separator == "\n" else b"\n  }\n}\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

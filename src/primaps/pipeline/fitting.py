@@ -86,6 +86,8 @@ def _fit_unless_current(
         if model is None:
             make_damaged_anew(run, images)
             model = _fit(run, folder, images, identity, events, processes)
+        # the model was just saved, or a fit was killed right after it had saved it
+        remove_file(_checkpoint_file(folder))
         return model.note_predict(run.config.predict, folder, run.config.inputs)
 
 
@@ -274,7 +276,6 @@ def _fit(
         config.inputs,
     )
     model.save(folder)
-    remove_file(_checkpoint_file(folder))
     return model
 
 

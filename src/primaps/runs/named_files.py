@@ -122,8 +122,22 @@ class NamedFolder:
             self._remember(former, ".yaml")
         if former != new:
             self._remember(new, _COPIED if copied else ".yaml")
-            atomic_write(self.classes, new)
+            self._replace(new)
         self.refresh_copies()
+
+    def _replace(self, new: bytes) -> None:
+        """Replace the names, their copies first: who is told that it failed finds them unchanged,
+        and can say the same again.
+        """
+        try:
+            for copy in self.copies:
+                atomic_write(copy, new)
+            atomic_write(self.classes, new)
+        except OutputError:
+            # where that fails too, the next command does it
+            with contextlib.suppress(OutputError):
+                self.refresh_copies()
+            raise
 
     def unchanged_copy(self) -> bool:
         """Whether the names came from another folder, and nobody has changed them since."""

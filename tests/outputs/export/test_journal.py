@@ -1,8 +1,10 @@
 """What an export has done."""
 
+import errno
+
 import pytest
 
-from primaps.errors import ConfigError
+from primaps.errors import ConfigError, OutputError
 from primaps.outputs.export.journal import FOLDER, Entry, Journal, Origin, read_journal
 
 
@@ -118,3 +120,29 @@ def test_exports_of_earlier_versions_say_less(tmp_path):
     (tmp_path / FOLDER / "settings").write_text('{"format": "voc", "lists": []}')
     found = read_journal(tmp_path)
     assert (found.format, found.origin, found.files) == ("voc", Origin(), {})
+
+
+def test_a_first_try_that_ended_before_it_wrote_anything_goes_on(journal, tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    assert len(journal({})) == 0
+
+
+def test_what_a_full_disk_refused_is_told_once(journal, tmp_path):
+    class Full:
+        def seek(self, *_):
+            return 0
+
+        def write(self, _):
+            return 0
+
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        close = flush
+
+    made = journal({})
+    made._stream.close()
+    made._stream = Full()
+    with pytest.raises(OutputError, match="The disk is full"):
+        made.add(entry("a.png", tmp_path))
+    made.close()

@@ -109,7 +109,8 @@ class Journal:
             holds = sorted(self._root.iterdir()) if self._root.exists() else []
         except OSError as error:
             raise OutputError(write_problem(self._root, error)) from error
-        if not holds:
+        # the hidden folder alone: a first try that ended before it could say what it is
+        if not holds or (holds == [self._folder] and not self._settings.exists()):
             return
         known = _known(self._settings)
         if known.get("format") != self._format:
@@ -153,7 +154,9 @@ class Journal:
     def close(self) -> None:
         """Let other processes work in the folder."""
         if self._stream is not None:
-            self._stream.close()
+            # closing writes what `add` could not, and told
+            with contextlib.suppress(OSError):
+                self._stream.close()
         release(self._folder)
 
     def __contains__(self, name: str) -> bool:
