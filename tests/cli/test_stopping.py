@@ -11,6 +11,14 @@ from primaps.cli.terminal import TerminalProgress
 from primaps.progress import Stopped
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """Shells start what runs in the background with this signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def console(tmp_path):
     with (tmp_path / "said").open("w+") as stream:
