@@ -27,7 +27,7 @@ OPTIONS = {
     for path, command in ALL.items()
 }
 COMMANDS = "|".join(sorted((" ".join(path) for path in ALL), key=len, reverse=True))
-OTHER_PROGRAMS = {"--force-reinstall", "--no-deps"}
+OTHER_PROGRAMS = {"--force-reinstall", "--no-deps", "--nnodes"}
 SPEAKERS = {
     "compute/processes.py": ("fit", "evaluate"),
     "data/bands.py": ("segment", "proposals", "predict"),
@@ -40,7 +40,7 @@ SPEAKERS = {
     "features/timm_loading.py": ("segment", "proposals", "fit", "predict", "demo", "benchmark"),
     "features/mini": ("segment", "proposals", "fit", "predict", "demo", "benchmark"),
     "features/device.py": ("segment", "proposals", "fit", "predict", "demo", "evaluate"),
-    "config.py": ("segment", "fit"),
+    "config.py": ("segment",),
     "heads/loading.py": ("fit", "predict", "evaluate", "report", "suggest", "accept"),
     "heads/official.py": ("head import",),
     "naming": ("classes",),
@@ -129,7 +129,7 @@ def test_messages_name_options_that_exist():
 
 
 def test_wrong_options_in_messages_are_found():
-    assert list(unknown_options("pipeline/commands.py", "Choose another --out."))
+    assert list(unknown_options("pipeline/commands.py", "Choose another --size."))
     assert list(unknown_options("runs/store.py", "Give --nonsense."))
     assert list(unknown_options("runs/store.py", "Run `primaps fit RUN --size 3`."))
     assert list(unknown_options("runs/store.py", "Give a lower --size to `primaps fit`."))

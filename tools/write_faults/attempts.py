@@ -137,7 +137,7 @@ def _work(command: Callable[[], None], operations: Operations, said: Path, told:
         os._exit(code)
 
 
-TIMES: Final = ("run.json", "report.html")
+TIMES: Final = ("run.json", "report.html", "metrics.prom")
 """Files of a run that tell when it was or how long it took."""
 
 

@@ -8,7 +8,6 @@ American Statistical Association 1963; on unit vectors).
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -138,7 +137,7 @@ def tree_from_record(record: Mapping[str, Any], model: str) -> ClassTree | None:
         return None
     try:
         merges = tuple(
-            Merge(operator.index(first), operator.index(second), height + 0.0, size + 0.0)
+            Merge(int(first), int(second), height + 0.0, size + 0.0)
             for first, second, height, size in record["merges"]
         )
         tree = ClassTree(int(record["num_clusters"]), merges)

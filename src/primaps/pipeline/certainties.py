@@ -8,6 +8,7 @@ file is replaced by one with a line per image, in the order of their names.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class CertaintyBook:
         self._records = {
             record["image"]: record for record in _records(path) if record.get("model") == model
         }
+        self._cut = _ends_within_a_line(path)
 
     def get(self, image: str, photo: str | None = None) -> ImageCertainty | None:
         """Of one image; None if it is not known, or known of another photograph only.
@@ -123,7 +125,9 @@ class CertaintyBook:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab", buffering=0) as stream:
-                stream.write(line)  # one write: the line is there as a whole, or not at all
+                # one write: the line is there as a whole, or not at all
+                stream.write(b"\n" + line if self._cut else line)
+            self._cut = False
         except OSError as error:
             raise OutputError(
                 f"Could not write {self._path}: {error.strerror or error}."
@@ -132,6 +136,15 @@ class CertaintyBook:
 
 def _line(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, ensure_ascii=True) + "\n").encode("ascii")
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    """Whether what is appended would become a part of a line that a disk or a copy cut."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() != b"\n"
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
