@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -67,7 +68,7 @@ class BackboneRecord:
 
 
 @dataclass(frozen=True)
-class Work:
+class Work(ABC):
     """What all workers of a command do to their shards.
 
     Attributes:
@@ -125,28 +126,28 @@ class Work:
         """All settings."""
         return from_record(self.config)
 
+    @abstractmethod
     def make(self, run: Run) -> None:
         """Do the work on the images of a run."""
-        raise NotImplementedError
 
     @property
     def identity(self) -> str:
         """Fingerprint of everything besides the images that outputs depend on."""
         return fingerprint([type(self).__name__, self.settings])
 
+    @abstractmethod
     def files(self, run: Run, image: ImageFile) -> dict[str, Path]:
         """What was made of an image, by kind (`primaps.shards.records.Entry`), in the order in
         which it is moved; empty if nothing was made.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def checksum(self, run: Run, image: ImageFile) -> str:
         """SHA-256 of the image file that the outputs say they were made of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def counts(self, run: Run, images: list[ImageFile]) -> dict[str, int | float]:
         """Figures of a shard, which add up over shards."""
-        raise NotImplementedError
 
 
 def work_settings(run: Run) -> str:
