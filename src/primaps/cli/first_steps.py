@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from primaps.cli.exit_codes import EXIT_FAILED
 from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.options import BackboneName, Device, Out, Overwrite, Weights
 from primaps.cli.terminal import (
-    EXIT_FAILED,
     TerminalProgress,
     exit_after,
     make_console,

@@ -262,7 +262,7 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
     """All named backbones, in the order in which they are presented. ``timm:<model>`` adds every
     model of timm.
 
-    Example:
+    Examples:
         >>> [spec.name for spec in list_backbones()][:3]
         ['efficientnet_lite0', 'efficientnet_lite2', 'mini']
     """
