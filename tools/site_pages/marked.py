@@ -13,8 +13,7 @@ def escaped(text: str) -> str:
     """Text in one line whose signs mean nothing, code in backticks excepted."""
     parts = _CODE.split(" ".join(text.split()))
     return "".join(
-        part if number % 2 else _MARKS.sub(r"\\\1", part)
-        for number, part in enumerate(parts)
+        part if number % 2 else _MARKS.sub(r"\\\1", part) for number, part in enumerate(parts)
     )
 
 
