@@ -62,7 +62,6 @@ def made(tmp_path_factory, draw):
     primaps("suggest", run)
     primaps("predict", photos, "--model", run, "--out", root / "predicted", *pictures)
     primaps("predict", photos, "--model", run, "--out", root / "shards", "--shards", 3)
-    primaps("proposals", photos, "--out", root / "sharded", "--shards", 3, *quick)
     primaps("fit", run, "--with", "names")
     return root
 
@@ -71,7 +70,7 @@ PLACES = {
     "A run": ("run", "none"),
     "A prediction": ("predicted", "run/candidates/1"),
     "A model": ("run/model", "none/model"),
-    "A sharded output": ("shards", "sharded"),
+    "A sharded output": ("shards",),
 }
 
 

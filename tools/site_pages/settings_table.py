@@ -46,13 +46,16 @@ def leaves(part: Any, path: str = "") -> Iterator[tuple[str, str, Any, str]]:
 
 
 def options() -> dict[str, str]:
-    """The option that sets a setting, as the command line has it, by the setting's full name."""
-    return {
-        SETTINGS[each.name]: "/".join((*each.opts, *each.secondary_opts))
-        for _, context in commands()
-        for each in context.command.params
-        if each.name in SETTINGS
-    }
+    """The option that sets a setting, by the setting's full name, as the first command that has it
+    spells it.
+    """
+    found: dict[str, str] = {}
+    for _, context in commands():
+        for each in context.command.params:
+            if each.name in SETTINGS:
+                words = "/".join((*each.opts, *each.secondary_opts))
+                found.setdefault(SETTINGS[each.name], words)
+    return found
 
 
 def settings() -> str:
