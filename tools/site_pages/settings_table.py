@@ -67,7 +67,7 @@ def settings() -> str:
         part, _, short = name.rpartition(".")
         values = [_shown(preset[name]) for preset in presets]
         same = len(set(values)) == 1
-        shown = values[0] if same else "<br>".join(map("{}: {}".format, PRESETS, values))
+        shown = values[0] if same else "<br>".join(map("{}:&nbsp;{}".format, PRESETS, values))
         told = escaped(meaning) + (f" Option: {code(known[name])}." if name in known else "")
         rows.setdefault(part, []).append((code(short), escaped(kind), shown, told))
     header = ("Setting", "Type", "Value", "What it is")
