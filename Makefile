@@ -56,9 +56,10 @@ javascript: ## types of the viewer's JavaScript, by tsc --noEmit; passed over wi
 		echo 'The types of the JavaScript are NOT checked: npm is missing, or has no TypeScript 5. All else is.'; \
 	fi
 
+# Not with --quiet: what mkdocs does not print, it does not count as a warning either.
 docs: $(DOCS_INSTALLED) ## links and named files of the documentation, then its site in site/, to open from disk
 	$(BIN)/python tools/check_docs.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 wheel: $(INSTALLED) ## build the wheel in dist, and check what it holds
 	rm -f dist/primaps-*.whl
