@@ -1,5 +1,6 @@
 """The documentation as a site: built strictly, at home on a disk, every page with its place."""
 
+import base64
 import os
 import posixpath
 import re
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import primaps
+from primaps.outputs.viewer.page import _ICON
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -146,6 +148,10 @@ def test_what_people_look_for_is_three_clicks_away(site, drawn, page, anchor, wo
     assert clicks(drawn, page) <= 3
     assert anchor in drawn[page].ids | {""}
     assert words in re.sub(r"<[^>]+>", "", (site / page).read_text(encoding="utf-8"))
+
+
+def test_the_mark_is_that_of_the_viewer():
+    assert (DOCS / "assets" / "mark.svg").read_bytes().strip() == base64.b64decode(_ICON)
 
 
 def test_every_public_name_is_in_the_reference(drawn):
