@@ -13,7 +13,9 @@ from typing import Any, Final
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
-_CODE: Final = re.compile(r"^(```|~~~).*?^\1[^\n]*$|(`+)(?!`).+?(?<!`)\2(?!`)", re.M | re.S)
+_CODE: Final = re.compile(
+    r"^(```|~~~).*?^\1[^\n]*$|(`+)(?!`).+?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL
+)
 _TARGET: Final = re.compile(
     r"(\]\(|\b(?:href|src)=\"|^ {0,3}\[[^\]]+\]:[ ]+)(?![a-z][a-z0-9+.-]*:|//|#)([^)\s\"]+)",
     re.IGNORECASE | re.MULTILINE,
@@ -37,7 +39,8 @@ def absolute(text: str, source: str, version: str) -> str:
         picture = path.partition("#")[0].lower().endswith(_PICTURES)
         return f"{match[1]}{source}/{'raw' if picture else 'blob'}/v{version}/{path}"
 
-    parts, end = [], 0
+    parts: list[str] = []
+    end = 0
     for code in _CODE.finditer(text):
         # a link's text may be code: what follows it is looked at together with its closing bracket
         parts += [_TARGET.sub(address, text[end : code.start()]), code[0]]
