@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 EXTRAS: Final = "demo,studio"
 CLASSES: Final = 4
@@ -230,9 +230,12 @@ def studio(place: Place) -> str:
 
 
 def _status(address: str) -> int:
-    """Status of the page at an address of this machine, whatever proxy there is for others."""
+    """Status of the page at an address of this machine, for a browser that was not there before.
+    A proxy, which is for other machines, is not asked.
+    """
+    browser = build_opener(HTTPCookieProcessor(), ProxyHandler({}))
     try:
-        with urlopen(Request(address), timeout=PATIENCE) as answer:
+        with browser.open(address, timeout=PATIENCE) as answer:
             return int(answer.status)
     except HTTPError as error:
         return error.code

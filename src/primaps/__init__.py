@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from primaps.config import Config, preset_config
     from primaps.data.dataset import load_dataset
     from primaps.data.reading import read_image
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
         FeatureExtractor,
         MaskProposals,
     )
-    from primaps.version import __version__
 
 _HOMES = {
     "ClassTable": "types",
