@@ -20,8 +20,7 @@ RUN /opt/primaps/bin/pip install ".[${EXTRAS}]"
 FROM python:${PYTHON}-slim
 # Anybody may be the user (docker run --user): caches of weights and of compiled loops go to a home that all can write.
 RUN useradd --create-home --uid 1000 primaps \
-    && chmod 0777 /home/primaps \
-    && install --directory --owner primaps --group primaps --mode 0777 /data
+    && install --directory --mode 0777 /home/primaps /home/primaps/.cache /data
 COPY --from=build /opt/primaps /opt/primaps
 ENV PATH=/opt/primaps/bin:$PATH HOME=/home/primaps MPLBACKEND=agg
 USER 1000

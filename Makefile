@@ -80,9 +80,11 @@ EXTRAS ?= demo,studio
 sbom: $(RELEASE)/.installed ## bill of materials of primaps in .venv, or in ENVIRONMENT=DIR, as dist-sbom/primaps.cdx.json
 	$(RELEASE_BIN)/python tools/make_sbom.py dist-sbom/primaps.cdx.json --environment '$(ENVIRONMENT)' --extras '$(EXTRAS)'
 
+# Builds for CPUs, such as 2.9+cpu, are looked up as what they were built from. What cannot be looked up is an error.
 audit: $(INSTALLED) $(RELEASE)/.installed ## known vulnerabilities of what is installed in .venv
-	$(RELEASE_BIN)/pip-audit --progress-spinner off $$($(BIN)/python -c \
-		'import sysconfig; print("--path", sysconfig.get_path("purelib"))')
+	$(BIN)/python -m pip list --format freeze --exclude-editable | sed 's/+.*//' > $(RELEASE)/installed.txt
+	$(RELEASE_BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
+		--requirement $(RELEASE)/installed.txt
 
 changelog: $(RELEASE)/.installed ## what the fragments of changelog.d will say in CHANGELOG.md
 	$(RELEASE_BIN)/towncrier build --draft --version next

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
 # any repository called primaps; the official code of the paper has another owner
-OURS = re.compile(r"https?://[\w.-]+/([\w.-]+)/primaps\b(?!\.)")
+OURS = re.compile(r"https?://(?!example\.)[\w.-]+/([\w.-]+)/primaps\b(?!\.)")
 OFFICIAL = "visinf"
 REGISTRIES = re.compile(
     r"\b(?:test\.)?pypi\.(?:org|python\.org)|pythonhosted|download\.pytorch\.|registry\.npmjs|"
