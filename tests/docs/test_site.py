@@ -150,6 +150,16 @@ def test_what_people_look_for_is_three_clicks_away(site, drawn, page, anchor, wo
     assert words in re.sub(r"<[^>]+>", "", (site / page).read_text(encoding="utf-8"))
 
 
+def test_lists_and_tables_are_drawn_as_such(site):
+    """The site wants a blank line before a list in places where others do not."""
+    for path in site.rglob("*.html"):
+        text = re.search(r"<article.*</article>|$", path.read_text(encoding="utf-8"), re.DOTALL)[0]
+        text = re.sub(r"<(pre|code)\b.*?</\1>", "CODE", text, flags=re.DOTALL)
+        for part in re.findall(r"<(?:p|li|td)>(.*?)</(?:p|li|td)>", text, re.DOTALL):
+            plain = re.sub(r"<[^>]+>", "", part)
+            assert not re.search(r"\n\s*([-*]|\d+\.) |^\|.*\||\]\(|```", plain, re.M), (path, plain)
+
+
 def test_the_mark_is_that_of_the_viewer():
     assert (DOCS / "assets" / "mark.svg").read_bytes().strip() == base64.b64decode(_ICON)
 

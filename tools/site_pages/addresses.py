@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 
 from check_docs import links, parse
 
-UNKNOWN = "https://example.org/primaps"
-"""Stands for the project's address as long as ``pyproject.toml`` names none."""
-
 
 def project_address(root: Path) -> str:
     """Where the project's files are shown, from ``[project.urls]``.
 
     Args:
         root: Folder of ``pyproject.toml``.
+
+    Raises:
+        KeyError: If it names no ``Source``.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return str(project.get("urls", {}).get("Source", UNKNOWN)).rstrip("/")
+    return str(project["urls"]["Source"]).rstrip("/")
 
 
 def outside(target: str, page: str) -> str | None:

@@ -36,9 +36,3 @@ def root(tmp_path):
 )
 def test_links(site_pages, root, text, expected):
     assert site_pages("addresses").with_addresses(text, "how-to/page.md", root) == expected
-
-
-def test_a_project_without_an_address(site_pages, root):
-    (root / "pyproject.toml").write_text('[project]\nname = "x"\n')
-    addresses = site_pages("addresses")
-    assert addresses.project_address(root) == addresses.UNKNOWN
