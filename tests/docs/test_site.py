@@ -157,7 +157,10 @@ def test_lists_and_tables_are_drawn_as_such(site):
         text = re.sub(r"<(pre|code)\b.*?</\1>", "CODE", text, flags=re.DOTALL)
         for part in re.findall(r"<(?:p|li|td)>(.*?)</(?:p|li|td)>", text, re.DOTALL):
             plain = re.sub(r"<[^>]+>", "", part)
-            assert not re.search(r"\n\s*([-*]|\d+\.) |^\|.*\||\]\(|```", plain, re.M), (path, plain)
+            assert not re.search(r"\n\s*([-*]|\d+\.) |^\|.*\||\]\(|```", plain, re.MULTILINE), (
+                path,
+                plain,
+            )
 
 
 def test_the_mark_is_that_of_the_viewer():
