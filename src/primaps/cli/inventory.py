@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from primaps.config import PRESET_NOTES
-from primaps.data.dataset import DATASETS, describe_dataset
+from primaps.data.dataset import dataset_names, describe_dataset
 from primaps.features.registry import BackboneSpec, list_backbones
 from primaps.protocol.packaged import row_names
 
@@ -21,7 +21,7 @@ def inventory() -> str:
         "  timm:<model>         any model of the timm library, download or --weights FILE; see its"
         " model card"
     )
-    lines += ["", "Data sets", *(_dataset_line(name) for name in DATASETS)]
+    lines += ["", "Data sets", *(_dataset_line(name) for name in dataset_names())]
     lines += [
         "",
         "Rows of the paper (primaps benchmark --row)",
