@@ -95,6 +95,7 @@ def test_unknown_names_suggest_registered_ones():
 def test_a_model_of_timm_gets_a_name_a_threshold_and_a_licence():
     register_backbone(spec(timm_name="resnet18.a1_in1k", threshold=0.6))
     assert (find_spec("mine").implementation, find_spec("mine").threshold) == ("timm", 0.6)
+    assert re.search("mine +[?] channels, stride  [?],", inventory())
     assert registry.registered_factory("mine") is None
     assert registry.registered_factory("mini") is None
 

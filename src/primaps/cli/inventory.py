@@ -13,7 +13,7 @@ def inventory() -> str:
     lines = ["Backbones"]
     for spec in list_backbones():
         lines.append(
-            f"  {spec.name:<18} {spec.dim:>5} channels, stride {spec.patch_size:>2},"
+            f"  {spec.name:<18} {spec.dim or '?':>5} channels, stride {spec.patch_size or '?':>2},"
             f" {_origin(spec)}; {spec.source}"
         )
         lines.append(f"  {'':<18}       trained with: {spec.training}; licence: {spec.licence}")

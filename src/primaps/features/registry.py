@@ -67,7 +67,8 @@ class BackboneSpec:
 
     Attributes:
         name: Name for `load_backbone` and ``--backbone``.
-        dim: Number of feature channels C; 0 = known only after loading (``timm:`` models).
+        dim: Number of feature channels C; 0 = known only after loading (``timm:`` models, and
+            registered models of timm).
         patch_size: Stride of the feature grid in pixels; 0 = known only after loading.
         licence: Licence of the weights.
         source: Where the features come from, in words.
@@ -277,7 +278,7 @@ def register_backbone(spec: BackboneSpec, make: Factory | None = None) -> None:
             photographs of every run.
         make: Makes it from its entry, a weights file or None, and levels or None; a
             `primaps.features.extractor.FrozenBackbone`. None = the model ``spec.timm_name`` of
-            timm.
+            timm, which knows its channels, stride and normalisation itself.
 
     Raises:
         ConfigError: If the name is taken, or neither ``make`` nor a model of timm is given.
@@ -295,7 +296,9 @@ def register_backbone(spec: BackboneSpec, make: Factory | None = None) -> None:
         own=tuple(each.name for each in _SPECS),
         former=None if former is None else former[1] or _by_timm,
     )
-    if make is not None and spec.implementation == BackboneSpec.implementation:
+    if make is None:
+        spec = dataclasses.replace(spec, dim=0, patch_size=0)
+    elif spec.implementation == BackboneSpec.implementation:
         spec = dataclasses.replace(spec, implementation=spec.name)
     _REGISTERED[spec.name] = (spec, make)
 
