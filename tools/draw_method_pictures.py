@@ -236,7 +236,8 @@ def draw_classes(run: Run, sources: Sequence[Source]) -> bytes:
     """A view of each photograph, its proposals, its label map, and that of another view."""
     rows = []
     for source in sources:
-        first, second = (painted(run, f"{source.title}-{view}.png") for view in ("left", "below"))
+        names = (f"{source.title}-{view}.png" for view in ("left", "below"))
+        first, second = (painted(run, name).pictures for name in names)
         rows.append([scaled(each, SMALL_TILE) for each in (*first, second[2])])
     height = min(each.shape[0] for row in rows for each in row)
     rows = [[each[:height] for each in row] for row in rows]

@@ -82,6 +82,21 @@ def test_tiles_lie_below_their_titles(script):
     assert [pixels[row, script.MARGIN + 20 + place * 48, 0] for place in (0, 1)] == [40, 90]
 
 
+def test_label_maps_of_two_views_stand_beside_one_another(script, monkeypatch, source, photograph):
+    from draw_readme_picture import Shown
+
+    def painted(run, name):
+        shade = {"one-left.png": 40, "one-below.png": 200}[name]
+        pictures = (photograph, photograph, np.full_like(photograph, shade))
+        return Shown(pictures, np.zeros(photograph.shape[:2], np.int32))
+
+    monkeypatch.setattr(script, "painted", painted)
+    _, pixels = picture(script.draw_classes(None, [source]))
+    row, width = script.MARGIN + script.HEAD + 20, script.SMALL_TILE + script.GAP
+    places = [script.MARGIN + column * width + 100 for column in (2, 3)]
+    assert [round(int(pixels[row, place, 0]), -1) for place in places] == [40, 200]
+
+
 def test_the_code_of_the_page_is_what_is_drawn(script, tmp_path, photograph):
     for number, name in enumerate(("red-left", "red-right", "blue-left")):
         Image.fromarray(np.roll(photograph, number, 2)).save(tmp_path / f"{name}.png")
