@@ -139,8 +139,8 @@ def clicks(drawn, target):
     [
         ("how-to/name-classes.html", "", "primaps classes run"),
         ("how-to/export.html", "", "yolo"),
-        ("architecture.html", "a-backbone", "BackboneSpec"),
-        ("fidelity.html", "", "fast"),
+        ("how-to/add-a-backbone.html", "", "register_backbone"),
+        ("understand/differs-from-the-paper.html", "", "fast"),
         ("reference/settings.html", "", "fast"),
     ],
 )
