@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 WAYS = {"light": {}, "dark": {"dark": True}, "phone": {"phone": True}}
-PAGES = ("index.html", "reference/settings.html")
+PAGES = ("index.html", "understand/differs-from-the-paper.html")
 
 
 @pytest.fixture(scope="session")
