@@ -4,7 +4,7 @@ You see label maps as coloured PNG files in `onnx-labels`. The first call export
 the folder `portable`, for which it needs primaps; where that folder is, numpy, Pillow and
 onnxruntime are enough. The CRF is no part of the file, so outlines are a little coarser.
 
-    python examples/08_onnx_without_torch.py ~/photos --model run --portable portable
+    python examples/08_onnx_without_torch.py ~/photos/*.jpg --model run --portable portable
 """
 
 import argparse

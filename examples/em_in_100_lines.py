@@ -156,7 +156,7 @@ if __name__ == "__main__":
 
     import primaps as pm
 
-    photographs = [Image.open(path).convert("RGB") for path in sys.argv[1:]]
+    photographs = [Image.open(path).convert("RGB") for path in sys.argv[1:] or sys.exit(__doc__)]
     backbone = pm.load_backbone(device="cpu")
     maps = [backbone.extract(photograph) for photograph in photographs]
     fitted = fit(maps, [propose(each, backbone.threshold) for each in maps], classes=8)

@@ -120,6 +120,12 @@ def test_label_maps_are_those_of_the_package(example, segmenter, stored):
         assert torch.equal(example.label_map(features, prototypes, size), expected.long())
 
 
+def test_without_photographs_it_says_what_it_does(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(FILE)])
+    with pytest.raises(SystemExit, match="PriMaPs-EM in a hundred lines"):
+        runpy.run_path(str(FILE), run_name="__main__")
+
+
 def test_it_writes_a_label_map_of_every_photograph(small, tmp_path, monkeypatch):
     files = sorted(map(str, small.iterdir()))[:2]
     monkeypatch.chdir(tmp_path)
