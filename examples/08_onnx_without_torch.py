@@ -49,7 +49,7 @@ given = parser.parse_args()
 made = [] if (given.portable / "model.onnx").exists() else export(given.model, given.portable)
 about = json.loads((given.portable / "preprocessing.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession(given.portable / "model.onnx")
-colours = np.uint8([channel["colour"] for channel in about["channels"]])
+colours = np.array([channel["colour"] for channel in about["channels"]], np.uint8)
 given.out.mkdir(parents=True, exist_ok=True)
 for path in given.photos or made:
     photograph = ImageOps.exif_transpose(Image.open(path)).convert("RGB")

@@ -36,11 +36,10 @@ parser.add_argument("photos", nargs="*", help="files or folders (default: free p
 parser.add_argument("--out", type=Path, default=Path("run"))
 parser.add_argument("--classes", type=int, default=12)
 parser.add_argument("--backbone", default="efficientnet_lite0")
-parser.add_argument("--steps", type=int, default=200)
+parser.add_argument("--steps", type=int, default=100)
 given = parser.parse_args()
 photos = given.photos or write_views(views_folder(given.out))[0]
-segmenter = pm.Segmenter(given.backbone, num_clusters=given.classes, seed=0)
-segmenter.fit(photos, run_dir=given.out).write_labels()
+pm.Segmenter(given.backbone, given.classes, seed=0).fit(photos, given.out).write_labels()
 
 images, labels = pairs(given.out)
 sizes = [(3, 32, 1), (32, 64, 2), (64, 64, 4), (64, 64, 8)]  # channels, dilation
@@ -53,6 +52,8 @@ for _ in range(given.steps):
     adam.zero_grad()
     loss.backward()
     adam.step()
-agreement = (network(images).argmax(1) == labels)[labels != 255].float().mean()
+with torch.no_grad():  # on some of them
+    same = network(images[:64]).argmax(1) == labels[:64]
+agreement = same[labels[:64] != 255].float().mean()
 print(f"Loss {loss:.3f}; {agreement:.1%} of the pixels agree.")
 torch.save(network.state_dict(), "network.pt")
