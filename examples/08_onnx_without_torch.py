@@ -16,17 +16,16 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 
-def export(model: Path, portable: Path) -> list[Path]:
+def export(model: Path, portable: Path) -> None:
     """Write the model as one file; without a run, fit to free photographs first."""
     import primaps as pm
     from primaps.data.demo_views import views_folder, write_views
     from primaps.pipeline.portable import export_model
 
-    views = [] if model.exists() else write_views(views_folder(model))[0]
-    if views:
+    if not model.exists():
+        views, _ = write_views(views_folder(model))
         pm.Segmenter("efficientnet_lite0", num_clusters=12).fit(views, run_dir=model)
     export_model(model, portable)
-    return views
 
 
 def prepared(image: Image.Image, about: dict) -> np.ndarray:
@@ -41,17 +40,18 @@ def prepared(image: Image.Image, about: dict) -> np.ndarray:
 
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-parser.add_argument("photos", nargs="*", type=Path, help="image files")
+parser.add_argument("photos", nargs="*", type=Path, help="image files (default: free photographs)")
 parser.add_argument("--model", type=Path, default=Path("run"))
 parser.add_argument("--portable", type=Path, default=Path("portable"))
 parser.add_argument("--out", type=Path, default=Path("onnx-labels"))
 given = parser.parse_args()
-made = [] if (given.portable / "model.onnx").exists() else export(given.model, given.portable)
+if not (given.portable / "model.onnx").exists():
+    export(given.model, given.portable)
 about = json.loads((given.portable / "preprocessing.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession(given.portable / "model.onnx")
 colours = np.array([channel["colour"] for channel in about["channels"]], np.uint8)
 given.out.mkdir(parents=True, exist_ok=True)
-for path in given.photos or made:
+for path in given.photos or sorted(Path(f"{given.model}-photographs").glob("*.png")):
     photograph = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     (logits,) = session.run(None, {"images": prepared(photograph, about)})
     picture = Image.fromarray(colours[logits[0].argmax(0)])
