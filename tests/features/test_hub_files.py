@@ -235,6 +235,12 @@ def test_a_token_that_nobody_knows(weights, Fault):
         fetch_file(HubFile(REPO, NAME, token="hf_old"))
 
 
+def test_a_proxy_that_wants_a_password(weights, Fault):
+    weights.faults.append(Fault("HEAD /them", status=407, times=9))
+    with pytest.raises(NotFetchedError, match="HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"):
+        fetch_file(FILE)
+
+
 def test_something_else_than_a_hub(weights, Fault):
     weights.faults.append(Fault("HEAD /them", status=200, times=9))
     with pytest.raises(NotFetchedError, match=r"is no Hugging Face hub .*check HF_ENDPOINT"):

@@ -11,6 +11,7 @@ _PATIENCE: Final = 3.0
 """Seconds in which a proxy has to answer."""
 _STATUS: Final = {
     401: "the hub does not know the token: log in again (`hf auth login`), or set another HF_TOKEN",
+    407: "the proxy wants a name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT",
     429: "the hub takes no more requests from here for now: run again later, or after a login",
     500: "the hub has a fault of its own: run again later",
 }
@@ -97,7 +98,21 @@ def why_refused(error: BaseException, repo_id: str, token: str | None = None) ->
     told = next((words for kind, words in kinds if isinstance(error, kind)), None)
     if told is None and status is not None:
         told = _STATUS.get(status, _STATUS[500] if status >= 500 else None)
-    return f"the download failed ({brief(error)})" if told is None else f"{told} ({status})"
+    if told is not None:
+        return f"{told} ({status})"
+    return f"the download failed ({brief(error)}){_way(error)}"
+
+
+def _way(error: BaseException) -> str:
+    """What to look at where something between here and the hub is the matter; may be empty."""
+    if "Proxy" in type(error).__name__:
+        return f": look at the proxy {hub_proxy()}, and at HTTPS_PROXY"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            ": if a proxy of your house opens connections, name the file of its certificate by"
+            " SSL_CERT_FILE"
+        )
+    return ""
 
 
 def brief(error: BaseException) -> str:

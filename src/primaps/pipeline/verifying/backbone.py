@@ -103,7 +103,7 @@ def _checksum(spec: BackboneSpec, path: Path, found: str, *, given: bool) -> Fin
     elif path.name == spec.file_name and "-" in spec.file_name:
         known, source = path.stem.rpartition("-")[2], "its name"
     if known is None:
-        return Finding("checksum", f"{found[:12]}...", "nobody has told us one", "not known")
+        return Finding("checksum", f"{found[:12]}...", "none is known here", "not known")
     expected = f"{known[:12]}{'...' if len(known) > 12 else ''} ({source})"
     verdict = found.startswith(known)
     return Finding("checksum", f"{found[:12]}...", expected, "ok" if verdict else "not ok")
