@@ -118,7 +118,7 @@ def test_what_another_command_has_fetched_is_not_fetched_again(weights, Fault, t
         Fault("GET /cdn", cut=200_000),
         Fault("GET /cdn", status=503, times=9),
     ]
-    with pytest.raises(NotFetchedError):
+    with pytest.raises(NotFetchedError, match=r"again later \(503\), it goes on after the 0\.2 of"):
         fetch_file(FILE)
     (partial,) = blobs(tmp_path)
     assert partial.endswith(".primaps.incomplete")

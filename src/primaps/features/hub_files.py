@@ -229,15 +229,16 @@ def _not_fetched(
             f"Expected the hub's cache {cache} to take weights, but it cannot be written"
             f" ({brief(error)}). Set HF_HOME to a folder that can."
         )
-    if getattr(error, "response", None) is None and partial is not None:
-        there = partial.stat().st_size if partial.exists() else 0
-        of = "" if size is None else f" of {size / _MEGABYTE:.1f}"
-        return NotFetchedError(
-            f"the connection was cut after {there / _MEGABYTE:.1f}{of} MB ({brief(error)}): run"
-            " again, it goes on where it stopped"
-        )
     missing = isinstance(error, EntryNotFoundError)
-    return NotFetchedError(why_refused(error, file.repo_id, file.token), missing=missing)
+    there = partial.stat().st_size if partial is not None and partial.exists() else 0
+    amount = f"{there / _MEGABYTE:.1f}{'' if size is None else f' of {size / _MEGABYTE:.1f}'} MB"
+    if getattr(error, "response", None) is None and partial is not None:
+        return NotFetchedError(
+            f"the connection was cut after {amount} ({brief(error)}): run again, it goes on where"
+            " it stopped"
+        )
+    kept = f", it goes on after the {amount} that are here" if there else ""
+    return NotFetchedError(why_refused(error, file.repo_id, file.token) + kept, missing=missing)
 
 
 def _checksum(path: Path, like: str) -> str:
