@@ -92,7 +92,8 @@ def _attention(weights: State, tokens: torch.Tensor, angles: torch.Tensor | None
     if angles is not None:
         query, key = _rotated(query, angles), _rotated(key, angles)
     weighting = (query @ key.transpose(-1, -2) / math.sqrt(_HEAD)).softmax(dim=-1)
-    return (weighting @ value).transpose(1, 2).reshape(count, length, dim)
+    attended: torch.Tensor = weighting @ value
+    return attended.transpose(1, 2).reshape(count, length, dim)
 
 
 def _bias(weights: State, dim: int) -> torch.Tensor | None:
