@@ -196,7 +196,7 @@ def test_other_models_of_timm_are_checked_as_far_as_they_can_be(small, tmp_path)
 
 
 def test_what_cannot_be_checked_is_said(tmp_path):
-    with pytest.raises(ConfigError, match="'texture' needs none: it comes with"):
+    with pytest.raises(ConfigError, match="'texture' has no weights file"):
         verify_backbone("texture")
     with pytest.raises(BackboneError, match=r"nothing\.pth does not exist"):
         verify_backbone("dino_vits16", tmp_path / "nothing.pth")

@@ -61,8 +61,9 @@ def verify_backbone(name: str, weights: Path | None = None) -> Findings:
     spec = find_spec(name)
     if spec.implementation != "timm":
         raise ConfigError(
-            f"Expected a backbone with a weights file, but {name!r} needs none: it comes with"
-            " primaps. `primaps doctor` without --backbone tries the installation."
+            f"Expected a backbone of timm's (DINO, DINOv2, DINOv3, EfficientNet-Lite, timm:...), but"
+            f" {name!r} has no weights file of a kind that is known here. `primaps doctor` without"
+            " --backbone tries the installation."
         )
     (photograph,) = photographs(SOURCES[:1]).values()
     path, came = _weights_file(spec, weights)
@@ -150,6 +151,8 @@ def _features(spec: BackboneSpec, path: Path, state: State, photograph: Path) ->
 
 
 def _plain(spec: BackboneSpec) -> Plain | None:
+    if not spec.dim:  # timm:..., or registered by a user: any network
+        return None
     if spec.name.startswith("dino"):
         return vit_features
     return efficientnet_features if spec.name.startswith("efficientnet_lite") else None
