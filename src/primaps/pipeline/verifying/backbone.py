@@ -61,7 +61,7 @@ def verify_backbone(name: str, weights: Path | None = None) -> Findings:
     spec = find_spec(name)
     if spec.implementation != "timm":
         raise ConfigError(
-            f"Expected a backbone of timm's (DINO, DINOv2, DINOv3, EfficientNet-Lite, timm:...), but"
+            "Expected a backbone of timm's (DINO, DINOv2, DINOv3, EfficientNet-Lite, timm:...), but"
             f" {name!r} has no weights file of a kind that is known here. `primaps doctor` without"
             " --backbone tries the installation."
         )
