@@ -26,6 +26,7 @@ from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import write_json
 from primaps.shards.places import place_of
 from primaps.shards.plan import make_plan
+from primaps.shards.reading import ShardedOutputs
 from primaps.shards.records import read_record
 from primaps.shards.references import list_references
 from primaps.types import ThresholdChoice
@@ -125,9 +126,13 @@ def test_a_worker_with_other_settings_is_refused(values, planned):
         ShardWorker(work, Watching())(Task(0))
 
 
-@pytest.fixture
-def labelled(values, planned, finished_run, tmp_path):
+@pytest.fixture(params=["tar", "parquet"])
+def labelled(request, values, draw, finished_run, tmp_path):
     """Label maps in shards, with the records of the command."""
+    images = draw(tmp_path / "images", 4)
+    (images / "0" / "bad.jpg").write_text("no image")
+    values["shard_format"] = request.param
+    make_plan(place_of(tmp_path / "out"), list_references([str(images)]), 3, request.param)
     run_record = json.loads((finished_run / "run.json").read_text())
     values["config"] = run_record["config"]
     work = PredictWork(**values, model=model_files(finished_run), certainty=True, overlays=True)
@@ -144,11 +149,18 @@ def labelled(values, planned, finished_run, tmp_path):
 
 
 def test_label_maps_come_with_what_was_asked_for(labelled):
-    assert names_in(labelled / "shards" / "000001.tar") == [
-        f"{name}.{kind}"
-        for name in ("1/001.png", "2/002.png")
-        for kind in ("certainty.png", "png", "overlay.jpg", "certainty.json")
+    kinds = ["certainty", "labels", "overlay", "tokens"]
+    entries = ShardedOutputs(place_of(labelled)).record(1).entries
+    assert [(entry.name, sorted(entry.members)) for entry in entries] == [
+        ("1/001.png", kinds),
+        ("2/002.png", kinds),
     ]
+    if (labelled / "shards" / "000001.tar").exists():
+        assert names_in(labelled / "shards" / "000001.tar") == [
+            f"{name}.{kind}"
+            for name in ("1/001.png", "2/002.png")
+            for kind in ("certainty.png", "png", "overlay.jpg", "certainty.json")
+        ]
 
 
 def test_every_shard_of_label_maps_becomes_a_data_set(labelled, tmp_path):

@@ -61,6 +61,7 @@ from primaps.cli.options import (
     SampleOut,
     SamplePhotographs,
     Seed,
+    ShardFormat,
     Shards,
     Size,
     Store,
@@ -206,6 +207,7 @@ def proposals(
     engine: EngineName = None,
     workers: Workers = None,
     shards: Shards = None,
+    shard_format: ShardFormat = None,
     max_failures: MaxFailures = None,
     max_seconds: MaxSeconds = None,
     max_memory: MaxMemory = None,
@@ -240,6 +242,7 @@ def proposals(
             engine=engine,
             workers=workers,
             shards=shards,
+            shard_format=shard_format,
             max_failures=max_failures,
             max_seconds=max_seconds,
             max_memory=max_memory,
@@ -444,6 +447,7 @@ def predict(
     engine: EngineName = None,
     workers: Workers = None,
     shards: Shards = None,
+    shard_format: ShardFormat = None,
     max_failures: MaxFailures = None,
     max_seconds: MaxSeconds = None,
     max_memory: MaxMemory = None,
@@ -474,6 +478,7 @@ def predict(
             engine=engine,
             workers=workers,
             shards=shards,
+            shard_format=shard_format,
             max_failures=max_failures,
             max_seconds=max_seconds,
             max_memory=max_memory,
@@ -551,10 +556,11 @@ def _refuse_engine(options: EngineOptions) -> None:
     Raises:
         ConfigError: If there are any.
     """
-    if options.wanted or options.shards is not None:
+    if options.wanted or options.shards is not None or options.shard_format is not None:
         raise ConfigError(
-            "Expected no --engine, --workers, --shards, --max-seconds or --max-memory with"
-            " --stored, whose features are not computed again, but got some. Leave them away."
+            "Expected no --engine, --workers, --shards, --shard-format, --max-seconds or"
+            " --max-memory with --stored, whose features are not computed again, but got some."
+            " Leave them away."
         )
 
 
