@@ -56,6 +56,13 @@ class Request:
         """Where outputs go."""
         return place_of(self.out)
 
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether it is done in this process, of images on disk, in the usual folders."""
+        if self.options.wanted or lie_elsewhere(self.inputs) or not self.place.is_local:
+            return False
+        return self.listing() is None
+
     def found(self, backbone: FeatureExtractor, config: Config) -> Run:
         """The run on the images, in the usual folders; what lies elsewhere is fetched.
 

@@ -67,15 +67,25 @@ def record_folder(place: Place) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="primaps") as name:
         folder = Path(name)
-        for each in _RECORDS:
-            if place.exists(each):
-                place.fetch(each, folder / each)
+        copy_records(place, folder)
         try:
             yield folder
         finally:
             for each in (*_RECORDS, *_LISTS):
                 if (folder / each).exists():
                     place.publish(each, folder / each)
+
+
+def copy_records(place: Place, folder: Path) -> None:
+    """Copy the records of earlier commands from an object store, as far as there are any.
+
+    Raises:
+        PlaceError: If it cannot be reached.
+        OutputError: If they cannot be written.
+    """
+    for each in _RECORDS:
+        if place.exists(each):
+            place.fetch(each, folder / each)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,16 @@ def make_plan(
     if old is None:
         plan = Plan(shard_size, (), "", shard_format=shard_format)
         return _extended(place, listing, plan, listing.references)
+    check_plan(place, old, shard_size, shard_format)
+    return _extended(place, listing, old, new_images(place, old, listing))
+
+
+def check_plan(place: Place, old: Plan, shard_size: int, shard_format: str) -> None:
+    """Refuse another size or format than the shards at a place have.
+
+    Raises:
+        ConfigError: If one is asked for.
+    """
     if old.shard_size != shard_size:
         raise ConfigError(
             f"Expected shards of {old.shard_size} images, as {place.url} has them, but got"
@@ -90,6 +100,16 @@ def make_plan(
             f"Expected {old.shard_format} files, as {place.url} has them, but got"
             f" {shard_format}. Give --shard-format {old.shard_format}, or choose another --out."
         )
+
+
+def new_images(place: Place, old: Plan, listing: Listing) -> list[Reference]:
+    """The images of a listing that are not in the plan at a place.
+
+    Raises:
+        ConfigError: If images of the plan are gone or changed since.
+        CheckpointError: If the plan is damaged.
+        PlaceError: If the place cannot be reached.
+    """
     known = {
         each.name: each for number in range(old.shards) for each in references_of(place, number)
     }
@@ -105,8 +125,7 @@ def make_plan(
             f"Expected the images that {place.url} was begun with, but these are not as they were:"
             f" {', '.join(changed[:3])}{more}. Put them back, or choose another --out."
         )
-    new = [each for each in listing.references if each.name not in known]
-    return _extended(place, listing, old, new)
+    return [each for each in listing.references if each.name not in known]
 
 
 def load_plan(place: Place) -> Plan:

@@ -200,10 +200,17 @@ def read_record(place: Place, number: int, form: str = "tar") -> ShardRecord | N
 
 
 def finished(
-    place: Place, number: int, settings: str, references: str, form: str = "tar"
+    place: Place, number: int, settings: str | None, references: str, form: str = "tar"
 ) -> ShardRecord | None:
     """The record of a shard that is done: made with these settings of these images, and its file is
     there in full length; None if it is to be made (again).
+
+    Args:
+        place: Where it lies.
+        number: Of the shard.
+        settings: Fingerprint of the settings; None = whichever.
+        references: Checksum of the references.
+        form: One of `SHARD_FORMATS`.
 
     Raises:
         PlaceError: If the place cannot be reached.
@@ -212,7 +219,9 @@ def finished(
         record = read_record(place, number, form)
     except CheckpointError:
         return None
-    if record is None or (record.settings, record.references) != (settings, references):
+    if record is None or record.references != references:
+        return None
+    if settings not in {None, record.settings}:
         return None
     return record if place.size(record.file) == record.size else None
 
