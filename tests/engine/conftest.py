@@ -84,13 +84,16 @@ def contents():
 
 class Watching:
     def __init__(self):
-        self.begun_names, self.ended_names = [], []
+        self.begun_names, self.ended_names, self.looked_names = [], [], []
 
     def begun(self, image):
         self.begun_names.append(image.name)
 
     def ended(self, image):
         self.ended_names.append(image.name)
+
+    def looked(self, image):
+        self.looked_names.append(image.name)
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,23 @@
-"""Shards worked on in this process: proposals, label maps, and data sets of these."""
+"""Shards worked on in this process: proposals and label maps."""
 
 import tarfile
 
+import numpy as np
 import pytest
+import tifffile
 
+from primaps.config import from_record
 from primaps.engine.orders import Task
 from primaps.engine.slices import ShardWorker
-from primaps.engine.works import (
-    ProposalsWork,
-)
+from primaps.engine.works import ProposalsWork, work_settings
 from primaps.errors import ProcessError
+from primaps.runs.run import Run, RunFolder
 from primaps.shards.places import place_of
 from primaps.shards.plan import make_plan
 from primaps.shards.reading import ShardedOutputs
 from primaps.shards.records import read_record
 from primaps.shards.references import list_references
+from primaps.types import ThresholdChoice
 
 
 @pytest.fixture
@@ -96,3 +99,24 @@ def test_label_maps_come_with_what_was_asked_for(labelled):
             for name in ("1/001.png", "2/002.png")
             for kind in ("certainty.png", "png", "overlay.jpg", "certainty.json")
         ]
+
+
+def test_a_file_that_is_looked_into_is_in_work_meanwhile(values, draw, tmp_path, watching):
+    """Of several pages: what ends the process there is found, set aside, and not opened again."""
+    images = draw(tmp_path / "images", 2)
+    with tifffile.TiffWriter(images / "two.tif") as file:
+        for seed in range(2):
+            file.write(np.full((48, 64, 3), 90 * seed, np.uint8), photometric="rgb")
+    (images / "deadly.tif").write_bytes(b"II*\0 damaged")
+    make_plan(place_of(tmp_path / "out"), list_references([str(images)]), 9)
+    config = {**values["config"], "inputs": {**values["config"]["inputs"], "pages": "all"}}
+    run = Run(RunFolder(tmp_path / "all"), values["backbone"].load(), from_record(config), ())
+    run.chosen_threshold = ThresholdChoice(0.9, "given")
+    work = ProposalsWork(**{**values, "config": config, "settings": work_settings(run)})
+    watch = watching()
+    told = ShardWorker(work, watch)(Task(0, quarantined={"deadly.tif": "It ends workers."}))
+    assert watch.looked_names == ["0/000.png", "1/001.png", "two.tif"]
+    assert told["failures"] == 1
+    record = read_record(place_of(tmp_path / "out"), 0)
+    assert [entry.name for entry in record.entries][-2:] == ["two.tif.p0001", "two.tif.p0002"]
+    assert [failure.stage for failure in record.failures] == ["quarantine"]

@@ -4,16 +4,19 @@ with shards for outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from primaps import pipeline
 from primaps.config import Config
+from primaps.data.looking import HERE, Look
 from primaps.data.scanning import Scan
 from primaps.engine.fetching import fetched, lie_elsewhere
-from primaps.engine.folders import predict_by_workers, proposals_by_workers
+from primaps.engine.folders import claim_to_predict, predict_by_workers, proposals_by_workers
+from primaps.engine.looking_apart import LookApart
 from primaps.engine.options import SHARD_SIZE, SHARDED_FROM, EngineOptions
 from primaps.engine.outcome import Outcome
 from primaps.engine.sharded import Sharded, listing_for, plan_at, record_folder
@@ -63,8 +66,13 @@ class Request:
             return False
         return self.listing() is None
 
-    def found(self, backbone: FeatureExtractor, config: Config) -> Run:
+    def found(self, backbone: FeatureExtractor, config: Config, look: Look) -> Run:
         """The run on the images, in the usual folders; what lies elsewhere is fetched.
+
+        Args:
+            backbone: The frozen feature extractor.
+            config: All settings.
+            look: Who looks into files with several pages.
 
         Raises:
             PrimapsError: As `primaps.pipeline.opening.find_images`.
@@ -79,6 +87,7 @@ class Request:
                 config,
                 progress=progress,
                 max_failures=self.options.max_failures,
+                look=look,
             )
         return find_images(
             self.inputs,
@@ -87,7 +96,22 @@ class Request:
             config,
             progress=progress,
             max_failures=self.options.max_failures,
+            look=look,
         )
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[Look]:
+        """Who looks into images before work begins, while the block runs: a process apart where
+        workers do the rest, since an image that ends them does not end the command either.
+        """
+        if not self.options.wanted:
+            yield HERE
+            return
+        apart = LookApart(self.options.limits)
+        try:
+            yield apart
+        finally:
+            apart.close()
 
     def listing(self) -> tuple[Listing, Request] | None:
         """The images, if outputs are to be shards, and the request with their size and format;
@@ -167,17 +191,13 @@ def proposals(request: Request, choice: Choice) -> Outcome:
             return Outcome(request.out, True, tuple(run.failures))
     out = Path(request.out)
     config = choice.config(out, request.progress)
-    run = request.found(choice.extractor(out, request.progress), config)
+    backbone = choice.extractor(out, request.progress)
+    with request.looking() as look:
+        run = request.found(backbone, config, look)
+        claim(run, PROPOSAL_STAGES, overwrite=request.overwrite, look=look)
     if request.options.wanted:
-        proposals_by_workers(
-            run,
-            request.options,
-            request.device,
-            inputs=request.inputs,
-            overwrite=request.overwrite,
-        )
+        proposals_by_workers(run, request.options, request.device, inputs=request.inputs)
     else:
-        claim(run, PROPOSAL_STAGES, overwrite=request.overwrite)
         pipeline.proposals(run, inputs=request.inputs)
     return Outcome(request.out, False, tuple(run.failures))
 
@@ -215,7 +235,9 @@ def predict(
             return Outcome(request.out, True, tuple(run.failures))
     settings = settings_for(Path(request.out), config, given, request.progress)
     if request.options.wanted or lie_elsewhere(request.inputs):
-        run = request.found(backbone, settings)
+        with request.looking() as look:
+            run = request.found(backbone, settings, look)
+            claim_to_predict(run, model, overwrite=request.overwrite, look=look)
         predict_by_workers(
             run,
             model,
@@ -223,7 +245,6 @@ def predict(
             request.options,
             request.device,
             inputs=request.inputs,
-            overwrite=request.overwrite,
             extras=extras,
         )
     else:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.config import Config
+from primaps.data.looking import Look
 from primaps.engine.folders import PARTS, common_values
 from primaps.engine.giving_out import given_out
+from primaps.engine.looking_apart import LookApart
 from primaps.engine.options import SHARD_SIZE, EngineOptions
 from primaps.engine.results import is_done
 from primaps.engine.works import PredictWork, ProposalsWork, Work, model_files
@@ -122,8 +124,8 @@ class Sharded:
         Raises:
             PrimapsError: As `primaps.pipeline.proposals`.
         """
-        with self._sampled() as run:
-            claim(run, PROPOSAL_STAGES, overwrite=self.overwrite)
+        with self._looking() as look, self._sampled(look) as run:
+            claim(run, PROPOSAL_STAGES, overwrite=self.overwrite, look=look)
         run.images = ()  # the plan has them
 
         def work() -> Work:
@@ -143,8 +145,8 @@ class Sharded:
         Raises:
             PrimapsError: As `primaps.pipeline.predict_images`.
         """
-        with self._sampled() as run:
-            claim(run, ("backbone", "predict"), overwrite=self.overwrite)
+        with self._looking() as look, self._sampled(look) as run:
+            claim(run, ("backbone", "predict"), overwrite=self.overwrite, look=look)
         run.images = ()  # the plan has them
         claim_for_model(run, model, overwrite=self.overwrite)
 
@@ -160,8 +162,12 @@ class Sharded:
         self._done(run, "predict", "label maps", work)
         return run
 
+    def _looking(self) -> contextlib.closing[LookApart]:
+        """Who looks into images before the workers do, while the block runs."""
+        return contextlib.closing(LookApart(self.options.limits))
+
     @contextlib.contextmanager
-    def _sampled(self) -> Iterator[Run]:
+    def _sampled(self, look: Look) -> Iterator[Run]:
         """A run on an even sample of the images, on which threshold and ranges of values are
         settled; on none if they are settled already.
         """
@@ -172,7 +178,7 @@ class Sharded:
         chosen = [references[(2 * at + 1) * len(references) // (2 * count)] for at in range(count)]
         with tempfile.TemporaryDirectory(prefix="primaps") as staged:
             files = () if known else stage(chosen, Path(staged)).images
-            images = all_pages(files) if self.config.inputs.pages == "all" else files
+            images = all_pages(files, look) if self.config.inputs.pages == "all" else files
             failures = list(self.listing.failures)
             run = Run(folder, self.backbone, self.config, images, self.progress, failures)
             if not known:
