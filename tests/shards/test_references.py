@@ -441,3 +441,19 @@ def test_nothing_there_is_told(far):
     place, _ = far
     with pytest.raises(DatasetError, match=r"Expected images in .*/not-there, but found none"):
         list_references([place.at("not-there")])
+
+
+def test_a_repository_of_the_hub(hub, tmp_path):
+    """With the protocol of the hub itself, and the package that speaks it."""
+    from huggingface_hub import HfFileSystem
+
+    HfFileSystem.clear_instance_cache()  # those of other addresses
+    hub.put("me/photos", {"a.png": b"one", "b/2.jpg": b"two", "README.md": b"about"})
+    listing = list_references(["hf://me/photos"])
+    assert names(listing) == ["a.png", "b/2.jpg"]
+    assert [each.size for each in listing.references] == [3, 3]
+    staged = stage(listing.references, tmp_path / "staged", threads=1)
+    assert [image.path.read_bytes() for image in staged.images] == [b"one", b"two"]
+    hub.put("me/photos", {"a.png": b"another"})
+    assert list_references(["hf://me/photos"]).references[0] != listing.references[0]
+    HfFileSystem.clear_instance_cache()
