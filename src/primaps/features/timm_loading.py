@@ -14,7 +14,7 @@ from primaps.errors import BackboneError
 from primaps.features.fusing import fold_batch_norms
 from primaps.features.hub import hub_is_known, no_network
 from primaps.features.levels import choose_levels, offered_levels
-from primaps.features.registry import TIMM_PREFIX, BackboneSpec
+from primaps.features.registry import BackboneSpec
 from primaps.features.timm_backbone import TimmBackbone
 from primaps.features.weight_packages import packaged_weights
 from primaps.features.weights import (
@@ -51,7 +51,7 @@ def load(spec: BackboneSpec, weights: Path | None, levels: str | None) -> TimmBa
         ConfigError: If the model has no such levels.
         MissingExtraError: If the weights come in a package that is not installed.
     """
-    if spec.name.startswith(TIMM_PREFIX):
+    if not spec.dim:  # the name is a user's
         _check_timm_name(spec)
     if weights is None:
         weights = (
@@ -114,7 +114,7 @@ def _as_in_timm(spec: BackboneSpec, model: Any, state: State, path: Path) -> Sta
         with torch.device("meta"):
             whole = timm.create_model(spec.timm_name, pretrained=False)
         return rename_in_order(state, whole.state_dict(), wanted=spec.name, path=path)
-    if not spec.name.startswith(TIMM_PREFIX):
+    if spec.dim:
         return state
     # Some files keep their authors' layout, which the model's own module in timm converts. Loading
     # through timm itself would leave keys that are missing at random values without a word.
@@ -150,8 +150,8 @@ def _classifiers(model: Any) -> tuple[str, ...]:
 
 
 def _complete(spec: BackboneSpec, model: Any) -> BackboneSpec:
-    """Fill in what a ``timm:`` entry learns from its model: dimension, stride, normalisation,
-    licence.
+    """Fill in what a ``timm:`` or registered entry learns from its model: dimension, stride,
+    normalisation, licence.
     """
     if spec.dim:
         return spec
