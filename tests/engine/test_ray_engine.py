@@ -17,6 +17,7 @@ from primaps.errors import ConfigError, MissingExtraError, OutputError
 from primaps.shards.places import place_of
 from primaps.shards.plan import make_plan
 from primaps.shards.references import list_references
+from primaps.shards.writing import write_shard
 
 on_ray = [
     pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),
@@ -97,6 +98,22 @@ class TestOnRay:
         assert contents(out) == contents(expected)
         assert [failure.path for failure in outcome.failures] == [str(images / "0" / "bad.jpg")]
         assert heard.steps == 61
+
+    def test_ray_data_reads_tables(self, session, tmp_path):
+        pytest.importorskip("pyarrow")
+        import ray.data
+
+        names = [f"{number}.jpg" for number in range(4)]
+        (tmp_path / "shards").mkdir()
+        for shard in range(2):
+            images = {name: {"labels": name.encode()} for name in names[2 * shard : 2 * shard + 2]}
+            path = tmp_path / "shards" / f"{shard:06d}.parquet"
+            write_shard(path, "parquet", images, ("labels", "overlay"))
+            (tmp_path / "shards" / f"_{shard:06d}.json").write_text("{}")
+        rows = ray.data.read_parquet(str(tmp_path / "shards")).take_all()
+        assert sorted(rows, key=lambda row: row["name"]) == [
+            {"name": name, "labels": name.encode(), "overlay": None} for name in names
+        ]
 
     def test_nothing_listens_beyond_this_machine(self, session):
         listening = [

@@ -167,6 +167,8 @@ def test_a_missing_package_is_named(monkeypatch):
         place_of("s3://bucket/x").read("y")
     with pytest.raises(MissingExtraError, match="pip install gcsfs"):
         place_of("gs://bucket/x").read("y")
+    with pytest.raises(MissingExtraError, match="pip install huggingface_hub"):
+        place_of("hf://datasets/me/photos").read("y")
 
 
 def test_failures_that_pass_are_tried_again(flaky):

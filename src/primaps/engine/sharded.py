@@ -1,5 +1,5 @@
-"""Work shared out between workers whose outputs are tar files with a manifest: for more images than
-a file system holds well, on disk or in an object store.
+"""Work shared out between workers whose outputs are shards with a manifest: for more images than a
+file system holds well, on disk or in an object store.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.config import Config
+from primaps.data.looking import Look
 from primaps.engine.folders import PARTS, common_values
 from primaps.engine.giving_out import given_out
+from primaps.engine.looking_apart import LookApart
 from primaps.engine.options import SHARD_SIZE, EngineOptions
 from primaps.engine.results import is_done
 from primaps.engine.works import PredictWork, ProposalsWork, Work, model_files
@@ -67,15 +69,25 @@ def record_folder(place: Place) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="primaps") as name:
         folder = Path(name)
-        for each in _RECORDS:
-            if place.exists(each):
-                place.fetch(each, folder / each)
+        copy_records(place, folder)
         try:
             yield folder
         finally:
             for each in (*_RECORDS, *_LISTS):
                 if (folder / each).exists():
                     place.publish(each, folder / each)
+
+
+def copy_records(place: Place, folder: Path) -> None:
+    """Copy the records of earlier commands from an object store, as far as there are any.
+
+    Raises:
+        PlaceError: If it cannot be reached.
+        OutputError: If they cannot be written.
+    """
+    for each in _RECORDS:
+        if place.exists(each):
+            place.fetch(each, folder / each)
 
 
 @dataclass(frozen=True)
@@ -112,8 +124,8 @@ class Sharded:
         Raises:
             PrimapsError: As `primaps.pipeline.proposals`.
         """
-        with self._sampled() as run:
-            claim(run, PROPOSAL_STAGES, overwrite=self.overwrite)
+        with self._looking() as look, self._sampled(look) as run:
+            claim(run, PROPOSAL_STAGES, overwrite=self.overwrite, look=look)
         run.images = ()  # the plan has them
 
         def work() -> Work:
@@ -133,8 +145,8 @@ class Sharded:
         Raises:
             PrimapsError: As `primaps.pipeline.predict_images`.
         """
-        with self._sampled() as run:
-            claim(run, ("backbone", "predict"), overwrite=self.overwrite)
+        with self._looking() as look, self._sampled(look) as run:
+            claim(run, ("backbone", "predict"), overwrite=self.overwrite, look=look)
         run.images = ()  # the plan has them
         claim_for_model(run, model, overwrite=self.overwrite)
 
@@ -150,8 +162,12 @@ class Sharded:
         self._done(run, "predict", "label maps", work)
         return run
 
+    def _looking(self) -> contextlib.closing[LookApart]:
+        """Who looks into images before the workers do, while the block runs."""
+        return contextlib.closing(LookApart(self.options.limits))
+
     @contextlib.contextmanager
-    def _sampled(self) -> Iterator[Run]:
+    def _sampled(self, look: Look) -> Iterator[Run]:
         """A run on an even sample of the images, on which threshold and ranges of values are
         settled; on none if they are settled already.
         """
@@ -162,7 +178,7 @@ class Sharded:
         chosen = [references[(2 * at + 1) * len(references) // (2 * count)] for at in range(count)]
         with tempfile.TemporaryDirectory(prefix="primaps") as staged:
             files = () if known else stage(chosen, Path(staged)).images
-            images = all_pages(files) if self.config.inputs.pages == "all" else files
+            images = all_pages(files, look) if self.config.inputs.pages == "all" else files
             failures = list(self.listing.failures)
             run = Run(folder, self.backbone, self.config, images, self.progress, failures)
             if not known:
@@ -179,12 +195,15 @@ class Sharded:
             else Path(tempfile.gettempdir()) / f"primaps-{_short(self.place.url)}"
         )
         values = common_values(run, self.device, scratch)
-        return {**values, "place": self.place.url, "out": None}
+        form = self.options.shard_format or "tar"
+        return {**values, "place": self.place.url, "out": None, "shard_format": form}
 
     def _done(self, run: Run, command: str, stage_name: str, make: Callable[[], Work]) -> None:
         with finishing(run, command, self.inputs):
             work = make()
-            plan = make_plan(self.place, self.listing, self.options.shards or SHARD_SIZE)
+            plan = make_plan(
+                self.place, self.listing, self.options.shards or SHARD_SIZE, work.shard_format
+            )
             todo, known, failed = self._todo(work, plan)
             limit = self.options.max_failures
             most = None if limit is None else limit.most(plan.images + len(plan.failures))
@@ -234,7 +253,7 @@ class Sharded:
 
     def _records(self, plan: Plan) -> Iterator[ShardRecord]:
         for shard in range(plan.shards):
-            record = read_record(self.place, shard)
+            record = read_record(self.place, shard, plan.shard_format)
             assert record is not None  # all are done
             yield record
 
@@ -289,14 +308,14 @@ def listing_for(place: Place, inputs: Sequence[str]) -> Listing:
     return list_references(inputs, exclude=place.url)
 
 
-def shard_size_of(place: Place) -> int | None:
-    """Images per shard of what lies at a place; None if there are no shards.
+def plan_at(place: Place) -> Plan | None:
+    """The plan of what lies at a place; None if there are no shards.
 
     Raises:
         PlaceError: If it cannot be reached.
         CheckpointError: If its plan is damaged.
     """
-    return load_plan(place).shard_size if place.exists(PLAN_FILE) else None
+    return load_plan(place) if place.exists(PLAN_FILE) else None
 
 
 def _manifest_lines(record: ShardRecord) -> Iterator[bytes]:

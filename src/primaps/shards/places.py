@@ -42,6 +42,7 @@ _PACKAGES: Final = {
     "gcs": "gcsfs",
     "az": "adlfs",
     "abfs": "adlfs",
+    "hf": "huggingface_hub",
 }
 
 _SHARED: Final[dict[tuple[int, str, str], Any]] = {}

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from primaps.errors import CheckpointError, ConfigError, PlaceError
 from primaps.shards.places import Place
+from primaps.shards.records import SHARD_FORMATS
 from primaps.shards.references import Listing, Reference, from_record
 from primaps.types import Failure
 
@@ -32,6 +33,7 @@ class Plan:
         failures: Inputs that cannot be used (stage "scan").
         passed_over: Number of other files by extension.
         runs: Run folders in the inputs, which were not entered.
+        shard_format: What the file of a shard is, one of `primaps.shards.records.SHARD_FORMATS`.
     """
 
     shard_size: int
@@ -40,6 +42,7 @@ class Plan:
     failures: tuple[Failure, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
+    shard_format: str = "tar"
 
     @property
     def images(self) -> int:
@@ -52,7 +55,9 @@ class Plan:
         return len(self.sizes)
 
 
-def make_plan(place: Place, listing: Listing, shard_size: int = SHARD_SIZE) -> Plan:
+def make_plan(
+    place: Place, listing: Listing, shard_size: int = SHARD_SIZE, shard_format: str = "tar"
+) -> Plan:
     """Write the plan of a listing, or find the one that is there.
 
     Images that came since are further shards; those that are there stay in theirs.
@@ -61,10 +66,11 @@ def make_plan(place: Place, listing: Listing, shard_size: int = SHARD_SIZE) -> P
         place: Of the outputs.
         listing: What the inputs contain now.
         shard_size: Most images of a shard.
+        shard_format: What the file of a shard is to be.
 
     Raises:
-        ConfigError: If there is a plan with another size of shards, or of images that are gone or
-            changed since.
+        ConfigError: If there is a plan with another size or format of shards, or of images that are
+            gone or changed since.
         CheckpointError: If the plan there is damaged.
         OutputError: If it cannot be written.
     """
@@ -72,12 +78,38 @@ def make_plan(place: Place, listing: Listing, shard_size: int = SHARD_SIZE) -> P
         raise ConfigError(f"Expected shards of at least 1 image, but got {shard_size}.")
     old = load_plan(place) if place.exists(PLAN_FILE) else None
     if old is None:
-        return _extended(place, listing, (), listing.references, shard_size)
+        plan = Plan(shard_size, (), "", shard_format=shard_format)
+        return _extended(place, listing, plan, listing.references)
+    check_plan(place, old, shard_size, shard_format)
+    return _extended(place, listing, old, new_images(place, old, listing))
+
+
+def check_plan(place: Place, old: Plan, shard_size: int, shard_format: str) -> None:
+    """Refuse another size or format than the shards at a place have.
+
+    Raises:
+        ConfigError: If one is asked for.
+    """
     if old.shard_size != shard_size:
         raise ConfigError(
             f"Expected shards of {old.shard_size} images, as {place.url} has them, but got"
             f" {shard_size}. Give --shards {old.shard_size}, or choose another --out."
         )
+    if old.shard_format != shard_format:
+        raise ConfigError(
+            f"Expected {old.shard_format} files, as {place.url} has them, but got"
+            f" {shard_format}. Give --shard-format {old.shard_format}, or choose another --out."
+        )
+
+
+def new_images(place: Place, old: Plan, listing: Listing) -> list[Reference]:
+    """The images of a listing that are not in the plan at a place.
+
+    Raises:
+        ConfigError: If images of the plan are gone or changed since.
+        CheckpointError: If the plan is damaged.
+        PlaceError: If the place cannot be reached.
+    """
     known = {
         each.name: each for number in range(old.shards) for each in references_of(place, number)
     }
@@ -93,8 +125,7 @@ def make_plan(place: Place, listing: Listing, shard_size: int = SHARD_SIZE) -> P
             f"Expected the images that {place.url} was begun with, but these are not as they were:"
             f" {', '.join(changed[:3])}{more}. Put them back, or choose another --out."
         )
-    new = [each for each in listing.references if each.name not in known]
-    return _extended(place, listing, old.sizes, new, shard_size)
+    return [each for each in listing.references if each.name not in known]
 
 
 def load_plan(place: Place) -> Plan:
@@ -169,7 +200,10 @@ def _plan(record: Mapping[str, Any]) -> Plan:
         tuple(Failure(**each) for each in record["failures"]),
         {str(key): int(count) for key, count in record["passed_over"].items()},
         tuple(str(each) for each in record["runs"]),
+        str(record.get("shard_format", "tar")),
     )
+    if plan.shard_format not in SHARD_FORMATS:
+        raise ValueError(f"its shards are {plan.shard_format!r:.60}")
     if not all(0 < size <= plan.shard_size for size in plan.sizes):
         raise ValueError("a shard has an impossible size")
     return plan
@@ -180,19 +214,14 @@ def _body(references: Sequence[Reference]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
-def _extended(
-    place: Place,
-    listing: Listing,
-    sizes: tuple[int, ...],
-    references: Sequence[Reference],
-    shard_size: int,
-) -> Plan:
+def _extended(place: Place, listing: Listing, old: Plan, references: Sequence[Reference]) -> Plan:
     """Write the references of further shards, then the plan: a killed run leaves none."""
+    sizes = old.sizes
     digest = hashlib.sha256()
     for number in range(len(sizes)):
         digest.update(_body(references_of(place, number)))
     added: list[int] = []
-    for part in _slices(references, shard_size):
+    for part in _slices(references, old.shard_size):
         body = _body(part)
         digest.update(body)
         number = len(sizes) + len(added)
@@ -200,12 +229,13 @@ def _extended(
         place.write(references_file(number), json.dumps(head).encode("ascii") + b"\n" + body)
         added.append(len(part))
     plan = Plan(
-        shard_size,
+        old.shard_size,
         (*sizes, *added),
         digest.hexdigest(),
         listing.failures,
         listing.passed_over,
         listing.runs,
+        old.shard_format,
     )
     place.write(PLAN_FILE, (json.dumps(_record(plan), indent=2) + "\n").encode("ascii"))
     return plan
@@ -222,6 +252,7 @@ def _record(plan: Plan) -> dict[str, Any]:
         "images": plan.images,
         "shards": plan.shards,
         "shard_size": plan.shard_size,
+        "shard_format": plan.shard_format,
         "listing_sha256": plan.sha256,
         "sizes": list(plan.sizes),
         "failures": [asdict(failure) for failure in plan.failures],
