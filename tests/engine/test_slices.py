@@ -11,6 +11,7 @@ from primaps.config import preset_config, to_dict
 from primaps.engine.exporting import ExportWork, ExportWorker, export_shards
 from primaps.engine.options import EngineOptions
 from primaps.engine.orders import Task
+from primaps.engine.ray_engine import Fetching
 from primaps.engine.slices import ShardWorker
 from primaps.engine.works import (
     BackboneRecord,
@@ -164,6 +165,9 @@ def test_every_shard_of_label_maps_becomes_a_data_set(labelled, tmp_path):
         part = Path(work.out) / f"part-{shard:06d}"
         found = {str(path.relative_to(part)) for path in part.rglob("*.png")}
         assert {name for name in found if any(each in name for each in names)}
+    # on Ray, the images are looked for beside the label maps
+    fetched = Fetching(work.order().plan)({"shard": 0})
+    assert fetched == {"shard": 0, "names": [], "contents": [], "times": []}
     # done: nothing is left for workers, and the command tells
     count, failures = export_shards(
         str(labelled), tmp_path / "data", ExportSettings("coco"), EngineOptions(), Silent()

@@ -64,7 +64,7 @@ class ExportWork:
             "kind": f"{kind.__module__}:{kind.__qualname__}",
             "values": dataclasses.asdict(self),
         }
-        return Order(str(Path(self.out) / _PARTS), self.scratch, "cpu", record)
+        return Order(str(Path(self.out) / _PARTS), self.place, self.scratch, "cpu", record)
 
     def part(self, shard: int) -> Path:
         """Folder of the data set of a shard."""
