@@ -5,8 +5,10 @@ outputs, so that every worker and every resumed run means the same by a shard's 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -19,6 +21,9 @@ PLAN_FORMAT: Final = "primaps-plan-1"
 PLAN_FILE: Final = "plan.json"
 SHARD_SIZE: Final = 256
 """Images of a shard unless told otherwise."""
+
+_REQUESTS: Final = 16
+_AGAIN: Final = "Run the command that made it again."
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,9 @@ class Plan:
 def make_plan(place: Place, listing: Listing, shard_size: int = SHARD_SIZE) -> Plan:
     """Write the plan of a listing, or find the one that is there.
 
-    Images that came since are further shards; those that are there stay in theirs.
+    Images that came since are further shards; those that are there stay in theirs. A list of a
+    shard's images that was lost or damaged is filled again: if with others than before, the record
+    of that shard does not fit, and it is made again.
 
     Args:
         place: Of the outputs.
@@ -72,15 +79,14 @@ def make_plan(place: Place, listing: Listing, shard_size: int = SHARD_SIZE) -> P
         raise ConfigError(f"Expected shards of at least 1 image, but got {shard_size}.")
     old = load_plan(place) if place.exists(PLAN_FILE) else None
     if old is None:
-        return _extended(place, listing, (), listing.references, shard_size)
+        return _extended(place, listing, [], listing.references, shard_size)
     if old.shard_size != shard_size:
         raise ConfigError(
             f"Expected shards of {old.shard_size} images, as {place.url} has them, but got"
             f" {shard_size}. Give --shards {old.shard_size}, or choose another --out."
         )
-    known = {
-        each.name: each for number in range(old.shards) for each in references_of(place, number)
-    }
+    parts = _known_parts(place, old, listing)
+    known = {each.name: each for part in parts for each in part}
     now = {each.name: each for each in listing.references}
     changed = [
         f"{name} (gone)" if name not in now else f"{name} (changed)"
@@ -94,7 +100,40 @@ def make_plan(place: Place, listing: Listing, shard_size: int = SHARD_SIZE) -> P
             f" {', '.join(changed[:3])}{more}. Put them back, or choose another --out."
         )
     new = [each for each in listing.references if each.name not in known]
-    return _extended(place, listing, old.sizes, new, shard_size)
+    return _extended(place, listing, parts, new, shard_size)
+
+
+def _known_parts(place: Place, plan: Plan, listing: Listing) -> list[list[Reference]]:
+    """The images of each shard of a plan; lists that were lost or damaged are filled again.
+
+    Raises:
+        ConfigError: If there are too few images for that.
+    """
+
+    def read(number: int) -> list[Reference] | None:
+        try:
+            return references_of(place, number)
+        except CheckpointError:
+            return None
+
+    with ThreadPoolExecutor(_REQUESTS, "lists") as pool:
+        parts = list(pool.map(read, range(plan.shards)))
+    if None in parts:
+        known = {each.name for part in parts if part is not None for each in part}
+        free = iter([each for each in listing.references if each.name not in known])
+        for number, part in enumerate(parts):
+            if part is not None:
+                continue
+            filled = list(itertools.islice(free, plan.sizes[number]))
+            if len(filled) < plan.sizes[number]:
+                raise ConfigError(
+                    f"Expected the images that {place.url} was begun with, but its list of them"
+                    f" {references_file(number)} is lost, and some are gone. Put them back, or"
+                    " choose another --out."
+                )
+            _write_list(place, number, filled)
+            parts[number] = filled
+    return [part for part in parts if part is not None]
 
 
 def load_plan(place: Place) -> Plan:
@@ -115,7 +154,8 @@ def load_plan(place: Place) -> Plan:
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"Expected {place.at(PLAN_FILE)} to be a plan ({PLAN_FORMAT}), but got: {error}."
+            f"Expected {place.at(PLAN_FILE)} to be a plan ({PLAN_FORMAT}), but got: {error}. Delete"
+            " it and run the command that made it again."
         ) from error
 
 
@@ -139,11 +179,11 @@ def references_of(place: Place, number: int) -> list[Reference]:
         if not error.missing:
             raise
         raise CheckpointError(
-            f"Expected a list of images {place.at(path)}, but there is none."
+            f"Expected a list of images {place.at(path)}, but there is none. {_AGAIN}"
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"Expected {place.at(path)} to list the images of a shard, but got: {error}."
+            f"Expected {place.at(path)} to list the images of a shard, but got: {error}. {_AGAIN}"
         ) from error
 
 
@@ -183,25 +223,21 @@ def _body(references: Sequence[Reference]) -> bytes:
 def _extended(
     place: Place,
     listing: Listing,
-    sizes: tuple[int, ...],
+    known: Sequence[Sequence[Reference]],
     references: Sequence[Reference],
     shard_size: int,
 ) -> Plan:
     """Write the references of further shards, then the plan: a killed run leaves none."""
     digest = hashlib.sha256()
-    for number in range(len(sizes)):
-        digest.update(_body(references_of(place, number)))
+    for part in known:
+        digest.update(_body(part))
     added: list[int] = []
     for part in _slices(references, shard_size):
-        body = _body(part)
-        digest.update(body)
-        number = len(sizes) + len(added)
-        head = {"shard": number, "images": len(part), "sha256": hashlib.sha256(body).hexdigest()}
-        place.write(references_file(number), json.dumps(head).encode("ascii") + b"\n" + body)
+        digest.update(_write_list(place, len(known) + len(added), part))
         added.append(len(part))
     plan = Plan(
         shard_size,
-        (*sizes, *added),
+        (*map(len, known), *added),
         digest.hexdigest(),
         listing.failures,
         listing.passed_over,
@@ -209,6 +245,14 @@ def _extended(
     )
     place.write(PLAN_FILE, (json.dumps(_record(plan), indent=2) + "\n").encode("ascii"))
     return plan
+
+
+def _write_list(place: Place, number: int, references: Sequence[Reference]) -> bytes:
+    """Write the references of a shard; gives their lines."""
+    body = _body(references)
+    head = {"shard": number, "images": len(references), "sha256": hashlib.sha256(body).hexdigest()}
+    place.write(references_file(number), json.dumps(head).encode("ascii") + b"\n" + body)
+    return body
 
 
 def _slices(references: Sequence[Reference], size: int) -> Iterator[Sequence[Reference]]:
