@@ -46,6 +46,20 @@ def test_a_plan_is_found_again(place):
     assert place.read("plan.json") == before
 
 
+def test_shards_keep_their_format(place):
+    assert make_plan(place, listing(*"abc"), 2, "parquet").shard_format == "parquet"
+    assert load_plan(place).shard_format == "parquet"
+    with pytest.raises(ConfigError, match=r"Expected parquet files.*--shard-format parquet"):
+        make_plan(place, listing(*"abc"), 2, "tar")
+    value = json.loads(place.read("plan.json"))
+    place.write("plan.json", json.dumps({**value, "shard_format": "zip"}).encode())
+    with pytest.raises(CheckpointError, match="its shards are 'zip'"):
+        load_plan(place)
+    del value["shard_format"]  # of an earlier version
+    place.write("plan.json", json.dumps(value).encode())
+    assert load_plan(place).shard_format == "tar"
+
+
 def test_it_is_the_same_everywhere(tmp_path):
     one, other = place_of(tmp_path / "1"), place_of("memory://plan/2")
     make_plan(one, listing(*"abc"), 2)

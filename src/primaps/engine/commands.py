@@ -1,5 +1,5 @@
 """What ``primaps proposals`` and ``primaps predict`` do: in this process, by workers, or by workers
-with tar files for outputs.
+with shards for outputs.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from primaps import pipeline
 from primaps.config import Config
@@ -16,7 +16,7 @@ from primaps.engine.fetching import fetched, lie_elsewhere
 from primaps.engine.folders import predict_by_workers, proposals_by_workers
 from primaps.engine.options import SHARD_SIZE, SHARDED_FROM, EngineOptions
 from primaps.engine.outcome import Outcome
-from primaps.engine.sharded import Sharded, listing_for, record_folder, shard_size_of
+from primaps.engine.sharded import Sharded, listing_for, plan_at, record_folder
 from primaps.errors import ConfigError
 from primaps.pipeline.beginning import Choice
 from primaps.pipeline.labelling import Extras
@@ -25,6 +25,7 @@ from primaps.pipeline.settings import settings_for
 from primaps.progress import Progress
 from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
+from primaps.shards.parquet_files import require_parquet
 from primaps.shards.places import Place, place_of
 from primaps.shards.references import Listing
 from primaps.types import FeatureExtractor
@@ -55,6 +56,13 @@ class Request:
         """Where outputs go."""
         return place_of(self.out)
 
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether it is done in this process, of images on disk, in the usual folders."""
+        if self.options.wanted or lie_elsewhere(self.inputs) or not self.place.is_local:
+            return False
+        return self.listing() is None
+
     def found(self, backbone: FeatureExtractor, config: Config) -> Run:
         """The run on the images, in the usual folders; what lies elsewhere is fetched.
 
@@ -82,17 +90,19 @@ class Request:
         )
 
     def listing(self) -> tuple[Listing, Request] | None:
-        """The images, if outputs are to be tar files, and the request with their size; None if
-        they are the usual folders.
+        """The images, if outputs are to be shards, and the request with their size and format;
+        None if they are the usual folders.
 
         Raises:
             ConfigError: If something else lies there.
             DatasetError: If there is no image.
+            MissingExtraError: If there is nothing to write the format with.
         """
         place, size = self.place, self.options.shards
-        if size is None:
-            size = shard_size_of(place)  # of an earlier command
-        if size is None and not place.is_local:
+        old = plan_at(place)  # of an earlier command
+        if size is None and old is not None:
+            size = old.shard_size
+        if size is None and (self.options.shard_format or not place.is_local):
             size = SHARD_SIZE
         if size == 0 and not place.is_local:
             raise ConfigError(
@@ -103,17 +113,21 @@ class Request:
             return None
         if size == 0:
             return None
+        form = self.options.shard_format or ("tar" if old is None else old.shard_format)
+        if form == "parquet":
+            require_parquet()
         listing = listing_for(place, self.inputs)
         if size is None:
             if len(listing.references) < SHARDED_FROM:
                 return None
             size = SHARD_SIZE
             self.progress.note(
-                f"{len(listing.references)} images: outputs are tar files of {size} images each,"
+                f"{len(listing.references)} images: outputs are {form} files of {size} images each,"
                 " with a manifest, because file systems hold millions of files badly. --shards off"
                 " makes the usual folders."
             )
-        return listing, replace(self, options=replace(self.options, shards=size))
+        options = replace(self.options, shards=size, shard_format=cast("None", form))
+        return listing, replace(self, options=options)
 
     def sharded(
         self, listing: Listing, folder: Path, backbone: FeatureExtractor, config: Config

@@ -1,5 +1,5 @@
-"""Work shared out between workers whose outputs are tar files with a manifest: for more images than
-a file system holds well, on disk or in an object store.
+"""Work shared out between workers whose outputs are shards with a manifest: for more images than a
+file system holds well, on disk or in an object store.
 """
 
 from __future__ import annotations
@@ -67,15 +67,25 @@ def record_folder(place: Place) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="primaps") as name:
         folder = Path(name)
-        for each in _RECORDS:
-            if place.exists(each):
-                place.fetch(each, folder / each)
+        copy_records(place, folder)
         try:
             yield folder
         finally:
             for each in (*_RECORDS, *_LISTS):
                 if (folder / each).exists():
                     place.publish(each, folder / each)
+
+
+def copy_records(place: Place, folder: Path) -> None:
+    """Copy the records of earlier commands from an object store, as far as there are any.
+
+    Raises:
+        PlaceError: If it cannot be reached.
+        OutputError: If they cannot be written.
+    """
+    for each in _RECORDS:
+        if place.exists(each):
+            place.fetch(each, folder / each)
 
 
 @dataclass(frozen=True)
@@ -179,12 +189,15 @@ class Sharded:
             else Path(tempfile.gettempdir()) / f"primaps-{_short(self.place.url)}"
         )
         values = common_values(run, self.device, scratch)
-        return {**values, "place": self.place.url, "out": None}
+        form = self.options.shard_format or "tar"
+        return {**values, "place": self.place.url, "out": None, "shard_format": form}
 
     def _done(self, run: Run, command: str, stage_name: str, make: Callable[[], Work]) -> None:
         with finishing(run, command, self.inputs):
             work = make()
-            plan = make_plan(self.place, self.listing, self.options.shards or SHARD_SIZE)
+            plan = make_plan(
+                self.place, self.listing, self.options.shards or SHARD_SIZE, work.shard_format
+            )
             todo, known, failed = self._todo(work, plan)
             limit = self.options.max_failures
             most = None if limit is None else limit.most(plan.images + len(plan.failures))
@@ -234,7 +247,7 @@ class Sharded:
 
     def _records(self, plan: Plan) -> Iterator[ShardRecord]:
         for shard in range(plan.shards):
-            record = read_record(self.place, shard)
+            record = read_record(self.place, shard, plan.shard_format)
             assert record is not None  # all are done
             yield record
 
@@ -289,14 +302,14 @@ def listing_for(place: Place, inputs: Sequence[str]) -> Listing:
     return list_references(inputs, exclude=place.url)
 
 
-def shard_size_of(place: Place) -> int | None:
-    """Images per shard of what lies at a place; None if there are no shards.
+def plan_at(place: Place) -> Plan | None:
+    """The plan of what lies at a place; None if there are no shards.
 
     Raises:
         PlaceError: If it cannot be reached.
         CheckpointError: If its plan is damaged.
     """
-    return load_plan(place).shard_size if place.exists(PLAN_FILE) else None
+    return load_plan(place) if place.exists(PLAN_FILE) else None
 
 
 def _manifest_lines(record: ShardRecord) -> Iterator[bytes]:

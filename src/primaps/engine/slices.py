@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.engine.orders import Task, scratch_of, staging_of
-from primaps.engine.results import Result, is_done, publish_files, publish_tar
+from primaps.engine.results import Result, is_done, publish_files, publish_shard
 from primaps.engine.works import Work
 from primaps.errors import DatasetError, OutputError
 from primaps.pipeline.input_pages import all_pages
@@ -61,7 +61,7 @@ class ShardWorker:
         try:
             result = self._worked(task, scratch)
             if self.work.out is None:
-                told = publish_tar(self._place, task.shard, result, scratch / "shard.tar")
+                told = publish_shard(self._place, task.shard, result, scratch / "shard")
             else:
                 told = publish_files(self.work, self._place, task.shard, result)
         finally:

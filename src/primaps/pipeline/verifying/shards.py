@@ -1,4 +1,4 @@
-"""Outputs in shards: is every tar file the one that its record was written for?"""
+"""Outputs in shards: is every file the one that its record was written for?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from primaps.shards.records import record_file
 
 
 def look_at_shards(root: Path) -> tuple[int, list[Fault]]:
-    """Read every tar file.
+    """Read the file of every shard.
 
     A shard is mended without its record: the command that made it finds it undone.
 
@@ -34,5 +34,5 @@ def look_at_shards(root: Path) -> tuple[int, list[Fault]]:
 
 def _faults(root: Path, outputs: ShardedOutputs) -> Iterator[Fault]:
     for number, problem in outputs.verify():
-        path = record_file(number)
+        path = record_file(number, outputs.plan.shard_format)
         yield Fault(path, problem, "shards", there=(root / path).exists())
