@@ -33,7 +33,7 @@ from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import atomic_write_parts, remove_file
 from primaps.shards.places import Place
-from primaps.shards.plan import PLAN_FILE, Plan, load_plan, make_plan
+from primaps.shards.plan import IN_SHARDS, PLAN_FILE, Plan, load_plan, make_plan
 from primaps.shards.reading import ShardedOutputs
 from primaps.shards.records import ShardRecord, read_record, record_file
 from primaps.shards.references import Listing, list_references
@@ -51,9 +51,6 @@ _LISTS: Final = ("failures.jsonl", "warnings.jsonl", "metrics.prom", MANIFEST)
 _REQUESTS: Final = 16
 _AT_A_TIME: Final = 64
 """Records in memory."""
-
-_IN_SHARDS: Final = "in_shards"
-"""In ``run.json``: size and format of the shards."""
 
 _FOR_GOOD: Final = ("scan", "read")
 """Stages of failures that are the image's own."""
@@ -193,7 +190,7 @@ class Sharded:
             run = Run(folder, self.backbone, self.config, images, self.progress, failures)
             if not self.place.exists(PLAN_FILE):
                 size, form = self.options.shards or SHARD_SIZE, self.options.shard_format or "tar"
-                folder.record[_IN_SHARDS] = {"size": size, "format": form}
+                folder.record[IN_SHARDS] = {"size": size, "format": form}
             if not known:
                 folder.record["sample"] = {
                     "of": len(references),
@@ -369,7 +366,7 @@ def shards_at(place: Place) -> tuple[int, str] | None:
         return plan.shard_size, plan.shard_format
     if not place.exists("run.json"):
         return None
-    begun = ShardedOutputs(place).run_record.get(_IN_SHARDS)
+    begun = ShardedOutputs(place).run_record.get(IN_SHARDS)
     return None if begun is None else (int(begun["size"]), str(begun["format"]))
 
 

@@ -20,6 +20,9 @@ from primaps.types import Failure
 
 PLAN_FORMAT: Final = "primaps-plan-1"
 PLAN_FILE: Final = "plan.json"
+IN_SHARDS: Final = "in_shards"
+"""In ``run.json``, which is there before the plan: size and format of the shards."""
+
 SHARD_SIZE: Final = 256
 """Images of a shard unless told otherwise."""
 

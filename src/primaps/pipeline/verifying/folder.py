@@ -34,7 +34,7 @@ from primaps.runs.store import (
     remove_file,
     remove_temporaries,
 )
-from primaps.shards.plan import PLAN_FILE
+from primaps.shards.plan import IN_SHARDS, PLAN_FILE
 
 _WITH_LABELS: Final = {"segment", "demo", "predict", "Segmenter.predict_folder"}
 
@@ -120,7 +120,7 @@ class _Look:
             self.faults += look_at_names(self.root)
             return self._told("run", "the same command")
         self.faults += look_at_record(run)
-        if (self.root / PLAN_FILE).exists():
+        if (self.root / PLAN_FILE).exists() or IN_SHARDS in run.record:
             shards, faults = look_at_shards(self.root)
             self.files += shards
             self.faults += faults
