@@ -7,6 +7,7 @@ import tarfile
 import pytest
 
 from primaps.engine.limits import Limits
+from primaps.engine.sharded import record_folder
 from primaps.errors import ConfigError, DatasetError, MissingExtraError
 from primaps.pipeline.sampled_store import sample_store
 from primaps.pipeline.verifying import verify
@@ -176,6 +177,13 @@ def test_an_object_store_on_both_ends(packed, s3, tmp_path, propose):
         first = tar.extractfile(f"{names[0]}.proposals.png").read()
     with tarfile.open(out / "shards" / "000000.tar") as tar:
         assert first == tar.extractfile(f"{names[0]}.proposals.png").read()
+
+
+def test_errors_name_the_object_store_and_not_the_copy_of_its_records():
+    place = place_of("memory://elsewhere/out")
+    with pytest.raises(ConfigError, match=r"^memory://elsewhere/out holds a run"):  # noqa: SIM117
+        with record_folder(place) as folder:
+            raise ConfigError(f"{folder} holds a run with other settings")
 
 
 def test_what_took_too_long_is_tried_again_by_the_next_command(draw, tmp_path, propose):

@@ -21,7 +21,7 @@ from primaps.engine.giving_out import given_out
 from primaps.engine.options import SHARD_SIZE, EngineOptions
 from primaps.engine.results import is_done
 from primaps.engine.works import PredictWork, ProposalsWork, Work, model_files
-from primaps.errors import CheckpointError, ConfigError, DatasetError
+from primaps.errors import CheckpointError, ConfigError, DatasetError, PrimapsError
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.input_pages import all_pages
@@ -76,6 +76,9 @@ def record_folder(place: Place) -> Iterator[Path]:
         copy_records(place, folder)
         try:
             yield folder
+        except PrimapsError as error:
+            error.args = tuple(str(each).replace(name, place.url) for each in error.args)
+            raise
         finally:
             for each in (*_RECORDS, *_LISTS):
                 if (folder / each).exists():
