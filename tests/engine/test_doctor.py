@@ -2,7 +2,9 @@
 
 import pytest
 
+from primaps.errors import CheckpointError
 from primaps.pipeline.verifying import verify
+from primaps.shards.places import place_of
 
 
 @pytest.fixture
@@ -68,3 +70,20 @@ def test_a_damaged_plan_and_lists_are_named_removed_and_made_again(sharded, prop
     propose(photos, out)
     assert contents(out) == before
     assert [path.stat().st_mtime_ns for path in sorted(out.glob("shards/*.tar"))] == tars
+
+
+def test_shards_in_an_object_store(sharded):
+    store = place_of("memory://doctor/out")
+    for path in sharded[1].rglob("*.*"):
+        if path.is_file():
+            store.write(path.relative_to(sharded[1]).as_posix(), path.read_bytes())
+    assert verify(store.url).sound
+    store.remove("shards/000001.tar")
+    verdict = verify(store.url, fix=True)
+    assert [(fault.path, fault.removed) for fault in verdict.faults] == [
+        ("shards/000001.json", True)
+    ]
+    assert "--out memory://doctor/out" in verdict.text()
+    assert not store.exists("shards/000001.json")
+    with pytest.raises(CheckpointError, match=r"memory://doctor/none, but it has no run\.json"):
+        verify("memory://doctor/none")

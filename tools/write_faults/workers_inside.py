@@ -29,4 +29,4 @@ def work_inside() -> None:
         for shard in shards:
             yield Finished(shard, worker(Task(shard)))
 
-    sharded.given_out = given_out
+    setattr(sharded, "given_out", given_out)  # noqa: B010 - the name that a command calls
