@@ -17,6 +17,7 @@ from primaps.engine.exporting import (
 from primaps.engine.options import EngineOptions
 from primaps.engine.orders import Task
 from primaps.engine.publishing import published
+from primaps.engine.ray_engine import Fetching
 from primaps.errors import CheckpointError, ConfigError
 from primaps.pipeline.exporting import ExportSettings, export
 from primaps.progress import Silent
@@ -50,6 +51,9 @@ def test_every_shard_of_label_maps_becomes_a_data_set(labelled, tmp_path):
         part = Path(work.out) / f"part-{shard:06d}"
         found = {str(path.relative_to(part)) for path in part.rglob("*.png")}
         assert {name for name in found if any(each in name for each in names)}
+    # on Ray, the images are looked for beside the label maps
+    fetched = Fetching(work.order().plan)({"shard": 0})
+    assert fetched == {"shard": 0, "names": [], "contents": [], "times": []}
     # done: nothing is left for workers, and the command tells
     (tmp_path / "data" / "failures.jsonl").write_text("of an earlier one")
     count, failures = export_shards(

@@ -13,7 +13,7 @@ import pytest
 
 from primaps.engine import ray_engine
 from primaps.engine.ray_engine import ray_session, require_ray
-from primaps.errors import ConfigError, MissingExtraError, OutputError
+from primaps.errors import ConfigError, MissingExtraError, OutputError, ProcessError
 from primaps.shards.places import place_of
 from primaps.shards.plan import make_plan
 from primaps.shards.references import list_references
@@ -174,6 +174,21 @@ def test_tasks_fetch_what_lies_in_an_object_store_and_nothing_else(s3, tmp_path)
     row = ray_engine.Fetching(place.url)({"shard": 0})
     assert row["contents"] == [b"far away"]
     assert row["names"][0].endswith(".png")
+    # the worker finds out and tells
+    assert ray_engine.Fetching(place.url)({"shard": 1})["contents"] == []
+
+
+def test_what_ray_itself_cannot_do_is_told_in_a_sentence():
+    exceptions = pytest.importorskip("ray.exceptions")
+
+    def rows():
+        yield {"told": "{}"}
+        raise exceptions.OutOfMemoryError("Traceback ...\nno memory is left.")
+
+    given = rows()
+    assert ray_engine._next(given) == "{}"
+    with pytest.raises(ProcessError, match=r"got OutOfMemoryError: no memory is left\. What is"):
+        ray_engine._next(given)
 
 
 def test_folders_that_killed_commands_left_are_removed():

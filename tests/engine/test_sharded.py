@@ -1,11 +1,14 @@
 """Workers whose outputs are tar files."""
 
 import json
+import shutil
 import tarfile
 
 import pytest
 
-from primaps.errors import ConfigError, MissingExtraError
+from primaps.engine.limits import Limits
+from primaps.engine.sharded import record_folder
+from primaps.errors import ConfigError, DatasetError, MissingExtraError
 from primaps.pipeline.sampled_store import sample_store
 from primaps.pipeline.verifying import verify
 from primaps.shards import parquet_files
@@ -174,3 +177,36 @@ def test_an_object_store_on_both_ends(packed, s3, tmp_path, propose):
         first = tar.extractfile(f"{names[0]}.proposals.png").read()
     with tarfile.open(out / "shards" / "000000.tar") as tar:
         assert first == tar.extractfile(f"{names[0]}.proposals.png").read()
+
+
+def test_errors_name_the_object_store_and_not_the_copy_of_its_records():
+    place = place_of("memory://elsewhere/out")
+    with pytest.raises(ConfigError, match=r"^memory://elsewhere/out holds a run"):  # noqa: SIM117
+        with record_folder(place) as folder:
+            raise ConfigError(f"{folder} holds a run with other settings")
+
+
+def test_what_took_too_long_is_tried_again_by_the_next_command(draw, tmp_path, propose):
+    images, out = draw(tmp_path / "images", 1), tmp_path / "out"
+    with pytest.raises(DatasetError, match="all 1 inputs failed"):
+        propose(images, out, workers=1, shards=2, limits=Limits(seconds=0.001))
+    assert propose(images, out, workers=1).failures == ()
+
+
+def test_a_command_that_ended_before_its_plan_goes_on(packed, tmp_path, propose, contents):
+    images, expected = packed
+    out = tmp_path / "out"
+    shutil.copytree(expected, out)
+    (out / "plan.json").unlink()
+    record = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    before = (out / "shards" / "000001.tar").stat().st_mtime_ns
+    propose(images, out, workers=1)  # that there are to be shards is known
+    assert contents(out) == contents(expected)
+    assert (out / "shards" / "000001.tar").stat().st_mtime_ns == before
+
+
+def test_shards_get_no_usual_folders(packed, propose):
+    images, out = packed
+    with pytest.raises(ConfigError, match=r"--shards 4, as .* has them, but got off"):
+        propose(images, out, workers=1, shards=0)

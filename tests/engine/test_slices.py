@@ -7,10 +7,10 @@ import pytest
 import tifffile
 
 from primaps.config import from_record
-from primaps.engine.orders import Task
+from primaps.engine.orders import Task, scratch_of
 from primaps.engine.slices import ShardWorker
 from primaps.engine.works import ProposalsWork, work_settings
-from primaps.errors import ProcessError
+from primaps.errors import OutputError, ProcessError
 from primaps.runs.run import Run, RunFolder
 from primaps.shards.places import place_of
 from primaps.shards.plan import make_plan
@@ -78,6 +78,14 @@ def test_a_shard_of_broken_images_is_done(values, tmp_path, watching):
     told = ShardWorker(ProposalsWork(**values), watching())(Task(0))
     assert (told["images"], told["failures"]) == (1, 1)
     assert names_in(tmp_path / "out" / "shards" / "000000.tar") == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(values, planned, tmp_path, watching):
+    scratch = scratch_of(str(tmp_path / "scratch"), 0)
+    scratch.mkdir(parents=True)
+    (scratch / "together").write_text("in the way")
+    with pytest.raises(OutputError, match="together to be a writable file"):
+        ShardWorker(ProposalsWork(**values), watching())(Task(0))
 
 
 def test_a_worker_with_other_settings_is_refused(values, planned, watching):

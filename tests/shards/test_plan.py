@@ -181,6 +181,23 @@ def test_damaged_references(place):
         references_of(place, 0)
 
 
+def test_a_list_that_was_lost_or_damaged_is_filled_again(place):
+    make_plan(place, listing(*"abcd"), 2)
+    plan = make_plan(place, listing(*"abcde"), 2)
+    before = [place.read(references_file(number)) for number in range(3)]
+    place.remove(references_file(0))
+    place.write(references_file(2), before[2][:-3])
+    assert make_plan(place, listing(*"abcde"), 2) == plan
+    assert [place.read(references_file(number)) for number in range(3)] == before
+
+
+def test_a_lost_list_of_images_that_are_gone_is_refused(place):
+    make_plan(place, listing(*"abcd"), 2)
+    place.remove(references_file(1))
+    with pytest.raises(ConfigError, match=r"plan/000001\.jsonl is lost, and some are gone"):
+        make_plan(place, listing(*"abc"), 2)
+
+
 def test_numbers():
     assert Plan(2, (2, 2, 1), "").images == 5
     assert references_file(7) == "plan/000007.jsonl"

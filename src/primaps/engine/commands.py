@@ -19,7 +19,7 @@ from primaps.engine.folders import claim_to_predict, predict_by_workers, proposa
 from primaps.engine.looking_apart import LookApart
 from primaps.engine.options import SHARD_SIZE, SHARDED_FROM, EngineOptions
 from primaps.engine.outcome import Outcome
-from primaps.engine.sharded import Sharded, listing_for, plan_at, record_folder
+from primaps.engine.sharded import Sharded, listing_for, record_folder, shards_at
 from primaps.errors import ConfigError
 from primaps.pipeline.beginning import Choice
 from primaps.pipeline.labelling import Extras
@@ -123,9 +123,9 @@ class Request:
             MissingExtraError: If there is nothing to write the format with.
         """
         place, size = self.place, self.options.shards
-        old = plan_at(place)  # of an earlier command
+        old = shards_at(place)  # of an earlier command
         if size is None and old is not None:
-            size = old.shard_size
+            size = old[0]
         if size is None and (self.options.shard_format or not place.is_local):
             size = SHARD_SIZE
         if size == 0 and not place.is_local:
@@ -133,11 +133,16 @@ class Request:
                 f"Expected --shards on for outputs in an object store, but got --out {self.out} and"
                 " off. Choose a folder, or leave --shards out."
             )
+        if size == 0 and old is not None:
+            raise ConfigError(
+                f"Expected --shards {old[0]}, as {self.out} has them, but got off. Leave --shards"
+                " out, or choose another --out."
+            )
         if size is None and place.exists("run.json"):
             return None
         if size == 0:
             return None
-        form = self.options.shard_format or ("tar" if old is None else old.shard_format)
+        form = self.options.shard_format or ("tar" if old is None else old[1])
         if form == "parquet":
             require_parquet()
         listing = listing_for(place, self.inputs)

@@ -72,7 +72,7 @@ class ExportWork:
             "kind": f"{kind.__module__}:{kind.__qualname__}",
             "values": dataclasses.asdict(self),
         }
-        return Order(place_of(self.out).at(_PARTS), self.scratch, "cpu", record)
+        return Order(place_of(self.out).at(_PARTS), self.place, self.scratch, "cpu", record)
 
     def part(self, shard: int) -> Place:
         """Where the data set of a shard is."""

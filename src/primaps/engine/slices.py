@@ -18,7 +18,7 @@ from primaps.errors import DatasetError, OutputError
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.output_names import without_names_that_fail
 from primaps.runs.run import Run
-from primaps.runs.store import hold, release
+from primaps.runs.store import hold, release, write_problem
 from primaps.runs.watching import Watch
 from primaps.shards.places import place_of
 from primaps.shards.plan import references_of
@@ -104,7 +104,10 @@ class ShardWorker:
         return tuple(sorted((*aside, *listed), key=lambda image: image.name))
 
     def _made(self, folder: Path, images: Sequence[ImageFile]) -> Run:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(write_problem(folder, error)) from error
         run = self.work.run(folder, self.backbone, tuple(images))
         run.watch = self.watch
         try:

@@ -107,7 +107,7 @@ class Work(ABC):
             "kind": f"{kind.__module__}:{kind.__qualname__}",
             "values": dataclasses.asdict(self),
         }
-        return Order(self.place, self.scratch, self.backbone.device, record)
+        return Order(self.place, self.place, self.scratch, self.backbone.device, record)
 
     def run(self, folder: Path, backbone: FeatureExtractor, images: tuple[ImageFile, ...]) -> Run:
         """A run on some images in a folder of its own.

@@ -5,8 +5,10 @@ outputs, so that every worker and every resumed run means the same by a shard's 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -18,8 +20,14 @@ from primaps.types import Failure
 
 PLAN_FORMAT: Final = "primaps-plan-1"
 PLAN_FILE: Final = "plan.json"
+IN_SHARDS: Final = "in_shards"
+"""In ``run.json``, which is there before the plan: size and format of the shards."""
+
 SHARD_SIZE: Final = 256
 """Images of a shard unless told otherwise."""
+
+_REQUESTS: Final = 16
+_AGAIN: Final = "Run the command that made it again."
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,9 @@ def make_plan(
 ) -> Plan:
     """Write the plan of a listing, or find the one that is there.
 
-    Images that came since are further shards; those that are there stay in theirs.
+    Images that came since are further shards; those that are there stay in theirs. A list of a
+    shard's images that was lost or damaged is filled again: if with others than before, the record
+    of that shard does not fit, and it is made again.
 
     Args:
         place: Of the outputs.
@@ -79,9 +89,13 @@ def make_plan(
     old = load_plan(place) if place.exists(PLAN_FILE) else None
     if old is None:
         plan = Plan(shard_size, (), "", shard_format=shard_format)
-        return _extended(place, listing, plan, listing.references)
+        return _extended(place, listing, plan, [], listing.references)
     check_plan(place, old, shard_size, shard_format)
-    return _extended(place, listing, old, new_images(place, old, listing))
+    parts, lost = _parts(place, old, listing)
+    new = _new(place, parts, listing)
+    for number in lost:
+        _write_list(place, number, parts[number])
+    return _extended(place, listing, old, parts, new)
 
 
 def check_plan(place: Place, old: Plan, shard_size: int, shard_format: str) -> None:
@@ -107,12 +121,13 @@ def new_images(place: Place, old: Plan, listing: Listing) -> list[Reference]:
 
     Raises:
         ConfigError: If images of the plan are gone or changed since.
-        CheckpointError: If the plan is damaged.
         PlaceError: If the place cannot be reached.
     """
-    known = {
-        each.name: each for number in range(old.shards) for each in references_of(place, number)
-    }
+    return _new(place, _parts(place, old, listing)[0], listing)
+
+
+def _new(place: Place, parts: Sequence[Sequence[Reference]], listing: Listing) -> list[Reference]:
+    known = {each.name: each for part in parts for each in part}
     now = {each.name: each for each in listing.references}
     changed = [
         f"{name} (gone)" if name not in now else f"{name} (changed)"
@@ -126,6 +141,39 @@ def new_images(place: Place, old: Plan, listing: Listing) -> list[Reference]:
             f" {', '.join(changed[:3])}{more}. Put them back, or choose another --out."
         )
     return [each for each in listing.references if each.name not in known]
+
+
+def _parts(
+    place: Place, plan: Plan, listing: Listing
+) -> tuple[list[Sequence[Reference]], list[int]]:
+    """The images of each shard of a plan, and the shards whose lists were lost or damaged, and are
+    filled here.
+
+    Raises:
+        ConfigError: If there are too few images for that.
+    """
+
+    def read(number: int) -> list[Reference] | None:
+        try:
+            return references_of(place, number)
+        except CheckpointError:
+            return None
+
+    with ThreadPoolExecutor(_REQUESTS, "lists") as pool:
+        found = list(pool.map(read, range(plan.shards)))
+    lost = [number for number, part in enumerate(found) if part is None]
+    parts: list[Sequence[Reference]] = [part or [] for part in found]
+    known = {each.name for part in parts for each in part} if lost else set()
+    free = iter([each for each in listing.references if each.name not in known])
+    for number in lost:
+        parts[number] = list(itertools.islice(free, plan.sizes[number]))
+        if len(parts[number]) < plan.sizes[number]:
+            raise ConfigError(
+                f"Expected the images that {place.url} was begun with, but its list of them"
+                f" {references_file(number)} is lost, and some are gone. Put them back, or choose"
+                " another --out."
+            )
+    return parts, lost
 
 
 def load_plan(place: Place) -> Plan:
@@ -146,7 +194,8 @@ def load_plan(place: Place) -> Plan:
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"Expected {place.at(PLAN_FILE)} to be a plan ({PLAN_FORMAT}), but got: {error}."
+            f"Expected {place.at(PLAN_FILE)} to be a plan ({PLAN_FORMAT}), but got: {error}. Delete"
+            " it and run the command that made it again."
         ) from error
 
 
@@ -170,11 +219,11 @@ def references_of(place: Place, number: int) -> list[Reference]:
         if not error.missing:
             raise
         raise CheckpointError(
-            f"Expected a list of images {place.at(path)}, but there is none."
+            f"Expected a list of images {place.at(path)}, but there is none. {_AGAIN}"
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"Expected {place.at(path)} to list the images of a shard, but got: {error}."
+            f"Expected {place.at(path)} to list the images of a shard, but got: {error}. {_AGAIN}"
         ) from error
 
 
@@ -214,23 +263,24 @@ def _body(references: Sequence[Reference]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
-def _extended(place: Place, listing: Listing, old: Plan, references: Sequence[Reference]) -> Plan:
+def _extended(
+    place: Place,
+    listing: Listing,
+    old: Plan,
+    known: Sequence[Sequence[Reference]],
+    references: Sequence[Reference],
+) -> Plan:
     """Write the references of further shards, then the plan: a killed run leaves none."""
-    sizes = old.sizes
     digest = hashlib.sha256()
-    for number in range(len(sizes)):
-        digest.update(_body(references_of(place, number)))
+    for part in known:
+        digest.update(_body(part))
     added: list[int] = []
     for part in _slices(references, old.shard_size):
-        body = _body(part)
-        digest.update(body)
-        number = len(sizes) + len(added)
-        head = {"shard": number, "images": len(part), "sha256": hashlib.sha256(body).hexdigest()}
-        place.write(references_file(number), json.dumps(head).encode("ascii") + b"\n" + body)
+        digest.update(_write_list(place, len(known) + len(added), part))
         added.append(len(part))
     plan = Plan(
         old.shard_size,
-        (*sizes, *added),
+        (*old.sizes, *added),
         digest.hexdigest(),
         listing.failures,
         listing.passed_over,
@@ -239,6 +289,14 @@ def _extended(place: Place, listing: Listing, old: Plan, references: Sequence[Re
     )
     place.write(PLAN_FILE, (json.dumps(_record(plan), indent=2) + "\n").encode("ascii"))
     return plan
+
+
+def _write_list(place: Place, number: int, references: Sequence[Reference]) -> bytes:
+    """Write the references of a shard; gives their lines."""
+    body = _body(references)
+    head = {"shard": number, "images": len(references), "sha256": hashlib.sha256(body).hexdigest()}
+    place.write(references_file(number), json.dumps(head).encode("ascii") + b"\n" + body)
+    return body
 
 
 def _slices(references: Sequence[Reference], size: int) -> Iterator[Sequence[Reference]]:

@@ -166,6 +166,9 @@ class ShardedOutputs:
                     continue
                 digest, path = hashlib.sha256(), record.file
                 size = self.place.size(path)
+                if size is None:
+                    yield number, f"its {record.format} file is missing"
+                    continue
                 if size != record.size:
                     yield (
                         number,
