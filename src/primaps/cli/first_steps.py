@@ -69,8 +69,11 @@ def list_names() -> None:
 
 def doctor(
     folder: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN", help="Run folder, --out of `primaps predict`, or a model."),
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder, --out of `primaps predict`, or a model; of shards also a URL.",
+        ),
     ] = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="Remove torn files of RUN that a command makes again.")

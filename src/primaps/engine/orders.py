@@ -18,13 +18,15 @@ class Order:
     """A work for those who hand it out.
 
     Attributes:
-        place: Folder or URL of plan and attempts.
+        place: Folder or URL of the attempts.
+        plan: Folder or URL of the plan.
         scratch: Folder on disk for what is not finished.
         device: Where backbones run.
         work: Class and values of the work itself.
     """
 
     place: str
+    plan: str
     scratch: str
     device: str
     work: Mapping[str, Any]
