@@ -62,6 +62,8 @@ def made(tmp_path_factory, draw):
     primaps("suggest", run)
     primaps("predict", photos, "--model", run, "--out", root / "predicted", *pictures)
     primaps("predict", photos, "--model", run, "--out", root / "shards", "--shards", 3)
+    tables = ("--shards", 4, "--shard-format", "parquet")
+    primaps("proposals", photos, "--out", root / "tables", *tables, *quick)
     primaps("fit", run, "--with", "names")
     return root
 
@@ -70,7 +72,7 @@ PLACES = {
     "A run": ("run", "none"),
     "A prediction": ("predicted", "run/candidates/1"),
     "A model": ("run/model", "none/model"),
-    "A sharded output": ("shards",),
+    "A sharded output": ("shards", "tables"),
 }
 
 
