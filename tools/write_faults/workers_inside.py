@@ -8,24 +8,14 @@ from typing import Any
 from primaps.engine import sharded
 from primaps.engine.orders import Finished, Order, Task
 from primaps.engine.slices import ShardWorker
-from primaps.types import ImageFile
-
-
-class _Unwatched:
-    """Nobody is told which images are in work."""
-
-    def begun(self, image: ImageFile) -> None:
-        """An image is begun."""
-
-    def ended(self, image: ImageFile) -> None:
-        """An image is done."""
+from primaps.runs.watching import Unwatched
 
 
 def work_inside() -> None:
     """Do without worker processes from here on."""
 
     def given_out(order: Order, shards: Sequence[int], *_: Any) -> Iterator[Finished]:
-        worker = ShardWorker(order.opened(), _Unwatched())
+        worker = ShardWorker(order.opened(), Unwatched())
         for shard in shards:
             yield Finished(shard, worker(Task(shard)))
 

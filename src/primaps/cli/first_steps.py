@@ -113,7 +113,7 @@ def doctor(
 
 def _examined(
     console: Console,
-    folder: Path | None,
+    folder: str | None,
     backbone: str | None,
     weights: Path | None,
     json_file: Path | None,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from primaps.engine.far_scratch import far_scratch
 from primaps.engine.giving_out import given_out
 from primaps.engine.options import EngineOptions
 from primaps.engine.orders import Order, Task, scratch_of
@@ -292,11 +293,7 @@ def export_work(
     _refuse_links(target, settings)
     outputs = ShardedOutputs(place)
     _check(place, outputs, settings)
-    scratch = (
-        target.folder / _PARTS
-        if target.is_local
-        else Path(tempfile.gettempdir()) / f"primaps-{fingerprint([target.url])[:16]}"
-    )
+    scratch = target.folder / _PARTS if target.is_local else far_scratch(target.url)
     asked = json.loads(json.dumps(dataclasses.asdict(settings)))
     return ExportWork(place.url, target.url, str(scratch), asked), outputs
 

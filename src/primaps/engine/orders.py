@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from primaps.engine.far_scratch import check_scratch
+
 
 @dataclass(frozen=True)
 class Order:
@@ -87,7 +89,12 @@ class Finished:
 
 
 def scratch_of(scratch: str, shard: int) -> Path:
-    """Where a shard is worked on; the same after an interruption, on the same machine."""
+    """Where a shard is worked on; the same after an interruption, on the same machine.
+
+    Raises:
+        OutputError: If it is a folder for outputs of a URL that is not this user's own.
+    """
+    check_scratch(Path(scratch))
     return Path(scratch) / f"{socket.gethostname()}-{shard:06d}"
 
 

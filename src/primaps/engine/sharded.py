@@ -5,7 +5,6 @@ file system holds well, on disk or in an object store.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 from primaps.config import Config
 from primaps.data.looking import Look
+from primaps.engine.far_scratch import far_scratch
 from primaps.engine.folders import PARTS, common_values
 from primaps.engine.giving_out import given_out
 from primaps.engine.looking_apart import LookApart
@@ -208,11 +208,7 @@ class Sharded:
             yield run
 
     def _values(self, run: Run) -> dict[str, Any]:
-        scratch = (
-            self.folder / PARTS
-            if self.place.is_local
-            else Path(tempfile.gettempdir()) / f"primaps-{_short(self.place.url)}"
-        )
+        scratch = self.folder / PARTS if self.place.is_local else far_scratch(self.place.url)
         values = common_values(run, self.device, scratch)
         form = self.options.shard_format or "tar"
         return {**values, "place": self.place.url, "out": None, "shard_format": form}
@@ -395,7 +391,3 @@ def _manifest_lines(record: ShardRecord) -> Iterator[bytes]:
 
 def _line(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(dict(value), ensure_ascii=True) + "\n").encode("ascii")
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
