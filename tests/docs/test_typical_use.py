@@ -1,4 +1,4 @@
-"""User code passes a strict type check, and the README's Python block runs."""
+"""User code passes a strict type check, and the tour in Python runs."""
 
 import re
 import subprocess
@@ -26,12 +26,11 @@ def test_typical_code_passes_the_strict_type_check(tmp_path):
 
 
 def python_block():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    return block
+    text = (ROOT / "docs" / "how-to" / "python.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[0]
 
 
-def test_every_line_of_the_readme_runs(tmp_path, monkeypatch, draw):
+def test_every_line_of_the_tour_runs(tmp_path, monkeypatch, draw):
     """With a small backbone, few photographs and few classes in the place of those named."""
     mpl.use("agg")
     monkeypatch.chdir(tmp_path)
@@ -48,6 +47,6 @@ def test_every_line_of_the_readme_runs(tmp_path, monkeypatch, draw):
         assert named in block
         block = block.replace(named, small)
     found = {}
-    exec(compile(block, "README.md", "exec"), found)
+    exec(compile(block, "python.md", "exec"), found)
     assert found["label_map"].shape == found["image"].shape[:2]
     assert found["result"].num_images > 0
