@@ -29,7 +29,7 @@ def commands(text):
         for line in text.replace("\\\n", " ").splitlines()
     )
     for script, rest in COMMAND.findall(indented):
-        yield script, shlex.split(re.split(r"[\"')|;]| && ", rest)[0], comments=True)
+        yield script, shlex.split(re.split(r"[\"');]| \| | && ", rest)[0], comments=True)
 
 
 @cache
@@ -60,20 +60,20 @@ def test_scripts_take_the_options_that_pages_name(page):
             if option.startswith("--"):
                 assert option in strings(script) | {"--help"}, f"{page}: {script} has no {option}"
         if re.search(r"add_subparsers|\.add_parser\(", (ROOT / script).read_text("utf-8")):
-            for command in words[0].split("|") if words and words[0][:1] not in "-" else ():
+            for command in words[0].split("|") if words and words[0][:1] != "-" else ():
                 assert command in strings(script), f"{page}: {script} has no {command}"
 
 
 def test_commands_are_found_wherever_they_stand():
     text = (
         "as `python tools/a.py --one 1\n--two 2`, says (`python benchmarks/b.py`)\n\n"
-        "    python tools/c.py go --three $A && python x     # --four\n\n"
+        "    python tools/c.py go|no --three $A && python x     # --four\n\n"
         'row="python tools/d.py --five N"\n'
     )
     assert list(commands(text)) == [
         ("tools/a.py", ["--one", "1", "--two", "2"]),
         ("benchmarks/b.py", []),
-        ("tools/c.py", ["go", "--three", "$A"]),
+        ("tools/c.py", ["go|no", "--three", "$A"]),
         ("tools/d.py", ["--five", "N"]),
     ]
 
