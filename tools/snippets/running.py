@@ -1,0 +1,135 @@
+"""A page from top to bottom: every block runs, or is parsed and says why it does not run."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from snippets import data_blocks, python_blocks
+from snippets.exceptions import NOT_RUN_LINES
+from snippets.pages import DATA, EXECUTED, SHELL, Block, blocks_of, commands_of_console
+from snippets.reader import PythonPage, Ran, Reader
+
+_MAKES: Final = re.compile(r"(?:--out[ =]|run_dir=\"|model_dir=\")(?P<folder>[\w./-]+)")
+_CODE: Final = re.compile(r"#.*\bexit code (\d+)")
+_WORD: Final = re.compile(r"\s*([A-Za-z]{3,})")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a block.
+
+    Attributes:
+        block: The block.
+        how: "run", or "parsed" if the page or a list says why.
+        ran: Number of commands that ran (a block of Python or data: 1).
+        parsed: Number of commands that were only parsed.
+        problem: What went wrong; None = nothing.
+    """
+
+    block: Block
+    how: Literal["run", "parsed"]
+    ran: int
+    parsed: int
+    problem: str | None = None
+
+
+def run_page(page: str, reader: Reader) -> Iterator[Outcome]:
+    """Carry all blocks of a page out, in order, also those below one that fails."""
+    reader.restore()
+    blocks = [block for block in blocks_of(page) if block.language in EXECUTED]
+    with contextlib.ExitStack() as stack:
+        interpreter: PythonPage | None = None
+        for block in blocks:
+            if block.reason is None:
+                _begin_anew(block.text, reader.home)
+            if block.language in SHELL:
+                outcome = _shell(block, reader)
+            elif block.language in DATA:
+                outcome = _data(block, reader)
+            else:
+                interpreter = interpreter or stack.enter_context(reader.python())
+                outcome = _python(block, interpreter)
+            yield outcome
+
+
+def _begin_anew(text: str, home: Path) -> None:
+    """Remove a folder that the block begins by making: a reader has none of that name yet."""
+    met: set[str] = set()
+    for line in text.splitlines():
+        made = {found["folder"] for found in _MAKES.finditer(line)}
+        made = set() if "--dry-run" in line or "--overwrite" in line else made
+        for name in made - met:
+            alone = line.count(name) == len(re.findall(rf"(?:--out[ =]|_dir=\"){name}\b", line))
+            if alone and (home / name).is_dir():
+                shutil.rmtree(home / name)
+        met |= set(re.findall(r"[\w-]+", line.partition("#")[0]))
+
+
+def shell_text(block: Block) -> str:
+    """What bash gets: lines that are listed as not run are parsed."""
+    text = commands_of_console(block.text) if block.language == "console" else block.text
+    if block.reason is not None:
+        return f"export SNIPPET_KIND=parse\n{text}\nexport SNIPPET_KIND=run"
+    lines = []
+    for line in text.splitlines():
+        code = _CODE.search(line)
+        if bare(line) in NOT_RUN_LINES:
+            lines += ["export SNIPPET_KIND=parse", line, "export SNIPPET_KIND=run"]
+        elif code is not None:
+            lines.append(f"{{ {bare(line)}; }} || test $? = {code[1]}")
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def bare(line: str) -> str:
+    """A line without its comment."""
+    return re.sub(r"(^|\s+)#.*", "", line).strip()
+
+
+def _shell(block: Block, reader: Reader) -> Outcome:
+    done = reader.shell(shell_text(block))
+    ran = sum(each["how"] == "run" for each in done.commands)
+    parsed = len(done.commands) - ran
+    how: Literal["run", "parsed"] = "run" if block.reason is None else "parsed"
+    return Outcome(block, how, ran, parsed, _shell_problem(block, done))
+
+
+def _shell_problem(block: Block, done: Ran) -> str | None:
+    expected = {0, *(int(code) for code in _CODE.findall(block.text))}
+    bad = [each for each in done.commands if each["code"] not in expected]
+    if done.code or bad:
+        told = "\n".join(f"exit code {each['code']}: {' '.join(each['words'])}" for each in bad)
+        return f"{block.place}: exit code {done.code}\n{told}\n{done.output}"
+    if block.output is not None and block.reason is None:
+        for line in block.output.splitlines():
+            word = _WORD.match(line)
+            if word is not None and word[1] not in done.output:
+                return f"{block.place}: shows {line!r}, but printed\n{done.output}"
+    return None
+
+
+def _data(block: Block, reader: Reader) -> Outcome:
+    problem = None
+    try:
+        data_blocks.look_at(block.text, block.language, reader.home)
+    except data_blocks.DataBlockError as error:
+        problem = f"{block.place}: {error}"
+    return Outcome(block, "run", 1, 0, problem)
+
+
+def _python(block: Block, interpreter: PythonPage) -> Outcome:
+    if block.reason is None:
+        problem = interpreter.run(block.text, block.place)
+        return Outcome(block, "run", 1, 0, problem and f"{block.place}:\n{problem}")
+    try:
+        python_blocks.look_at(block.text, block.place)
+    except (SyntaxError, ImportError, AttributeError) as error:
+        return Outcome(block, "parsed", 0, 1, f"{block.place}: {error}")
+    return Outcome(block, "parsed", 0, 1)
