@@ -20,13 +20,16 @@ from snippets.running import run_page
 def main() -> int:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pages", nargs="*", metavar="PAGE", help="README.md, docs/...; default: all")
+    parser.add_argument(
+        "pages", nargs="*", metavar="PAGE", help="README.md, docs/...; default: all"
+    )
     pages = parser.parse_args().pages or page_paths()
     problems = 0
     with tempfile.TemporaryDirectory(prefix="snippets") as work, Reader(Path(work)).at_work() as it:
         for page in pages:
             for outcome in run_page(page, it):
-                print(f"{outcome.block.place}: {outcome.ran} run, {outcome.parsed} parsed")
+                counts = f"{outcome.ran} run, {outcome.parsed} parsed, {outcome.seconds:.1f} s"
+                print(f"{outcome.block.place}: {counts}", flush=True)
                 if outcome.problem is not None:
                     print(outcome.problem)
                     problems += 1

@@ -1,6 +1,6 @@
 """A program of the readers: hands its words, folder, environment and streams to the warm process.
 
-    python -I -S client.py SOCKET KIND WORDS...
+python -I -S client.py SOCKET KIND WORDS...
 """
 
 import array

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from snippets import known_forms
-from snippets.parsing import UnknownCommandError, parse_command, parse_script
+from snippets.parsing import PLACEHOLDER, UnknownCommandError, parse_command, parse_script
 
 How = Literal["run", "parsed"]
 _SERVING: Final = frozenset({"studio"})
@@ -46,7 +46,7 @@ def carry_out(kind: str, words: list[str]) -> Done:
 
 def _primaps(kind: str, words: list[str]) -> Done:
     parsed = _looked_at(lambda: parse_command(words))
-    if kind == "parse" or parsed or words[0] in _SERVING:
+    if kind == "parse" or parsed or words[0] in _SERVING or PLACEHOLDER in words:
         return Done("parsed", parsed)
     return Done("run", _ended(lambda: _command(words)))
 

@@ -4,13 +4,19 @@ downloaded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch.nn import functional as F
 
+from primaps.config import FitConfig
 from primaps.features.extractor import FrozenBackbone
 from primaps.features.registry import BackboneSpec
+
+STEPS: Final = 8
+"""Of every fit, probe and training."""
 
 
 class StandIn(FrozenBackbone):
@@ -32,11 +38,27 @@ def load_stand_in(spec: BackboneSpec, weights: Path | None, levels: str | None) 
 
 
 def make_quick() -> None:
-    """Put the stand-ins in place."""
+    """Put the stand-ins in place, and let fits, probes and trainings end after few steps."""
+    from primaps.cli import head_commands
     from primaps.features import backbone
+    from primaps.heads import training
+    from primaps.protocol import probing
 
     usual = backbone._factory
     backbone._factory = lambda spec: load_stand_in if spec.needs_download else usual(spec)
+    main_steps, kmeans_steps = FitConfig.main_steps, FitConfig.kmeans_steps
+    for name, steps in (("main_steps", main_steps), ("kmeans_steps", kmeans_steps)):
+        setattr(FitConfig, name, _at_most(steps))
+    probe = probing.fit_linear_probe
+    probing.fit_linear_probe = lambda *given, **named: probe(*given, **{**named, "steps": STEPS})
+    train = training.train_head
+    training.train_head = lambda task, steps, **named: train(task, min(steps, STEPS), **named)
+    config = head_commands._config
+    head_commands._config = lambda kind, preset, _: config(kind, preset, STEPS)
+
+
+def _at_most(steps: Callable[[FitConfig, int], int]) -> Callable[[FitConfig, int], int]:
+    return lambda config, images: min(steps(config, images), STEPS)
 
 
 def warm_up() -> None:

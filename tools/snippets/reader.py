@@ -19,7 +19,26 @@ from snippets import known_forms, sandbox
 
 PATIENCE: Final = 300
 """Seconds that a block may take."""
-RUN: Final = "primaps segment ~/photos --classes auto --out run"
+
+PLAIN: Final = (
+    *(
+        "awk",
+        "bash",
+        "basename",
+        "cat",
+        "cp",
+        "cut",
+        "date",
+        "diff",
+        "dirname",
+        "du",
+        "env",
+        "find",
+    ),
+    *("grep", "head", "ln", "ls", "mkdir", "mv", "nproc", "rm", "sed", "seq", "sh", "sha256sum"),
+    *("sleep", "sort", "tail", "tar", "tee", "touch", "tr", "true", "uniq", "unzip", "wc", "xargs"),
+)
+"""Programs of the machine that blocks may use; none of them reaches a network."""
 
 _HERE: Final = Path(__file__).parent
 
@@ -31,7 +50,7 @@ class Ran:
     Attributes:
         code: Exit code of the whole.
         output: Both streams.
-        commands: Of every command: words, how ("run", "parsed"), code, seconds.
+        commands: Of every command: words, how ("run", "parsed"), code, processor seconds.
     """
 
     code: int
@@ -50,7 +69,7 @@ class Reader:
         self.home = work / "home"
         self._pristine, self._record = work / "pristine", work / "commands.jsonl"
         self._address, self._state = work / "s", work / "state"
-        self._programs = work / "programs"
+        self._programs, self._plain = work / "programs", work / "plain"
         self._environment: dict[str, str] = {}
         self._write_programs()
 
@@ -77,12 +96,18 @@ class Reader:
         shutil.copytree(self._pristine, self.home, symlinks=True)
         self._environment = self._usual()
 
+    def given_again(self, folder: str) -> None:
+        """A folder as at the top of a page; it is absent if it was then."""
+        shutil.rmtree(self.home / folder, ignore_errors=True)
+        if (self._pristine / folder).is_dir():
+            shutil.copytree(self._pristine / folder, self.home / folder)
+
     def shell(self, text: str) -> Ran:
         """Carry a block out; folder and variables are as the last one left them."""
         self._record.write_text("", encoding="utf-8")
         script = f"set -aeE -o pipefail\ntrap 'env -0 > {self._state}' EXIT\n{text}\n"
         done = subprocess.run(
-            ["bash", "-c", script],
+            [str(self._plain / "bash"), "-c", script],
             cwd=self._environment["PWD"],
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -115,7 +140,7 @@ class Reader:
         source = str(_HERE.parents[1] / "src")
         return {
             **kept,
-            "PATH": f"{self._programs}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{self._programs}{os.pathsep}{self._plain}",
             "PYTHONPATH": source,
             "HOME": str(self.home),
             "PWD": str(self.home),
@@ -133,15 +158,20 @@ class Reader:
         (self.home / ".venv").mkdir()
         (self.home / ".venv" / "bin").symlink_to(self._programs)
         self._environment = self._usual()
-        made = self.shell(RUN)
+        made = self.shell("\n".join(sandbox.MAKING))
         if made.code:
-            raise RuntimeError(f"{RUN} ended with {made.code}:\n{made.output}")
-        sandbox.copy_of_run(self.home)
+            raise RuntimeError(f"The folder could not be made:\n{made.output}")
+        sandbox.copy_run(self.home)
         shutil.copytree(self.home, self._pristine, symlinks=True)
 
     def _write_programs(self) -> None:
-        """What the reader's shell finds first."""
+        """All that the reader's shell finds."""
         self._programs.mkdir(parents=True)
+        self._plain.mkdir()
+        for name in PLAIN:
+            found = shutil.which(name)
+            if found is not None:
+                (self._plain / name).symlink_to(found)
         client = shlex.join([sys.executable, "-I", "-S", str(_HERE / "client.py")])
         to_server = f'{client} {shlex.quote(str(self._address))} "${{SNIPPET_KIND:-run}}"'
         names = {"primaps": "primaps", "python": "python", "python3": "python"}

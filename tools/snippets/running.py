@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from snippets import data_blocks, python_blocks
-from snippets.exceptions import NOT_RUN_LINES
+from snippets.exceptions import BY_HAND, EXIT_CODES, NOT_RUN_LINES
 from snippets.pages import DATA, EXECUTED, SHELL, Block, blocks_of, commands_of_console
 from snippets.reader import PythonPage, Ran, Reader
 
 _MAKES: Final = re.compile(r"(?:--out[ =]|run_dir=\"|model_dir=\")(?P<folder>[\w./-]+)")
-_CODE: Final = re.compile(r"#.*\bexit code (\d+)")
 _WORD: Final = re.compile(r"\s*([A-Za-z]{3,})")
 
 
@@ -29,6 +27,7 @@ class Outcome:
         how: "run", or "parsed" if the page or a list says why.
         ran: Number of commands that ran (a block of Python or data: 1).
         parsed: Number of commands that were only parsed.
+        seconds: Processor time of the commands of a shell block.
         problem: What went wrong; None = nothing.
     """
 
@@ -36,18 +35,23 @@ class Outcome:
     how: Literal["run", "parsed"]
     ran: int
     parsed: int
+    seconds: float = 0.0
     problem: str | None = None
 
 
 def run_page(page: str, reader: Reader) -> Iterator[Outcome]:
     """Carry all blocks of a page out, in order, also those below one that fails."""
+    return run_blocks(blocks_of(page), reader)
+
+
+def run_blocks(blocks: Iterable[Block], reader: Reader) -> Iterator[Outcome]:
+    """Carry blocks out in the folder that a page finds; others than `EXECUTED` are passed over."""
     reader.restore()
-    blocks = [block for block in blocks_of(page) if block.language in EXECUTED]
     with contextlib.ExitStack() as stack:
         interpreter: PythonPage | None = None
-        for block in blocks:
+        for block in (each for each in blocks if each.language in EXECUTED):
             if block.reason is None:
-                _begin_anew(block.text, reader.home)
+                _begin_anew(block.text, reader)
             if block.language in SHELL:
                 outcome = _shell(block, reader)
             elif block.language in DATA:
@@ -58,16 +62,23 @@ def run_page(page: str, reader: Reader) -> Iterator[Outcome]:
             yield outcome
 
 
-def _begin_anew(text: str, home: Path) -> None:
-    """Remove a folder that the block begins by making: a reader has none of that name yet."""
+def _begin_anew(text: str, reader: Reader) -> None:
+    """Remove a folder that the block begins by making: a reader has none of that name yet. One that
+    it only asks about is as at the top of the page.
+    """
     met: set[str] = set()
     for line in text.splitlines():
-        made = {found["folder"] for found in _MAKES.finditer(line)}
-        made = set() if "--dry-run" in line or "--overwrite" in line else made
-        for name in made - met:
-            alone = line.count(name) == len(re.findall(rf"(?:--out[ =]|_dir=\"){name}\b", line))
-            if alone and (home / name).is_dir():
-                shutil.rmtree(home / name)
+        for name in {found["folder"] for found in _MAKES.finditer(line)} - met:
+            others = _MAKES.sub("", line)
+            if (
+                re.search(rf"(?<![\w/-]){re.escape(name)}(?![\w.-])", others)
+                or "--overwrite" in line
+            ):
+                continue
+            if "--dry-run" in line:
+                reader.given_again(name)
+            elif (reader.home / name).is_dir():
+                shutil.rmtree(reader.home / name)
         met |= set(re.findall(r"[\w-]+", line.partition("#")[0]))
 
 
@@ -78,11 +89,12 @@ def shell_text(block: Block) -> str:
         return f"export SNIPPET_KIND=parse\n{text}\nexport SNIPPET_KIND=run"
     lines = []
     for line in text.splitlines():
-        code = _CODE.search(line)
+        if bare(line) in BY_HAND:
+            lines.append(BY_HAND[bare(line)])
         if bare(line) in NOT_RUN_LINES:
             lines += ["export SNIPPET_KIND=parse", line, "export SNIPPET_KIND=run"]
-        elif code is not None:
-            lines.append(f"{{ {bare(line)}; }} || test $? = {code[1]}")
+        elif bare(line) in EXIT_CODES:
+            lines.append(f"{bare(line)} || test $? = {EXIT_CODES[bare(line)]}")
         else:
             lines.append(line)
     return "\n".join(lines)
@@ -98,11 +110,13 @@ def _shell(block: Block, reader: Reader) -> Outcome:
     ran = sum(each["how"] == "run" for each in done.commands)
     parsed = len(done.commands) - ran
     how: Literal["run", "parsed"] = "run" if block.reason is None else "parsed"
-    return Outcome(block, how, ran, parsed, _shell_problem(block, done))
+    seconds = sum(each["seconds"] for each in done.commands)
+    return Outcome(block, how, ran, parsed, seconds, _shell_problem(block, done))
 
 
 def _shell_problem(block: Block, done: Ran) -> str | None:
-    expected = {0, *(int(code) for code in _CODE.findall(block.text))}
+    listed = {EXIT_CODES.get(bare(line), 0) for line in block.text.splitlines()}
+    expected = {0, *listed}
     bad = [each for each in done.commands if each["code"] not in expected]
     if done.code or bad:
         told = "\n".join(f"exit code {each['code']}: {' '.join(each['words'])}" for each in bad)
@@ -121,15 +135,15 @@ def _data(block: Block, reader: Reader) -> Outcome:
         data_blocks.look_at(block.text, block.language, reader.home)
     except data_blocks.DataBlockError as error:
         problem = f"{block.place}: {error}"
-    return Outcome(block, "run", 1, 0, problem)
+    return Outcome(block, "run", 1, 0, problem=problem)
 
 
 def _python(block: Block, interpreter: PythonPage) -> Outcome:
     if block.reason is None:
         problem = interpreter.run(block.text, block.place)
-        return Outcome(block, "run", 1, 0, problem and f"{block.place}:\n{problem}")
+        return Outcome(block, "run", 1, 0, problem=problem and f"{block.place}:\n{problem}")
     try:
         python_blocks.look_at(block.text, block.place)
     except (SyntaxError, ImportError, AttributeError) as error:
-        return Outcome(block, "parsed", 0, 1, f"{block.place}: {error}")
+        return Outcome(block, "parsed", 0, 1, problem=f"{block.place}: {error}")
     return Outcome(block, "parsed", 0, 1)

@@ -44,7 +44,15 @@ def prepare(home: Path) -> None:
         shutil.copytree(home / original, home / copy)
 
 
-def copy_of_run(home: Path) -> None:
+MAKING: Final = (
+    "primaps segment ~/photos --classes auto --out run",
+    "primaps head hp fit --images ~/photos --backbone dino_vits8_300ep --classes 27 --out HEAD",
+    "primaps head stego fit --images ~/photos --backbone dino_vits8 --classes 27 --out my-head",
+)
+"""Commands that make the rest."""
+
+
+def copy_run(home: Path) -> None:
     """The run under the name that some pages give it."""
     shutil.copytree(home / "run", home / "RUN")
 
