@@ -19,7 +19,7 @@ VIEWER := src/primaps/outputs/viewer/jsconfig.json
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-one coverage lint javascript docs wheel bench hooks readers clean
+.PHONY: help demo test quick test-one coverage lint javascript docs dist try-wheel sbom audit changelog notes bench hooks readers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,10 +58,46 @@ javascript: ## types of the viewer's JavaScript, by tsc --noEmit; passed over wi
 docs: ## links, anchors, images and named files of the documentation; needs no environment
 	$(PYTHON) tools/check_docs.py
 
-wheel: $(INSTALLED) ## build the wheel in dist, and check what it holds
-	rm -f dist/primaps-*.whl
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	$(BIN)/python tools/check_wheel.py dist/primaps-*.whl
+# What makes a release has an environment of its own: little is installed where the wheel is built.
+RELEASE := .venv-release
+RELEASE_BIN := $(RELEASE)/$(notdir $(BIN))
+# The dates of all files within are that of the commit, so that everybody gets the same bytes.
+DATED = SOURCE_DATE_EPOCH=$(or $(shell git log -1 --format=%ct 2>/dev/null),1580601600)
+
+dist: $(RELEASE)/.installed ## sdist and the wheel made from it, in dist, and what they hold checked
+	rm -rf dist
+	$(DATED) $(RELEASE_BIN)/python -m build --outdir dist
+	$(RELEASE_BIN)/twine check --strict dist/*
+	$(RELEASE_BIN)/python tools/check_sdist.py dist/primaps-*.tar.gz
+	$(RELEASE_BIN)/python tools/check_wheel.py dist/primaps-*.whl
+
+# KEEP=DIR leaves the environment and what was made there in a new folder.
+try-wheel: ## the wheel of dist installed in an empty environment and used from elsewhere; minutes, gigabytes
+	$(PYTHON) tools/try_wheel.py dist/primaps-*.whl $(if $(KEEP),--keep '$(KEEP)')
+
+ENVIRONMENT ?= $(VENV)
+EXTRAS ?= demo,studio
+sbom: $(RELEASE)/.installed ## bill of materials of primaps in .venv, or in ENVIRONMENT=DIR, as dist-sbom/primaps.cdx.json
+	$(RELEASE_BIN)/python tools/make_sbom.py dist-sbom/primaps.cdx.json --environment '$(ENVIRONMENT)' --extras '$(EXTRAS)'
+
+# Builds for CPUs, such as 2.9+cpu, are looked up as what they were built from. What cannot be looked up is an error.
+audit: $(INSTALLED) $(RELEASE)/.installed ## known vulnerabilities of what is installed in .venv
+	$(BIN)/python -m pip list --format freeze --exclude-editable | sed 's/+.*//' > $(RELEASE)/installed.txt
+	$(RELEASE_BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
+		--requirement $(RELEASE)/installed.txt
+
+changelog: $(RELEASE)/.installed ## what the fragments of changelog.d will say in CHANGELOG.md
+	$(RELEASE_BIN)/towncrier build --draft --version next
+
+notes: ## notes of a release: make notes TAG=v0.2.0; says what is missing for it
+	@$(PYTHON) tools/check_release.py '$(TAG)'
+
+$(RELEASE)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(RELEASE)
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["release"], \
+		sep="\n")' > $(RELEASE)/requirements.txt
+	$(RELEASE_BIN)/python -m pip install --quiet --requirement $(RELEASE)/requirements.txt
+	touch $(RELEASE)/.installed
 
 # ONLY=crf,em takes some of them.
 bench: $(INSTALLED) ## speed and memory as one table, appended to benchmarks/RESULTS.md
@@ -81,13 +117,13 @@ $(DEMO_INSTALLED): pyproject.toml
 # The reference for the CRF is compiled on installation; without a compiler the tests that compare with it are skipped
 # and say so.
 $(INSTALLED): $(DEMO_INSTALLED)
-	$(BIN)/python -m pip install --quiet --editable '.[demo,test]'
+	$(BIN)/python -m pip install --quiet --editable '.[demo,test,release]'
 	$(BIN)/python -m pip install --quiet --editable '.[crf-oracle]' \
 		|| echo 'pydensecrf2 could not be built here: the tests that compare with it will be skipped.'
 	touch $(INSTALLED)
 
-clean: ## remove the environment and the demo's folders
-	rm -rf $(VENV) demo-run demo-run-photographs
+clean: ## remove the environments, what was built and the demo's folders
+	rm -rf $(VENV) $(RELEASE) dist dist-sbom demo-run demo-run-photographs
 
 # Exports read back by the programs that they are for. These pull in much, and want older versions of
 # numpy and pillow than the package does, so they have an environment of their own.

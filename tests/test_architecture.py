@@ -12,7 +12,7 @@ STAGES = ("data", "features", "heads", "proposals", "prototypes", "naming", "eva
 # Only leftwards: a module may import modules of its own or an earlier group. Some rooms have their
 # place and are yet to come.
 GROUPS = (
-    ("types", "errors", "progress", "colour_profiles", "pictures", "given"),
+    ("types", "errors", "progress", "colour_profiles", "pictures", "given", "version"),
     ("config", "compute"),
     ("runs",),
     STAGES,

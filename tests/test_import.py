@@ -1,4 +1,3 @@
-import importlib.metadata
 import subprocess
 import sys
 
@@ -31,6 +30,6 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = primaps.segmentor
 
 
-def test_the_version_is_that_of_the_package():
-    assert primaps.__version__ == importlib.metadata.version("primaps")
+def test_the_version_is_a_public_name():
+    assert primaps.__version__ == primaps.version.__version__
     assert "__version__" in dir(primaps)

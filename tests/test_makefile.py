@@ -21,6 +21,9 @@ def test_help_lists_every_target():
     ("page", "pattern"),
     [
         (".github/workflows/ci.yml", r"run: make ([a-z-]+)"),
+        (".github/workflows/audit.yml", r"run: make ([a-z-]+)"),
+        (".github/workflows/release.yml", r"run: make ([a-z-]+)"),
+        ("docs/how-to/release.md", r"^ *make ([a-z-]+)"),
         (".ci/run", r"exec make ([a-z-]+)"),
         ("README.md", r"^make ([a-z-]+)"),
         ("CONTRIBUTING.md", r"^    make ([a-z-]+)"),

@@ -3,14 +3,17 @@
     python tools/check_wheel.py dist/primaps-*.whl
 
 Every file of ``src/primaps`` must be in it, byte for byte, and nothing else but the metadata, which
-must hold the licence and the command ``primaps``. Nothing is installed. Exit code 1 and one line
-per problem otherwise.
+must hold the licence, the command ``primaps``, and a description whose links all have a host. Files
+of other kinds than the package has, such as pictures, are a problem wherever they come from.
+Nothing is installed. Exit code 1 and one line per problem otherwise.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import zipfile
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -23,6 +26,18 @@ NEEDED = (
     "primaps/outputs/viewer/web/*.css",
     "primaps/outputs/viewer/web/studio/*.js",
 )
+# all kinds of files that the package has; a star stands for folders too
+ALLOWED = (
+    "primaps/*.py",
+    "primaps/py.typed",
+    "primaps/features/mini/mini.safetensors",
+    "primaps/protocol/published_rows/*.toml",
+    "primaps/outputs/viewer/web/*.js",
+    "primaps/outputs/viewer/web/*.css",
+    "primaps/outputs/viewer/jsconfig.json",
+    "primaps/*/README.md",
+)
+_RELATIVE = re.compile(r"\]\((?![a-z][a-z0-9+.-]*:|#)([^)\s]+)", re.IGNORECASE)
 
 
 def source_files(source: Path) -> dict[str, Path]:
@@ -59,8 +74,22 @@ def problems(wheel: zipfile.ZipFile, source: Path) -> list[str]:
         for pattern in NEEDED
         if not any(Path(name).match(pattern) for name in held)
     ]
+    found += [
+        f"no file of the package is of this kind: {name}"
+        for name in sorted(held)
+        if not any(fnmatchcase(name, pattern) for pattern in ALLOWED)
+    ]
+    return found + _metadata_problems(wheel, metadata)
+
+
+def _metadata_problems(wheel: zipfile.ZipFile, metadata: set[str]) -> list[str]:
+    found = []
     if not any(name.endswith("/LICENSE") for name in metadata):
         found.append("missing: the licence")
+    for name in metadata:
+        if name.endswith("/METADATA"):
+            links = _RELATIVE.findall(wheel.read(name).decode())
+            found += [f"a link that leads nowhere on the package index: {link}" for link in links]
     commands = [name for name in metadata if name.endswith("/entry_points.txt")]
     if not any("primaps = primaps.cli:main" in wheel.read(name).decode() for name in commands):
         found.append("missing: the command primaps")

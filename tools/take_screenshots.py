@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from draw_readme_picture import CLASSES, FREE, segmented
+from draw_readme_picture import CLASSES, FREE, PLACES, names_at, segmented
 from PIL import Image as PILImage
 from studio_scripts.chromium import chromium
 from studio_scripts.client import StudioClient
@@ -27,8 +27,6 @@ from studio_scripts.keyboard import refit
 from studio_scripts.running import running_studio
 
 from primaps.data.demo_views import Source
-from primaps.data.reading import read_image
-from primaps.outputs.label_files import read_label_image
 from primaps.pipeline.classes import classes
 from primaps.pipeline.commands import report_again
 from primaps.pipeline.opening import reopen
@@ -38,19 +36,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 OUTPUT: Final = Path(__file__).parents[1] / "docs" / "images"
-PLACES: Final = (
-    ("cat-below.png", 0.5, 0.5, "cat"),
-    ("cat-right.png", 0.92, 0.5, "cushion"),
-    ("coffee-below.png", 0.5, 0.5, "cup and saucer"),
-    ("coffee-right.png", 0.92, 0.1, "table"),
-    ("rocket-left.png", 0.5, 0.1, "sky"),
-    ("rocket-below.png", 0.08, 0.9, "rocket and tower"),
-    ("astronaut-left.png", 0.4, 0.9, "suit"),
-    ("astronaut-left.png", 0.42, 0.7, "helmet"),
-    ("astronaut-left.png", 0.75, 0.1, "head"),
-    ("astronaut-left.png", 0.08, 0.1, "backdrop"),
-)
-"""View, place in it as fractions of its width and height, and what is seen there."""
 DESKTOP: Final = (1280, 800)
 PHONE: Final = (390, 844)
 QUALITY: Final = 88
@@ -67,13 +52,7 @@ def named_run(folder: Path, sources: Sequence[Source], backbone: str | None = No
     run = segmented(sources, folder, CLASSES, seed=0, backbone=backbone)
     named = folder / "demo"  # the title of every page
     shutil.copytree(run.folder.root, named)
-    paths = {image.name: image.path for image in run.images}
-    names: dict[int | str, str | None] = {}
-    for view, across, down, name in PLACES:
-        if view in paths:
-            height, width = read_image(paths[view]).shape[:2]
-            labels = read_label_image(run.folder.labels(view), (height, width))
-            names[int(labels[int(down * height), int(across * width)])] = name
+    names: dict[int | str, str | None] = dict(names_at(run, PLACES).items())
     classes(named, name=names)
     report_again(reopen(named, {}))
     return named

@@ -55,6 +55,7 @@ _HOMES = {
     "read_image": "data.reading",
     "show": "outputs.showing",
     "view": "notebook",
+    "__version__": "version",
 }
 
 __all__ = [
@@ -84,10 +85,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module on first use, so that the import itself stays light."""
-    if name == "__version__":
-        from importlib import metadata
-
-        return metadata.version("primaps")
     if name not in _HOMES:
         raise AttributeError(f"module 'primaps' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"primaps.{_HOMES[name]}"), name)

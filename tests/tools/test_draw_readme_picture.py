@@ -32,7 +32,7 @@ def test_only_photographs_without_conditions_are_shown(script):
 def test_tiles_keep_the_shape_of_things(script):
     picture = np.zeros((300, 300, 3), np.uint8)
     picture[120:180, 120:180] = 255
-    tile = np.asarray(script.fitted(picture))[..., 0] > 127
+    tile = np.asarray(script.fitted(Image.fromarray(picture)))[..., 0] > 127
     assert tile.shape == script.TILE[::-1]
     rows, columns = tile.any(axis=1).sum(), tile.any(axis=0).sum()
     assert abs(int(rows) - int(columns)) <= 1
@@ -41,11 +41,17 @@ def test_tiles_keep_the_shape_of_things(script):
 
 def test_the_sheet_holds_every_tile_in_its_place(script):
     shades = iter(range(10, 250, 20))
+    labels = np.zeros((62, 92), np.int32)
     rows = [
-        [tuple(np.full((62, 92, 3), next(shades), np.uint8) for _ in range(3)) for _ in range(2)]
+        [
+            script.Shown(
+                tuple(np.full((62, 92, 3), next(shades), np.uint8) for _ in range(3)), labels
+            )
+            for _ in range(2)
+        ]
         for _ in range(2)
     ]
-    sheet = np.asarray(script.arranged(rows))
+    sheet = np.asarray(script.arranged(rows, {}))
     block = 3 * (script.TILE[0] + script.GAP) - script.GAP
     for row in range(2):
         for view in range(2):
@@ -62,7 +68,26 @@ def test_the_sheet_holds_every_tile_in_its_place(script):
                     + row * (script.TILE[1] + script.GAP)
                     + script.TILE[1] // 2
                 )
-                assert sheet[y, x, 0] == rows[row][view][column][0, 0, 0]
+                assert sheet[y, x, 0] == rows[row][view].pictures[column][0, 0, 0]
+
+
+def test_a_name_stands_in_the_widest_part_of_its_largest_region(script):
+    labels = np.zeros((124, 184), np.int32)
+    labels[:, 92:] = 1
+    labels[60:64, 4:8] = 1
+    tile = Image.new("RGB", script.TILE, (200, 200, 200))
+    script.tag(tile, labels, {1: "sky"})
+    changed = np.argwhere((np.asarray(tile) != 200).any(axis=2))
+    assert len(changed) > 0
+    assert changed[:, 1].min() > 92
+
+
+def test_neither_small_regions_nor_those_without_a_name_are_tagged(script):
+    labels = np.zeros((124, 184), np.int32)
+    labels[:5, :5] = 1
+    tile = Image.new("RGB", script.TILE, (200, 200, 200))
+    script.tag(tile, labels, {1: "speck", 2: "absent"})
+    assert (np.asarray(tile) == 200).all()
 
 
 def test_the_picture_comes_from_a_run_of_the_package(script, monkeypatch, tmp_path, photograph):
@@ -80,10 +105,15 @@ def test_the_picture_comes_from_a_run_of_the_package(script, monkeypatch, tmp_pa
     base = preset_config("fast")
     small = dataclasses.replace(base, features=dataclasses.replace(base.features, size=64))
     monkeypatch.setattr(script, "preset_config", lambda _: small)
+    monkeypatch.setattr(
+        script, "SHOWN", ((("one", "left"), ("one", "below")), (("two", "left"), ("two", "below")))
+    )
+    monkeypatch.setattr(script, "PLACES", (("one-left.png", 0.5, 0.5, "thing"),))
     data = script.draw(sources, classes=3, seed=0, backbone="texture")
+    shown = script.Shown((photograph,) * 3, np.zeros(photograph.shape[:2], np.int32))
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.format == "PNG"
-        assert picture.size == script.arranged([[(photograph,) * 3] * 2] * 2).size
+        assert picture.size == script.arranged([[shown] * 2] * 2, {}).size
         pixels = np.asarray(picture.convert("RGB"))
     left = script.MARGIN + 2 * (script.TILE[0] + script.GAP)
     labels = (

@@ -19,6 +19,7 @@ from primaps.cli.naming import classes
 from primaps.cli.naming_commands import accept, suggest
 from primaps.cli.stages import fit, predict, proposals, report, segment
 from primaps.cli.studio import studio
+from primaps.version import __version__
 
 
 class _Commands(HelpGroup):
@@ -66,7 +67,5 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        import importlib.metadata
-
-        typer.echo(importlib.metadata.version("primaps"))
+        typer.echo(__version__)
         raise typer.Exit

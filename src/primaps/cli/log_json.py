@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import importlib.metadata
 import json
 import os
 import sys
@@ -35,6 +34,7 @@ from typing import Annotated, Any, Final, Literal, TextIO
 import typer
 
 from primaps.errors import OutputError
+from primaps.version import __version__
 
 STANDARD_ERROR: Final = "-"
 
@@ -137,8 +137,7 @@ def job_log() -> Iterator[JsonLog | None]:
         return
     with _opened(requested[0]) as stream:
         log = JsonLog(stream)
-        version = importlib.metadata.version("primaps")
-        log.write("start", command=requested[1], version=version, pid=os.getpid())
+        log.write("start", command=requested[1], version=__version__, pid=os.getpid())
         _PRESENT.append(log)
         code = 1
         try:

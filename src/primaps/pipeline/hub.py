@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from primaps.outputs.model_card import CardFacts, Measured, model_card
 from primaps.pipeline.classes import save_classes
 from primaps.runs.model import Model
 from primaps.types import ClassTable
+from primaps.version import __version__
 
 CARD: Final = "README.md"
 HEAD: Final = "head"
@@ -167,7 +167,7 @@ def _facts(
     from_file = model.weights is not None and not has_weights
     return CardFacts(
         repo_id=repo_id,
-        version=importlib.metadata.version("primaps"),
+        version=__version__,
         images=None if images is None else int(images),
         method=str(model.settings.get("method", "em")),
         size=model.size,

@@ -5,7 +5,6 @@ description of how photographs are prepared for it.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import json
 import logging
@@ -33,6 +32,7 @@ from primaps.prototypes.classifier import logits
 from primaps.runs.model import Model
 from primaps.runs.store import atomic_write, read_json, write_json
 from primaps.types import IGNORE_INDEX, ClassTable, FeatureExtractor, NamedClass
+from primaps.version import __version__
 
 MODEL_FILE: Final = "model.onnx"
 DESCRIPTION_FILE: Final = "preprocessing.json"
@@ -211,7 +211,7 @@ def describe(backbone: FeatureExtractor, model: Model, kept: tuple[Channel, ...]
     spec = find_spec(str(model.backbone["name"]))
     return {
         "format": _FORMAT,
-        "primaps": importlib.metadata.version("primaps"),
+        "primaps": __version__,
         "input": "images: (N, 3, H, W) float32, RGB, (value / 255 - mean) / std",
         "output": "logits: (N, channels, H, W) float32; the class is that of the largest channel",
         "mean": list(backbone.mean),

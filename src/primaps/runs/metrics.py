@@ -4,12 +4,12 @@ node exporter (exposition format 0.0.4).
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from primaps.runs.counting import Counters
+from primaps.version import __version__
 
 STATUSES: Final = ("running", "finished", "finished with failures", "interrupted", "failed")
 
@@ -41,7 +41,7 @@ def _metrics(
     counters: Counters, command: str, status: str
 ) -> Iterator[tuple[str, Kind, str, list[Sample]]]:
     """Name, kind, help and samples of every metric."""
-    about = {"command": command, "version": importlib.metadata.version("primaps")}
+    about = {"command": command, "version": __version__}
     present = [({"status": each}, float(each == status)) for each in STATUSES]
     stages = counters.stages.items()
     yield "primaps_run_info", "gauge", "The last command in the run folder.", [(about, 1.0)]

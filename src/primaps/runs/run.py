@@ -59,6 +59,7 @@ from primaps.types import (
     ThresholdStatistics,
     View,
 )
+from primaps.version import __version__
 
 ALGORITHM = 3
 """Raised when a change of the code changes features or proposals, so that stored ones are made
@@ -74,7 +75,6 @@ MANIFEST: Final = "manifest.json"
 
 _FORMAT = 1
 _REPORTED_VERSIONS = (
-    "primaps",
     "torch",
     "torchvision",
     "timm",
@@ -724,7 +724,11 @@ def known_warnings(folder: RunFolder) -> dict[str, tuple[ReadingNote, ...]]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "primaps": __version__,
+    }
     for package in _REPORTED_VERSIONS:
         found[package] = importlib.metadata.version(package)
     return found
