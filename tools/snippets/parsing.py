@@ -40,7 +40,7 @@ def parse_command(words: list[str]) -> None:
     except Exception as error:
         if isinstance(error, click.exceptions.Exit) or type(error).__name__ == "Exit":
             return
-        told = getattr(error, "format_message", lambda: repr(error))()
+        told = error.format_message() if hasattr(error, "format_message") else repr(error)
         raise UnknownCommandError(f"{' '.join(['primaps', *words])}: {told}") from error
 
 

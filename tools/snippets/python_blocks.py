@@ -28,7 +28,7 @@ def _error_of(code: str, place: str, namespace: dict[str, Any]) -> str | None:
     linecache.cache[place] = (len(code), None, code.splitlines(keepends=True), place)
     try:
         exec(compile(code, place, "exec"), namespace)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - of a page, whatever it is
         return traceback.format_exc()
     return None
 

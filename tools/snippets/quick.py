@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch.nn import functional as F
@@ -40,6 +40,7 @@ def load_stand_in(spec: BackboneSpec, weights: Path | None, levels: str | None) 
 def make_quick() -> None:
     """Put the stand-ins in place, and let fits, probes and trainings end after few steps."""
     from primaps.cli import head_commands
+    from primaps.evaluation.probe import fit_linear_probe
     from primaps.features import backbone
     from primaps.heads import training
     from primaps.protocol import probing
@@ -49,12 +50,17 @@ def make_quick() -> None:
     main_steps, kmeans_steps = FitConfig.main_steps, FitConfig.kmeans_steps
     for name, steps in (("main_steps", main_steps), ("kmeans_steps", kmeans_steps)):
         setattr(FitConfig, name, _at_most(steps))
-    probe = probing.fit_linear_probe
-    probing.fit_linear_probe = lambda *given, **named: probe(*given, **{**named, "steps": STEPS})
-    train = training.train_head
-    training.train_head = lambda task, steps, **named: train(task, min(steps, STEPS), **named)
-    config = head_commands._config
-    head_commands._config = lambda kind, preset, _: config(kind, preset, STEPS)
+    probe, train, config = fit_linear_probe, training.train_head, head_commands._config
+    replaced: dict[str, tuple[Any, Any]] = {
+        "fit_linear_probe": (probing, lambda *given, steps: probe(*given, steps=min(steps, STEPS))),
+        "train_head": (
+            training,
+            lambda task, steps, **named: train(task, min(steps, STEPS), **named),
+        ),
+        "_config": (head_commands, lambda kind, preset, _: config(kind, preset, STEPS)),
+    }
+    for name, (owner, quick) in replaced.items():
+        setattr(owner, name, quick)
 
 
 def _at_most(steps: Callable[[FitConfig, int], int]) -> Callable[[FitConfig, int], int]:

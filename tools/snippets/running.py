@@ -70,10 +70,8 @@ def _begin_anew(text: str, reader: Reader) -> None:
     for line in text.splitlines():
         for name in {found["folder"] for found in _MAKES.finditer(line)} - met:
             others = _MAKES.sub("", line)
-            if (
-                re.search(rf"(?<![\w/-]){re.escape(name)}(?![\w.-])", others)
-                or "--overwrite" in line
-            ):
+            used = re.search(rf"(?<![\w/-]){re.escape(name)}(?![\w.-])", others)
+            if used is not None or "--overwrite" in line:
                 continue
             if "--dry-run" in line:
                 reader.given_again(name)

@@ -5,6 +5,7 @@ Its photographs are cuttings of those that scikit-image and scikit-learn carry.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
 from pathlib import Path
@@ -58,9 +59,9 @@ def copy_run(home: Path) -> None:
 
 
 def _photographs() -> dict[str, Image.Image]:
-    from skimage import data
     from sklearn.datasets import load_sample_images
 
+    data: Any = importlib.import_module("skimage.data")
     temple, flower = load_sample_images().images
     found = {
         "astronaut": data.astronaut(),

@@ -38,7 +38,7 @@ def main() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         print("ready", flush=True)
         while True:
-            ready, _, _ = select.select([listener, 0], [], [])
+            ready, _, _ = select.select([listener.fileno(), 0], [], [])
             if 0 in ready:
                 return
             connection, _ = listener.accept()
@@ -63,7 +63,7 @@ def _child(connection: socket.socket, record: Path) -> None:
             code = 0
         else:
             code = _recorded(job, record)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the reader sees it
         traceback.print_exc()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
