@@ -21,6 +21,7 @@ NOT_RUN_LINES: Final[dict[str, str]] = {
         "primaps benchmark --dataset camvid --root CAMVID --head A --head B --head C --method em"
         " --out rows/camvid-heads"
     ): "tests/protocol/test_several_heads.py",
+    "primaps proposals s3://bucket/photos --out s3://bucket/out --engine ray": "cluster",
     "primaps export run --format onnx --out portable": "tests/pipeline/test_portable.py",
 }
 """Why a line is only parsed, by the line without its comment: one of `pages.REASONS`, or a test."""

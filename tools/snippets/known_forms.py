@@ -19,6 +19,7 @@ _FIRST_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "hf": ("auth", "download", "upload"),
     "ray": ("start", "stop", "status", "job"),
     "scancel": (),
+    "towncrier": ("build", "create"),
     "curl": (),
     "wget": (),
     "sudo": (),
@@ -99,7 +100,7 @@ def _git(words: list[str]) -> None:
     if words[0] == "clone":
         target = Path(words[2] if len(words) > 2 else Path(words[-1]).stem)
         target.mkdir(exist_ok=True)  # what a line below may change to
-    elif words[0] not in {"pull", "fetch", "tag", "push"}:
+    elif words[0] not in {"pull", "fetch", "tag", "push", "checkout"}:
         raise UnknownCommandError(f"no form of git {words[0]} is known")
 
 

@@ -34,6 +34,8 @@ def parse_command(words: list[str]) -> None:
     while rest and rest[0] in getattr(command, "commands", {}):
         command = command.commands[rest[0]]
         path.append(rest.pop(0))
+    if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+        raise UnknownCommandError(f"{' '.join(path)} has no command {rest[0]}")
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             command.make_context(" ".join(path), _without_absent_file(rest))

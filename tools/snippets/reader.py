@@ -22,7 +22,7 @@ PATIENCE: Final = 300
 
 PLAIN: Final = (
     *("awk", "bash", "basename", "cat", "cp", "cut", "date", "diff", "dirname", "du", "env"),
-    *("find", "grep", "head", "ln", "ls", "mkdir", "mv", "nproc", "rm", "sed", "seq", "sh"),
+    *("find", "grep", "head", "id", "ln", "ls", "mkdir", "mv", "nproc", "rm", "sed", "seq", "sh"),
     *("sha256sum", "sleep", "sort", "tail", "tar", "tee", "touch", "tr", "true", "uniq", "unzip"),
     *("wc", "xargs"),
 )
@@ -58,6 +58,7 @@ class Reader:
         self._pristine, self._record = work / "pristine", work / "commands.jsonl"
         self._address, self._state = work / "s", work / "state"
         self._programs, self._plain = work / "programs", work / "plain"
+        self._silent = work / "silent"
         self._environment: dict[str, str] = {}
         self._write_programs()
 
@@ -93,7 +94,9 @@ class Reader:
     def shell(self, text: str) -> Ran:
         """Carry a block out; folder and variables are as the last one left them."""
         self._record.write_text("", encoding="utf-8")
-        script = f"set -aeE -o pipefail\ntrap 'env -0 > {self._state}' EXIT\n{text}\n"
+        script = (
+            f"set -aeE -o pipefail\ntrap '{self._plain / 'env'} -0 > {self._state}' EXIT\n{text}\n"
+        )
         done = subprocess.run(
             [str(self._plain / "bash"), "-c", script],
             cwd=self._environment["PWD"],
@@ -129,6 +132,8 @@ class Reader:
         return {
             **kept,
             "PATH": f"{self._programs}{os.pathsep}{self._plain}",
+            "SNIPPET_RUN_PATH": f"{self._programs}{os.pathsep}{self._plain}",
+            "SNIPPET_SILENT_PATH": f"{self._programs}{os.pathsep}{self._silent}",
             "PYTHONPATH": source,
             "HOME": str(self.home),
             "PWD": str(self.home),
@@ -143,8 +148,9 @@ class Reader:
 
     def _prepare(self) -> None:
         sandbox.prepare(self.home)
-        (self.home / ".venv").mkdir()
-        (self.home / ".venv" / "bin").symlink_to(self._programs)
+        for name in (".venv", ".venv-release"):
+            (self.home / name).mkdir()
+            (self.home / name / "bin").symlink_to(self._programs)
         self._environment = self._usual()
         made = self.shell("\n".join(sandbox.MAKING))
         if made.code:
@@ -156,7 +162,9 @@ class Reader:
         """All that the reader's shell finds."""
         self._programs.mkdir(parents=True)
         self._plain.mkdir()
+        self._silent.mkdir()
         for name in PLAIN:
+            (self._silent / name).symlink_to("/bin/true")
             found = shutil.which(name)
             if found is not None:
                 (self._plain / name).symlink_to(found)

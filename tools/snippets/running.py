@@ -15,6 +15,15 @@ from snippets.pages import DATA, EXECUTED, SHELL, Block, blocks_of, commands_of_
 from snippets.reader import PythonPage, Ran, Reader
 
 _MAKES: Final = re.compile(r"(?:--out[ =]|run_dir=\"|model_dir=\")(?P<folder>[\w./-]+)")
+_ONLY_PARSE: Final = (
+    "set +e; SNIPPET_KIND=parse SNIPPET_UNKNOWN= PATH=$SNIPPET_SILENT_PATH;"
+    " trap 'test $? != 127 || SNIPPET_UNKNOWN=yes' ERR"
+)
+"""Programs of the machine do nothing then, and what they lack is no error; unknown ones are."""
+_RUN: Final = (
+    "SNIPPET_KIND=run PATH=$SNIPPET_RUN_PATH; trap - ERR; set -e\n"
+    'test -z "$SNIPPET_UNKNOWN" || { echo a program is not known; exit 127; }'
+)
 _WORD: Final = re.compile(r"\s*([A-Za-z]{3,})")
 
 
@@ -84,13 +93,13 @@ def shell_text(block: Block) -> str:
     """What bash gets: lines that are listed as not run are parsed."""
     text = commands_of_console(block.text) if block.language == "console" else block.text
     if block.reason is not None:
-        return f"export SNIPPET_KIND=parse\n{text}\nexport SNIPPET_KIND=run"
+        return f"{_ONLY_PARSE}\n{text}\n{_RUN}"
     lines = []
     for line in text.splitlines():
         if bare(line) in BY_HAND:
             lines.append(BY_HAND[bare(line)])
         if bare(line) in NOT_RUN_LINES:
-            lines += ["export SNIPPET_KIND=parse", line, "export SNIPPET_KIND=run"]
+            lines += [_ONLY_PARSE, line, _RUN]
         elif bare(line) in EXIT_CODES:
             lines.append(f"{bare(line)} || test $? = {EXIT_CODES[bare(line)]}")
         else:
