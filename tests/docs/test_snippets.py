@@ -69,9 +69,9 @@ def test_every_block_of_a_page(page, reader):
 
 def test_there_are_many_and_most_run():
     found = [each for blocks in EXECUTED.values() for each in blocks]
-    not_run = [each for each in found if each.reason is not None]
+    nowhere = [each for each in found if each.reason is not None and "tests/" not in each.reason]
     assert len(found) > 60
-    assert len(not_run) < 0.4 * len(found)
+    assert len(nowhere) < 0.3 * len(found)
 
 
 def test_no_block_is_passed_over_for_its_language():

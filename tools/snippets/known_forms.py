@@ -4,6 +4,7 @@ run, but a line has to have a form that is known.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -119,6 +120,15 @@ def _batch(words: list[str]) -> None:
         raise UnknownCommandError(f"there is no {script}")
 
 
+def _venv(words: list[str]) -> None:
+    """Its programs are those of the reader's shell."""
+    programs = os.environ["PATH"].split(os.pathsep)[0]
+    folder = Path(words[-1])
+    folder.mkdir(exist_ok=True)
+    if not (folder / "bin").exists():
+        (folder / "bin").symlink_to(programs)
+
+
 def _anything(_: list[str]) -> None:
     """Whatever follows."""
 
@@ -131,7 +141,7 @@ _FORMS: Final[dict[str, Callable[[list[str]], None]]] = {
     "git": _git,
     "torchrun": _torchrun,
     "sbatch": _batch,
-    "venv": _anything,
+    "venv": _venv,
     "build": _anything,
     "http.server": _anything,
 }

@@ -94,9 +94,8 @@ class Reader:
     def shell(self, text: str) -> Ran:
         """Carry a block out; folder and variables are as the last one left them."""
         self._record.write_text("", encoding="utf-8")
-        script = (
-            f"set -aeE -o pipefail\ntrap '{self._plain / 'env'} -0 > {self._state}' EXIT\n{text}\n"
-        )
+        left = f"{self._plain}/env -0 > {self._state}"
+        script = f"set -aeE -o pipefail\ntrap '{left}' EXIT\n{text}\n"
         done = subprocess.run(
             [str(self._plain / "bash"), "-c", script],
             cwd=self._environment["PWD"],
