@@ -16,7 +16,7 @@ from PIL import Image
 
 from snippets.pages import ROOT
 
-SIZE: Final = (192, 128)
+SIZE: Final = (144, 96)
 VARIABLES: Final = ("CAMVID", "MSRC", "CITYSCAPES", "COCOSTUFF", "POTSDAM")
 """Data sets, as folders and as variables of the shell."""
 CHECKOUT: Final = ("docs", "tools", "benchmarks", "examples", "src", "tests", "Makefile")
