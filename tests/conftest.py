@@ -70,6 +70,12 @@ def pack():
     return module_beside_tests("packing", "shards/packing.py").pack
 
 
+@pytest.fixture(scope="session")
+def official_weights():
+    """The module that draws random weights in official layouts: `tests/official_weights.py`."""
+    return module_beside_tests("official_weights", "official_weights.py")
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A stand-in for the Hugging Face hub, `tests/hub_stand_in.py`, which everything is asked of;

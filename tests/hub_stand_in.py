@@ -1,5 +1,6 @@
 """A hub on the loopback address that speaks as much of the Hugging Face hub's protocol as uploads
-and downloads need: repositories, git objects, large files by LFS, commits, ETags and redirects.
+and downloads need: repositories, git objects, large files by LFS, commits, ETags, redirects, parts,
+gated and renamed repositories; and whatever can go wrong on the way.
 
 Nothing is kept on disk, and no other address is ever named.
 """
@@ -10,6 +11,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -36,6 +38,7 @@ class Repository:
     """Its commits, oldest first: id and files by path."""
 
     private: bool = False
+    gated: bool = False
     commits: list = field(default_factory=lambda: [("0" * 40, {})])
     tags: dict = field(default_factory=dict)
 
@@ -52,17 +55,56 @@ class Repository:
 
 
 @dataclass
+class Fault:
+    """Something that goes wrong with requests that match.
+
+    Attributes:
+        asked: Regular expression for "METHOD path".
+        status: Answered instead; None = what is asked for is sent.
+        headers: Of every answer.
+        cut: The connection is closed after so many bytes of the answer.
+        garbled: The first byte of the answer is another one.
+        seconds: Before the answer.
+        times: So many requests; then all is well.
+    """
+
+    asked: str
+    status: int | None = None
+    headers: dict = field(default_factory=dict)
+    cut: int | None = None
+    garbled: bool = False
+    seconds: float = 0.0
+    times: int = 1
+
+
+@dataclass
 class Hub:
     """State of the stand-in.
 
     Attributes:
-        token: Who sends it may write, and read what is private.
+        token: Who sends it may write, and read what is private; of gated repositories only those
+            in ``accepted``.
+        accepted: Gated repositories whose licence the owner of the token has accepted.
+        renamed: New names of repositories by old ones.
+        faults: What goes wrong.
+        ranges: The storage sends parts of files.
+        xet: Large files are announced as lying in the other storage of the hub, too.
+        starts: First byte of every part that the storage sent.
+        authorised: "METHOD path" of what was asked of the storage with a token, which must not
+            leave the hub.
         requests: "METHOD path" of everything that was asked.
         endpoint: Address of the hub.
         storage: Address of the large files, which is another one, as the hub's is.
     """
 
     token: str = "hf_stand_in"
+    ranges: bool = True
+    accepted: set = field(default_factory=set)
+    renamed: dict = field(default_factory=dict)
+    faults: list = field(default_factory=list)
+    xet: bool = False
+    starts: list = field(default_factory=list)
+    authorised: list = field(default_factory=list)
     repositories: dict = field(default_factory=dict)
     objects: dict = field(default_factory=dict)
     requests: list = field(default_factory=list)
@@ -104,10 +146,27 @@ class Handler(BaseHTTPRequestHandler):
     def hub(self):
         return self.server.hub
 
+    def fault_of(self, asked):
+        for fault in self.hub.faults:
+            if fault.times > 0 and re.search(fault.asked, asked):
+                fault.times -= 1
+                return fault
+        return Fault("")
+
     def handle_any(self):
         path = urlsplit(self.path).path
         self.hub.requests.append(f"{self.command} {path}")
         self.body = b"".join(self.pieces())
+        self.fault = self.fault_of(f"{self.command} {path}")
+        if self.fault.seconds:
+            time.sleep(self.fault.seconds)
+        if self.fault.status is not None:
+            self.reply(self.fault.status, {"error": "a fault"})
+            return
+        old = next((name for name in self.hub.renamed if path.startswith(f"/{name}/")), None)
+        if old is not None:  # as the hub does, by an address without a host
+            self.reply(307, data=b"", Location=path.replace(old, self.hub.renamed[old], 1))
+            return
         for method, pattern, name in self.routes:
             match = re.fullmatch(pattern, path)
             if method == self.command and match:
@@ -142,12 +201,17 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self, status, value=None, data=None, **headers):
         data = json.dumps(value).encode() if data is None else data
         self.send_response(status)
-        for name, text in headers.items():
+        for name, text in (headers | self.fault.headers).items():
             self.send_header(name.replace("_", "-"), text)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
+        if self.command == "HEAD":
+            return
+        if self.fault.garbled:
+            data = bytes([data[0] ^ 255]) + data[1:]
+        self.wfile.write(data[: self.fault.cut])
+        if self.fault.cut is not None:
+            self.close_connection = True
 
     def found(self, repo_id, revision="main"):
         """The commit, or None after an answer that says what is missing."""
@@ -155,6 +219,10 @@ class Handler(BaseHTTPRequestHandler):
         if repository is None or (repository.private and not self.may_write()):
             # as the hub does, which does not tell whether a private one exists
             self.reply(401, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
+            return None
+        if repository.gated and not (self.may_write() and repo_id in self.hub.accepted):
+            status = 403 if self.may_write() else 401
+            self.reply(status, {"error": "Restricted"}, X_Error_Code="GatedRepo")
             return None
         commit = repository.at(revision)
         if commit is None:
@@ -257,15 +325,21 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"X_Repo_Commit": commit[0], "Accept_Ranges": "bytes"}
         if blob.large:
             headers |= {"X_Linked_Etag": f'"{blob.oid}"', "X_Linked_Size": str(len(blob.data))}
+            if self.hub.xet:
+                token = f"{self.hub.endpoint}/api/models/{repo_id}/xet-read-token/{commit[0]}"
+                headers |= {"X_Xet_Hash": blob.oid, "Link": f'<{token}>; rel="xet-auth"'}
             self.reply(302, data=b"", Location=f"{self.hub.storage}/cdn/{blob.oid}", **headers)
         else:
             self.reply(200, data=blob.data, ETag=f'"{blob.oid}"', **headers)
 
     def large(self, oid):
         data = self.hub.objects[oid]
+        if "Authorization" in self.headers:
+            self.hub.authorised.append(f"{self.command} {self.path}")
         part = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        if part and int(part[1]) < len(data):
+        if self.hub.ranges and part and int(part[1]) < len(data):
             start = int(part[1])
+            self.hub.starts.append(start)
             content_range = f"bytes {start}-{len(data) - 1}/{len(data)}"
             self.reply(206, data=data[start:], ETag=f'"{oid}"', Content_Range=content_range)
         else:

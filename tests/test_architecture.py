@@ -12,7 +12,16 @@ STAGES = ("data", "features", "heads", "proposals", "prototypes", "naming", "eva
 # Only leftwards: a module may import modules of its own or an earlier group. Some rooms have their
 # place and are yet to come.
 GROUPS = (
-    ("types", "errors", "progress", "colour_profiles", "pictures", "given", "version"),
+    (
+        "types",
+        "errors",
+        "progress",
+        "colour_profiles",
+        "pictures",
+        "given",
+        "version",
+        "extensions",
+    ),
     ("config", "compute"),
     ("runs",),
     STAGES,

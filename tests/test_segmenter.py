@@ -9,9 +9,12 @@ import pytest
 import tifffile
 import torch
 from PIL import Image as PILImage
+from torch.nn import functional as F
 
 import primaps as pm
 from primaps.errors import CheckpointError, ConfigError, UnusedInputWarning
+from primaps.features.extractor import FrozenBackbone
+from primaps.features.registry import BackboneSpec
 from primaps.naming.table import ignore_class, merge_classes
 from primaps.outputs.label_files import read_label_image
 from primaps.runs.model import Model
@@ -249,6 +252,23 @@ def test_label_maps_and_report_of_what_it_was_fitted_to(fitted, photographs, tex
         assert (fitted.predict(image) == kept).mean() > 0.99
     with pytest.raises(CheckpointError, match=r"Fit it with run_dir"):
         pm.Segmenter(texture, num_clusters=3).write_labels()
+
+
+class OwnBackbone(FrozenBackbone):
+    def _features(self, batch):
+        return F.avg_pool2d(batch, self.patch_size)
+
+
+def test_a_backbone_that_no_list_names_writes_label_maps_too(photographs, small_config, tmp_path):
+    spec = BackboneSpec("own", 3, 8, "mine", "mean colours", "nothing", threshold=None)
+    segmenter = pm.Segmenter(OwnBackbone(spec), num_clusters=3, config=small_config)
+    segmenter.fit(photographs, tmp_path / "run")
+    assert (segmenter.write_labels() / "report.html").exists()
+    new = segmenter.predict_folder(photographs / "p0.png", tmp_path / "new")
+    assert (new / "labels" / "p0.png.png").exists()
+    segmenter.backbone = OwnBackbone(dataclasses.replace(spec, implementation="another"))
+    with pytest.raises(CheckpointError, match="another backbone"):
+        segmenter.write_labels()
 
 
 def test_label_maps_follow_what_is_asked_of_predictions(fitted):

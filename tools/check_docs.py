@@ -2,12 +2,12 @@
 
     python tools/check_docs.py [ROOT]
 
-Pages are README.md, CONTRIBUTING.md, CHANGELOG.md, and every Markdown file below ``docs/`` and
-``src/``. Of every link the file must exist, written as on disk (upper and lower case count), and
-its anchor must be a heading of that page; the same for images. Code, in blocks and in the text,
-must not name a file of ``tools/``, ``benchmarks/``, ``tests/`` or ``docs/`` that is not there.
-Links to other places are looked at for their form alone. One line per problem; exit code 1 if there
-is any. Headings are those that begin with ``#``.
+Pages are README.md, CONTRIBUTING.md, CHANGELOG.md, and every Markdown file in ``examples/``, below
+``docs/`` and below ``src/``. Of every link the file must exist, written as on disk (upper and lower
+case count), and its anchor must be a heading of that page; the same for images. Code, in blocks and
+in the text, must not name a file of ``tools/``, ``benchmarks/``, ``tests/`` or ``docs/`` that is
+not there. Links to other places are looked at for their form alone. One line per problem; exit code
+1 if there is any. Headings are those that begin with ``#``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "src/**/*.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/**/*.md",
+    "examples/*.md",
+    "src/**/*.md",
+)
 HISTORY = frozenset({"CHANGELOG.md", "docs/log.md"})
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")

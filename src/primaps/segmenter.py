@@ -343,10 +343,7 @@ class Segmenter:
             raise CheckpointError(
                 "Expected a segmenter with a run folder, but it has none. Fit it with run_dir=..."
             )
-        device = str(self.backbone.device)
-        run = reopen(
-            self.run_dir, {}, head=self.model.head, device=device, progress=told_to(progress)
-        )
+        run = reopen(self.run_dir, {}, backbone=self.backbone, progress=told_to(progress))
         run.config = dataclasses.replace(run.config, predict=self.config.predict)
         run.failures += read_failures(run.folder)
         claim(run, ALL_STAGES)

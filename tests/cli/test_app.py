@@ -1,3 +1,4 @@
+import os
 import re
 import shlex
 import subprocess
@@ -141,3 +142,15 @@ def test_presets_are_explained():
     for note in PRESET_NOTES.values():
         assert note in listed
         assert "".join(note.split()) in "".join(re.sub("[│]", "", helped).split())
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "1"), ("0", "0")])
+def test_the_hub_is_told_of_no_versions_unless_somebody_says_so(monkeypatch, given, found):
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "")
+    monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY")
+    if given is not None:
+        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", given)
+    module = sys.modules["primaps.cli.app"]
+    monkeypatch.setattr(module, "app", lambda: None)
+    module.main()
+    assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == found

@@ -61,3 +61,19 @@ def test_a_proxy_that_does_not_answer_is_no_network(by_proxy):
 def test_a_proxy_of_another_form_is_left_to_who_uses_it(by_proxy, proxy):
     by_proxy(proxy)
     assert module.hub_is_known()
+
+
+def test_what_lies_between_is_named(by_proxy):
+    import httpx2
+
+    by_proxy("http://me:secret@proxy:3128")
+    told = module.why_refused(httpx2.ProxyError("403 Forbidden"), "them/weights")
+    assert told == (
+        "the download failed (ProxyError: 403 Forbidden): look at the proxy proxy:3128, and at"
+        " HTTPS_PROXY"
+    )
+    error = httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    assert module.why_refused(error, "them/weights").endswith("by SSL_CERT_FILE")
+    assert (
+        module.why_refused(OSError("odd"), "them/weights") == "the download failed (OSError: odd)"
+    )

@@ -1,4 +1,3 @@
-import math
 import socket
 
 import numpy as np
@@ -8,110 +7,10 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from primaps.errors import BackboneError, ImageError
+from primaps.features.hub_files import HubFile
+from primaps.features.plain.vit import vit_features
 from primaps.heads.loading import load_backbone
 from primaps.types import FeatureExtractor
-
-
-def official_state(dim, patch, side, *, layer_scale=False, registers=0, depth=12, seed=0):
-    """Random weights in the official DINO / DINOv2 layout, every entry away from its usual initial
-    value.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(*shape, scale=0.05, centre=0.0):
-        return centre + scale * torch.randn(*shape, generator=generator)
-
-    state = {
-        "cls_token": draw(1, 1, dim),
-        "pos_embed": draw(1, side * side + 1, dim, scale=0.5),
-        "patch_embed.proj.weight": draw(dim, 3, patch, patch),
-        "patch_embed.proj.bias": draw(dim),
-        "norm.weight": draw(dim, scale=0.2, centre=1.0),
-        "norm.bias": draw(dim),
-    }
-    if layer_scale:
-        state["mask_token"] = draw(1, dim)
-    if registers:
-        state["register_tokens"] = draw(1, registers, dim, scale=0.5)
-    for block in (f"blocks.{index}." for index in range(depth)):
-        for name in ("norm1", "norm2"):
-            state |= {
-                f"{block}{name}.weight": draw(dim, scale=0.2, centre=1.0),
-                f"{block}{name}.bias": draw(dim),
-            }
-        for name, rows, columns in (
-            ("attn.qkv", 3, 1),
-            ("attn.proj", 1, 1),
-            ("mlp.fc1", 4, 1),
-            ("mlp.fc2", 1, 4),
-        ):
-            state |= {
-                f"{block}{name}.weight": draw(rows * dim, columns * dim),
-                f"{block}{name}.bias": draw(rows * dim),
-            }
-        if layer_scale:
-            state |= {f"{block}ls{i}.gamma": draw(dim, scale=0.2, centre=0.5) for i in (1, 2)}
-    return state
-
-
-def hub_features(state, batch, heads):
-    """The official forward restated from the weights alone: patch tokens of the last block after
-    the norm, NCHW.
-    """
-    dim, patch = state["norm.weight"].shape[0], state["patch_embed.proj.weight"].shape[-1]
-    height, width = batch.shape[2] // patch, batch.shape[3] // patch
-    x = F.conv2d(
-        batch, state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], stride=patch
-    )
-    x = torch.cat([state["cls_token"], x.flatten(2).transpose(1, 2)], dim=1) + hub_position(
-        state, height, width
-    )
-    if "register_tokens" in state:
-        x = torch.cat([x[:, :1], state["register_tokens"], x[:, 1:]], dim=1)
-    depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
-    for index in range(depth):
-        weights = {
-            key.removeprefix(f"blocks.{index}."): value
-            for key, value in state.items()
-            if key.startswith(f"blocks.{index}.")
-        }
-        y = F.layer_norm(x, (dim,), weights["norm1.weight"], weights["norm1.bias"], eps=1e-6)
-        q, k, v = (
-            F.linear(y, weights["attn.qkv.weight"], weights["attn.qkv.bias"])[0]
-            .reshape(-1, 3, heads, dim // heads)
-            .unbind(1)
-        )
-        q, k, v = (part.transpose(0, 1) for part in (q, k, v))
-        attention = (q @ k.transpose(1, 2) / math.sqrt(dim // heads)).softmax(-1)
-        y = (attention @ v).transpose(0, 1).reshape(1, -1, dim)
-        x = x + weights.get("ls1.gamma", 1.0) * F.linear(
-            y, weights["attn.proj.weight"], weights["attn.proj.bias"]
-        )
-        y = F.layer_norm(x, (dim,), weights["norm2.weight"], weights["norm2.bias"], eps=1e-6)
-        y = F.linear(
-            F.gelu(F.linear(y, weights["mlp.fc1.weight"], weights["mlp.fc1.bias"])),
-            weights["mlp.fc2.weight"],
-            weights["mlp.fc2.bias"],
-        )
-        x = x + weights.get("ls2.gamma", 1.0) * y
-    x = F.layer_norm(x, (dim,), state["norm.weight"], state["norm.bias"], eps=1e-6)
-    return x[:, -height * width :].transpose(1, 2).reshape(1, dim, height, width)
-
-
-def hub_position(state, height, width):
-    cls, patches = state["pos_embed"][:, :1], state["pos_embed"][:, 1:]
-    side = math.isqrt(patches.shape[1])
-    if height * width == patches.shape[1] and height == width:
-        return state["pos_embed"]
-    image = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    if "register_tokens" in state:
-        image = F.interpolate(image, size=(height, width), mode="bicubic", antialias=True)
-    else:
-        image = F.interpolate(
-            image, scale_factor=((height + 0.1) / side, (width + 0.1) / side), mode="bicubic"
-        )
-    return torch.cat([cls, image.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
-
 
 SMALL = {
     "dino_vits8": {"patch": 8, "side": 28},
@@ -122,13 +21,16 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
+def models(tmp_path_factory, official_weights):
     """(official state, weights file, backbone) by name, made when asked for."""
     folder, made = tmp_path_factory.mktemp("weights"), {}
 
     def get(name):
         if name not in made:
-            state, path = official_state(384, **SMALL[name]), folder / f"{name}.pth"
+            state, path = (
+                official_weights.official_state(384, **SMALL[name]),
+                folder / f"{name}.pth",
+            )
             torch.save(state, path)
             made[name] = state, path, load_backbone(name, weights=path, device="cpu")
         return made[name]
@@ -161,7 +63,7 @@ def test_features_equal_the_hub_code(models, name, height, width):
     batch = random_batch(height, width)
     features = backbone.forward(batch)
     with torch.no_grad():
-        expected = hub_features(state, batch, heads=6)
+        expected = vit_features(state, batch)
     assert (
         features.shape
         == expected.shape
@@ -326,7 +228,7 @@ def test_without_network_the_message_names_the_file(monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no route to host\nsecond line")
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", offline)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [])
     with pytest.raises(BackboneError) as caught:
         load_backbone("dinov2_vitb14_reg", device="cpu")
@@ -357,18 +259,18 @@ def test_a_hub_whose_name_is_unknown_is_not_asked(monkeypatch, known, proxies):
 
     asked = []
 
-    def download(*_, local_files_only):
-        asked.append(local_files_only)
-        raise OSError("not in the cache")
+    def ask(url, **_):
+        asked.append(url)
+        raise OSError("not to be had")
 
     monkeypatch.setattr(module, "getproxies", lambda: proxies)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", ask)
     with pytest.raises(
-        BackboneError, match="not in the cache" if known or proxies else "there is no network"
+        BackboneError, match="not to be had" if known or proxies else "there is no network"
     ):
         load_backbone("dino_vits8", device="cpu")
-    assert asked == [not known and not proxies]
+    assert len(asked) == (1 if known or proxies else 0)
 
 
 def test_the_300_epoch_model_comes_from_a_file_only(models):
@@ -394,15 +296,13 @@ def test_a_relative_weights_file_is_found_again_from_any_folder(models, monkeypa
 
 
 def test_hub_file_is_used_when_it_arrives(models, monkeypatch):
-    import huggingface_hub
-
     _, path, backbone = models("dino_vits16")
     asked = []
     monkeypatch.setattr(
-        huggingface_hub, "hf_hub_download", lambda *args, **_: asked.append(args) or str(path)
+        "primaps.features.timm_loading.fetch_file", lambda file: asked.append(file) or path
     )
     loaded = load_backbone("dino_vits16", device="cpu")
-    assert asked == [("timm/vit_small_patch16_224.dino", "model.safetensors")]
+    assert asked == [HubFile("timm/vit_small_patch16_224.dino", "model.safetensors")]
     assert loaded.describe() == backbone.describe()
     assert torch.equal(loaded.forward(random_batch(32, 32)), backbone.forward(random_batch(32, 32)))
 
@@ -426,12 +326,41 @@ def test_weights_are_downloaded_once_from_a_hub(models, hub, name, tmp_path):
 
 
 def test_what_the_hub_lacks_or_sends_wrong_is_said(models, hub):
-    with pytest.raises(BackboneError, match=r"the download failed .*Fetch .*--weights FILE"):
+    with pytest.raises(BackboneError, match=r"the hub knows no timm/.* Fetch .*--weights FILE"):
         load_backbone("dino_vits16", device="cpu")
     other = {"model.safetensors": b"no tensors at all"}
     hub.put("timm/vit_small_patch16_224.dino", other)
     with pytest.raises(BackboneError, match="to hold tensors only, but it cannot be read safely"):
         load_backbone("dino_vits16", device="cpu")
+
+
+def test_a_hub_that_has_the_older_file_only(hub, tmp_path):
+    import timm
+
+    model = timm.create_model("test_vit", pretrained=False, num_classes=0)
+    torch.save(model.state_dict(), tmp_path / "weights.bin")
+    data = (tmp_path / "weights.bin").read_bytes()
+    hub.put("timm/test_vit.r160_in1k", {"pytorch_model.bin": data})
+    assert load_backbone("timm:test_vit", device="cpu").dim == 64
+    hub.put("timm/test_vit2.r160_in1k", {"README.md": b"nothing"})
+    with pytest.raises(BackboneError, match=r"has no such file .*/resolve/main/model.safetensors"):
+        load_backbone("timm:test_vit2", device="cpu")
+
+
+@pytest.mark.parametrize("with_token", [False, True])
+def test_gated_weights_say_what_to_do(hub, monkeypatch, with_token):
+    repo_id = "timm/vit_small_patch16_dinov3.lvd1689m"
+    hub.put(repo_id, {"model.safetensors": b"tensors"})
+    hub.repositories[repo_id].gated = True
+    if with_token:
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+    with pytest.raises(BackboneError) as caught:
+        load_backbone("dinov3_vits16", device="cpu")
+    told = str(caught.value)
+    assert f"accept it at {hub.endpoint}/{repo_id}, " in told
+    assert ("HF_TOKEN" in told) is not with_token
+    assert "Fetch dinov3_vits16_pretrain_lvd1689m-08c60483.pth from https://ai.meta.com/" in told
+    assert told.endswith("give it with --weights FILE.")
 
 
 @torch.no_grad()
@@ -455,7 +384,6 @@ def expected_features(model, batch):
 @pytest.mark.parametrize("hub", [True, False])
 @pytest.mark.parametrize("name", ["test_vit", "test_convnext", "test_resnet", "test_efficientnet"])
 def test_any_timm_model(name, hub, tmp_path, monkeypatch):
-    import huggingface_hub
     import timm
 
     torch.manual_seed(0)
@@ -463,7 +391,7 @@ def test_any_timm_model(name, hub, tmp_path, monkeypatch):
     model = timm.create_model(name, pretrained=False).eval()
     path = tmp_path / "model.safetensors"
     save_file(model.state_dict(), path)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **_: str(path))
+    monkeypatch.setattr("primaps.features.timm_loading.fetch_file", lambda _: path)
     backbone = load_backbone(f"timm:{name}", weights=None if hub else path, device="cpu")
     height, width = 3 * backbone.input_multiple, 5 * backbone.input_multiple
     features = backbone.forward(torch.zeros(2, 3, height, width))

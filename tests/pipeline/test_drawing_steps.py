@@ -38,7 +38,7 @@ def test_what_is_drawn_are_the_masks_of_the_method(photographs, config, tmp_path
     monkeypatch.setattr(
         module,
         "steps_figure",
-        lambda image, steps, proposals: drawn.update(steps=steps, image=image),
+        lambda image, steps, *_: drawn.update(steps=steps, image=image),
     )
     monkeypatch.setattr(module, "figure_png", lambda _: b"")
     backbone = load_backbone("texture")

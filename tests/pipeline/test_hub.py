@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -139,6 +140,45 @@ def test_without_network_the_cache_is_used(hub, fitted, photograph, monkeypatch)
     assert not hub.requests
     with pytest.raises(CheckpointError, match="no network, and the cache of the hub"):
         pm.Segmenter.from_pretrained("me/other", device="cpu")
+
+
+def test_a_hub_that_has_gone_is_not_missed(hub, fitted, photograph, monkeypatch):
+    from huggingface_hub import constants
+
+    fitted.push_to_hub(REPO, token=hub.token)
+    expected = pm.Segmenter.from_pretrained(REPO, device="cpu").predict(photograph)
+    for name in ("ENDPOINT", "HUGGINGFACE_CO_URL_TEMPLATE"):
+        address = getattr(constants, name).replace(hub.endpoint, "http://127.0.0.1:9")
+        monkeypatch.setattr(constants, name, address)
+    again = pm.Segmenter.from_pretrained(REPO, device="cpu")
+    np.testing.assert_array_equal(again.predict(photograph), expected)
+
+
+def test_tensors_that_are_cut_go_on_and_others_are_refused(hub, fitted, photograph, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100)
+    fitted.push_to_hub(REPO, token=hub.token)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    fault = sys.modules[type(hub).__module__].Fault
+    hub.xet = True
+    hub.faults += [fault("GET /cdn", garbled=True), fault("GET /cdn", cut=300)]
+    with pytest.raises(CheckpointError, match="something on the way changed it"):
+        pm.Segmenter.from_pretrained(REPO, device="cpu")
+    loaded = pm.Segmenter.from_pretrained(REPO, device="cpu")
+    np.testing.assert_array_equal(loaded.predict(photograph), fitted.predict(photograph))
+    assert hub.starts
+    assert not [each for each in hub.requests if "xet" in each]
+
+
+def test_a_gated_model_says_where_to_accept_its_licence(hub, fitted):
+    fitted.push_to_hub(REPO, token=hub.token)
+    hub.repositories[REPO].gated = True
+    with pytest.raises(CheckpointError, match=rf"accept it at {hub.endpoint}/{REPO}, then log in"):
+        pm.Segmenter.from_pretrained(REPO, device="cpu")
+    hub.accepted.add(REPO)
+    assert pm.Segmenter.from_pretrained(REPO, token=hub.token, device="cpu").is_fitted
 
 
 def test_a_backbone_from_a_file_is_named_by_its_checksum(fitted, tmp_path):

@@ -26,6 +26,7 @@ def described(**description):
         ("texture", None, "no label", None),
         ("efficientnet_lite0", "8,16,32", "ImageNet", None),
         ("timm:x", "4,8", "see", "4,8"),
+        ("my own", None, "not known here", None),
     ],
 )
 def test_what_the_backbone_was_trained_with(name, levels, training, told):

@@ -58,20 +58,29 @@ def metrics(
 def test_a_row_with_published_score_beside_the_headline():
     lines = markdown_row(metrics()).splitlines()
     assert lines[0] == "PriMaPs-EM, DINO ViT-S/8, Cityscapes, accuracy / mIoU in %"
-    assert "| teacher | 70.0 ± 1.2 / 15.0 ± 1.2 |  |" in lines
-    assert "| teacher+crf | 75.0 ± 1.2 / 17.0 ± 1.2 | 81.2 / 19.4 |" in lines
-    assert "| linear (supervised) | 90.0 ± 1.2 / 40.0 ± 1.2 |  |" in lines
+    assert "| teacher | 70.0 ± 1.2 / 15.0 ± 1.2 |  |  |" in lines
+    assert "| teacher+crf | 75.0 ± 1.2 / 17.0 ± 1.2 | 81.2 / 19.4 | -6.2 / -2.4 |" in lines
+    assert "| linear (supervised) | 90.0 ± 1.2 / 40.0 ± 1.2 |  |  |" in lines
     assert "oracle" not in "".join(lines)
     assert (
         latex_row(metrics()).splitlines()[1]
         == r"PriMaPs-EM & DINO ViT-S/8 & Cityscapes & paper, last & 75.0 $\pm$ 1.2 / 17.0 $\pm$ 1.2"
-        r" & 81.2 / 19.4 \\"
+        r" & 81.2 / 19.4 ($-$6.2 / $-$2.4) \\"
     )
+
+
+def test_differences_are_those_of_the_printed_scores():
+    row = metrics(published=(0.7504, 0.1695))
+    assert "| 75.0 / 17.0 | +0.0 / +0.0 |" in markdown_row(row)
+    row["variants"]["teacher+crf"]["miou"]["mean"] = 0.1696
+    assert "| 75.0 / 17.0 | +0.0 / +0.0 |" in markdown_row(row)
+    row["variants"]["teacher+crf"]["miou"]["mean"] = 0.1689
+    assert "| 75.0 / 17.0 | +0.0 / -0.1 |" in markdown_row(row)
 
 
 def test_one_seed_has_no_deviation_and_unknown_names_are_escaped():
     row = metrics(dataset="my_set", published=None, std=None)
-    assert "| teacher+crf | 75.0 / 17.0 |  |" in markdown_row(row)
+    assert "| teacher+crf | 75.0 / 17.0 |  |  |" in markdown_row(row)
     assert r"my\_set & paper, last & 75.0 / 17.0 & --" in latex_row(row)
 
 
@@ -184,8 +193,14 @@ def test_a_head_alone_and_with_em_stand_in_lines_of_their_own():
     measured = "75.0 ± 1.2 / 17.0 ± 1.2"
     assert lines == [
         f"| HP alone | DINO ViT-S/8 | paper | {measured} |  |  |  |",
-        f"| PriMaPs-EM on HP | DINO ViT-S/8 | paper, last | {measured} | 76.6 / 19.2 |  |  |",
-        f"| PriMaPs-EM on STEGO | DINO ViT-S/8 | paper, last |  |  | {measured} | 78.4 / 64.2 |",
+        (
+            f"| PriMaPs-EM on HP | DINO ViT-S/8 | paper, last | {measured} |"
+            " 76.6 / 19.2 (-1.6 / -2.2) |  |  |"
+        ),
+        (
+            f"| PriMaPs-EM on STEGO | DINO ViT-S/8 | paper, last |  |  | {measured} |"
+            " 78.4 / 64.2 (-3.4 / -47.2) |"
+        ),
     ]
 
 
@@ -211,10 +226,13 @@ def test_join_has_a_line_per_method_and_two_columns_per_data_set():
     measured = "75.0 ± 1.2 / 17.0 ± 1.2"
     assert lines[2:] == [
         (
-            f"| PriMaPs-EM | DINO ViT-S/8 | paper, last | {measured} | 81.2 / 19.4 | {measured} |"
-            " 62.5 / 38.9 |"
+            f"| PriMaPs-EM | DINO ViT-S/8 | paper, last | {measured} | 81.2 / 19.4 (-6.2 / -2.4) |"
+            f" {measured} | 62.5 / 38.9 (+12.5 / -21.9) |"
         ),
-        f"| Baseline | DINO ViT-S/8 | paper, last | {measured} | 61.4 / 15.8 |  |  |",
+        (
+            f"| Baseline | DINO ViT-S/8 | paper, last | {measured} | 61.4 / 15.8 (+13.6 / +1.2) |"
+            "  |  |"
+        ),
     ]
     assert r"\begin{tabular}{lllcccc}" in latex
     assert latex.count(r"\\") == 3

@@ -59,6 +59,8 @@ def main() -> None:
     # Waiting threads must not spin: beside any other process, two spinning threads are three times
     # slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Whoever wants the hub to be told of versions says so.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     app()
 
 

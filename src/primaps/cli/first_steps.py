@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.options import BackboneName, Device, Out, Overwrite, Weights
@@ -74,25 +75,62 @@ def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Remove torn files of RUN that a command makes again.")
     ] = False,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone", help="Check the weights of this backbone; they are downloaded if needed."
+        ),
+    ] = None,
+    weights: Weights = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write what was found of --backbone there.")
+    ] = None,
 ) -> None:
     """Check this machine: versions, devices, disk, optional parts, and one small run. With RUN:
-    check that every file in it is whole.
+    check that every file in it is whole. With --backbone: check its weights: checksum, keys,
+    shapes, and features of one photograph.
     """
     console = make_console()
     with reported_errors(console, resumable=False):
-        if folder is not None:
-            from primaps.pipeline.verifying import verify
-
-            verdict = verify(folder, fix=fix, progress=TerminalProgress(console))
-            typer.echo(verdict.text())
-            if not verdict.sound:
-                raise typer.Exit(EXIT_FAILED)
-            return
-        if fix:
+        if folder is not None and backbone is not None:
+            raise ConfigError(
+                "Expected RUN or --backbone, but got both. Check one after the other."
+            )
+        if fix and folder is None:
             raise ConfigError("Expected --fix with the folder RUN that it is for, but got none.")
+        if backbone is None and (weights is not None or json_file is not None):
+            raise ConfigError(
+                "Expected --weights and --json with the --backbone that they are for, but got none."
+            )
+        sound, text = _examined(console, folder, backbone, weights, json_file, fix=fix)
+        typer.echo(text)
+        if not sound:
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _examined(
+    console: Console,
+    folder: Path | None,
+    backbone: str | None,
+    weights: Path | None,
+    json_file: Path | None,
+    *,
+    fix: bool,
+) -> tuple[bool, str]:
+    """Whether all is well with what was asked for, and what to print."""
+    if folder is not None:
+        from primaps.pipeline.verifying import verify
+
+        verdict = verify(folder, fix=fix, progress=TerminalProgress(console))
+        return verdict.sound, verdict.text()
+    if backbone is None:
         from primaps.pipeline.installation import examine
 
-        healthy, text = examine()
-        typer.echo(text)
-        if not healthy:
-            raise typer.Exit(EXIT_FAILED)
+        return examine()
+    from primaps.pipeline.verifying import verify_backbone
+    from primaps.runs.store import write_json
+
+    found = verify_backbone(backbone, weights)
+    if json_file is not None:
+        write_json(json_file, found.record())
+    return found.sound, found.text()

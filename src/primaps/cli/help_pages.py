@@ -53,7 +53,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "primaps benchmark --table benchmark-one benchmark-two",
     ),
     "list": ("primaps list", "primaps list | grep dino"),
-    "doctor": ("primaps doctor", "primaps doctor run", "primaps doctor run --fix"),
+    "doctor": (
+        "primaps doctor",
+        "primaps doctor run --fix",
+        "primaps doctor --backbone dinov2_vits14",
+    ),
     "head stego fit": (
         "primaps head stego fit --images ~/photos --out head",
         "primaps head stego fit --dataset camvid --root CamVid --split train --out head",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from primaps.config import PRESET_NOTES
-from primaps.data.dataset import DATASETS, describe_dataset
+from primaps.data.dataset import dataset_names, describe_dataset
 from primaps.features.registry import BackboneSpec, list_backbones
 from primaps.protocol.packaged import row_names
 
@@ -13,7 +13,7 @@ def inventory() -> str:
     lines = ["Backbones"]
     for spec in list_backbones():
         lines.append(
-            f"  {spec.name:<18} {spec.dim:>5} channels, stride {spec.patch_size:>2},"
+            f"  {spec.name:<18} {spec.dim or '?':>5} channels, stride {spec.patch_size or '?':>2},"
             f" {_origin(spec)}; {spec.source}"
         )
         lines.append(f"  {'':<18}       trained with: {spec.training}; licence: {spec.licence}")
@@ -21,7 +21,7 @@ def inventory() -> str:
         "  timm:<model>         any model of the timm library, download or --weights FILE; see its"
         " model card"
     )
-    lines += ["", "Data sets", *(_dataset_line(name) for name in DATASETS)]
+    lines += ["", "Data sets", *(_dataset_line(name) for name in dataset_names())]
     lines += [
         "",
         "Rows of the paper (primaps benchmark --row)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from primaps.config import did_you_mean
 from primaps.data.about import About
 from primaps.errors import ConfigError
+from primaps.extensions import check_registration, load_extensions
 from primaps.given import given_path
 from primaps.types import Image
 
@@ -106,13 +107,62 @@ class DatasetModule(Protocol):
         ...
 
 
+@dataclass
+class RegisteredDataset:
+    """A `DatasetModule` of what `register_dataset` was told."""
+
+    ABOUT: About
+    survey: Callable[[Path, str | None], PairedDataset]
+
+    def load(self, root: Path, split: str | None) -> LabelledDataset:
+        """Open a split that is complete; see `load_dataset`."""
+        return self.survey(root, split).complete()
+
+
+_REGISTERED: Final[dict[str, RegisteredDataset]] = {}
+"""By name: what `register_dataset` was told."""
+
+
+def register_dataset(
+    name: str, about: About, survey: Callable[[Path, str | None], PairedDataset]
+) -> None:
+    """Give a data set of your own a name, which `load_dataset` and ``--dataset`` then take.
+
+    It is known in this process. For the command line and worker processes let an installed package
+    do it, see `primaps.extensions`.
+
+    Args:
+        name: Small letters, digits, _ and -.
+        about: What `primaps check` and `primaps list` say about it.
+        survey: Opens what there is of a split, given root and split.
+
+    Raises:
+        ConfigError: If the name is taken, or has another form.
+    """
+    former = _REGISTERED.get(name)
+    check_registration(
+        "a data set", name, survey, own=tuple(DATASETS), former=former and former.survey
+    )
+    _REGISTERED[name] = RegisteredDataset(about, survey)
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Names of all data sets: those of this package, then registered ones.
+
+    Raises:
+        ConfigError: If an extension cannot be imported.
+    """
+    load_extensions()
+    return (*DATASETS, *_REGISTERED)
+
+
 def load_dataset(
     name: str, root: str | os.PathLike[str], split: str | None = None
 ) -> LabelledDataset:
     """Open a labelled data set.
 
     Args:
-        name: One of `DATASETS`.
+        name: One of `dataset_names`.
         root: Its folder; ``~`` is the user's.
         split: "train", "val", ...; None for a ``folder`` without splits. `describe_dataset` lists
             the splits.
@@ -129,7 +179,7 @@ def describe_dataset(name: str) -> About:
     """What is published about a data set.
 
     Args:
-        name: One of `DATASETS`.
+        name: One of `dataset_names`.
 
     Raises:
         ConfigError: If the name is unknown.
@@ -139,23 +189,28 @@ def describe_dataset(name: str) -> About:
 
 def dataset_title(name: str) -> str:
     """What a data set is called in tables; one that is not known goes by its own name."""
-    return (describe_dataset(name).short if name in DATASETS else "") or name
+    return (
+        describe_dataset(name).short if name in DATASETS or name in dataset_names() else ""
+    ) or name
 
 
 def dataset_module(name: str) -> DatasetModule:
     """The module of a data set.
 
     Args:
-        name: One of `DATASETS`.
+        name: One of `dataset_names`.
 
     Raises:
         ConfigError: If the name is unknown.
     """
     if name not in DATASETS:
-        hint = did_you_mean(name, list(DATASETS))
+        known = dataset_names()
+        if name in _REGISTERED:
+            return _REGISTERED[name]
+        hint = did_you_mean(name, known)
         raise ConfigError(
             f"Expected the name of a data set, but got {name!r}.{hint} Choose one of"
-            f" {', '.join(DATASETS)}."
+            f" {', '.join(known)}."
         )
     module: Any = importlib.import_module(DATASETS[name])
     checked: DatasetModule = module

@@ -1,7 +1,7 @@
 """Load any backbone by name: frozen and in evaluation mode. Its registry entry names what makes it.
 
 Adding one takes a module here with ``load(spec, weights, levels) -> FrozenBackbone``, and an entry
-in `primaps.features.registry`.
+in `primaps.features.registry`; from outside, `primaps.features.registry.register_backbone`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 from primaps.features.device import resolve_device
 from primaps.features.extractor import FrozenBackbone
-from primaps.features.registry import BackboneSpec, find_spec
+from primaps.features.registry import BackboneSpec, find_spec, registered_factory
 
 Factory = Callable[[BackboneSpec, Path | None, str | None], FrozenBackbone]
 """Makes a backbone on the CPU from its registry entry, a weights file (None = its own weights) and
@@ -54,6 +54,9 @@ def load_plain_backbone(
 
 
 def _factory(spec: BackboneSpec) -> Factory:
+    registered = registered_factory(spec.name)
+    if registered is not None:
+        return registered
     module, _, function = spec.factory.partition(":")
     factory: Factory = getattr(importlib.import_module(module), function)
     return factory

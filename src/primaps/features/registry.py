@@ -4,11 +4,16 @@ timm.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from primaps.config import Initialise, did_you_mean
-from primaps.errors import BackboneError
+from primaps.errors import BackboneError, ConfigError
+from primaps.extensions import check_registration, load_extensions
+
+if TYPE_CHECKING:
+    from primaps.features.backbone import Factory
 
 Triple = tuple[float, float, float]
 PositionRule = Literal["dino", "dinov2", "dinov2_reg"]
@@ -62,7 +67,8 @@ class BackboneSpec:
 
     Attributes:
         name: Name for `load_backbone` and ``--backbone``.
-        dim: Number of feature channels C; 0 = known only after loading (``timm:`` models).
+        dim: Number of feature channels C; 0 = known only after loading (``timm:`` models, and
+            registered models of timm).
         patch_size: Stride of the feature grid in pixels; 0 = known only after loading.
         licence: Licence of the weights.
         source: Where the features come from, in words.
@@ -257,23 +263,76 @@ _SPECS: Final[tuple[BackboneSpec, ...]] = (
     _dinov3("b", "base", 768, "73cec8be"),
 )
 
+_REGISTERED: Final[dict[str, tuple[BackboneSpec, Factory | None]]] = {}
+"""By name: what `register_backbone` was told."""
+
+
+def register_backbone(spec: BackboneSpec, make: Factory | None = None) -> None:
+    """Give a backbone of your own a name, which `load_backbone` and ``--backbone`` then take.
+
+    It is known in this process. For the command line and worker processes let an installed package
+    do it, see `primaps.extensions`.
+
+    Args:
+        spec: What is known about it. `BackboneSpec.threshold` None has one calibrated on the
+            photographs of every run.
+        make: Makes it from its entry, a weights file or None, and levels or None; a
+            `primaps.features.extractor.FrozenBackbone`. None = the model ``spec.timm_name`` of
+            timm, which knows its channels, stride and normalisation itself.
+
+    Raises:
+        ConfigError: If the name is taken, or neither ``make`` nor a model of timm is given.
+    """
+    if make is None and not spec.timm_name:
+        raise ConfigError(
+            f"Expected a function that makes the backbone {spec.name!r}, or the timm_name of a"
+            " model, but got neither."
+        )
+    former = _REGISTERED.get(spec.name)
+    check_registration(
+        "a backbone",
+        spec.name,
+        _by_timm if make is None else make,
+        own=tuple(each.name for each in _SPECS),
+        former=None if former is None else former[1] or _by_timm,
+    )
+    if make is None:
+        spec = dataclasses.replace(spec, dim=0, patch_size=0)
+    elif spec.implementation == BackboneSpec.implementation:
+        spec = dataclasses.replace(spec, implementation=spec.name)
+    _REGISTERED[spec.name] = (spec, make)
+
+
+def _by_timm() -> None:
+    """Stands for the loader of timm's models, where who registered what is compared."""
+
+
+def registered_factory(name: str) -> Factory | None:
+    """What makes a registered backbone; None if its entry says so itself."""
+    return _REGISTERED[name][1] if name in _REGISTERED else None
+
 
 def list_backbones() -> tuple[BackboneSpec, ...]:
-    """All named backbones, in the order in which they are presented. ``timm:<model>`` adds every
-    model of timm.
+    """All named backbones, in the order in which they are presented: those of this package, then
+    registered ones. ``timm:<model>`` adds every model of timm.
+
+    Raises:
+        ConfigError: If an extension cannot be imported.
 
     Example:
         >>> [spec.name for spec in list_backbones()][:3]
         ['efficientnet_lite0', 'efficientnet_lite2', 'mini']
     """
-    return _SPECS
+    load_extensions()
+    return (*_SPECS, *(spec for spec, _ in _REGISTERED.values()))
 
 
 def start_for(name: str) -> Initialise:
     """Where EM starts with features of a backbone, also of one that is not in the table, unless
     somebody says.
     """
-    return next((spec.start for spec in _SPECS if spec.name == name), BackboneSpec.start)
+    known = (*_SPECS, *(spec for spec, _ in _REGISTERED.values()))
+    return next((spec.start for spec in known if spec.name == name), BackboneSpec.start)
 
 
 def find_spec(name: str) -> BackboneSpec:
@@ -285,6 +344,7 @@ def find_spec(name: str) -> BackboneSpec:
 
     Raises:
         BackboneError: If the name is unknown; the message suggests the closest known ones.
+        ConfigError: If the name is not of this package, and an extension cannot be imported.
     """
     if not isinstance(name, str):
         raise BackboneError(
@@ -305,7 +365,10 @@ def find_spec(name: str) -> BackboneSpec:
     for spec in _SPECS:
         if spec.name == name:
             return spec
-    known = [spec.name for spec in _SPECS]
+    load_extensions()
+    if name in _REGISTERED:
+        return _REGISTERED[name][0]
+    known = [spec.name for spec in list_backbones()]
     raise BackboneError(
         f"Unknown backbone {name!r}.{did_you_mean(name, known)} Choose one of {', '.join(known)},"
         " or timm:<model of timm>."

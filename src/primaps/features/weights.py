@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -220,6 +221,66 @@ def rename_in_order(
     return dict(zip(target, state.values(), strict=True))
 
 
+@dataclass(frozen=True)
+class KeyCheck:
+    """Tensors of a file compared with those of a model.
+
+    Attributes:
+        expected: So many has the model.
+        missing: Keys that only the model has.
+        unexpected: Keys that only the file has.
+        shapes: What has another shape, in words.
+    """
+
+    expected: int
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    shapes: tuple[str, ...] = ()
+
+    def problems(self) -> str:
+        """What does not fit, in words; empty = all fits."""
+        return "; ".join(
+            f"{len(found)} {word} ({_first(list(found))})"
+            for word, found in (
+                ("missing keys", self.missing),
+                ("unexpected keys", self.unexpected),
+                ("other shapes", self.shapes),
+            )
+            if found
+        )
+
+
+def compare_keys(
+    target: Mapping[str, torch.Tensor], state: State, classifiers: Iterable[str] = ()
+) -> tuple[State, KeyCheck]:
+    """Compare keys and shapes of weights with those of a model.
+
+    Args:
+        target: The model's tensors by key; only shapes are looked at.
+        state: Tensors by key in timm's layout. Keys of heads that the model does not have are left
+            out.
+        classifiers: Names of the model's classifier modules, which a backbone goes without, and
+            with them what is in their heads.
+
+    Returns:
+        What belongs to the model, and the comparison.
+    """
+    heads = (*_HEADS, *(f"{name.partition('.')[0]}." for name in classifiers))
+    state = {
+        key: value for key, value in state.items() if key in target or not key.startswith(heads)
+    }
+    return state, KeyCheck(
+        expected=len(target),
+        missing=tuple(key for key in target if key not in state),
+        unexpected=tuple(key for key in state if key not in target),
+        shapes=tuple(
+            f"{key} {tuple(state[key].shape)} instead of {tuple(target[key].shape)}"
+            for key in target
+            if key in state and state[key].shape != target[key].shape
+        ),
+    )
+
+
 def load_into(
     model: nn.Module, state: State, *, classifiers: Iterable[str] = (), wanted: str, path: Path
 ) -> None:
@@ -227,10 +288,8 @@ def load_into(
 
     Args:
         model: timm model.
-        state: Tensors by key in timm's layout. Keys of heads that the model does not have are left
-            out.
-        classifiers: Names of the model's classifier modules, which a backbone goes without, and
-            with them what is in their heads.
+        state: Tensors by key in timm's layout, see `compare_keys`.
+        classifiers: Names of the model's classifier modules, see `compare_keys`.
         wanted: Name of the backbone, for messages.
         path: The file the weights come from, for messages.
 
@@ -238,30 +297,10 @@ def load_into(
         BackboneError: If keys are missing or unexpected, or shapes differ; says which model the
             file seems to hold.
     """
-    target = model.state_dict()
-    heads = (*_HEADS, *(f"{name.partition('.')[0]}." for name in classifiers))
-    state = {
-        key: value for key, value in state.items() if key in target or not key.startswith(heads)
-    }
-    missing = [key for key in target if key not in state]
-    unexpected = [key for key in state if key not in target]
-    shapes = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(target[key].shape)}"
-        for key in target
-        if key in state and state[key].shape != target[key].shape
-    ]
-    problems = [
-        f"{len(found)} {word} ({_first(found)})"
-        for word, found in (
-            ("missing keys", missing),
-            ("unexpected keys", unexpected),
-            ("other shapes", shapes),
-        )
-        if found
-    ]
-    if problems:
+    state, check = compare_keys(model.state_dict(), state, classifiers)
+    if problems := check.problems():
         raise BackboneError(
-            f"Expected {path} to hold the weights of {wanted!r}, but got {'; '.join(problems)}."
+            f"Expected {path} to hold the weights of {wanted!r}, but got {problems}."
             f" {guess_model(state)} Give the file of that model, or choose the backbone that the"
             " file belongs to."
         )
@@ -289,6 +328,25 @@ def guess_model(state: Mapping[str, torch.Tensor]) -> str:
         "The file seems to hold a vision transformer of"
         f" {found}{': ' + ' or '.join(names) if names else ''}."
     )
+
+
+def layout_name(state: Mapping[str, torch.Tensor]) -> str:
+    """In whose layout the tensors of a file are, in words.
+
+    Args:
+        state: Tensors by key as `read_weights` returns them.
+    """
+    for key, name in (
+        ("storage_tokens", "official, DINOv3"),
+        ("register_tokens", "official, DINOv2 with registers"),
+        ("mask_token", "official, DINOv2"),
+        ("_conv_stem.weight", "official, EfficientNet-Lite"),
+    ):
+        if key in state:
+            return name
+    if "patch_embed.proj.weight" in state and not any("ls1.gamma" in key for key in state):
+        return "official, DINO (timm's is the same)" if "pos_embed" in state else "timm"
+    return "timm"
 
 
 def matching_backbones(state: Mapping[str, torch.Tensor]) -> list[str]:

@@ -13,7 +13,7 @@ from primaps.data.scanning import scan
 from primaps.errors import DatasetError, ImageError
 from primaps.heads.extractor import plain_backbone
 from primaps.outputs.png import figure_png
-from primaps.outputs.step_pictures import steps_figure
+from primaps.outputs.step_pictures import MAX_ROUNDS, steps_figure
 from primaps.pipeline.failures import all_failed, reported
 from primaps.pipeline.features_and_proposals import as_image
 from primaps.pipeline.framed import photo_of
@@ -73,9 +73,13 @@ def draw_steps(
 
 
 def picture_of_steps(
-    image: ImageFile, backbone: FeatureExtractor, config: Config, threshold: float
+    image: ImageFile,
+    backbone: FeatureExtractor,
+    config: Config,
+    threshold: float,
+    max_rounds: int = MAX_ROUNDS,
 ) -> bytes:
-    """PNG of the rounds of one image.
+    """PNG of the rounds of one image, of so many at most.
 
     Raises:
         ImageError: If it cannot be read, or has no feature to decompose.
@@ -102,7 +106,7 @@ def picture_of_steps(
     proposals = extract_proposals(
         seen, features, threshold, config.proposals, config.predict.max_pixels
     )
-    return figure_png(steps_figure(seen, steps, proposals))
+    return figure_png(steps_figure(seen, steps, proposals, max_rounds))
 
 
 def _step(features: torch.Tensor, each: Round) -> ExtractionStep:

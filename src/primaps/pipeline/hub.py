@@ -6,11 +6,13 @@ import dataclasses
 import shutil
 import tempfile
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
 from primaps.errors import CheckpointError, ConfigError, OutputError
-from primaps.features.hub import hub_is_known, no_network
+from primaps.features.hub import brief, hub_is_known, no_network, why_refused
+from primaps.features.hub_files import HubFile, NotFetchedError, fetch_file
 from primaps.features.registry import find_spec
 from primaps.heads.files import head_record
 from primaps.outputs.model_card import CardFacts, Measured, model_card
@@ -91,7 +93,7 @@ def push_model(
                 )
         except Exception as error:  # no network, no permission, no such owner: one remedy
             raise OutputError(
-                f"Could not send the model to {hub.repo_id!r} ({_reason(error)}). Check the name,"
+                f"Could not send the model to {hub.repo_id!r} ({brief(error)}). Check the name,"
                 " the network, and that the token may write: hf auth login."
             ) from error
     if is_public:
@@ -196,6 +198,8 @@ def fetch_model(hub: Hub, revision: str | None) -> Path:
 
     known = hub_is_known()
     try:
+        if known:
+            _fetch_tensors(hub, revision)
         found = snapshot_download(
             hub.repo_id,
             revision=revision,
@@ -204,8 +208,11 @@ def fetch_model(hub: Hub, revision: str | None) -> Path:
             local_files_only=not known,
             library_name="primaps",
         )
-    except Exception as error:  # no network, no such model, no permission: one remedy
-        reason = _reason(error) if known else no_network("it")
+    except Exception as error:  # no network, no such model, no permission
+        reason = no_network("it")
+        if known:
+            told = isinstance(error, NotFetchedError)
+            reason = str(error) if told else why_refused(error, hub.repo_id, hub.token)
         raise CheckpointError(
             f"Expected a model {hub.repo_id!r} on the hub, but it cannot be had: {reason}. Check"
             " the name, the revision and the network; a private model needs a token."
@@ -213,8 +220,16 @@ def fetch_model(hub: Hub, revision: str | None) -> Path:
     return Path(found)
 
 
-def _reason(error: BaseException) -> str:
-    # those of uploading threads say only that something failed
-    while type(error) is RuntimeError and error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+def _fetch_tensors(hub: Hub, revision: str | None) -> None:
+    """Bring the large files of a model into the hub's cache, so that one that was cut goes on."""
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=hub.token, library_name="primaps")
+    try:
+        info = api.model_info(hub.repo_id, revision=revision)
+    except Exception:  # noqa: BLE001 - whatever it is, who asks next says it, or finds the cache
+        return
+    for name in (each.rfilename for each in info.siblings or ()):
+        wanted = any(fnmatch(name, pattern) for pattern in FILES)
+        if wanted and name.endswith(".safetensors"):
+            fetch_file(HubFile(hub.repo_id, name, info.sha, hub.token))

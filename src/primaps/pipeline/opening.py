@@ -266,6 +266,7 @@ def reopen(
     weights: str | Path | None = None,
     head: str | Path | None = None,
     device: str = "auto",
+    backbone: FeatureExtractor | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Open a run folder for another fit or report on what it has stored, or a folder of `predict`
@@ -278,6 +279,8 @@ def reopen(
         weights: Weights file of the backbone, if it has moved.
         head: Folder of the head, if it has moved.
         device: Where the fit runs.
+        backbone: The one that made the features, if it is loaded already; None = it is loaded as it
+            is on record, with ``weights`` and ``head`` on ``device``.
         progress: Who is told.
 
     Raises:
@@ -298,12 +301,14 @@ def reopen(
         )
     manifest = read_image_list(listing)
     config = _changed_config(folder, fit_changes)
-    backbone = _same_backbone(
-        folder,
-        weights=weights or folder.record["weights"],
-        head=head or folder.record.get("head"),
-        device=device,
-    )
+    if backbone is None:
+        backbone = reload_backbone(
+            folder.record["settings"]["backbone"],
+            weights=weights or folder.record["weights"],
+            head=head or folder.record.get("head"),
+            device=device,
+        )
+    _check_same_backbone(folder, backbone)
     images = tuple(listed_image(name, entry) for name, entry in manifest["images"].items())
     run = Run(folder, backbone, config, images, progress or Silent())
     run.chosen_threshold, run.chosen_number = folder.threshold, folder.number
@@ -315,13 +320,11 @@ def reopen(
     return run
 
 
-def _same_backbone(
-    folder: RunFolder, *, weights: str | Path | None, head: str | Path | None, device: str
-) -> FeatureExtractor:
-    """The backbone that made the features in a run folder."""
-    known = folder.record["settings"]["backbone"]
-    backbone = reload_backbone(known, weights=weights, device=device, head=head)
-    changed = differences(known, json.loads(json.dumps(dict(backbone.describe()))))
+def _check_same_backbone(folder: RunFolder, backbone: FeatureExtractor) -> None:
+    """Refuse a backbone that did not make the features in a run folder."""
+    changed = differences(
+        folder.record["settings"]["backbone"], json.loads(json.dumps(dict(backbone.describe())))
+    )
     if changed:
         listed = "\n  ".join(changed)
         raise CheckpointError(
@@ -329,7 +332,6 @@ def _same_backbone(
             f" given):\n  {listed}\nRun `primaps proposals` with these into another --out first, or"
             " fit with what was stored."
         )
-    return backbone
 
 
 def _changed_config(folder: RunFolder, changes: Mapping[str, Any]) -> Config:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from primaps.errors import BackboneError
 from primaps.features.levels import DEFAULT_STRIDES
 from primaps.features.registry import find_spec
 from primaps.pipeline.fit_curves import kept_curves
@@ -38,18 +39,23 @@ def backbone_facts(record: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         record: Of the run.
-
-    Raises:
-        BackboneError: If this version does not know the backbone.
     """
     description = record["settings"]["backbone"]
     name, levels = str(description["name"]), description.get("levels")
     head = description.get("head")
     return {
         "name": name if head is None else f"{name} with a head of kind {head['kind']}",
-        "training": find_spec(name).training,
+        "training": _training(name),
         "levels": None if levels == _USUAL_LEVELS else levels,
     }
+
+
+def _training(name: str) -> str:
+    """What a backbone was trained with; those that are handed over in Python are not listed."""
+    try:
+        return find_spec(name).training
+    except BackboneError:
+        return "not known here: the backbone is none of this version"
 
 
 def run_facts(files: RunFolder, source: RunFolder | None = None) -> dict[str, str]:

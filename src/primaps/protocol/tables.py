@@ -93,8 +93,8 @@ class _Line:
 
 
 def markdown_row(metrics: Mapping[str, Any]) -> str:
-    """All variants of one row as a Markdown table, in per cent, with the published scores and what
-    a reader must know.
+    """All variants of one row as a Markdown table, in per cent, with the published scores, how far
+    the measured ones are from them, in points, and what a reader must know.
     """
     line, published = _Line.of(metrics), metrics["published"]
     method, backbone, settings = line.titles
@@ -103,18 +103,17 @@ def markdown_row(metrics: Mapping[str, Any]) -> str:
         f"{method}, {backbone}, {dataset_title(dataset)}, accuracy / mIoU in %",
         f"({settings})" if line.heads else f"({settings}; seeds: {len(metrics['selection'])})",
         "",
-        "| variant | measured | published |",
-        "|---|---|---|",
+        "| variant | measured | published | difference |",
+        "|---|---|---|---|",
     ]
     for variant in _VARIANTS:
         if variant in metrics["variants"]:
-            beside = _published(published) if variant == HEADLINE else ""
-            title = (
-                f"{variant} (supervised)"
-                if metrics["variants"][variant]["uses_labels_to_fit"]
-                else variant
-            )
-            lines.append(f"| {title} | {_cell(metrics['variants'][variant], '±')} | {beside} |")
+            scores = metrics["variants"][variant]
+            beside = ("", "")
+            if variant == HEADLINE:
+                beside = _published(published), _difference(scores, published)
+            title = f"{variant} (supervised)" if scores["uses_labels_to_fit"] else variant
+            lines.append(f"| {title} | {_cell(scores, '±')} | {beside[0]} | {beside[1]} |")
     return "\n".join([*lines, *_notes([line]), *_figures(metrics)]) + "\n"
 
 
@@ -137,12 +136,12 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
 
 def latex_row(metrics: Mapping[str, Any]) -> str:
     """The headline variant of one row as a line of a LaTeX table: method, backbone, data set,
-    settings, measured, published.
+    settings, measured, published and, in brackets, the difference.
     """
     line, dataset = _Line.of(metrics), metrics["row"]["dataset"]
     cells = (*line.titles[:2], dataset_title(dataset), line.titles[2])
     measured = _cell(metrics["variants"][HEADLINE], r"$\pm$")
-    columns = [*map(_escaped, cells), measured, _published(metrics["published"]) or "--"]
+    columns = [*map(_escaped, cells), measured, _beside(metrics, minus="$-$") or "--"]
     return (
         "% method & backbone & data set & settings & accuracy / mIoU & published\n"
         + " & ".join(columns)
@@ -230,7 +229,7 @@ def _markdown(
         *(text for title in titles for text in (title, "published")),
     ]
     lines = [
-        f"Accuracy / mIoU in %, {HEADLINE}.",
+        f"Accuracy / mIoU in %, {HEADLINE}; in brackets: points above or below what is published.",
         "",
         f"| {' | '.join(head)} |",
         "|" + "---|" * len(head),
@@ -262,7 +261,7 @@ def _latex(cells: Mapping[_Line, Mapping[str, Mapping[str, Any]]], datasets: Seq
     return (
         "\n".join(
             [
-                f"% Accuracy / mIoU in per cent, {HEADLINE}.",
+                f"% Accuracy / mIoU in per cent, {HEADLINE}; in brackets: measured less published.",
                 *notes,
                 *lines,
                 r"\hline",
@@ -280,7 +279,7 @@ def _columns(
     for name in datasets:
         metrics = by_dataset.get(name)
         columns.append(_cell(metrics["variants"][HEADLINE], sign) if metrics else "")
-        columns.append(_published(metrics["published"]) if metrics else "")
+        columns.append(_beside(metrics, "-" if sign == "±" else "$-$") if metrics else "")
     return columns
 
 
@@ -300,6 +299,26 @@ def _number(value: Mapping[str, float | None], sign: str) -> str:
 
 def _published(scores: Mapping[str, Any] | None) -> str:
     return "" if scores is None else f"{scores['accuracy'] * 100:.1f} / {scores['miou'] * 100:.1f}"
+
+
+def _difference(
+    measured: Mapping[str, Any], scores: Mapping[str, Any] | None, minus: str = "-"
+) -> str:
+    """Measured less published, in points, of what is printed: rounded before."""
+    if scores is None:
+        return ""
+    points = (
+        round(round(measured[name]["mean"] * 100, 1) - round(scores[name] * 100, 1), 1) + 0.0
+        for name in ("accuracy", "miou")
+    )
+    return " / ".join(f"{each:+.1f}" for each in points).replace("-", minus)
+
+
+def _beside(metrics: Mapping[str, Any], minus: str) -> str:
+    """The published scores, and in brackets how far the headline variant is from them."""
+    scores = metrics["published"]
+    difference = _difference(metrics["variants"][HEADLINE], scores, minus)
+    return f"{_published(scores)} ({difference})" if difference else ""
 
 
 def _notes(lines: Sequence[_Line]) -> list[str]:
