@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 endif
 DEMO_INSTALLED := $(VENV)/.installed-demo
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.installed-docs
 WORKERS ?= 2
 NPM ?= npm
 TSC := $(VENV)/typescript/node_modules/.bin/tsc
@@ -55,8 +56,10 @@ javascript: ## types of the viewer's JavaScript, by tsc --noEmit; passed over wi
 		echo 'The types of the JavaScript are NOT checked: npm is missing, or has no TypeScript 5. All else is.'; \
 	fi
 
-docs: ## links, anchors, images and named files of the documentation; needs no environment
-	$(PYTHON) tools/check_docs.py
+# Not with --quiet: what mkdocs does not print, it does not count as a warning either.
+docs: $(DOCS_INSTALLED) ## links and named files of the documentation, then its site in site/, to open from disk
+	$(BIN)/python tools/check_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # What makes a release has an environment of its own: little is installed where the wheel is built.
 RELEASE := .venv-release
@@ -114,6 +117,10 @@ $(DEMO_INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	touch $(DEMO_INSTALLED)
 
+$(DOCS_INSTALLED): $(DEMO_INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $(DOCS_INSTALLED)
+
 # The reference for the CRF is compiled on installation; without a compiler the tests that compare with it are skipped
 # and say so.
 $(INSTALLED): $(DEMO_INSTALLED)
@@ -123,7 +130,7 @@ $(INSTALLED): $(DEMO_INSTALLED)
 	touch $(INSTALLED)
 
 clean: ## remove the environments, what was built and the demo's folders
-	rm -rf $(VENV) $(RELEASE) dist dist-sbom demo-run demo-run-photographs
+	rm -rf $(VENV) $(RELEASE) dist dist-sbom site demo-run demo-run-photographs
 
 # Exports read back by the programs that they are for. These pull in much, and want older versions of
 # numpy and pillow than the package does, so they have an environment of their own.

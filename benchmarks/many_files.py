@@ -32,7 +32,7 @@ from primaps.shards.records import (
     entries_of,
     finished,
     member_name,
-    tar_file,
+    shard_file,
     write_record,
 )
 from primaps.shards.references import Listing, Reference
@@ -130,7 +130,7 @@ def write_shard(place: Place, number: int, content: bytes, scratch: Path) -> Non
     names = [each.name for each in references]
     members = write_tar(scratch, ((member_name(name, "store"), content) for name in names))
     whole = scratch.read_bytes()
-    place.publish(tar_file(number), scratch)
+    place.publish(shard_file(number), scratch)
     record = ShardRecord(
         number,
         hashlib.sha256(whole).hexdigest(),

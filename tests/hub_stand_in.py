@@ -130,6 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         ("GET", r"/api/models/([^/]+/[^/]+)", "info"),
         ("GET", r"/api/models/([^/]+/[^/]+)/revision/([^/]+)", "info"),
         ("GET", r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", "tree"),
+        ("GET", r"/api/models/([^/]+/[^/]+)/tree/([^/]+)/(.+)", "tree"),
         ("POST", r"/api/models/([^/]+/[^/]+)/preupload/([^/]+)", "preupload"),
         ("POST", r"/api/models/([^/]+/[^/]+)/commit/([^/]+)", "commit"),
         ("POST", r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", "batch"),
@@ -251,16 +252,28 @@ class Handler(BaseHTTPRequestHandler):
             value = {"id": repo_id, "sha": commit[0], "private": private, "siblings": siblings}
             self.reply(200, {**value, "tags": [], "downloads": 0, "likes": 0})
 
-    def tree(self, repo_id, revision):
+    def tree(self, repo_id, revision, below=""):
         commit = self.found(repo_id, revision)
         if commit is None:
             return
-        entries = []
+        entries, folders = [], set()
+        start = f"{below}/" if below else ""
         for name, blob in sorted(commit[1].items()):
+            if not name.startswith(start):
+                continue
+            if "/" in name[len(start) :] and "recursive=false" in self.path.lower():
+                folders.add(start + name[len(start) :].split("/")[0])
+                continue
             entry = {"type": "file", "path": name, "size": len(blob.data), "oid": blob.oid[:40]}
             if blob.large:
                 entry["lfs"] = {"oid": blob.oid, "size": len(blob.data), "pointerSize": 130}
             entries.append(entry)
+        entries += [
+            {"type": "directory", "path": each, "oid": "0" * 40} for each in sorted(folders)
+        ]
+        if below and not entries:
+            self.reply(404, {"error": "Entry not found"}, X_Error_Code="EntryNotFound")
+            return
         self.reply(200, entries)
 
     def preupload(self, repo_id, revision):

@@ -31,6 +31,7 @@ from write_faults.cases import CASES, Case, Places
 from write_faults.operations import KINDS, TAKING_SPACE, Fault
 from write_faults.photographs import draw_photographs
 from write_faults.short_fits import shorten_fits
+from write_faults.workers_inside import work_inside
 
 WORDS: Final = {
     "full": r"disk is full|No space left",
@@ -138,6 +139,8 @@ def is_whole(name: str, data: bytes) -> bool:
             from safetensors.torch import load
 
             load(data)
+        elif name.endswith(".tar") and not name.startswith(".parts/"):
+            return data.endswith(bytes(1024))
         elif name.endswith(".png"):
             return data.endswith(b"IEND\xaeB`\x82")
     except Exception:  # noqa: BLE001 - whatever a cut file raises
@@ -228,6 +231,7 @@ def main() -> None:
         os.environ["XDG_CACHE_HOME"] = str(work / "cache")
         places = Places(draw_photographs(work / "photos", given.images), work / "run")
         shorten_fits(given.steps)
+        work_inside()
         warm_up(CASES[0].command(places, places.run))
         cases = [case for case in CASES if given.only is None or case.name in given.only]
         if given.disk is not None:

@@ -149,7 +149,16 @@ def _bands(given: Any) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class CRFConfig:
-    """Dense CRF constants (Krähenbühl & Koltun 2011, with the settings common to the field)."""
+    """Dense CRF constants (Krähenbühl & Koltun 2011, with the settings common to the field).
+
+    Attributes:
+        iterations: Of mean field inference.
+        gaussian_sxy: Reach of the smoothing that looks at positions alone, in pixels.
+        gaussian_compat: Its weight.
+        bilateral_sxy: Reach of the smoothing that follows edges, in pixels.
+        bilateral_srgb: Difference of grey levels, of 255, that counts as an edge.
+        bilateral_compat: Its weight.
+    """
 
     iterations: int = 10
     gaussian_sxy: float = 1.0
@@ -794,7 +803,7 @@ def _parse(
         hint = hints[key]
         if (kind, key) not in _NESTED and not _fits(value, hint):
             raise ConfigError(
-                f"Expected {where + key} to be {_in_words(hint)}, but got {repr(value)[:80]}."
+                f"Expected {where + key} to be {in_words(hint)}, but got {repr(value)[:80]}."
             )
         parsed[key] = value
     for key in names:
@@ -832,14 +841,15 @@ _LARGEST: Final = 2**63
 _WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def _in_words(hint: Any) -> str:
+def in_words(hint: Any) -> str:
+    """What a setting of such a type may be."""
     parts = get_args(hint)
     if get_origin(hint) is Literal:
         return f"one of {', '.join(map(str, parts))}"
     if get_origin(hint) is tuple:
         return "a list"
     if parts:
-        return " or ".join(dict.fromkeys(map(_in_words, parts)))
+        return " or ".join(dict.fromkeys(map(in_words, parts)))
     return "nothing" if hint is types.NoneType else _WORDS[hint]
 
 

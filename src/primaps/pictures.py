@@ -46,7 +46,7 @@ def as_image(value: ImageLike) -> Image:
     Raises:
         ImageError: If it is none of these, or its shape, dtype or values have no plain meaning.
 
-    Example:
+    Examples:
         >>> as_image(np.full((2, 4), 0.5)).shape
         (2, 4, 3)
     """

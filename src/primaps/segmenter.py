@@ -87,7 +87,7 @@ class Segmenter:
         ConfigError: If a setting is out of range.
         BackboneError: If there is no backbone of this name, or its weights cannot be had.
 
-    Example:
+    Examples:
         >>> import primaps as pm
         >>> segmenter = pm.Segmenter(pm.load_backbone("texture", device="cpu"), num_clusters=5)
         >>> segmenter.is_fitted

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from primaps.cli.exporting import export
 from primaps.outputs.label_files import write_label_map
+from primaps.shards.places import place_of
 
 
 @pytest.fixture
@@ -83,6 +84,34 @@ def test_a_portable_model_takes_no_options_of_data_sets(run, tmp_path, options):
     given = ", ".join(str(each) for each in options if str(each).startswith("--"))
     assert f"Expected no {given} with --format onnx" in " ".join(result.output.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_tells_and_writes_nothing(run, tmp_path):
+    out = tmp_path / "out"
+    result = invoke(run, "--format", "coco", "--out", out, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "Images:      2, 0 of them up to date, 2 to do" in result.output
+    assert f"Missing:     {tmp_path / 'photos' / 'b.png'}" in result.output
+    assert not out.exists()
+
+
+def test_a_url_takes_a_data_set_but_no_portable_model(run, tmp_path):
+    out = f"memory://cli-export/{tmp_path.name}"
+    result = invoke(run, "--format", "coco", "--out", out)
+    assert result.exit_code == 3, result.output
+    assert f"1 images in {out}" in result.output
+    assert place_of(out).exists("annotations/instances.json")
+    assert f"{out}/.primaps-export/failures.jsonl" in "".join(result.output.split())
+    assert place_of(out).exists(".primaps-export/failures.jsonl")
+    told = invoke(run, "--format", "coco", "--out", out, "--dry-run")
+    assert f"to {out}" in told.output
+    for options in (("--link",), ("--link", "--dry-run")):
+        refused = invoke(run, "--format", "coco", "--out", out, *options)
+        assert refused.exit_code == 2
+        assert "an object store has no links" in " ".join(refused.output.split())
+    portable = invoke(run, "--format", "onnx", "--out", out)
+    assert portable.exit_code == 2
+    assert "Expected folders on disk with --format onnx" in " ".join(portable.output.split())
 
 
 def test_a_portable_model_needs_a_model(run, tmp_path):

@@ -536,6 +536,14 @@ def test_a_dry_run_of_fit_and_predict_writes_nothing(run, photographs, tmp_path,
     refused = run("predict", photographs, "--model", out, "--out", new, *other)
     assert "Refused without --overwrite" in refused.stdout
     assert run("predict", photographs, "--model", out, "--out", out, "--dry-run").exit_code == 2
+    shards = ("--shard-format", "tar", "--shards", 2, "--dry-run")
+    for command in (("predict", "--model", out), ("proposals", *fast[:2], "--backbone", "texture")):
+        planned = run(*command, photographs, "--out", tmp_path / "shards", *shards)
+        assert planned.exit_code == 0, planned.output
+        assert "Images:      5, 0 of them done, 5 to do" in planned.stdout
+        assert "3 of 2 images (tar), 0 of them done, 3 to do" in planned.stdout
+    far = run("predict", photographs, "--model", out, "--out", "memory://x/y", "--dry-run")
+    assert "to memory://x/y" in far.stdout
     assert snapshot(tmp_path) == before
 
 

@@ -6,7 +6,7 @@ from primaps.engine.orders import Order
 from primaps.errors import FailureLimitError
 from primaps.progress import Silent
 
-ORDER = Order("/nowhere", "/nowhere", "cpu", {})
+ORDER = Order("/nowhere", "/nowhere", "/nowhere", "cpu", {})
 
 
 def test_nothing_to_do_starts_no_worker():

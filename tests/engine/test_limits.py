@@ -28,7 +28,10 @@ def test_an_allocation_beyond_the_limit_fails():
 
 @pytest.mark.parametrize(
     ("values", "told"),
-    [({"seconds": 0}, "--max-seconds above 0"), ({"memory": -5}, "--max-memory above 0")],
+    [
+        ({"seconds": 0}, "--max-seconds above 0"),
+        ({"memory": 100_000}, r"--max-memory to be 0\.03 \(GB\) or more, but got 0\.0001"),
+    ],
 )
 def test_impossible_limits_are_refused(values, told):
     with pytest.raises(ConfigError, match=told):
@@ -38,4 +41,4 @@ def test_impossible_limits_are_refused(values, told):
 def test_memory_is_not_limited_where_the_system_cannot(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ConfigError, match="Expected Linux for --max-memory"):
-        Limits(memory=1)
+        Limits(memory=10**9)

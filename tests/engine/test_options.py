@@ -9,6 +9,7 @@ from primaps.errors import ConfigError
 def test_nothing_asked_for_wants_no_workers():
     assert not EngineOptions().wanted
     assert not EngineOptions(shards=0).wanted
+    assert not EngineOptions(shard_format="parquet").wanted
     assert not EngineOptions(max_failures=FailureLimit(number=0)).wanted
 
 
@@ -28,6 +29,8 @@ def test_what_only_workers_can_do_wants_them(asked):
     ("asked", "told"),
     [
         ({"engine": "spark"}, "local or ray, but got 'spark'"),
+        ({"shard_format": "zip"}, "tar or parquet, but got 'zip'"),
+        ({"shard_format": "tar", "shards": 0}, "but got --shards off"),
         ({"workers": 0}, "--workers to be 1 or more, but got 0"),
     ],
 )

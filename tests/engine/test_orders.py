@@ -2,7 +2,7 @@ from primaps.engine.orders import Order, Task, scratch_of, staging_of
 
 
 def test_orders_and_tasks_travel_as_json():
-    order = Order("/place", "/scratch", "cpu", {"kind": "a:B", "values": {"x": 1}})
+    order = Order("/place", "/plan", "/scratch", "cpu", {"kind": "a:B", "values": {"x": 1}})
     assert Order.from_json(order.as_json()) == order
     task = Task(3, ("ä.png",), {"b.png": "It ended the worker."})
     assert Task.from_json(task.as_json()) == task

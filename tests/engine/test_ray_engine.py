@@ -13,10 +13,11 @@ import pytest
 
 from primaps.engine import ray_engine
 from primaps.engine.ray_engine import ray_session, require_ray
-from primaps.errors import ConfigError, MissingExtraError, OutputError
+from primaps.errors import ConfigError, MissingExtraError, OutputError, ProcessError
 from primaps.shards.places import place_of
 from primaps.shards.plan import make_plan
 from primaps.shards.references import list_references
+from primaps.shards.writing import write_shard
 
 on_ray = [
     pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),
@@ -98,6 +99,22 @@ class TestOnRay:
         assert [failure.path for failure in outcome.failures] == [str(images / "0" / "bad.jpg")]
         assert heard.steps == 61
 
+    def test_ray_data_reads_tables(self, session, tmp_path):
+        pytest.importorskip("pyarrow")
+        import ray.data
+
+        names = [f"{number}.jpg" for number in range(4)]
+        (tmp_path / "shards").mkdir()
+        for shard in range(2):
+            images = {name: {"labels": name.encode()} for name in names[2 * shard : 2 * shard + 2]}
+            path = tmp_path / "shards" / f"{shard:06d}.parquet"
+            write_shard(path, "parquet", images, ("labels", "overlay"))
+            (tmp_path / "shards" / f"_{shard:06d}.json").write_text("{}")
+        rows = ray.data.read_parquet(str(tmp_path / "shards")).take_all()
+        assert sorted(rows, key=lambda row: row["name"]) == [
+            {"name": name, "labels": name.encode(), "overlay": None} for name in names
+        ]
+
     def test_nothing_listens_beyond_this_machine(self, session):
         listening = [
             line.split()
@@ -157,6 +174,21 @@ def test_tasks_fetch_what_lies_in_an_object_store_and_nothing_else(s3, tmp_path)
     row = ray_engine.Fetching(place.url)({"shard": 0})
     assert row["contents"] == [b"far away"]
     assert row["names"][0].endswith(".png")
+    # the worker finds out and tells
+    assert ray_engine.Fetching(place.url)({"shard": 1})["contents"] == []
+
+
+def test_what_ray_itself_cannot_do_is_told_in_a_sentence():
+    exceptions = pytest.importorskip("ray.exceptions")
+
+    def rows():
+        yield {"told": "{}"}
+        raise exceptions.OutOfMemoryError("Traceback ...\nno memory is left.")
+
+    given = rows()
+    assert ray_engine._next(given) == "{}"
+    with pytest.raises(ProcessError, match=r"got OutOfMemoryError: no memory is left\. What is"):
+        ray_engine._next(given)
 
 
 def test_folders_that_killed_commands_left_are_removed():

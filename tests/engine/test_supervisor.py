@@ -54,7 +54,7 @@ def supervise(tmp_path, monkeypatch):
 
     def make(limits=Limits(), advance=lambda _: None, **work):  # noqa: B008 - frozen
         work = {"images": ["a", "b", "c", "d"], "made": str(tmp_path / "made"), **work}
-        order = Order(str(tmp_path / "place"), str(tmp_path), "cpu", work)
+        order = Order(str(tmp_path / "place"), str(tmp_path / "place"), str(tmp_path), "cpu", work)
         begun.append(Supervisor(order, limits, {}, advance))
         return begun[-1]
 

@@ -14,7 +14,7 @@ from primaps.progress import Silent
 from primaps.runs.run import RunFolder, read_failures
 from primaps.runs.store import hold, read_json, release, write_json
 from primaps.shards.places import place_of
-from primaps.shards.records import record_file, tar_file
+from primaps.shards.records import record_file, shard_file
 from primaps.shards.references import Reference
 
 
@@ -162,10 +162,10 @@ def test_two_at_a_time_in_one_folder_are_refused(sharded, tmp_path):
 
 
 def test_what_cannot_be_read_is_a_listed_failure(sharded, tmp_path):
-    content = bytearray(sharded.read(tar_file(1)))
+    content = bytearray(sharded.read(shard_file(1)))
     for position in range(0, len(content), 400):
         content[position] ^= 255
-    sharded.write(tar_file(1), bytes(content))
+    sharded.write(shard_file(1), bytes(content))
     out = tmp_path / "run"
     sample_store(sharded.url, out, None, progress=Silent())
     failures = read_failures(RunFolder(out))
@@ -176,7 +176,7 @@ def test_what_cannot_be_read_is_a_listed_failure(sharded, tmp_path):
     assert len(stored(out)) == 7
     assert fitted(out)
     for shard in range(4):
-        sharded.remove(tar_file(shard))
+        sharded.remove(shard_file(shard))
     with pytest.raises(DatasetError, match="there is none"):
         sample_store(sharded.url, tmp_path / "other", None, progress=Silent())
 

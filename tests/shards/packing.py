@@ -7,7 +7,7 @@ from primaps.shards.records import (
     ShardRecord,
     entries_of,
     member_name,
-    tar_file,
+    shard_file,
     write_record,
 )
 from primaps.shards.references import list_references
@@ -31,7 +31,7 @@ def pack(run, place, inputs, size):
         scratch = run.folder.root / "scratch.tar"
         packed = write_tar(scratch, members)
         content = scratch.read_bytes()
-        place.publish(tar_file(shard), scratch)
+        place.publish(shard_file(shard), scratch)
         write_record(
             place,
             ShardRecord(

@@ -167,6 +167,8 @@ def test_a_missing_package_is_named(monkeypatch):
         place_of("s3://bucket/x").read("y")
     with pytest.raises(MissingExtraError, match="pip install gcsfs"):
         place_of("gs://bucket/x").read("y")
+    with pytest.raises(MissingExtraError, match="pip install huggingface_hub"):
+        place_of("hf://datasets/me/photos").read("y")
 
 
 def test_failures_that_pass_are_tried_again(flaky):
@@ -235,7 +237,9 @@ def test_a_bucket_that_is_not_there(s3, hasty):
     with pytest.raises(PlaceError) as caught:
         place.read("y")
     assert caught.value.missing
-    with pytest.raises(OutputError, match="Could not write"):
+    with pytest.raises(
+        OutputError, match=r"Could not write .*y\. Its bucket is not there: make it"
+    ):
         place.write("y", b"")
 
 

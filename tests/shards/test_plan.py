@@ -46,6 +46,20 @@ def test_a_plan_is_found_again(place):
     assert place.read("plan.json") == before
 
 
+def test_shards_keep_their_format(place):
+    assert make_plan(place, listing(*"abc"), 2, "parquet").shard_format == "parquet"
+    assert load_plan(place).shard_format == "parquet"
+    with pytest.raises(ConfigError, match=r"Expected parquet files.*--shard-format parquet"):
+        make_plan(place, listing(*"abc"), 2, "tar")
+    value = json.loads(place.read("plan.json"))
+    place.write("plan.json", json.dumps({**value, "shard_format": "zip"}).encode())
+    with pytest.raises(CheckpointError, match="its shards are 'zip'"):
+        load_plan(place)
+    del value["shard_format"]  # of an earlier version
+    place.write("plan.json", json.dumps(value).encode())
+    assert load_plan(place).shard_format == "tar"
+
+
 def test_it_is_the_same_everywhere(tmp_path):
     one, other = place_of(tmp_path / "1"), place_of("memory://plan/2")
     make_plan(one, listing(*"abc"), 2)
@@ -165,6 +179,23 @@ def test_damaged_references(place):
     place.remove(references_file(0))
     with pytest.raises(CheckpointError, match="there is none"):
         references_of(place, 0)
+
+
+def test_a_list_that_was_lost_or_damaged_is_filled_again(place):
+    make_plan(place, listing(*"abcd"), 2)
+    plan = make_plan(place, listing(*"abcde"), 2)
+    before = [place.read(references_file(number)) for number in range(3)]
+    place.remove(references_file(0))
+    place.write(references_file(2), before[2][:-3])
+    assert make_plan(place, listing(*"abcde"), 2) == plan
+    assert [place.read(references_file(number)) for number in range(3)] == before
+
+
+def test_a_lost_list_of_images_that_are_gone_is_refused(place):
+    make_plan(place, listing(*"abcd"), 2)
+    place.remove(references_file(1))
+    with pytest.raises(ConfigError, match=r"plan/000001\.jsonl is lost, and some are gone"):
+        make_plan(place, listing(*"abc"), 2)
 
 
 def test_numbers():

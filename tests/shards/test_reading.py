@@ -12,35 +12,38 @@ from primaps.shards.records import (
     entries_of,
     read_record,
     record_file,
-    tar_file,
+    shard_file,
     write_record,
 )
 from primaps.shards.references import Listing, Reference
-from primaps.shards.tar_files import write_tar
+from primaps.shards.writing import write_shard
 from primaps.types import Failure
 
 
 @pytest.fixture
 def sharded(tmp_path):
-    """``sharded(count, size, failing)``: outputs of so many images in shards of a size."""
+    """``sharded(count, size, failing, place, form)``: outputs of so many images in shards of a
+    size.
+    """
 
-    def make(count, size, failing=(), place=None):
+    def make(count, size, failing=(), place=None, form="tar"):
         place = place_of(tmp_path / "out") if place is None else place
         names = [f"{number:03d}.jpg" for number in range(count)]
         listing = Listing(tuple(Reference(name, f"/in/{name}", 1, "") for name in names))
-        plan = make_plan(place, listing, size)
+        plan = make_plan(place, listing, size, form)
         for shard in range(plan.shards):
-            finish(place, shard, failing, tmp_path / "scratch.tar")
+            finish(place, shard, failing, tmp_path / "scratch", form)
         return ShardedOutputs(place)
 
     return make
 
 
-def finish(place, shard, failing, scratch):
+def finish(place, shard, failing, scratch, form="tar"):
     references = references_of(place, shard)
     good = [each.name for each in references if each.name not in failing]
-    members = write_tar(scratch, [(f"{name}.png", name.encode()) for name in good])
-    place.publish(tar_file(shard), scratch)
+    images = {name: {"labels": name.encode()} for name in good}
+    members = write_shard(scratch, form, images, ("labels",))
+    place.publish(shard_file(shard, form), scratch)
     content = scratch.read_bytes()
     write_record(
         place,
@@ -51,18 +54,20 @@ def finish(place, shard, failing, scratch):
             entries_of(members, dict.fromkeys(good, "0" * 64)),
             tuple(Failure(f"/in/{name}", "read", "torn") for name in failing),
             references=references_sha256(references),
+            format=form,
         ),
     )
 
 
+@pytest.mark.parametrize("form", ["tar", "parquet"])
 @pytest.mark.parametrize("kind", ["disk", "memory", "s3"])
-def test_what_was_packed_is_read(kind, sharded, request):
+def test_what_was_packed_is_read(kind, form, sharded, request):
     place = None
     if kind == "memory":
-        place = place_of("memory://reading/out")
+        place = place_of(f"memory://reading/{form}")
     if kind == "s3":
         place = place_of(f"{request.getfixturevalue('s3')}/out")
-    outputs = sharded(7, 3, ["004.jpg"], place)
+    outputs = sharded(7, 3, ["004.jpg"], place, form)
     assert is_sharded(outputs.place)
     assert not is_sharded(outputs.place.below("plan"))
     found = list(outputs.outputs())
@@ -119,19 +124,22 @@ def test_what_is_not_done_is_named(sharded):
     assert list(outputs.verify()) == [(1, "it is not done")]
 
 
-def test_damage_is_found(sharded):
-    outputs = sharded(12, 3)
+@pytest.mark.parametrize("form", ["tar", "parquet"])
+def test_damage_is_found(form, sharded):
+    outputs = sharded(12, 3, form=form)
     place = outputs.place
-    tar = bytearray(place.read(tar_file(0)))
+    files = [shard_file(shard, form) for shard in range(4)]
+    tar = bytearray(place.read(files[0]))
     first = next(outputs.outputs())
     tar[first.entry.members["labels"].offset] ^= 1
-    place.write(tar_file(0), bytes(tar))
-    place.write(tar_file(1), place.read(tar_file(1))[:-100])
-    place.write(record_file(2), b"{}")
-    place.remove(tar_file(3))
+    place.write(files[0], bytes(tar))
+    place.write(files[1], place.read(files[1])[:-100])
+    place.write(record_file(2, form), b"{}")
+    place.remove(files[3])
     told = dict(outputs.verify())
     assert list(told) == [0, 1, 2, 3]
-    for number, text in enumerate(("another checksum", "bytes instead of", "000002.json", "None")):
+    wanted = ("another checksum", "bytes instead of", "000002.json", "is missing")
+    for number, text in enumerate(wanted):
         assert text in told[number]
     with pytest.raises(CheckpointError, match="another one: the file is damaged"):
         outputs.read(first, "labels")
@@ -142,10 +150,10 @@ def test_damage_is_found(sharded):
 def test_shards_written_twice_at_the_same_time_are_equal(sharded, tmp_path):
     """Bytes follow from content: whichever of two writers comes last, tar and record fit."""
     outputs = sharded(6, 3)
-    before = [outputs.place.read(path(n)) for n in range(2) for path in (tar_file, record_file)]
+    before = [outputs.place.read(path(n)) for n in range(2) for path in (shard_file, record_file)]
     for shard in range(2):
         finish(outputs.place, shard, (), tmp_path / "other.tar")
-    after = [outputs.place.read(path(n)) for n in range(2) for path in (tar_file, record_file)]
+    after = [outputs.place.read(path(n)) for n in range(2) for path in (shard_file, record_file)]
     assert before == after
 
 

@@ -13,7 +13,7 @@ from primaps.shards.records import (
     finished,
     read_record,
     record_file,
-    tar_file,
+    shard_file,
     write_record,
 )
 from primaps.shards.tar_files import Member
@@ -50,13 +50,32 @@ def test_a_record_is_read_as_written(place):
     assert place.read(record_file(3)) == before
 
 
-def test_a_shard_is_finished_when_its_tar_file_is_there(place):
+def test_a_table_is_told_apart_from_a_tar_file(place):
+    table = dataclasses.replace(RECORD, format="parquet", writer="pyarrow 26.0.1")
+    write_record(place, table)
+    assert read_record(place, 3, "parquet") == table
+    assert record_file(3, "parquet") == "shards/_000003.json"  # readers of folders pass it over
+    value = json.loads(place.read(record_file(3, "parquet")))
+    assert value["parquet"] == {"sha256": SUM, "size": 5000, "writer": "pyarrow 26.0.1"}
+    assert "tar" not in value
+    place.write(shard_file(3), bytes(5000))
+    assert finished(place, 3, "settings", "references", "parquet") is None
+    place.write(shard_file(3, "parquet"), bytes(5000))
+    assert finished(place, 3, "settings", "references", "parquet") == table
+    assert finished(place, 3, "settings", "references") is None
+    other = {**value, "tar": value["parquet"], "parquet": None}
+    place.write(record_file(3, "parquet"), json.dumps(other).encode())
+    with pytest.raises(CheckpointError, match="to be the record of a shard"):
+        read_record(place, 3, "parquet")
+
+
+def test_a_shard_is_finished_when_its_file_is_there(place):
     assert finished(place, 3, "settings", "references") is None
     write_record(place, RECORD)
     assert finished(place, 3, "settings", "references") is None
-    place.write(tar_file(3), bytes(4999))
+    place.write(shard_file(3), bytes(4999))
     assert finished(place, 3, "settings", "references") is None
-    place.write(tar_file(3), bytes(5000))
+    place.write(shard_file(3), bytes(5000))
     assert finished(place, 3, "settings", "references") == RECORD
     assert finished(place, 3, "others", "references") is None
     assert finished(place, 3, "settings", "others") is None
@@ -133,5 +152,5 @@ def test_members_belong_to_images():
 
 
 def test_names_of_files():
-    assert (tar_file(0), record_file(0)) == ("shards/000000.tar", "shards/000000.json")
+    assert (shard_file(0), record_file(0)) == ("shards/000000.tar", "shards/000000.json")
     assert dataclasses.replace(RECORD) == RECORD

@@ -1,10 +1,15 @@
+import hashlib
 import io
 import json
 import os
 import secrets
 import tarfile
+from typing import ClassVar
 
+import fsspec
 import pytest
+from fsspec import AbstractFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from primaps.data.scanning import scan
 from primaps.errors import CheckpointError, DatasetError
@@ -15,6 +20,7 @@ from primaps.shards.references import (
     from_record,
     list_references,
 )
+from primaps.shards.staging import stage
 from primaps.shards.tar_files import write_tar
 
 
@@ -350,3 +356,104 @@ def test_records():
     ):
         with pytest.raises(CheckpointError, match="reference to an image"):
             from_record(damaged)
+
+
+class StandIn(MemoryFileSystem):
+    """In the place of the file system of a protocol whose package need not be installed."""
+
+    store: ClassVar = {}
+    pseudo_dirs: ClassVar = [""]
+    cachable = False
+    forbidden = False
+
+    def info(self, path, **kwargs):
+        if self.forbidden:
+            raise PermissionError("403 Forbidden: storage.objects.get denied")
+        entry = super().info(path, **kwargs)
+        if entry["type"] == "file":  # as the protocol's listings tell it
+            content = hashlib.sha1(self.store[entry["name"]].getvalue()).hexdigest()
+            entry[self.told] = content
+        return entry
+
+    def find(self, path, *args, **kwargs):
+        return AbstractFileSystem.find(self, path, *args, **kwargs)
+
+    def ls(self, path, detail=True, **kwargs):
+        found = super().ls(path, detail=True, **kwargs)
+        entries = [each if each["type"] != "file" else self.info(each["name"]) for each in found]
+        return entries if detail else [each["name"] for each in entries]
+
+
+class Google(StandIn):
+    protocol: ClassVar = ("gs", "gcs")
+    told = "etag"
+    store: ClassVar = {}
+
+
+class HuggingFace(StandIn):
+    protocol: ClassVar = ("hf",)
+    told = "blob_id"
+    store: ClassVar = {}
+
+
+@pytest.fixture(params=["gs://bucket/photos", "hf://datasets/me/photos"])
+def far(request, monkeypatch):
+    """A folder of a protocol that a stand-in serves, and the stand-in's class."""
+    scheme = request.param.partition(":")[0]
+    served = {"gs": Google, "hf": HuggingFace}[scheme]
+    monkeypatch.setattr(fsspec, "filesystem", lambda asked: {scheme: served}[asked]())
+    monkeypatch.setattr(served, "store", {})
+    monkeypatch.setattr(served, "pseudo_dirs", [""])
+    place = place_of(request.param)
+    for name, text in {"a.png": b"one", "b/2.jpg": b"two", "b/x.txt": b"no image"}.items():
+        place.write(name, text)
+    return place, served
+
+
+def test_other_object_stores_are_listed_and_read_alike(far, tmp_path):
+    place, _ = far
+    listing = list_references([place.url])
+    assert names(listing) == ["a.png", "b/2.jpg"]
+    assert [each.url for each in listing.references] == [place.at("a.png"), place.at("b/2.jpg")]
+    assert listing.passed_over == {".txt": 1}
+    assert all(len(each.stamp) == 40 for each in listing.references)  # tells versions apart
+    assert [content(each) for each in listing.references] == [b"one", b"two"]
+    assert names(list_references([f"{place.url}/*/*.jpg"])) == ["b/2.jpg"]
+    staged = stage(listing.references, tmp_path / "staged")
+    assert [image.path.read_bytes() for image in staged.images] == [b"one", b"two"]
+    place.write("a.png", b"another")
+    later = list_references([place.url]).references[0]
+    assert later != listing.references[0]
+    place.remove("b/2.jpg")
+    (gone,) = stage([listing.references[1]], tmp_path / "gone").failures
+    assert (gone.path, gone.stage) == (place.at("b/2.jpg"), "fetch")
+    assert "not there any more" in gone.reason
+
+
+def test_what_is_forbidden_says_so(far, monkeypatch):
+    place, served = far
+    monkeypatch.setattr(served, "forbidden", True)
+    with pytest.raises(DatasetError, match=r"PermissionError: 403 Forbidden.*your rights"):
+        list_references([place.url])
+
+
+def test_nothing_there_is_told(far):
+    place, _ = far
+    with pytest.raises(DatasetError, match=r"Expected images in .*/not-there, but found none"):
+        list_references([place.at("not-there")])
+
+
+def test_a_repository_of_the_hub(hub, tmp_path):
+    """With the protocol of the hub itself, and the package that speaks it."""
+    from huggingface_hub import HfFileSystem
+
+    HfFileSystem.clear_instance_cache()  # those of other addresses
+    hub.put("me/photos", {"a.png": b"one", "b/2.jpg": b"two", "README.md": b"about"})
+    listing = list_references(["hf://me/photos"])
+    assert names(listing) == ["a.png", "b/2.jpg"]
+    assert [each.size for each in listing.references] == [3, 3]
+    staged = stage(listing.references, tmp_path / "staged", threads=1)
+    assert [image.path.read_bytes() for image in staged.images] == [b"one", b"two"]
+    hub.put("me/photos", {"a.png": b"another"})
+    assert list_references(["hf://me/photos"]).references[0] != listing.references[0]
+    HfFileSystem.clear_instance_cache()

@@ -19,7 +19,7 @@ SHOWN: Final = frozenset({"text", "mermaid", "bibtex", "html", "dockerfile", "di
 """Languages of blocks that are only looked at."""
 REASONS: Final = (
     *("network", "download", "GPU", "cluster", "container", "data set", "file", "hours", "minutes"),
-    *("serves", "other machine", "version", "tag", "changelog"),
+    *("serves", "object store", "other machine", "version", "tag", "changelog"),
 )
 """Why a block may not be run."""
 

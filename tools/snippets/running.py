@@ -77,6 +77,8 @@ def _begin_anew(text: str, reader: Reader) -> None:
     """
     met: set[str] = set()
     for line in text.splitlines():
+        if bare(line) in NOT_RUN_LINES:
+            continue
         for name in {found["folder"] for found in _MAKES.finditer(line)} - met:
             others = _MAKES.sub("", line)
             used = re.search(rf"(?<![\w/-]){re.escape(name)}(?![\w.-])", others)

@@ -66,6 +66,13 @@ def _in_run(*words: str) -> Callable[[Places, Path], Callable[[], None]]:
     return lambda _, out: command_line(words[0], out, *words[1:])
 
 
+def _predicted_in_shards(places: Places, out: Path) -> Callable[[], None]:
+    return command_line(
+        *("predict", places.photos, "--model", places.run, "--out", out, "--shards", "2"),
+        "--certainty",
+    )
+
+
 def _exported(name: str) -> Case:
     def command(places: Places, out: Path) -> Callable[[], None]:
         return command_line("export", places.run, "--format", name, "--out", out)
@@ -119,6 +126,8 @@ CASES: Final = (
     Case("proposals", _new("proposals", *SEGMENT[:6])),
     Case("fit", _in_run("fit", "--seed", "1", "--overwrite"), on_run=True, left_out=NAMING),
     Case("predict", _predicted),
+    Case("proposals in shards", _new("proposals", *SEGMENT[:6], "--shards", "2")),
+    Case("predict in shards", _predicted_in_shards, left_out=NAMING),
     *(_exported(name) for name in EXPORTS),
     Case("classes --name", _in_run("classes", "--name", "0=road"), on_run=True, left_out=NAMING),
     Case(

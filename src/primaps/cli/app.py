@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from primaps.cli.correcting import corrections
+from primaps.cli.exit_codes import MEANINGS
 from primaps.cli.exporting import export
 from primaps.cli.first_steps import demo, doctor, list_names
 from primaps.cli.head_commands import head_app
@@ -37,9 +38,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help=(
-        "Unsupervised semantic segmentation of any folder of photographs.\n\nExit codes: 0 all"
-        " done; 1 nothing could be done; 2 usage or configuration error; 3 finished, but some"
-        " inputs failed; 130 interrupted, resumable."
+        "Unsupervised semantic segmentation of any folder of photographs.\n\nExit codes: "
+        + "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
+        + "."
     ),
 )
 _COMMANDS: Final[tuple[Callable[..., None], ...]] = (

@@ -15,6 +15,7 @@ def engine_options(
     workers: int | None,
     max_failures: str | None,
     shards: str | None = None,
+    shard_format: str | None = None,
     max_seconds: float | None = None,
     max_memory: float | None = None,
 ) -> EngineOptions:
@@ -28,6 +29,7 @@ def engine_options(
         engine=cast("None", engine),  # refused there if it is none of them
         workers=workers,
         shards=shards_option(shards),
+        shard_format=cast("None", shard_format),
         max_failures=FailureLimit.parse(max_failures),
         limits=Limits(max_seconds, None if max_memory is None else round(max_memory * 1e9)),
     )

@@ -10,7 +10,7 @@ import typer
 
 from primaps.cli.engine_options import engine_options
 from primaps.cli.log_json import LogJson
-from primaps.cli.options import EngineName, MaxFailures, Moved, Workers
+from primaps.cli.options import DryRun, EngineName, MaxFailures, Moved, Workers
 from primaps.cli.terminal import TerminalProgress, exit_with, make_console, reported_errors
 from primaps.errors import ConfigError
 from primaps.outputs.export.registry import FORMATS, PORTABLE
@@ -37,7 +37,14 @@ FormatName = Annotated[
         "--format", help=f"One of {_FORMATS}; or {PORTABLE}: no data set, but the model itself."
     ),
 ]
-DataSet = Annotated[Path, typer.Option("--out", help="A new folder, or an earlier export.")]
+DataSet = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="A new folder, or an earlier export; also a URL (s3://...) but for onnx.",
+    ),
+]
 Shares = Annotated[
     str | None,
     typer.Option(
@@ -86,6 +93,7 @@ def export(
     engine: EngineName = None,
     workers: Workers = None,
     max_failures: MaxFailures = None,
+    dry_run: DryRun = False,
     log_json: LogJson = None,  # noqa: ARG001 - read by its callback
 ) -> None:
     """An annotated data set from label maps, for training and for annotation tools; resumable. Or
@@ -105,17 +113,13 @@ def export(
                 "--engine": engine is not None,
                 "--workers": workers is not None,
                 "--max-failures": max_failures is not None,
+                "--dry-run": dry_run,
             }
-            _export_portable(
-                Path(run), out, [option for option, is_given in given.items() if is_given]
-            )
+            _export_portable(run, out, [option for option, is_given in given.items() if is_given])
             return
         from primaps.engine.options import EngineOptions
-        from primaps.outputs.export.journal import FAILURES
         from primaps.outputs.export.splitting import parse_split
         from primaps.pipeline.exporting import ExportSettings
-        from primaps.pipeline.exporting import export as export_labels
-        from primaps.pipeline.photographs import find_again
         from primaps.shards.places import is_url, place_of
         from primaps.shards.reading import is_sharded
 
@@ -131,57 +135,109 @@ def export(
         progress = TerminalProgress(console)
         options = engine_options(engine=engine, workers=workers, max_failures=max_failures)
         if is_url(run) or is_sharded(place_of(run)):
-            _export_shards(run, out, settings, options, progress, moved=images is not None)
+            _refuse_moved(images)
+            if dry_run:
+                from primaps.engine.dry_run import planned_export_shards
+
+                typer.echo("\n".join(planned_export_shards(run, out, settings)))
+            else:
+                _export_shards(run, out, settings, options, progress)
             return
         if options != EngineOptions():
             raise ConfigError(
                 "Expected --engine, --workers and --max-failures with label maps in shards (primaps"
                 f" predict --shards), but {run} has the usual folders. Leave them away."
             )
+        if dry_run:
+            _tell(Path(run), out, settings)
+            return
         if images is not None:
+            from primaps.pipeline.photographs import find_again
+
             find_again(Path(run), images, progress)
-        exported = export_labels(Path(run), out, settings, progress=progress)
-        typer.echo(f"{len(exported.images)} images in {out}")
-        exit_with(exported.failures, f" (all of them: {out / FAILURES})")
+        _export_folder(Path(run), out, settings, progress)
 
 
-def _export_shards(
-    run: str,
-    out: Path,
-    settings: ExportSettings,
-    options: EngineOptions,
-    progress: TerminalProgress,
-    *,
-    moved: bool,
+def _export_folder(
+    run: Path, out: str, settings: ExportSettings, progress: TerminalProgress
 ) -> None:
-    """One data set per shard.
+    """One data set of a folder."""
+    from primaps.engine.outcome import Outcome
+    from primaps.outputs.export.journal import FAILURES
+    from primaps.shards.places import is_url
+
+    if is_url(out):
+        from primaps.engine.exporting import export_to_store
+
+        exported = export_to_store(run, out, settings, progress)
+    else:
+        from primaps.pipeline.exporting import export as export_labels
+
+        exported = export_labels(run, Path(out), settings, progress=progress)
+    typer.echo(f"{len(exported.images)} images in {out}")
+    at = Outcome(out, False, exported.failures).at(FAILURES)
+    exit_with(exported.failures, f" (all of them: {at})")
+
+
+def _tell(run: Path, out: str, settings: ExportSettings) -> None:
+    """What would be written of a folder."""
+    from primaps.shards.places import is_url
+
+    if is_url(out):
+        from primaps.engine.exporting import planned_export_to_store as planned
+    else:
+        from primaps.pipeline.dry_run_of_export import planned_export as planned
+    typer.echo("\n".join(planned(run, out, settings)))
+
+
+def _refuse_moved(images: Path | None) -> None:
+    """Keep an option from being given in vain.
 
     Raises:
         ConfigError: If photographs are said to have moved.
     """
-    from primaps.engine.exporting import export_shards
-
-    if moved:
+    if images is not None:
         raise ConfigError(
             "Expected no --images with label maps in shards, which know where their photographs"
             " lie, but got it. Put the photographs back, or predict again."
         )
+
+
+def _export_shards(
+    run: str,
+    out: str,
+    settings: ExportSettings,
+    options: EngineOptions,
+    progress: TerminalProgress,
+) -> None:
+    """One data set per shard."""
+    from primaps.engine.exporting import FAILURES, export_shards
+    from primaps.engine.outcome import Outcome
+
     count, failures = export_shards(run, out, settings, options, progress)
-    typer.echo(f"{count} images in {out}/part-...")
-    exit_with(failures, f" (all of them: {out / 'failures.jsonl'})")
+    outcome = Outcome(out, True, failures)
+    typer.echo(f"{count} images in {outcome.at('part-...')}")
+    exit_with(failures, f" (all of them: {outcome.at(FAILURES)})")
 
 
-def _export_portable(run: Path, out: Path, given: Sequence[str]) -> None:
+def _export_portable(run: str, out: str, given: Sequence[str]) -> None:
     """The model.
 
     Raises:
-        ConfigError: If options of data sets are given.
+        ConfigError: If options of data sets are given, or a URL.
     """
     from primaps.pipeline.portable import export_model
+    from primaps.shards.places import is_url
 
     if given:
         raise ConfigError(
             f"Expected no {', '.join(given)} with --format {PORTABLE}, which writes no data set but"
             " the model. Leave them away."
         )
-    typer.echo(export_model(run, out, progress=TerminalProgress(make_console())))
+    for each in (run, out):
+        if is_url(each):
+            raise ConfigError(
+                f"Expected folders on disk with --format {PORTABLE}, but got {each}. Copy the"
+                " model's folder here, or the file there afterwards."
+            )
+    typer.echo(export_model(Path(run), Path(out), progress=TerminalProgress(make_console())))

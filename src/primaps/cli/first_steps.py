@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from primaps.cli.exit_codes import EXIT_FAILED
 from primaps.cli.given import given_settings, preset_settings
 from primaps.cli.options import BackboneName, Device, Out, Overwrite, Weights
 from primaps.cli.terminal import (
-    EXIT_FAILED,
     TerminalProgress,
     exit_after,
     make_console,
@@ -69,8 +69,11 @@ def list_names() -> None:
 
 def doctor(
     folder: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN", help="Run folder, --out of `primaps predict`, or a model."),
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder, --out of `primaps predict`, or a model; of shards also a URL.",
+        ),
     ] = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="Remove torn files of RUN that a command makes again.")
@@ -110,7 +113,7 @@ def doctor(
 
 def _examined(
     console: Console,
-    folder: Path | None,
+    folder: str | None,
     backbone: str | None,
     weights: Path | None,
     json_file: Path | None,

@@ -20,7 +20,7 @@ from primaps.config import (
 )
 from primaps.errors import ConfigError
 
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "classes": "num_clusters",
     "seed": "seed",
     "size": "features.size",
@@ -49,7 +49,7 @@ def given_settings(**options: Any) -> dict[str, Any]:
             holds settings that a command with these options does not have.
     """
     given = _from_file(options)
-    given |= {_SETTINGS[option]: value for option, value in options.items() if value is not None}
+    given |= {SETTINGS[option]: value for option, value in options.items() if value is not None}
     if options.get("method") is not None and options.get("init") is None:
         given.pop("fit.initialise", None)  # the file's, for its own method
     for name, option, known in (
@@ -80,7 +80,7 @@ def given_settings(**options: Any) -> dict[str, Any]:
 def _from_file(options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the file that was given with --config, as far as the command has such."""
     settings, others_may_stand_there = settings_from_file()
-    names = {_SETTINGS[option] for option in options}
+    names = {SETTINGS[option] for option in options}
     parts = {name.partition(".")[0] for name in names if "." in name}
     if names & {"fit.method"}:
         parts |= {"num_clusters", "seed"}

@@ -10,7 +10,7 @@ def at_home(arguments: Sequence[str]) -> list[str]:
     """Arguments in which a leading ``~/``, also of a value after ``--option=``, is the user's home
     folder.
 
-    Example:
+    Examples:
         >>> at_home(["segment", "3=~x", "~x"])
         ['segment', '3=~x', '~x']
     """

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from primaps.cli.exit_codes import EXIT_FAILED, EXIT_SOME_FAILED
 from primaps.cli.log_json import LogJson
 from primaps.cli.options import (
     Device,
@@ -20,8 +21,6 @@ from primaps.cli.options import (
     Weights,
 )
 from primaps.cli.terminal import (
-    EXIT_FAILED,
-    EXIT_SOME_FAILED,
     TerminalProgress,
     exit_after,
     make_console,

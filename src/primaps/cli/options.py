@@ -292,8 +292,19 @@ Shards = Annotated[
         "--shards",
         metavar="on|off|N",
         help=(
-            "Outputs as tar files of N images each, with a manifest, instead of folders; on: 256."
-            " (default: on from 100000 images)"
+            "Outputs in files (shards) of N images each, with a manifest, instead of folders; on:"
+            " 256. (default: on from 100000 images)"
+        ),
+    ),
+]
+ShardFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--shard-format",
+        metavar="tar|parquet",
+        help=(
+            "What a shard is: a tar file, or a Parquet table with a row per image, which pandas,"
+            " Ray Data and datasets read (extra hf). Given, it makes shards. (default: tar)"
         ),
     ),
 ]

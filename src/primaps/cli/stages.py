@@ -61,6 +61,7 @@ from primaps.cli.options import (
     SampleOut,
     SamplePhotographs,
     Seed,
+    ShardFormat,
     Shards,
     Size,
     Store,
@@ -87,6 +88,7 @@ from primaps.errors import ConfigError
 
 if TYPE_CHECKING:
     from primaps.config import Config
+    from primaps.engine.commands import Request
     from primaps.pipeline.beginning import Choice
     from primaps.pipeline.labelling import Extras
     from primaps.runs.run import Run
@@ -206,6 +208,7 @@ def proposals(
     engine: EngineName = None,
     workers: Workers = None,
     shards: Shards = None,
+    shard_format: ShardFormat = None,
     max_failures: MaxFailures = None,
     max_seconds: MaxSeconds = None,
     max_memory: MaxMemory = None,
@@ -240,6 +243,7 @@ def proposals(
             engine=engine,
             workers=workers,
             shards=shards,
+            shard_format=shard_format,
             max_failures=max_failures,
             max_seconds=max_seconds,
             max_memory=max_memory,
@@ -250,26 +254,23 @@ def proposals(
         if steps:
             _draw_steps(images, Path("steps" if out is None else out), choice, settings)
         elif dry_run and out is not None:
-            _refuse_far(images, out)
-            _tell(images, Path(out), choice, ("backbone", "features", "proposals"))
+            _tell_of_proposals(images, out, choice, options)
         else:
             _find_proposals(images, out, choice, options, overwrite=overwrite)
 
 
-def _refuse_far(images: Sequence[str], out: str) -> None:
-    """Keep what is not on disk from being taken for paths.
+def _tell_of_proposals(images: list[str], out: str, choice: Choice, options: EngineOptions) -> None:
+    """What `primaps proposals` would do."""
+    from primaps.engine import commands
 
-    Raises:
-        ConfigError: If images or outputs are not.
-    """
-    from primaps.engine.fetching import lie_elsewhere
-    from primaps.shards.places import is_url
+    progress = TerminalProgress(make_console())
+    request = commands.Request(images, out, options, choice.device, False, progress)
+    if request.is_ordinary:
+        _tell(images, Path(out), choice, ("backbone", "features", "proposals"))
+        return
+    from primaps.engine.dry_run import planned_proposals
 
-    if is_url(out) or lie_elsewhere(images):
-        raise ConfigError(
-            "Expected images and --out in folders with --dry-run, which does not look into object"
-            " stores and tar files, but got others. Leave --dry-run away."
-        )
+    typer.echo("\n".join(planned_proposals(request, choice, _BEGAN)))
 
 
 def _tell(images: list[str], out: Path, choice: Choice, stages: Sequence[str]) -> None:
@@ -444,6 +445,7 @@ def predict(
     engine: EngineName = None,
     workers: Workers = None,
     shards: Shards = None,
+    shard_format: ShardFormat = None,
     max_failures: MaxFailures = None,
     max_seconds: MaxSeconds = None,
     max_memory: MaxMemory = None,
@@ -474,6 +476,7 @@ def predict(
             engine=engine,
             workers=workers,
             shards=shards,
+            shard_format=shard_format,
             max_failures=max_failures,
             max_seconds=max_seconds,
             max_memory=max_memory,
@@ -497,20 +500,12 @@ def predict(
         from primaps.segmenter import Segmenter
 
         segmenter = Segmenter.load(model, weights=weights, head=head, device=device)
+        request = commands.Request(images or [], out, options, device, overwrite, progress)
         if dry_run:
-            _refuse_far(images or [], out)
-            _tell_of_new(images or [], Path(out), segmenter, given, extras)
+            _tell_of_new(request, segmenter, given, extras)
             return
-        outcome = commands.predict(
-            commands.Request(images or [], out, options, device, overwrite, progress),
-            segmenter.backbone,
-            segmenter.model,
-            model,
-            segmenter.config,
-            given,
-            extras,
-        )
-        _told_labels(outcome)
+        fitted = (segmenter.backbone, segmenter.model, model, segmenter.config)
+        _told_labels(commands.predict(request, *fitted, given, extras))
 
 
 def _predict_stored(
@@ -551,10 +546,11 @@ def _refuse_engine(options: EngineOptions) -> None:
     Raises:
         ConfigError: If there are any.
     """
-    if options.wanted or options.shards is not None:
+    if options.wanted or options.shards is not None or options.shard_format is not None:
         raise ConfigError(
-            "Expected no --engine, --workers, --shards, --max-seconds or --max-memory with"
-            " --stored, whose features are not computed again, but got some. Leave them away."
+            "Expected no --engine, --workers, --shards, --shard-format, --max-seconds or"
+            " --max-memory with --stored, whose features are not computed again, but got some."
+            " Leave them away."
         )
 
 
@@ -573,22 +569,24 @@ def _tell_of_stored(
 
 
 def _tell_of_new(
-    images: Sequence[str],
-    out: Path,
-    segmenter: Segmenter,
-    given: Mapping[str, object],
-    extras: Extras,
+    request: Request, segmenter: Segmenter, given: Mapping[str, object], extras: Extras
 ) -> None:
     """What `primaps predict` would do."""
+    if not request.is_ordinary:
+        from primaps.engine.dry_run import planned_predict as planned_by_workers
+
+        fitted = (segmenter.backbone, segmenter.model, segmenter.config)
+        typer.echo("\n".join(planned_by_workers(request, *fitted, given, extras, _BEGAN)))
+        return
     from primaps.pipeline.dry_run_of_predict import planned_predict
     from primaps.pipeline.opening import find_images
     from primaps.pipeline.predicting import refuse_run
     from primaps.pipeline.settings import settings_for
 
+    out, progress = Path(request.out), request.progress
     refuse_run(out, segmenter.model)
-    progress = TerminalProgress(make_console())
     settings = settings_for(out, segmenter.config, given, progress)
-    run = find_images(images, out, segmenter.backbone, settings, progress=progress)
+    run = find_images(request.inputs, out, segmenter.backbone, settings, progress=progress)
     typer.echo("\n".join(planned_predict(run, segmenter.model, _BEGAN, extras)))
     exit_with(run.failures)
 

@@ -15,9 +15,8 @@ from typing import Final
 
 from rich.console import Console
 
+from primaps.cli.exit_codes import EXIT_INTERRUPTED
 from primaps.progress import Stopped
-
-EXIT_INTERRUPTED: Final = 130
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _PRESENT: Final[list[Stopping]] = []  # signals are the process's

@@ -19,10 +19,11 @@ from rich.table import Column
 from rich.text import Text
 
 from primaps.cli.durations import Durations, durations_file
+from primaps.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_USAGE
 from primaps.cli.job import Job
 from primaps.cli.log_json import job_log, present_log, words_are_off
 from primaps.cli.pace import Clock, Pace, in_words
-from primaps.cli.stopping import EXIT_INTERRUPTED, present_stopping, stopping_on_signals
+from primaps.cli.stopping import present_stopping, stopping_on_signals
 from primaps.compute.compiling.announcing import compilation_was_told
 from primaps.errors import (
     BackboneError,
@@ -35,8 +36,6 @@ from primaps.types import Failure, ReadingNote
 
 if TYPE_CHECKING:
     from primaps.runs.run import Run
-
-EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = 1, 2, 3
 
 _LOGGED_EVERY = 15.0
 """Seconds between two events that only tell how far a stage is."""

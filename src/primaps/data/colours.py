@@ -15,7 +15,7 @@ def class_colours(num_classes: int) -> NDArray[np.uint8]:
     Returns:
         (num_classes, 3) uint8 RGB, all different.
 
-    Example:
+    Examples:
         >>> class_colours(4).tolist()
         [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
     """

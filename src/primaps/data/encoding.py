@@ -19,7 +19,7 @@ class LabelEncoding:
         classes: Class id by stored id.
         ignored: Further stored ids that mean "unlabelled".
 
-    Example:
+    Examples:
         >>> encoding = LabelEncoding({7: 0, 8: 1}, ignored=[0])
         >>> encoding.decode(np.array([[0, 7], [8, 255]])).tolist()
         [[255, 0], [1, 255]]

@@ -43,7 +43,7 @@ def resized(height: int, width: int, side: int) -> tuple[int, int]:
     Raises:
         ConfigError: If an argument is smaller than 1.
 
-    Example:
+    Examples:
         >>> resized(1024, 2048, 320)
         (320, 640)
     """

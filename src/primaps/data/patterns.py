@@ -33,7 +33,7 @@ def split_pattern(pattern: str) -> tuple[Path, tuple[str, ...]]:
     Raises:
         DatasetError: If ``..`` follows a wildcard.
 
-    Example:
+    Examples:
         >>> split_pattern("photos/2024/*/*.jpg")[1]
         ('*', '*.jpg')
     """

@@ -6,6 +6,6 @@ a scratch folder of its own, and puts the results where they belong once all of 
 the outputs do not depend on the number of workers, their order, or how many of them died.
 
 Comes in: images, settings, and the number of workers.
-Goes out: the folders of the ordinary command, or tar files with a manifest (`primaps.shards`).
+Goes out: the folders of the ordinary command, or shards with a manifest (`primaps.shards`).
 Open first: `commands`, `works`, `supervisor`.
 """

@@ -1,22 +1,25 @@
 """What ``primaps proposals`` and ``primaps predict`` do: in this process, by workers, or by workers
-with tar files for outputs.
+with shards for outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from primaps import pipeline
 from primaps.config import Config
+from primaps.data.looking import HERE, Look
 from primaps.data.scanning import Scan
 from primaps.engine.fetching import fetched, lie_elsewhere
-from primaps.engine.folders import predict_by_workers, proposals_by_workers
+from primaps.engine.folders import claim_to_predict, predict_by_workers, proposals_by_workers
+from primaps.engine.looking_apart import LookApart
 from primaps.engine.options import SHARD_SIZE, SHARDED_FROM, EngineOptions
 from primaps.engine.outcome import Outcome
-from primaps.engine.sharded import Sharded, listing_for, record_folder, shard_size_of
+from primaps.engine.sharded import Sharded, listing_for, record_folder, shards_at
 from primaps.errors import ConfigError
 from primaps.pipeline.beginning import Choice
 from primaps.pipeline.labelling import Extras
@@ -25,6 +28,7 @@ from primaps.pipeline.settings import settings_for
 from primaps.progress import Progress
 from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
+from primaps.shards.parquet_files import require_parquet
 from primaps.shards.places import Place, place_of
 from primaps.shards.references import Listing
 from primaps.types import FeatureExtractor
@@ -55,8 +59,20 @@ class Request:
         """Where outputs go."""
         return place_of(self.out)
 
-    def found(self, backbone: FeatureExtractor, config: Config) -> Run:
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether it is done in this process, of images on disk, in the usual folders."""
+        if self.options.wanted or lie_elsewhere(self.inputs) or not self.place.is_local:
+            return False
+        return self.listing() is None
+
+    def found(self, backbone: FeatureExtractor, config: Config, look: Look) -> Run:
         """The run on the images, in the usual folders; what lies elsewhere is fetched.
+
+        Args:
+            backbone: The frozen feature extractor.
+            config: All settings.
+            look: Who looks into files with several pages.
 
         Raises:
             PrimapsError: As `primaps.pipeline.opening.find_images`.
@@ -71,6 +87,7 @@ class Request:
                 config,
                 progress=progress,
                 max_failures=self.options.max_failures,
+                look=look,
             )
         return find_images(
             self.inputs,
@@ -79,41 +96,67 @@ class Request:
             config,
             progress=progress,
             max_failures=self.options.max_failures,
+            look=look,
         )
 
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[Look]:
+        """Who looks into images before work begins, while the block runs: a process apart where
+        workers do the rest, since an image that ends them does not end the command either.
+        """
+        if not self.options.wanted:
+            yield HERE
+            return
+        apart = LookApart(self.options.limits)
+        try:
+            yield apart
+        finally:
+            apart.close()
+
     def listing(self) -> tuple[Listing, Request] | None:
-        """The images, if outputs are to be tar files, and the request with their size; None if
-        they are the usual folders.
+        """The images, if outputs are to be shards, and the request with their size and format;
+        None if they are the usual folders.
 
         Raises:
             ConfigError: If something else lies there.
             DatasetError: If there is no image.
+            MissingExtraError: If there is nothing to write the format with.
         """
         place, size = self.place, self.options.shards
-        if size is None:
-            size = shard_size_of(place)  # of an earlier command
-        if size is None and not place.is_local:
+        old = shards_at(place)  # of an earlier command
+        if size is None and old is not None:
+            size = old[0]
+        if size is None and (self.options.shard_format or not place.is_local):
             size = SHARD_SIZE
         if size == 0 and not place.is_local:
             raise ConfigError(
                 f"Expected --shards on for outputs in an object store, but got --out {self.out} and"
                 " off. Choose a folder, or leave --shards out."
             )
+        if size == 0 and old is not None:
+            raise ConfigError(
+                f"Expected --shards {old[0]}, as {self.out} has them, but got off. Leave --shards"
+                " out, or choose another --out."
+            )
         if size is None and place.exists("run.json"):
             return None
         if size == 0:
             return None
+        form = self.options.shard_format or ("tar" if old is None else old[1])
+        if form == "parquet":
+            require_parquet()
         listing = listing_for(place, self.inputs)
         if size is None:
             if len(listing.references) < SHARDED_FROM:
                 return None
             size = SHARD_SIZE
             self.progress.note(
-                f"{len(listing.references)} images: outputs are tar files of {size} images each,"
+                f"{len(listing.references)} images: outputs are {form} files of {size} images each,"
                 " with a manifest, because file systems hold millions of files badly. --shards off"
                 " makes the usual folders."
             )
-        return listing, replace(self, options=replace(self.options, shards=size))
+        options = replace(self.options, shards=size, shard_format=cast("None", form))
+        return listing, replace(self, options=options)
 
     def sharded(
         self, listing: Listing, folder: Path, backbone: FeatureExtractor, config: Config
@@ -153,17 +196,13 @@ def proposals(request: Request, choice: Choice) -> Outcome:
             return Outcome(request.out, True, tuple(run.failures))
     out = Path(request.out)
     config = choice.config(out, request.progress)
-    run = request.found(choice.extractor(out, request.progress), config)
+    backbone = choice.extractor(out, request.progress)
+    with request.looking() as look:
+        run = request.found(backbone, config, look)
+        claim(run, PROPOSAL_STAGES, overwrite=request.overwrite, look=look)
     if request.options.wanted:
-        proposals_by_workers(
-            run,
-            request.options,
-            request.device,
-            inputs=request.inputs,
-            overwrite=request.overwrite,
-        )
+        proposals_by_workers(run, request.options, request.device, inputs=request.inputs)
     else:
-        claim(run, PROPOSAL_STAGES, overwrite=request.overwrite)
         pipeline.proposals(run, inputs=request.inputs)
     return Outcome(request.out, False, tuple(run.failures))
 
@@ -201,7 +240,9 @@ def predict(
             return Outcome(request.out, True, tuple(run.failures))
     settings = settings_for(Path(request.out), config, given, request.progress)
     if request.options.wanted or lie_elsewhere(request.inputs):
-        run = request.found(backbone, settings)
+        with request.looking() as look:
+            run = request.found(backbone, settings, look)
+            claim_to_predict(run, model, overwrite=request.overwrite, look=look)
         predict_by_workers(
             run,
             model,
@@ -209,7 +250,6 @@ def predict(
             request.options,
             request.device,
             inputs=request.inputs,
-            overwrite=request.overwrite,
             extras=extras,
         )
     else:

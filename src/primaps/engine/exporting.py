@@ -1,5 +1,6 @@
 """Annotated data sets of label maps that lie in shards: one complete data set per shard, in folders
-``part-000000``, ``part-000001``, ...
+``part-000000``, ``part-000001``, ... And data sets in an object store: each is put together on disk
+and published as a whole.
 """
 
 from __future__ import annotations
@@ -8,31 +9,39 @@ import dataclasses
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from primaps.engine.far_scratch import far_scratch
 from primaps.engine.giving_out import given_out
 from primaps.engine.options import EngineOptions
 from primaps.engine.orders import Order, Task, scratch_of
-from primaps.errors import CheckpointError, ConfigError, DatasetError
+from primaps.engine.publishing import publish_folder, refuse_others
+from primaps.errors import CheckpointError, ConfigError, DatasetError, PlaceError
+from primaps.pipeline.dry_run_of_export import planned_export
 from primaps.pipeline.exporting import Exported, ExportSettings, export
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.framed import image_entry
 from primaps.pipeline.input_pages import all_pages
-from primaps.progress import Progress
+from primaps.progress import Progress, Silent
 from primaps.runs.run import RunFolder
-from primaps.runs.store import atomic_write, fingerprint, read_json, write_json
+from primaps.runs.store import atomic_write, fingerprint, write_json
 from primaps.shards.places import Place, is_url, place_of
 from primaps.shards.plan import references_of
 from primaps.shards.reading import Output, ShardedOutputs
-from primaps.shards.staging import stage
+from primaps.shards.staging import THREADS, stage
 from primaps.types import Failure
 
 _FORMAT: Final = "primaps-export-part-1"
 _PARTS: Final = ".parts"
 _NAMES: Final = "classes.yaml"
+
+FAILURES: Final = "failures.jsonl"
+"""One line of JSON per input that could not be used; absent if there is none."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class ExportWork:
 
     Attributes:
         place: Folder or URL of the label maps.
-        out: Folder of the data sets.
+        out: Folder or URL of the data sets.
         scratch: Folder on disk for what is not finished.
         settings: Of the export, as JSON values.
     """
@@ -64,15 +73,23 @@ class ExportWork:
             "kind": f"{kind.__module__}:{kind.__qualname__}",
             "values": dataclasses.asdict(self),
         }
-        return Order(str(Path(self.out) / _PARTS), self.scratch, "cpu", record)
+        return Order(place_of(self.out).at(_PARTS), self.place, self.scratch, "cpu", record)
 
-    def part(self, shard: int) -> Path:
-        """Folder of the data set of a shard."""
-        return Path(self.out) / f"part-{shard:06d}"
+    def part(self, shard: int) -> Place:
+        """Where the data set of a shard is."""
+        return place_of(self.out).below(f"part-{shard:06d}")
 
-    def record_path(self, shard: int) -> Path:
-        """Where it is written that the data set of a shard is done."""
-        return Path(self.out) / _PARTS / f"{shard:06d}.json"
+    def record(self, shard: int) -> dict[str, Any] | None:
+        """What is written of the data set of a shard that is done; None if nothing is."""
+        try:
+            value = json.loads(place_of(self.out).read(_record_path(shard)))
+        except PlaceError as error:
+            if not error.missing:
+                raise
+            return None
+        except (ValueError, RecursionError):
+            return None  # torn: it is made again
+        return value if isinstance(value, dict) and value.get("format") == _FORMAT else None
 
     def identity(self, shard: int) -> str:
         """Fingerprint of everything that the data set of a shard depends on."""
@@ -83,11 +100,8 @@ class ExportWork:
 
     def done(self, shard: int) -> dict[str, Any] | None:
         """What is to be told of a shard whose data set is done; None if it is not."""
-        path = self.record_path(shard)
-        if not path.exists():
-            return None
-        record = read_json(path)
-        if record.get("format") != _FORMAT or record.get("identity") != self.identity(shard):
+        record = self.record(shard)
+        if record is None or record.get("identity") != self.identity(shard):
             return None
         failures: list[Any] = record["failures"]
         return {
@@ -126,7 +140,8 @@ class ExportWorker:
             "images": len(exported.images),
             "failures": [dataclasses.asdict(failure) for failure in failures],
         }
-        write_json(work.record_path(shard), record)
+        line = (json.dumps(record) + "\n").encode("ascii")
+        place_of(work.out).write(_record_path(shard), line)
         shutil.rmtree(scratch, ignore_errors=True)
         told = work.done(shard)
         assert told is not None  # just written
@@ -153,8 +168,12 @@ def _exported(work: ExportWork, shard: int, scratch: Path) -> tuple[Exported, Ma
     )
     atomic_write(folder.root / _NAMES, place.read(_NAMES))
     write_json(folder.run_json, record)
+    part = work.part(shard)
     try:
-        exported = export(folder.root, work.part(shard), work.asked)
+        made = part.folder if part.is_local else scratch / "export"
+        exported = export(folder.root, made, work.asked)
+        if not part.is_local:
+            publish_folder(made, part, work.asked.format, Silent())
     except DatasetError as error:
         if found:
             raise
@@ -178,14 +197,51 @@ def _named(failure: Failure, places: Mapping[str, str]) -> Failure:
     return Failure(path, failure.stage, reason)
 
 
+def export_to_store(
+    folder: Path, out: str, settings: ExportSettings, progress: Progress
+) -> Exported:
+    """Make a data set of a folder of label maps in an object store: on disk first, then published.
+    What has arrived of an earlier one is not sent again.
+
+    Args:
+        folder: Run folder, or a folder of predicted label maps.
+        out: URL.
+        settings: What is wanted.
+        progress: Who is told.
+
+    Raises:
+        ConfigError: If links are wanted, or there is something else.
+        PrimapsError: As `primaps.pipeline.exporting.export`.
+    """
+    place = place_of(out)
+    _refuse_links(place, settings)
+    refuse_others(place, settings.format)
+    with tempfile.TemporaryDirectory(prefix="primaps") as name:
+        made = Path(name) / "export"
+        exported = export(folder, made, settings, progress)
+        publish_folder(made, place, settings.format, progress)
+    return exported
+
+
+def planned_export_to_store(folder: Path, out: str, settings: ExportSettings) -> list[str]:
+    """Lines that tell what `export_to_store` would do.
+
+    Raises:
+        PrimapsError: As there.
+    """
+    _refuse_links(place_of(out), settings)
+    refuse_others(place_of(out), settings.format)
+    return planned_export(folder, out, settings)
+
+
 def export_shards(
-    labels: str, out: Path, settings: ExportSettings, options: EngineOptions, progress: Progress
+    labels: str, out: str, settings: ExportSettings, options: EngineOptions, progress: Progress
 ) -> tuple[int, tuple[Failure, ...]]:
     """Make a data set of every shard. Resumable: those that are done stay.
 
     Args:
         labels: Folder or URL of ``primaps predict ... --shards``.
-        out: Folder of the data sets.
+        out: Folder or URL of the data sets.
         settings: What is wanted.
         options: Engine, workers, limits.
         progress: Who is told.
@@ -195,21 +251,13 @@ def export_shards(
 
     Raises:
         CheckpointError: If there are no label maps.
-        ConfigError: If links are wanted of images that are not on disk.
+        ConfigError: If links are wanted of images that are not on disk, or in an object store.
         DatasetError: If no image could be used.
         PrimapsError: As `primaps.pipeline.exporting.export`.
     """
-    place = place_of(labels)
-    outputs = ShardedOutputs(place)
-    _check(place, outputs, settings)
-    work = ExportWork(
-        place.url,
-        str(out.absolute()),
-        str(out.absolute() / _PARTS),
-        json.loads(json.dumps(dataclasses.asdict(settings))),
-    )
+    work, outputs = export_work(labels, out, settings)
     shards = range(outputs.plan.shards)
-    known = {shard: work.done(shard) for shard in shards}
+    known = exported_shards(work, outputs)
     todo = [shard for shard in shards if known[shard] is None]
     failed = sum(each["failures"] for each in known.values() if each is not None)
     done = sum(each["images"] for each in known.values() if each is not None)
@@ -219,15 +267,55 @@ def export_shards(
     for _ in given_out(work.order(), todo, options, progress, failed, most):
         pass
     progress.finish()
-    records = [read_json(work.record_path(shard)) for shard in shards]
+    with ThreadPoolExecutor(THREADS, "records") as pool:
+        records = [record for record in pool.map(work.record, shards) if record is not None]
     failures = tuple(Failure(**each) for record in records for each in record["failures"])
     images = sum(int(record["images"]) for record in records)
     if not images:
         raise DatasetError(all_failed(failures))
     lines = "".join(json.dumps(dataclasses.asdict(failure)) + "\n" for failure in failures)
     if lines:
-        atomic_write(out / "failures.jsonl", lines.encode("ascii"))
+        place_of(out).write(FAILURES, lines.encode("ascii"))
+    else:
+        place_of(out).remove(FAILURES)
     return images, failures
+
+
+def export_work(
+    labels: str, out: str, settings: ExportSettings
+) -> tuple[ExportWork, ShardedOutputs]:
+    """The work of `export_shards`, and the label maps that it is done to.
+
+    Raises:
+        PrimapsError: As there.
+    """
+    place, target = place_of(labels), place_of(out)
+    _refuse_links(target, settings)
+    outputs = ShardedOutputs(place)
+    _check(place, outputs, settings)
+    scratch = target.folder / _PARTS if target.is_local else far_scratch(target.url)
+    asked = json.loads(json.dumps(dataclasses.asdict(settings)))
+    return ExportWork(place.url, target.url, str(scratch), asked), outputs
+
+
+def exported_shards(work: ExportWork, outputs: ShardedOutputs) -> dict[int, dict[str, Any] | None]:
+    """What there is to tell of every shard whose data set is done; None of those that are not."""
+    shards = range(outputs.plan.shards)
+    with ThreadPoolExecutor(THREADS, "records") as pool:
+        return dict(zip(shards, pool.map(work.done, shards), strict=True))
+
+
+def _record_path(shard: int) -> str:
+    """Where it is written that the data set of a shard is done."""
+    return f"{_PARTS}/{shard:06d}.json"
+
+
+def _refuse_links(place: Place, settings: ExportSettings) -> None:
+    if settings.link and not place.is_local:
+        raise ConfigError(
+            f"Expected --out on disk for --link, but got {place.url}: an object store has no links."
+            " Leave --link away."
+        )
 
 
 def _check(place: Place, outputs: ShardedOutputs, settings: ExportSettings) -> None:

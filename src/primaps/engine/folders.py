@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.config import to_dict
+from primaps.data.looking import Look
 from primaps.engine.giving_out import given_out, workers_of
 from primaps.engine.options import EngineOptions
 from primaps.engine.results import read_files_result
@@ -31,7 +32,7 @@ from primaps.pipeline.extraction import begin_extraction, end_extraction
 from primaps.pipeline.kept_store import kept_views, shrink
 from primaps.pipeline.labelling import Extras, end_labelling, unlabelled
 from primaps.pipeline.left_outputs import remove_left_outputs
-from primaps.pipeline.opening import PROPOSAL_STAGES, claim
+from primaps.pipeline.opening import claim
 from primaps.pipeline.predicting import (
     claim_for_model,
     finish_predicted,
@@ -57,21 +58,19 @@ _SHARDS_PER_WORKER: Final = 8
 
 
 def proposals_by_workers(
-    run: Run, options: EngineOptions, device: str, *, inputs: Sequence[str], overwrite: bool
+    run: Run, options: EngineOptions, device: str, *, inputs: Sequence[str]
 ) -> None:
     """The proposals stage by workers; the folder is as the ordinary command leaves it.
 
     Args:
-        run: From `primaps.pipeline.opening.find_images`.
+        run: Its folder is claimed.
         options: Engine, workers, limits.
         device: Where backbones run, as the user said it.
         inputs: For the record.
-        overwrite: Redo what other settings made.
 
     Raises:
         PrimapsError: As `primaps.pipeline.proposals`.
     """
-    claim(run, PROPOSAL_STAGES, overwrite=overwrite)
     with finishing(run, "proposals", inputs):
         work = ProposalsWork(**common_values(run, device, run.folder.root / PARTS))
         missing = begin_extraction(run, kept_views(run.config))
@@ -84,6 +83,24 @@ def proposals_by_workers(
     done.remove()
 
 
+def claim_to_predict(run: Run, model: Model, *, overwrite: bool, look: Look) -> None:
+    """Take the folder of a run for label maps by workers.
+
+    Args:
+        run: From `primaps.pipeline.opening.find_images`.
+        model: The prototypes.
+        overwrite: Redo what other settings made.
+        look: Who looks into images of deep values.
+
+    Raises:
+        ConfigError: If the folder was made with other settings, or holds the model.
+        OutputError: If it cannot be written.
+    """
+    refuse_run(run.folder.root, model)
+    claim(run, ("backbone", "predict"), overwrite=overwrite, look=look)
+    claim_for_model(run, model, overwrite=overwrite)
+
+
 def predict_by_workers(
     run: Run,
     model: Model,
@@ -92,27 +109,22 @@ def predict_by_workers(
     device: str,
     *,
     inputs: Sequence[str],
-    overwrite: bool,
     extras: Extras,
 ) -> None:
     """Label maps of new images by workers; the folder is as the ordinary command leaves it.
 
     Args:
-        run: From `primaps.pipeline.opening.find_images`.
+        run: Its folder is claimed, by `claim_to_predict`.
         model: The prototypes.
         names: Folder of the model, or of its run.
         options: Engine, workers, limits.
         device: Where backbones run, as the user said it.
         inputs: For the record.
-        overwrite: Redo what other settings made.
         extras: What is made beside label maps.
 
     Raises:
         PrimapsError: As `primaps.pipeline.predict_images`.
     """
-    refuse_run(run.folder.root, model)
-    claim(run, ("backbone", "predict"), overwrite=overwrite)
-    claim_for_model(run, model, overwrite=overwrite)
     with finishing(run, "predict", inputs):
         take_names(run, model, names)
         remove_left_outputs(run)

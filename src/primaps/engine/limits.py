@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from primaps.errors import ConfigError
+
+LEAST_MEMORY: Final = 30_000_000
+"""Bytes; with less, a worker cannot even start its threads."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,11 @@ class Limits:
         """
         if self.seconds is not None and self.seconds <= 0:
             raise ConfigError(f"Expected --max-seconds above 0, but got {self.seconds:g}.")
-        if self.memory is not None and self.memory <= 0:
-            raise ConfigError(f"Expected --max-memory above 0, but got {self.memory / 1e9:g}.")
+        if self.memory is not None and self.memory < LEAST_MEMORY:
+            raise ConfigError(
+                f"Expected --max-memory to be {LEAST_MEMORY / 1e9:g} (GB) or more, but got"
+                f" {self.memory / 1e9:g}."
+            )
         if self.memory is not None and not sys.platform.startswith("linux"):
             raise ConfigError(
                 "Expected Linux for --max-memory, because other systems do not limit the memory of"

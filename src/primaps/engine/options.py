@@ -10,7 +10,7 @@ from primaps.engine.limits import Limits
 from primaps.errors import ConfigError
 
 SHARDED_FROM: Final = 100_000
-"""Images from which on outputs are tar files unless told otherwise: a file system holds a million
+"""Images from which on outputs are shards unless told otherwise: a file system holds a million
 small files badly.
 """
 
@@ -26,8 +26,9 @@ class EngineOptions:
         engine: Who gives shards out: "local" = processes on this machine, "ray" = a Ray cluster;
             None = local.
         workers: Number of workers; None = one per GPU or core.
-        shards: Images per tar file of outputs; 0 = the usual folders; None = tar files of
-            `SHARD_SIZE` images from `SHARDED_FROM` images on.
+        shards: Images per shard of outputs; 0 = the usual folders; None = shards of `SHARD_SIZE`
+            images from `SHARDED_FROM` images on, or where ``shard_format`` is given.
+        shard_format: What the file of a shard is; None = as it is there, or tar.
         max_failures: Inputs that may fail before the command gives up; None = any number. Kept
             without workers too.
         limits: What one image may take.
@@ -36,6 +37,7 @@ class EngineOptions:
     engine: Literal["local", "ray"] | None = None
     workers: int | None = None
     shards: int | None = None
+    shard_format: Literal["tar", "parquet"] | None = None
     max_failures: FailureLimit | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -47,6 +49,15 @@ class EngineOptions:
         """
         if self.engine not in {None, "local", "ray"}:
             raise ConfigError(f"Expected --engine to be local or ray, but got {self.engine!r}.")
+        if self.shard_format not in {None, "tar", "parquet"}:
+            raise ConfigError(
+                f"Expected --shard-format to be tar or parquet, but got {self.shard_format!r}."
+            )
+        if self.shard_format is not None and self.shards == 0:
+            raise ConfigError(
+                "Expected --shard-format with outputs in shards, but got --shards off. Leave one of"
+                " them away."
+            )
         for name, value, least in (
             ("--workers", self.workers, 1),
             ("--shards", self.shards, 0),
@@ -57,7 +68,9 @@ class EngineOptions:
     @property
     def wanted(self) -> bool:
         """Whether work goes to worker processes: something was asked that only they can do."""
-        return self != EngineOptions(shards=self.shards, max_failures=self.max_failures)
+        return self != EngineOptions(
+            shards=self.shards, shard_format=self.shard_format, max_failures=self.max_failures
+        )
 
 
 def shards_option(text: str | None) -> int | None:

@@ -12,19 +12,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from primaps.engine.far_scratch import check_scratch
+
 
 @dataclass(frozen=True)
 class Order:
     """A work for those who hand it out.
 
     Attributes:
-        place: Folder or URL of plan and attempts.
+        place: Folder or URL of the attempts.
+        plan: Folder or URL of the plan.
         scratch: Folder on disk for what is not finished.
         device: Where backbones run.
         work: Class and values of the work itself.
     """
 
     place: str
+    plan: str
     scratch: str
     device: str
     work: Mapping[str, Any]
@@ -85,7 +89,12 @@ class Finished:
 
 
 def scratch_of(scratch: str, shard: int) -> Path:
-    """Where a shard is worked on; the same after an interruption, on the same machine."""
+    """Where a shard is worked on; the same after an interruption, on the same machine.
+
+    Raises:
+        OutputError: If it is a folder for outputs of a URL that is not this user's own.
+    """
+    check_scratch(Path(scratch))
     return Path(scratch) / f"{socket.gethostname()}-{shard:06d}"
 
 

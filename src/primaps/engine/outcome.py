@@ -14,7 +14,7 @@ class Outcome:
 
     Attributes:
         out: Where outputs are, as the user said it.
-        sharded: Whether they are tar files.
+        sharded: Whether they are shards.
         failures: Inputs that could not be used.
     """
 

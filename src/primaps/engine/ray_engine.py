@@ -216,7 +216,7 @@ def run_on_ray(
         rows = from_items(
             [{"shard": shard} for shard in shards], override_num_blocks=min(len(shards), _BLOCKS)
         ).map(
-            Fetching(order.place),
+            Fetching(order.plan),
             # it waits for the network: no core is kept for that
             num_cpus=0,
             compute=TaskPoolStrategy(size=count),
@@ -230,10 +230,30 @@ def run_on_ray(
             max_restarts=-1,
             max_task_retries=-1,
         )
-        for row in told.iter_rows():
-            finished = _finished(json.loads(row["told"]))
+        rows_told = iter(told.iter_rows())
+        while (text := _next(rows_told)) is not None:
+            finished = _finished(json.loads(text))
             progress.advance(finished.told.get("images", 0))
             yield finished
+
+
+def _next(rows: Iterator[Mapping[str, Any]]) -> str | None:
+    """What an actor told of the next shard; None if there is no more.
+
+    Raises:
+        ProcessError: If Ray itself gave up.
+    """
+    from ray.exceptions import RayError
+
+    try:
+        row = next(rows, None)
+    except RayError as error:
+        last = "".join(str(error).strip().splitlines()[-1:])[:500]
+        raise ProcessError(
+            f"Expected Ray to work to the end, but got {type(error).__name__}: {last}"
+            " What is finished is kept: run the same command again, or use --engine local."
+        ) from error
+    return None if row is None else str(row["told"])
 
 
 def _finished(told: dict[str, Any]) -> Finished:
@@ -274,18 +294,30 @@ class Fetching:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """The shard, and its images by the names that `primaps.shards.staging.stage` gives them."""
-        references = references_of(place_of(self.place), int(row["shard"]))
-        fetched: dict[str, Any] = {"shard": row["shard"], "names": [], "contents": [], "times": []}
+        try:
+            files = self._fetched(int(row["shard"]))
+        except (PrimapsError, OSError):
+            files = []  # what fails is tried again by the worker, which tells
+        names, contents, times = zip(*files, strict=True) if files else ((), (), ())
+        return {
+            "shard": row["shard"],
+            "names": list(names),
+            "contents": list(contents),
+            "times": list(times),
+        }
+
+    def _fetched(self, shard: int) -> list[tuple[str, bytes, int]]:
+        """Name, content and time of each image; none if they lie on disk, or are too many bytes."""
+        references = references_of(place_of(self.place), shard)
         far = [reference for reference in references if is_url(reference.url)]
         if not far or sum(reference.size for reference in far) > _MOST_FETCHED:
-            return fetched
+            return []
         with tempfile.TemporaryDirectory(prefix="primaps") as folder:
-            stage(references, Path(folder))  # what fails is tried again by the worker, which tells
-            for path in sorted(Path(folder).iterdir()):
-                fetched["names"].append(path.name)
-                fetched["contents"].append(path.read_bytes())
-                fetched["times"].append(path.stat().st_mtime_ns)
-        return fetched
+            stage(references, Path(folder))
+            return [
+                (path.name, path.read_bytes(), path.stat().st_mtime_ns)
+                for path in sorted(Path(folder).iterdir())
+            ]
 
 
 class RayWorker:

@@ -1,4 +1,4 @@
-"""What came of a shard, put where it belongs: one tar file with its record, or files in a run
+"""What came of a shard, put where it belongs: one file with its record, or files in a run
 folder with a list of what else there is to tell.
 
 The record comes last. A worker that dies before leaves nothing that counts; one that does the shard
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from primaps.engine.works import Work
+from primaps.engine.works import CERTAINTY_LINE, Work
 from primaps.errors import CheckpointError, OutputError
 from primaps.runs.run import Run
 from primaps.runs.store import write_problem
@@ -25,15 +25,11 @@ from primaps.shards.records import (
     ShardRecord,
     entries_of,
     finished,
-    member_name,
-    tar_file,
+    shard_file,
     write_record,
 )
-from primaps.shards.tar_files import write_tar
+from primaps.shards.writing import write_shard, writer_of
 from primaps.types import Failure, ImageFile
-
-CERTAINTY_LINE: Final = "tokens"
-"""Kind of the member that holds an image's line of ``certainty.jsonl``."""
 
 _FORMAT: Final = "primaps-results-1"
 
@@ -127,41 +123,40 @@ def is_done(work: Work, place: Place, shard: int) -> dict[str, Any] | None:
             else _told(result["images"], result["failures"], result["counts"])
         )
     checksum = references_sha256(references_of(place, shard))
-    record = finished(place, shard, work.identity, checksum)
+    record = finished(place, shard, work.identity, checksum, work.shard_format)
     if record is None:
         return None
     return _told(len(record.entries) + len(record.failures), record.failures, record.counts)
 
 
-def publish_tar(place: Place, shard: int, result: Result, temporary: Path) -> dict[str, Any]:
-    """Write the tar file of a shard, then its record.
+def publish_shard(place: Place, shard: int, result: Result, temporary: Path) -> dict[str, Any]:
+    """Write the file of a shard, then its record.
 
     Args:
         place: Where they go.
         shard: Number of the shard.
         result: What came of it.
-        temporary: Where the tar file is put together.
+        temporary: Where the file is put together.
 
     Raises:
         OutputError: If something cannot be written.
     """
     lines = result.certainties()
-    sha256: dict[str, str] = {}
-    members: list[tuple[str, Path | bytes]] = []
+    work, sha256 = result.work, dict[str, str]()
+    made: dict[str, dict[str, Path | bytes]] = {}
     for run, image, files in result.made():
-        sha256[image.name] = result.work.checksum(run, image)
-        members += [(member_name(image.name, kind), files[kind]) for kind in sorted(files)]
+        sha256[image.name] = work.checksum(run, image)
+        made[image.name] = dict(files)
         if image.name in lines:
-            line = lines[image.name].encode("ascii")
-            members.append((member_name(image.name, CERTAINTY_LINE), line))
+            made[image.name][CERTAINTY_LINE] = lines[image.name].encode("ascii")
     try:
-        written = write_tar(temporary, members)
+        written = write_shard(temporary, work.shard_format, made, work.kinds)
         with temporary.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         size = temporary.stat().st_size
     except OSError as error:
         raise OutputError(write_problem(temporary, error)) from error
-    place.publish(tar_file(shard), temporary)
+    place.publish(shard_file(shard, work.shard_format), temporary)
     record = ShardRecord(
         shard,
         digest,
@@ -170,8 +165,10 @@ def publish_tar(place: Place, shard: int, result: Result, temporary: Path) -> di
         tuple(result.all_failures()),
         tuple(result.warnings()),
         result.counts(),
-        result.work.identity,
+        work.identity,
         references_sha256(references_of(place, shard)),
+        work.shard_format,
+        writer_of(work.shard_format),
     )
     write_record(place, record)
     return _told(len(result.images), record.failures, record.counts)

@@ -1,11 +1,10 @@
-"""Work shared out between workers whose outputs are tar files with a manifest: for more images than
-a file system holds well, on disk or in an object store.
+"""Work shared out between workers whose outputs are shards with a manifest: for more images than a
+file system holds well, on disk or in an object store.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 import tempfile
@@ -16,12 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from primaps.config import Config
+from primaps.data.looking import Look
+from primaps.engine.far_scratch import far_scratch
 from primaps.engine.folders import PARTS, common_values
 from primaps.engine.giving_out import given_out
+from primaps.engine.looking_apart import LookApart
 from primaps.engine.options import SHARD_SIZE, EngineOptions
 from primaps.engine.results import is_done
 from primaps.engine.works import PredictWork, ProposalsWork, Work, model_files
-from primaps.errors import ConfigError, DatasetError
+from primaps.errors import CheckpointError, ConfigError, DatasetError, PrimapsError
 from primaps.pipeline.commands import finishing
 from primaps.pipeline.failures import all_failed
 from primaps.pipeline.input_pages import all_pages
@@ -33,8 +35,9 @@ from primaps.runs.model import Model
 from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import atomic_write_parts, remove_file
 from primaps.shards.places import Place
-from primaps.shards.plan import PLAN_FILE, Plan, load_plan, make_plan
-from primaps.shards.records import ShardRecord, read_record
+from primaps.shards.plan import IN_SHARDS, PLAN_FILE, Plan, load_plan, make_plan
+from primaps.shards.reading import ShardedOutputs
+from primaps.shards.records import ShardRecord, read_record, record_file
 from primaps.shards.references import Listing, list_references
 from primaps.shards.staging import stage
 from primaps.types import Failure, FeatureExtractor
@@ -48,6 +51,11 @@ MANIFEST: Final = "manifest.jsonl"
 _RECORDS: Final = ("run.json", "classes.yaml")
 _LISTS: Final = ("failures.jsonl", "warnings.jsonl", "metrics.prom", MANIFEST)
 _REQUESTS: Final = 16
+_AT_A_TIME: Final = 64
+"""Records in memory."""
+
+_FOR_GOOD: Final = ("scan", "read")
+"""Stages of failures that are the image's own."""
 
 
 @contextlib.contextmanager
@@ -67,15 +75,28 @@ def record_folder(place: Place) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="primaps") as name:
         folder = Path(name)
-        for each in _RECORDS:
-            if place.exists(each):
-                place.fetch(each, folder / each)
+        copy_records(place, folder)
         try:
             yield folder
+        except PrimapsError as error:
+            error.args = tuple(str(each).replace(name, place.url) for each in error.args)
+            raise
         finally:
             for each in (*_RECORDS, *_LISTS):
                 if (folder / each).exists():
                     place.publish(each, folder / each)
+
+
+def copy_records(place: Place, folder: Path) -> None:
+    """Copy the records of earlier commands from an object store, as far as there are any.
+
+    Raises:
+        PlaceError: If it cannot be reached.
+        OutputError: If they cannot be written.
+    """
+    for each in _RECORDS:
+        if place.exists(each):
+            place.fetch(each, folder / each)
 
 
 @dataclass(frozen=True)
@@ -112,14 +133,15 @@ class Sharded:
         Raises:
             PrimapsError: As `primaps.pipeline.proposals`.
         """
-        with self._sampled() as run:
-            claim(run, PROPOSAL_STAGES, overwrite=self.overwrite)
+        again = self._ended()
+        with self._looking() as look, self._sampled(look) as run:
+            claim(run, PROPOSAL_STAGES, overwrite=self.overwrite, look=look)
         run.images = ()  # the plan has them
 
         def work() -> Work:
             return ProposalsWork(**self._values(run))
 
-        self._done(run, "proposals", "proposals", work)
+        self._done(run, "proposals", "proposals", work, again=again)
         return run
 
     def predict(self, model: Model, names: Path, extras: Extras) -> Run:
@@ -133,8 +155,9 @@ class Sharded:
         Raises:
             PrimapsError: As `primaps.pipeline.predict_images`.
         """
-        with self._sampled() as run:
-            claim(run, ("backbone", "predict"), overwrite=self.overwrite)
+        again = self._ended()
+        with self._looking() as look, self._sampled(look) as run:
+            claim(run, ("backbone", "predict"), overwrite=self.overwrite, look=look)
         run.images = ()  # the plan has them
         claim_for_model(run, model, overwrite=self.overwrite)
 
@@ -147,11 +170,20 @@ class Sharded:
                 overlays=extras.overlays,
             )
 
-        self._done(run, "predict", "label maps", work)
+        self._done(run, "predict", "label maps", work, again=again)
         return run
 
+    def _looking(self) -> contextlib.closing[LookApart]:
+        """Who looks into images before the workers do, while the block runs."""
+        return contextlib.closing(LookApart(self.options.limits))
+
+    def _ended(self) -> bool:
+        """Whether an earlier command came to its end, so that this one does not go on with it."""
+        status = RunFolder(self.folder).record.get("status")
+        return status not in {None, "running", "interrupted"}
+
     @contextlib.contextmanager
-    def _sampled(self) -> Iterator[Run]:
+    def _sampled(self, look: Look) -> Iterator[Run]:
         """A run on an even sample of the images, on which threshold and ranges of values are
         settled; on none if they are settled already.
         """
@@ -162,9 +194,12 @@ class Sharded:
         chosen = [references[(2 * at + 1) * len(references) // (2 * count)] for at in range(count)]
         with tempfile.TemporaryDirectory(prefix="primaps") as staged:
             files = () if known else stage(chosen, Path(staged)).images
-            images = all_pages(files) if self.config.inputs.pages == "all" else files
+            images = all_pages(files, look) if self.config.inputs.pages == "all" else files
             failures = list(self.listing.failures)
             run = Run(folder, self.backbone, self.config, images, self.progress, failures)
+            if not self.place.exists(PLAN_FILE):
+                size, form = self.options.shards or SHARD_SIZE, self.options.shard_format or "tar"
+                folder.record[IN_SHARDS] = {"size": size, "format": form}
             if not known:
                 folder.record["sample"] = {
                     "of": len(references),
@@ -173,18 +208,21 @@ class Sharded:
             yield run
 
     def _values(self, run: Run) -> dict[str, Any]:
-        scratch = (
-            self.folder / PARTS
-            if self.place.is_local
-            else Path(tempfile.gettempdir()) / f"primaps-{_short(self.place.url)}"
-        )
+        scratch = self.folder / PARTS if self.place.is_local else far_scratch(self.place.url)
         values = common_values(run, self.device, scratch)
-        return {**values, "place": self.place.url, "out": None}
+        form = self.options.shard_format or "tar"
+        return {**values, "place": self.place.url, "out": None, "shard_format": form}
 
-    def _done(self, run: Run, command: str, stage_name: str, make: Callable[[], Work]) -> None:
+    def _done(
+        self, run: Run, command: str, stage_name: str, make: Callable[[], Work], *, again: bool
+    ) -> None:
         with finishing(run, command, self.inputs):
             work = make()
-            plan = make_plan(self.place, self.listing, self.options.shards or SHARD_SIZE)
+            plan = make_plan(
+                self.place, self.listing, self.options.shards or SHARD_SIZE, work.shard_format
+            )
+            if again:
+                self._undo_what_may_heal(plan)
             todo, known, failed = self._todo(work, plan)
             limit = self.options.max_failures
             most = None if limit is None else limit.most(plan.images + len(plan.failures))
@@ -204,6 +242,16 @@ class Sharded:
             }
         shutil.rmtree(work.scratch, ignore_errors=True)
 
+    def _undo_what_may_heal(self, plan: Plan) -> None:
+        """Have shards made again that lack images for reasons outside of these: the network, or
+        limits of time and memory, which may be others by now.
+        """
+        for record in self._records(plan):
+            if record is not None and any(
+                failure.stage not in _FOR_GOOD for failure in record.failures
+            ):
+                self.place.remove(record_file(record.number, plan.shard_format))
+
     def _todo(self, work: Work, plan: Plan) -> tuple[list[int], int, int]:
         """Numbers of the shards that are to be done, images in those that are done, and inputs that
         failed there.
@@ -220,10 +268,10 @@ class Sharded:
     def _summed(self, run: Run, plan: Plan) -> dict[str, Any]:
         """Write manifest and warnings from the records, note the failures, and add up counts."""
         totals = _Totals()
-        atomic_write_parts(self.folder / MANIFEST, totals.manifest(self._records(plan)))
+        atomic_write_parts(self.folder / MANIFEST, totals.manifest(self._all_records(plan)))
         run.failures.extend(totals.failures)
         if totals.warnings:
-            lines = (_line(each) for record in self._records(plan) for each in record.warnings)
+            lines = (_line(each) for record in self._all_records(plan) for each in record.warnings)
             atomic_write_parts(run.folder.warnings_file, lines)
         else:
             remove_file(run.folder.warnings_file)
@@ -232,11 +280,22 @@ class Sharded:
             raise DatasetError(all_failed(run.failures))
         return totals.counted()
 
-    def _records(self, plan: Plan) -> Iterator[ShardRecord]:
-        for shard in range(plan.shards):
-            record = read_record(self.place, shard)
+    def _all_records(self, plan: Plan) -> Iterator[ShardRecord]:
+        for record in self._records(plan):
             assert record is not None  # all are done
             yield record
+
+    def _records(self, plan: Plan) -> Iterator[ShardRecord | None]:
+        """Those of all shards, a few at a time; None where there is none that can be read."""
+
+        def read(shard: int) -> ShardRecord | None:
+            with contextlib.suppress(CheckpointError):
+                return read_record(self.place, shard, plan.shard_format)
+            return None
+
+        with ThreadPoolExecutor(_REQUESTS, "records") as pool:
+            for start in range(0, plan.shards, _AT_A_TIME):
+                yield from pool.map(read, range(start, min(start + _AT_A_TIME, plan.shards)))
 
 
 @dataclass
@@ -281,7 +340,7 @@ def listing_for(place: Place, inputs: Sequence[str]) -> Listing:
         ConfigError: If there is a run with the usual folders.
         DatasetError: If there is no image.
     """
-    if place.exists("run.json") and not place.exists(PLAN_FILE):
+    if place.exists("run.json") and shards_at(place) is None:
         raise ConfigError(
             f"Expected --out to be new, or made with --shards, but {place.url} is a run with the"
             " usual folders. Choose another --out, or give --shards off."
@@ -289,14 +348,31 @@ def listing_for(place: Place, inputs: Sequence[str]) -> Listing:
     return list_references(inputs, exclude=place.url)
 
 
-def shard_size_of(place: Place) -> int | None:
-    """Images per shard of what lies at a place; None if there are no shards.
+def plan_at(place: Place) -> Plan | None:
+    """The plan of what lies at a place; None if there are no shards.
 
     Raises:
         PlaceError: If it cannot be reached.
         CheckpointError: If its plan is damaged.
     """
-    return load_plan(place).shard_size if place.exists(PLAN_FILE) else None
+    return load_plan(place) if place.exists(PLAN_FILE) else None
+
+
+def shards_at(place: Place) -> tuple[int, str] | None:
+    """Images per shard and format of what lies at a place, or was begun there; None if there are no
+    shards.
+
+    Raises:
+        PlaceError: If it cannot be reached.
+        CheckpointError: If its plan or its record is damaged.
+    """
+    plan = plan_at(place)
+    if plan is not None:
+        return plan.shard_size, plan.shard_format
+    if not place.exists("run.json"):
+        return None
+    begun = ShardedOutputs(place).run_record.get(IN_SHARDS)
+    return None if begun is None else (int(begun["size"]), str(begun["format"]))
 
 
 def _manifest_lines(record: ShardRecord) -> Iterator[bytes]:
@@ -315,7 +391,3 @@ def _manifest_lines(record: ShardRecord) -> Iterator[bytes]:
 
 def _line(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(dict(value), ensure_ascii=True) + "\n").encode("ascii")
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from primaps.data.looking import LookHere
 from primaps.engine.orders import Task, scratch_of, staging_of
-from primaps.engine.results import Result, is_done, publish_files, publish_tar
+from primaps.engine.results import Result, is_done, publish_files, publish_shard
 from primaps.engine.works import Work
 from primaps.errors import DatasetError, OutputError
 from primaps.pipeline.input_pages import all_pages
 from primaps.pipeline.output_names import without_names_that_fail
 from primaps.runs.run import Run
-from primaps.runs.store import hold, release
+from primaps.runs.store import hold, release, write_problem
 from primaps.runs.watching import Watch
 from primaps.shards.places import place_of
 from primaps.shards.plan import references_of
@@ -61,7 +62,7 @@ class ShardWorker:
         try:
             result = self._worked(task, scratch)
             if self.work.out is None:
-                told = publish_tar(self._place, task.shard, result, scratch / "shard.tar")
+                told = publish_shard(self._place, task.shard, result, scratch / "shard")
             else:
                 told = publish_files(self.work, self._place, task.shard, result)
         finally:
@@ -73,7 +74,7 @@ class ShardWorker:
         references = references_of(self._place, task.shard)
         staged = stage(references, staging_of(self.work.scratch, task.shard))
         pages = self.work.settings_of_run.inputs.pages == "all"
-        listed = all_pages(staged.images) if pages else staged.images
+        listed = self._pages(task, staged.images) if pages else staged.images
         images, refused, _ = without_names_that_fail(listed, scratch)
         failures = [*staged.failures]
         if self.work.out is None:  # else the command has found and reported them
@@ -95,8 +96,18 @@ class ShardWorker:
             result.runs.append(self._made(scratch / name, part))
         return result
 
+    def _pages(self, task: Task, files: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
+        """Every page of every file; those that are set aside are not looked into again."""
+        aside = tuple(each for each in files if each.name in task.quarantined)
+        look = _WatchedLook(self.watch)
+        listed = all_pages([each for each in files if each.name not in task.quarantined], look)
+        return tuple(sorted((*aside, *listed), key=lambda image: image.name))
+
     def _made(self, folder: Path, images: Sequence[ImageFile]) -> Run:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(write_problem(folder, error)) from error
         run = self.work.run(folder, self.backbone, tuple(images))
         run.watch = self.watch
         try:
@@ -105,6 +116,20 @@ class ShardWorker:
             if not _all_failed(run):
                 raise
         return run
+
+
+class _WatchedLook(LookHere):
+    """Looks into files, and tells which one it is at: it may end this process."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def pages(self, image: ImageFile) -> int:
+        self._watch.begun(image)
+        try:
+            return super().pages(image)
+        finally:
+            self._watch.looked(image)
 
 
 def _hold_when_free(folder: Path) -> None:

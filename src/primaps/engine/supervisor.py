@@ -172,6 +172,8 @@ class _Process:
             elif "ended" in message:
                 in_work.pop(message["ended"], None)
                 advance(1)
+            elif "looked" in message:
+                in_work.pop(message["looked"], None)
             elif "error" in message:
                 raise self._error(message)
             elif "done" in message:

@@ -45,6 +45,9 @@ class _Channel:
     def ended(self, image: ImageFile) -> None:
         self.send({"ended": image.name})
 
+    def looked(self, image: ImageFile) -> None:
+        self.send({"looked": image.name})
+
 
 def main() -> None:
     """Work until the input ends."""

@@ -30,6 +30,9 @@ from primaps.runs.run import Run, RunFolder
 from primaps.runs.store import atomic_write, fingerprint, release
 from primaps.types import FeatureExtractor, ImageFile, ThresholdChoice
 
+CERTAINTY_LINE: Final = "tokens"
+"""Kind of the member that holds an image's line of ``certainty.jsonl``."""
+
 _NAMES: Final = "classes.yaml"
 
 
@@ -73,13 +76,14 @@ class Work(ABC):
 
     Attributes:
         place: Folder or URL of plan and attempts.
-        out: Run folder that finished files are moved to; None = tar files in ``place``.
+        out: Run folder that finished files are moved to; None = shards in ``place``.
         scratch: Folder on disk for what is not finished.
         config: All settings, as `primaps.config.to_dict` gives them.
         threshold: Similarity threshold in force.
         backbone: What to load.
         settings: Fingerprint that the worker's settings have to give: another version of the
             package would make other outputs.
+        shard_format: What the file of a shard is, one of `primaps.shards.records.SHARD_FORMATS`.
     """
 
     place: str
@@ -89,6 +93,7 @@ class Work(ABC):
     threshold: float | None
     backbone: BackboneRecord
     settings: str
+    shard_format: str = "tar"
 
     def __post_init__(self) -> None:
         """Take JSON values."""
@@ -102,7 +107,7 @@ class Work(ABC):
             "kind": f"{kind.__module__}:{kind.__qualname__}",
             "values": dataclasses.asdict(self),
         }
-        return Order(self.place, self.scratch, self.backbone.device, record)
+        return Order(self.place, self.place, self.scratch, self.backbone.device, record)
 
     def run(self, folder: Path, backbone: FeatureExtractor, images: tuple[ImageFile, ...]) -> Run:
         """A run on some images in a folder of its own.
@@ -135,6 +140,11 @@ class Work(ABC):
         """Fingerprint of everything besides the images that outputs depend on."""
         return fingerprint([type(self).__name__, self.settings])
 
+    @property
+    @abstractmethod
+    def kinds(self) -> tuple[str, ...]:
+        """What there may be of an image, sorted, see `primaps.shards.records.SUFFIXES`."""
+
     @abstractmethod
     def files(self, run: Run, image: ImageFile) -> dict[str, Path]:
         """What was made of an image, by kind (`primaps.shards.records.Entry`), in the order in
@@ -165,6 +175,11 @@ class ProposalsWork(Work):
     def make(self, run: Run) -> None:
         """Fill the store, and write proposals as PNG."""
         extract(run, kept_views(run.config))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Proposals, and the file of the store."""
+        return ("proposals", "store")
 
     def files(self, run: Run, image: ImageFile) -> dict[str, Path]:
         """The file of the store, and the 16-bit PNG."""
@@ -242,6 +257,13 @@ class PredictWork(Work):
             claim_for_model(run, self.loaded, overwrite=True)
             write_overlays(run, self.loaded.fingerprint)
             release(run.folder.root)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Label maps with their certainties, and what was asked for beside them."""
+        asked = {"certainty": self.certainty, "overlay": self.overlays}
+        extras = (kind for kind, is_asked in asked.items() if is_asked)
+        return tuple(sorted(("labels", CERTAINTY_LINE, *extras)))
 
     def files(self, run: Run, image: ImageFile) -> dict[str, Path]:
         """The label map, and what was asked for beside it."""

@@ -91,7 +91,7 @@ def parse_levels(text: str) -> tuple[Level, ...]:
         ConfigError: If the text has another form, a stride is given twice, or a weight is out of
             range.
 
-    Example:
+    Examples:
         >>> [str(level) for level in parse_levels("32, 8:0.5")]
         ['8:0.5', '32']
     """

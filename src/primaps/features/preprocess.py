@@ -40,7 +40,7 @@ def input_size(height: int, width: int, size: int, multiple: int) -> tuple[int, 
         ConfigError: If an argument is smaller than 1, or ``size`` is larger than 4096 or no whole
             number.
 
-    Example:
+    Examples:
         >>> input_size(360, 480, size=320, multiple=8)
         (320, 424)
         >>> input_size(360, 480, size=320, multiple=14)

@@ -319,7 +319,7 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
     Raises:
         ConfigError: If an extension cannot be imported.
 
-    Example:
+    Examples:
         >>> [spec.name for spec in list_backbones()][:3]
         ['efficientnet_lite0', 'efficientnet_lite2', 'mini']
     """

@@ -61,7 +61,7 @@ def load_backbone(
         ConfigError: If the device is not available, or the model has no such levels.
         MissingExtraError: If the weights come in a package that is not installed.
 
-    Example:
+    Examples:
         >>> backbone = load_backbone("texture", device="cpu")
         >>> backbone.describe()["implementation"]
         'texture'

@@ -277,7 +277,7 @@ def parse_colour(text: str) -> Colour:
     Raises:
         ConfigError: If it is none.
 
-    Example:
+    Examples:
         >>> parse_colour("#804080")
         (128, 64, 128)
     """
@@ -293,7 +293,7 @@ def parse_colour(text: str) -> Colour:
 def colour_text(colour: Colour) -> str:
     """The inverse of `parse_colour`.
 
-    Example:
+    Examples:
         >>> colour_text((128, 64, 128))
         '#804080'
     """

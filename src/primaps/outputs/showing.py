@@ -57,7 +57,7 @@ def overlay(
         OutputError: If sizes, dtypes or ranges do not fit, or an id is none of a class.
         ConfigError: If ``alpha`` is no number.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import primaps as pm
         >>> image, labels = np.zeros((2, 4, 3), np.uint8), np.array([[0, 0, 255, 255]] * 2)

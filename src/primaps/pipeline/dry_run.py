@@ -46,7 +46,7 @@ def planned(run: Run, stages: Sequence[str], expected: Expected, began: float) -
     """
     start = time.perf_counter() - began
     run.chosen_threshold = run.chosen_threshold or run.folder.threshold
-    missing = [image for image in run.images if not _is_stored(run, image)]
+    missing = not_stored(run, run.images)
     classes = "proposed from them" if run.config.num_clusters is None else run.config.num_clusters
     lines = [
         f"Photographs: {len(run.images)}, {len(missing)} of them to do",
@@ -64,6 +64,11 @@ def planned(run: Run, stages: Sequence[str], expected: Expected, began: float) -
     ]
     large = note_of_size(run)
     return [*lines, *([] if large is None else [large]), *refusal(run, stages)]
+
+
+def not_stored(run: Run, images: Sequence[ImageFile]) -> list[ImageFile]:
+    """The images whose features and proposals are not there, or not those of the present file."""
+    return [image for image in images if not _is_stored(run, image)]
 
 
 def _is_stored(run: Run, image: ImageFile) -> bool:
@@ -114,7 +119,7 @@ def _time(
         return f"about {duration(seconds)} for the fit; all proposals are there"
     if not missing:
         return "little, since all proposals are there"
-    each, found = tried(run, missing, lambda image: _found(run, image))
+    each, found = tried(run, missing, lambda image: try_proposals(run, image))
     if not found:
         return "not known, since none of those that were tried could be used"
     basis, before = f"{len(found)} of them that were tried", expected(job_kind(run), len(missing))
@@ -125,8 +130,8 @@ def _time(
     return f"about {duration(seconds)} for the proposals, by {basis}"
 
 
-def _found(run: Run, image: ImageFile) -> int:
-    """Number of proposals of one photograph."""
+def try_proposals(run: Run, image: ImageFile) -> int:
+    """Number of proposals of one photograph, of which nothing is written."""
     threshold = run.config.proposals.threshold or run.backbone.threshold or 0.5
     photo, views = framed_photo(image, run.config), cached_views(run.config)
     _, proposals = features_and_proposals(photo, run.backbone, run.config, views, threshold)

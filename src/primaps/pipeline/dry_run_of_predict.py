@@ -31,8 +31,8 @@ _PLAIN_MEMORY: Final = 0.2e9
 
 
 @dataclass(frozen=True)
-class _Tried:
-    """One photograph: bytes of what is written, and its pixels."""
+class Tried:
+    """One photograph: bytes of what would be written, and its pixels."""
 
     written: float
     pixels: int
@@ -66,7 +66,7 @@ def planned_predict(
         lines += _takes(run, model, extras, missing, stored, start)
     else:
         lines.append("Time:        little, since all label maps are there")
-    return lines + _refused(run, model)
+    return lines + refusal_of_model(run, model)
 
 
 def _takes(
@@ -78,7 +78,10 @@ def _takes(
     start: float,
 ) -> list[str]:
     each, found = tried(
-        run, missing, lambda image: _one(run, model, extras, image, stored), LARGE_LABEL_MAP
+        run,
+        missing,
+        lambda image: try_label_map(run, model, extras, image, stored),
+        LARGE_LABEL_MAP,
     )
     if not found:
         return ["Time:        not known, since none of those that were tried could be used"]
@@ -93,7 +96,8 @@ def _takes(
     ]
 
 
-def _refused(run: Run, model: Model) -> list[str]:
+def refusal_of_model(run: Run, model: Model) -> list[str]:
+    """What the folder was made with otherwise, the model included."""
     lines = refusal(run, ("backbone", "predict"))
     known = run.folder.record.get("settings", {}).get("model", {}).get("fingerprint")
     if known in {None, model.fingerprint}:
@@ -114,7 +118,18 @@ def _memory(run: Run, model: Model, pixels: int, at_a_time: int) -> float:
     return BASE_MEMORY + at_a_time * each * min(pixels, config.max_pixels) / 1e6
 
 
-def _one(run: Run, model: Model, extras: Extras, image: ImageFile, stored: Run | None) -> _Tried:
+def try_label_map(
+    run: Run, model: Model, extras: Extras, image: ImageFile, stored: Run | None = None
+) -> Tried:
+    """Make the label map of one photograph, of which nothing is written.
+
+    Args:
+        run: With the settings.
+        model: The prototypes.
+        extras: What would be made besides.
+        image: The photograph.
+        stored: The run whose features are taken; None = they are computed.
+    """
     config = run.config.predict
     photo = photo_of(image, run.config, config.max_pixels)
     if stored is None:
@@ -129,7 +144,7 @@ def _one(run: Run, model: Model, extras: Extras, image: ImageFile, stored: Run |
         written += _png(certainty_image(scores, size, config.max_pixels))
     if extras.overlays:
         written += len(jpeg(photo.image))
-    return _Tried(written, photo.height * photo.width)
+    return Tried(written, photo.height * photo.width)
 
 
 def _png(values: Image) -> int:

@@ -102,17 +102,8 @@ def export(
         DatasetError: If no image could be used.
         OutputError: If something cannot be written.
     """
-    run = RunFolder(folder)
     make = find_exporter(settings.format)
-    _check_polygons(settings)
-    images = labelled_images(run)
-    if settings.unknown_below is not None and not (run.root / "certainty").is_dir():
-        raise ConfigError(
-            f"Expected certainties in {run.root / 'certainty'}, to leave out what is uncertain, but"
-            " there are none. Make the label maps again with --certainty of `primaps segment` or"
-            " `primaps predict`, or leave --unknown-below away."
-        )
-    labels = NamedLabels(folder)
+    labels, images = to_export(folder, settings)
     target = Target(out, link=settings.link)
     options = ExportOptions(SPLIT_NAMES[: len(settings.split)], settings.polygons)
     exporter = make(target, ExportClasses.of(labels.table), options)
@@ -122,6 +113,24 @@ def export(
         return work.done_with(exporter)
     finally:
         journal.close()
+
+
+def to_export(folder: Path, settings: ExportSettings) -> tuple[NamedLabels, tuple[ImageFile, ...]]:
+    """What an export has to do with: label maps under their names, and the photographs.
+
+    Raises:
+        PrimapsError: As `export`.
+    """
+    run = RunFolder(folder)
+    _check_polygons(settings)
+    images = labelled_images(run)
+    if settings.unknown_below is not None and not (run.root / "certainty").is_dir():
+        raise ConfigError(
+            f"Expected certainties in {run.root / 'certainty'}, to leave out what is uncertain, but"
+            " there are none. Make the label maps again with --certainty of `primaps segment` or"
+            " `primaps predict`, or leave --unknown-below away."
+        )
+    return NamedLabels(folder), images
 
 
 def _check_polygons(settings: ExportSettings) -> None:
@@ -185,6 +194,54 @@ def unique_stems(names: Sequence[str]) -> dict[str, str]:
     return stems
 
 
+class Stamps:
+    """What determines what is written of the images of an export.
+
+    Args:
+        labels: The label maps under their names and corrections.
+        settings: What is wanted.
+        images: The photographs.
+
+    Attributes:
+        stems: Names of images in the data set without extensions, by their names there.
+        asleep: Number of corrections met that mean nothing at present.
+    """
+
+    def __init__(
+        self, labels: NamedLabels, settings: ExportSettings, images: Sequence[ImageFile]
+    ) -> None:
+        self._labels, self._settings = labels, settings
+        self.stems = unique_stems([exported_name(image) for image in images])
+        self.asleep = 0
+        clusters = labels.table.cluster_to_class().tolist()
+        classes, model = ExportClasses.of(labels.table), clusters_of(labels.named).model
+        self._asked = fingerprint([GENERATION, asdict(settings), asdict(classes), clusters, model])
+
+    def of(self, image: ImageFile) -> tuple[str, int | None]:
+        """Fingerprint of all that determines what is written of an image, and the photograph's size
+        in bytes; None if it cannot be had.
+        """
+        run = self._labels.files
+        files = [run.labels(image.name), image.path]
+        if self._settings.unknown_below is not None:
+            files.append(run.certainty(image.name))
+        said = self._said(image.name)
+        if said:
+            files.append(run.proposals(image.name))
+        states = [_state(path) for path in files]
+        stamp = fingerprint([self._asked, self.stems[exported_name(image)], states, said])
+        return stamp, states[1][0] if states[1] else None
+
+    def _said(self, name: str) -> list[tuple[int, int]]:
+        """Corrected proposals of an image, and their classes."""
+        try:
+            binding = self._labels.binding(name)
+        except ImageError:  # reading it again will explain
+            return [(0, 0)]
+        self.asleep += len(binding.asleep)
+        return sorted(binding.classes.items())
+
+
 class _Export:
     """One export at work."""
 
@@ -202,25 +259,22 @@ class _Export:
         self._target, self._journal, self._progress = target, journal, progress
         self._classes = ExportClasses.of(labels.table)
         self._model = clusters_of(labels.named).model
-        self._stems = unique_stems([exported_name(image) for image in images])
-        clusters = labels.table.cluster_to_class().tolist()
-        self._asked = fingerprint(
-            [GENERATION, asdict(settings), asdict(self._classes), clusters, self._model]
-        )
+        self._stamps = Stamps(labels, settings, images)
+        self._stems = self._stamps.stems
         self._failures: list[Failure] = []
-        self._asleep = self._unchecked = 0
+        self._unchecked = 0
 
     def done_with(self, exporter: Exporter) -> Exported:
         """Everything: the images, then the lists."""
         bytes_to_come = 0
         stamps = {}
         for image in self._images:
-            stamps[image.name], size = self._stamp(image)
-            bytes_to_come += size
+            stamps[image.name], size = self._stamps.of(image)
+            bytes_to_come += size or 0
         self._journal.open(stamps, self._origin())
-        if self._asleep:
+        if self._stamps.asleep:
             self._progress.note(
-                f"{self._asleep} corrections mean nothing at present; `primaps corrections"
+                f"{self._stamps.asleep} corrections mean nothing at present; `primaps corrections"
                 f" {self._run.root}` tells why."
             )
         self._announce(bytes_to_come)
@@ -256,29 +310,6 @@ class _Export:
     def _origin(self) -> Origin:
         names = {each.name: each.id for each in self._classes.classes}
         return Origin(names, self._settings.min_area, self._settings.unknown_below, self._model)
-
-    def _stamp(self, image: ImageFile) -> tuple[str, int]:
-        """Fingerprint of all that determines what is written of an image, and the photograph's size
-        in bytes.
-        """
-        files = [self._run.labels(image.name), image.path]
-        if self._settings.unknown_below is not None:
-            files.append(self._run.certainty(image.name))
-        said = self._said(image.name)
-        if said:
-            files.append(self._run.proposals(image.name))
-        states = [_state(path) for path in files]
-        size = states[1][0] if states[1] else 0
-        return fingerprint([self._asked, self._stems[exported_name(image)], states, said]), size
-
-    def _said(self, name: str) -> list[tuple[int, int]]:
-        """Corrected proposals of an image, and their classes."""
-        try:
-            binding = self._labels.binding(name)
-        except ImageError:  # reading it again will explain
-            return [(0, 0)]
-        self._asleep += len(binding.asleep)
-        return sorted(binding.classes.items())
 
     def _add(self, exporter: Exporter, image: ImageFile, stamp: str) -> None:
         before = len(self._failures)

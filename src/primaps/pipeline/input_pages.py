@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from primaps.data.decoded import frames
-from primaps.data.decoding import decoding
-from primaps.data.paths import printable
+from primaps.data.looking import HERE, Look
 from primaps.errors import ImageError
 from primaps.types import ImageFile
 
@@ -18,15 +16,16 @@ _ONE_PAGE: Final = (
 """Not opened to see how many pages they have."""
 
 
-def all_pages(images: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
+def all_pages(images: Sequence[ImageFile], look: Look = HERE) -> tuple[ImageFile, ...]:
     """Every page of every file, files of one page as they are; in the order of their names.
 
     Args:
         images: Files. Those that cannot be read stay as they are: reading them will say why.
+        look: Who looks into them.
     """
     found: list[ImageFile] = []
     for image in images:
-        number = _pages(image)
+        number = _pages(image, look)
         if number == 1:
             found.append(image)
         else:
@@ -37,11 +36,10 @@ def all_pages(images: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
     return tuple(sorted(found, key=lambda image: image.name))
 
 
-def _pages(image: ImageFile) -> int:
+def _pages(image: ImageFile, look: Look) -> int:
     if image.path.suffix.lower() in _ONE_PAGE:
         return 1
     try:
-        with decoding(image.path) as stream:
-            return frames(stream, printable(image.path))
+        return look.pages(image)
     except ImageError:
         return 1

@@ -14,11 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from primaps.config import InputConfig
-from primaps.data.decoded import stored, value_kind
-from primaps.data.decoding import decoding
-from primaps.data.paths import printable
-from primaps.data.value_ranges import as_text, measured_range, sample
-from primaps.data.values import Values
+from primaps.data.looking import HERE, Look
+from primaps.data.value_ranges import as_text, measured_range
 from primaps.errors import ImageError
 from primaps.pipeline.framed import inputs_of
 from primaps.progress import Progress
@@ -35,37 +32,37 @@ _NEVER_DEEP: Final = (
 """Not opened to see of which kind their values are."""
 
 
-def settle_ranges(run: Run, *, anew: bool = False) -> None:
+def settle_ranges(run: Run, *, anew: bool = False, look: Look = HERE) -> None:
     """Settle the ranges of a run before it reads its images: those of its settings or its folder,
     and for kinds of values that these do not know, measured ones.
 
     Args:
         run: Its folder is not claimed yet; its configuration gets the ranges.
         anew: Leave aside what the folder has.
+        look: Who looks into them.
     """
     inputs = run.config.inputs
     if inputs.value_range != "auto":
         return
     kept = (*(() if anew else inputs_of(run.folder).ranges), *inputs.ranges)
     known: dict[str, tuple[str, float, float]] = {each[0]: each for each in kept}
-    for kind, images in sorted(_by_kind(run.images).items()):
+    for kind, images in sorted(_by_kind(run.images, look).items()):
         if kind not in known:
-            found = _measured(kind, images, inputs, run.progress)
+            found = _measured(kind, images, inputs, run.progress, look)
             if found is not None:
                 known[kind] = (kind, *found)
     ranges = tuple(known[kind] for kind in sorted(known))
     run.config = dataclasses.replace(run.config, inputs=dataclasses.replace(inputs, ranges=ranges))
 
 
-def _by_kind(images: Sequence[ImageFile]) -> dict[str, list[ImageFile]]:
+def _by_kind(images: Sequence[ImageFile], look: Look) -> dict[str, list[ImageFile]]:
     """The images of deep values; those that cannot be read are reported later."""
     found: dict[str, list[ImageFile]] = defaultdict(list)
     for image in images:
         if image.path.suffix.lower() in _NEVER_DEEP:
             continue
         try:
-            with decoding(image.path) as stream:
-                kind = value_kind(stream, printable(image.path))
+            kind = look.kind(image)
         except ImageError:
             continue
         if kind is not None:
@@ -74,7 +71,7 @@ def _by_kind(images: Sequence[ImageFile]) -> dict[str, list[ImageFile]]:
 
 
 def _measured(
-    kind: str, images: Sequence[ImageFile], inputs: InputConfig, progress: Progress
+    kind: str, images: Sequence[ImageFile], inputs: InputConfig, progress: Progress, look: Look
 ) -> tuple[float, float] | None:
     """The range of a kind, from the first images in an order as good as random and the same in
     every run; None if none can be read.
@@ -82,12 +79,11 @@ def _measured(
     taken: list[NDArray[Any]] = []
     for image in sorted(images, key=_draw):
         try:
-            with decoding(image.path) as stream:
-                found = stored(stream, printable(image.path), None, inputs, image.page)
+            values = look.values(image, kind, inputs)
         except ImageError:
             continue
-        if isinstance(found.content, Values) and found.content.kind == kind:
-            taken.append(sample(found.content))
+        if values is not None:
+            taken.append(values)
         if len(taken) == SAMPLE:
             break
     if not taken:

@@ -18,6 +18,7 @@ from primaps.config import (
     from_record,
     to_dict,
 )
+from primaps.data.looking import HERE, Look
 from primaps.data.scanning import Scan, scan
 from primaps.errors import CheckpointError, ConfigError, DatasetError
 from primaps.heads.extractor import head_path
@@ -91,6 +92,7 @@ def find_images(
     *,
     progress: Progress | None = None,
     max_failures: FailureLimit | None = None,
+    look: Look = HERE,
 ) -> Run:
     """Find the images of a run whose folder is yet to be claimed; nothing is written.
 
@@ -101,6 +103,7 @@ def find_images(
         config: All settings.
         progress: Who is told.
         max_failures: With more inputs that cannot be used the work ends; None = any number.
+        look: Who looks into files with several pages.
 
     Raises:
         ConfigError: If no input exists, or the folder is an input, belongs to another run or holds
@@ -120,7 +123,9 @@ def find_images(
         where = f"found nothing at {', '.join(map(str, inputs))}" if inputs else "got none at all"
         raise ConfigError(f"Expected files, folders or patterns that exist, but {where}.")
     found = scan(inputs, exclude=folder.root)
-    return found_run(found, folder, backbone, config, progress=progress, max_failures=max_failures)
+    return found_run(
+        found, folder, backbone, config, progress=progress, max_failures=max_failures, look=look
+    )
 
 
 def found_run(
@@ -131,6 +136,7 @@ def found_run(
     *,
     progress: Progress | None = None,
     max_failures: FailureLimit | None = None,
+    look: Look = HERE,
 ) -> Run:
     """The run on what inputs contain, whose folder is yet to be claimed; nothing is written.
 
@@ -141,13 +147,14 @@ def found_run(
         config: All settings.
         progress: Who is told.
         max_failures: See `find_images`.
+        look: Likewise.
 
     Raises:
         ConfigError: If there are outputs of the folder among the images.
         DatasetError: If there is no image.
     """
     refuse_own_outputs(found.images, folder.root)
-    listed = all_pages(found.images) if config.inputs.pages == "all" else found.images
+    listed = all_pages(found.images, look) if config.inputs.pages == "all" else found.images
     images, refused, notes = without_names_that_fail(listed, folder.root)
     failures = [*found.failures, *refused]
     config = _as_before(folder, config)
@@ -197,6 +204,7 @@ def claim(
     further: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     outdated: Sequence[str] = (),
     remedy: str = REMEDY,
+    look: Look = HERE,
 ) -> None:
     """Take the folder of a run for its settings.
 
@@ -208,6 +216,7 @@ def claim(
             well.
         outdated: See `primaps.runs.run.RunFolder.claim`.
         remedy: Likewise.
+        look: Who looks into images of deep values.
 
     Raises:
         ConfigError: If the folder was made with other settings, or label maps are wanted of
@@ -220,7 +229,7 @@ def claim(
             f" got {run.config.features.framing!r}. `primaps benchmark` works on centre crops."
         )
     if {"proposals", "predict"} & set(stages):
-        settle_ranges(run, anew=overwrite)
+        settle_ranges(run, anew=overwrite, look=look)
     if "proposals" in stages:
         settle_threshold(run, anew=overwrite)
     if "fit" in stages:

@@ -60,7 +60,7 @@ def calibrate_threshold(
     Raises:
         ConfigError: If there is no image, or features have another shape or are not finite.
 
-    Example:
+    Examples:
         >>> generator = torch.Generator().manual_seed(0)
         >>> calibrate_threshold([torch.randn(8, 6, 6, generator=generator)]).source
         'calibrated'

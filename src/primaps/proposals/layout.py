@@ -30,7 +30,7 @@ def check_channels_first(name: str, shape: tuple[int, ...], image: tuple[int, in
     Raises:
         ConfigError: If the channels are last.
 
-    Example:
+    Examples:
         >>> check_channels_first("features", (384, 40, 53), (480, 640))
     """
     wanted, leading, trailing = (

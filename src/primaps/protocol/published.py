@@ -63,7 +63,7 @@ def published(method: str, backbone: str, dataset: str, head: str | None = None)
         dataset: Name of the data set.
         head: Kind of the head, "stego" or "hp"; None = none.
 
-    Example:
+    Examples:
         >>> published("em", "dino_vits8", "cityscapes")
         (81.2, 19.4)
         >>> published("em", "dino_vitb8", "cityscapes", "stego")

@@ -150,7 +150,7 @@ def cohens_kappa(table: Tensor) -> float:
         ``(p - c) / (1 - c)`` with p the share on the diagonal and c the share expected by chance; 0
         if all lies in one class.
 
-    Example:
+    Examples:
         >>> cohens_kappa(torch.tensor([[20, 5], [10, 15]]))
         0.4
         >>> cohens_kappa(torch.tensor([[50, 0], [0, 0]]))

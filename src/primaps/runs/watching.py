@@ -22,6 +22,10 @@ class Watch(Protocol):
         """Work on an image is over, whether something came out or not."""
         ...
 
+    def looked(self, image: ImageFile) -> None:
+        """An image was looked into, and is no longer in work; nothing is done to it yet."""
+        ...
+
 
 class Unwatched:
     """Nobody is told."""
@@ -30,6 +34,9 @@ class Unwatched:
         """Ignore it."""
 
     def ended(self, image: ImageFile) -> None:
+        """Ignore it."""
+
+    def looked(self, image: ImageFile) -> None:
         """Ignore it."""
 
 

@@ -42,6 +42,7 @@ _PACKAGES: Final = {
     "gcs": "gcsfs",
     "az": "adlfs",
     "abfs": "adlfs",
+    "hf": "huggingface_hub",
 }
 
 _SHARED: Final[dict[tuple[int, str, str], Any]] = {}
@@ -451,6 +452,7 @@ def _writing(url: str) -> Iterator[None]:
     try:
         yield
     except PlaceError as error:
-        raise OutputError(f"Could not write {printable(url)}. {error}") from error
+        told = "Its bucket is not there: make it, or check the address." if error.missing else error
+        raise OutputError(f"Could not write {printable(url)}. {told}") from error
     except OSError as error:
         raise OutputError(write_problem(Path(url), error)) from error

@@ -14,7 +14,7 @@ from typing import Any
 from primaps.errors import CheckpointError, PlaceError
 from primaps.shards.places import Place
 from primaps.shards.plan import PLAN_FILE, Plan, load_plan
-from primaps.shards.records import Entry, ShardRecord, read_record, tar_file
+from primaps.shards.records import Entry, ShardRecord, read_record, shard_file
 from primaps.shards.staging import THREADS
 
 _PART = 8 * 1024 * 1024
@@ -78,7 +78,7 @@ class ShardedOutputs:
         Raises:
             CheckpointError: If it is missing or damaged.
         """
-        record = read_record(self.place, number)
+        record = read_record(self.place, number, self.plan.shard_format)
         if record is None:
             raise CheckpointError(
                 f"Expected shard {number} of {self.place.url} to be done, but it is not. Run the"
@@ -108,12 +108,13 @@ class ShardedOutputs:
             raise CheckpointError(
                 f"Expected {kind} of {output.name} in {self.place.url}, but there is none."
             )
-        content = self.place.read_range(tar_file(output.shard), member.offset, member.size)
+        path = shard_file(output.shard, self.plan.shard_format)
+        content = self.place.read_range(path, member.offset, member.size)
         if hashlib.sha256(content).hexdigest() != member.sha256:
             raise CheckpointError(
-                f"Expected {member.name} in {self.place.at(tar_file(output.shard))} with its"
-                " checksum, but it has another one: the file is damaged. Delete the shard's .json"
-                " and run the command that made it again."
+                f"Expected {member.name} in {self.place.at(path)} with its checksum, but it has"
+                " another one: the file is damaged. Delete the shard's .json and run the command"
+                " that made it again."
             )
         return content
 
@@ -156,23 +157,29 @@ class ShardedOutputs:
         return [Output(number, entries[index]) for index in sorted(indices)]
 
     def verify(self) -> Iterator[tuple[int, str]]:
-        """Read every tar file: number of a shard, and what is wrong with it."""
+        """Read the file of every shard: number of a shard, and what is wrong with it."""
         for number in range(self.plan.shards):
             try:
-                record = read_record(self.place, number)
+                record = read_record(self.place, number, self.plan.shard_format)
                 if record is None:
                     yield number, "it is not done"
                     continue
-                digest, path = hashlib.sha256(), tar_file(number)
+                digest, path = hashlib.sha256(), record.file
                 size = self.place.size(path)
+                if size is None:
+                    yield number, f"its {record.format} file is missing"
+                    continue
                 if size != record.size:
-                    yield number, f"its tar file has {size} bytes instead of {record.size}"
+                    yield (
+                        number,
+                        f"its {record.format} file has {size} bytes instead of {record.size}",
+                    )
                     continue
                 for start in range(0, record.size, _PART):
                     length = min(_PART, record.size - start)
                     digest.update(self.place.read_range(path, start, length))
                 if digest.hexdigest() != record.sha256:
-                    yield number, "its tar file has another checksum"
+                    yield number, f"its {record.format} file has another checksum"
             except (CheckpointError, PlaceError) as error:
                 yield number, str(error)
 

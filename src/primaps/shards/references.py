@@ -155,7 +155,7 @@ def expand_braces(given: str | Path) -> list[str | Path]:
     Raises:
         DatasetError: If it stands for more than a million inputs.
 
-    Example:
+    Examples:
         >>> expand_braces("x-{08..10}.tar")
         ['x-08.tar', 'x-09.tar', 'x-10.tar']
     """

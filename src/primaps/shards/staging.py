@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from primaps.errors import PlaceError
-from primaps.runs.store import atomic_write
+from primaps.errors import OutputError, PlaceError
+from primaps.runs.store import atomic_write, write_problem
 from primaps.shards.places import is_url, place_of
 from primaps.shards.references import Reference
 from primaps.types import Failure, ImageFile
@@ -155,7 +155,10 @@ def _fetch(
         return dict.fromkeys(batch, str(error))
     for index in batch:
         moment = time_of(references[index].stamp)
-        os.utime(paths[index], ns=(moment, moment))
+        try:
+            os.utime(paths[index], ns=(moment, moment))
+        except OSError as error:
+            raise OutputError(write_problem(paths[index], error)) from error
     return {}
 
 

@@ -101,24 +101,8 @@ class Journal:
         self._lists: list[str] = []
         self._origin = Origin()
         self._stream: BinaryIO | None = None
-        self._check()
+        refuse_others(root, format_name)
         hold(self._folder)
-
-    def _check(self) -> None:
-        try:
-            holds = sorted(self._root.iterdir()) if self._root.exists() else []
-        except OSError as error:
-            raise OutputError(write_problem(self._root, error)) from error
-        # the hidden folder alone: a first try that ended before it could say what it is
-        if not holds or (holds == [self._folder] and not self._settings.exists()):
-            return
-        known = _known(self._settings)
-        if known.get("format") != self._format:
-            what = f"an export in the format {known['format']}" if known else "other files"
-            raise ConfigError(
-                f"Expected --out to be a new folder, or an export in the format {self._format}, but"
-                f" {self._root} holds {what}. Choose another --out."
-            )
 
     def open(self, stamps: Mapping[str, str], origin: Origin) -> None:
         """Keep what is up to date of an earlier export, remove the rest, and go on from there.
@@ -141,7 +125,7 @@ class Journal:
         try:
             with renewed.open("wb") as stream:
                 for entry in _entries(self._done):
-                    if stamps.get(entry.name) == entry.stamp and self._has(entry):
+                    if stamps.get(entry.name) == entry.stamp and _has(self._root, entry):
                         self._places[entry.name] = stream.tell()
                         stream.write(_line(entry))
                     else:
@@ -228,9 +212,6 @@ class Journal:
             raise OutputError("Expected the journal to be open, but it is not. Call `open` first.")
         return self._stream
 
-    def _has(self, entry: Entry) -> bool:
-        return all((self._root / relative).exists() for relative in entry.files)
-
     def _write_settings(self) -> None:
         settings = {"format": self._format, "lists": self._lists, "origin": asdict(self._origin)}
         atomic_write(self._settings, to_json(settings))
@@ -266,6 +247,57 @@ def read_journal(root: Path) -> Recorded | None:
         for relative in entry.files
     }
     return Recorded(str(known["format"]), Origin(**known.get("origin", {})), files)
+
+
+def refuse_others(root: Path, format_name: str) -> None:
+    """Keep an export out of a folder that holds something else.
+
+    Args:
+        root: Folder of the export.
+        format_name: Of the format.
+
+    Raises:
+        ConfigError: If it does.
+        OutputError: If it cannot be looked into.
+    """
+    folder = root / FOLDER
+    settings = folder / "settings"
+    try:
+        holds = sorted(root.iterdir()) if root.exists() else []
+    except OSError as error:
+        raise OutputError(write_problem(root, error)) from error
+    # the hidden folder alone: a first try that ended before it could say what it is
+    if not holds or (holds == [folder] and not settings.exists()):
+        return
+    known = _known(settings)
+    if known.get("format") != format_name:
+        what = f"an export in the format {known['format']}" if known else "other files"
+        raise ConfigError(
+            f"Expected --out to be a new folder, or an export in the format {format_name}, but"
+            f" {root} holds {what}. Choose another --out."
+        )
+
+
+def kept_and_gone(root: Path, stamps: Mapping[str, str]) -> tuple[set[str], set[str]]:
+    """What an export would keep of an earlier one, and what it would remove; nothing is written.
+
+    Args:
+        root: Folder of the export.
+        stamps: As for `Journal.open`.
+
+    Returns:
+        Names of images that are up to date, and of those that do not belong to it any more.
+    """
+    kept, there = set[str](), set[str]()
+    for entry in _entries(root / FOLDER / "done"):
+        there.add(entry.name)
+        if stamps.get(entry.name) == entry.stamp and _has(root, entry):
+            kept.add(entry.name)
+    return kept, there - set(stamps)
+
+
+def _has(root: Path, entry: Entry) -> bool:
+    return all((root / relative).exists() for relative in entry.files)
 
 
 def _known(settings: Path) -> dict[str, Any]:

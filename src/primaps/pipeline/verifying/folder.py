@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +34,9 @@ from primaps.runs.store import (
     remove_file,
     remove_temporaries,
 )
-from primaps.shards.plan import PLAN_FILE
+from primaps.shards.places import Place, is_url, place_of
+from primaps.shards.plan import IN_SHARDS, PLAN_FILE
+from primaps.shards.reading import ShardedOutputs
 
 _WITH_LABELS: Final = {"segment", "demo", "predict", "Segmenter.predict_folder"}
 
@@ -43,7 +45,7 @@ def verify(folder: str | Path, *, fix: bool = False, progress: Progress | None =
     """Open every file of a run, a prediction or a model, and say what is not as it should be.
 
     Args:
-        folder: Given as ``--out``, or a model's.
+        folder: Given as ``--out``, or a model's. Of outputs in shards it may be a URL.
         fix: Remove what is torn and can be made again, and what killed commands left. What a person
             typed is never removed.
         progress: Who is told.
@@ -56,6 +58,8 @@ def verify(folder: str | Path, *, fix: bool = False, progress: Progress | None =
         OutputError: If something shall be removed, and another command is at work there, or it may
             not be removed.
     """
+    if is_url(folder):
+        return _verify_far(place_of(folder), fix=fix)
     root = Path(folder).expanduser()
     told = progress or Silent()
     if not any((root / name).exists() for name in ("run.json", "model.json")):
@@ -74,14 +78,29 @@ def verify(folder: str | Path, *, fix: bool = False, progress: Progress | None =
             release(root)
 
 
+def _verify_far(place: Place, *, fix: bool) -> Verdict:
+    """Outputs in shards in an object store, which has no locks."""
+    if not place.exists("run.json"):
+        raise CheckpointError(
+            f"Expected outputs of `primaps ... --shards` at {place.url}, but it has no run.json."
+        )
+    shards, faults = look_at_shards(place)
+    for number, fault in enumerate(faults):
+        if fix and fault.removable:
+            place.remove(fault.path)
+            faults[number] = fault.gone()
+    again = _again(ShardedOutputs(place).run_record, place.url)
+    return Verdict(place.url, "run in shards", 1 + shards, tuple(faults), (), again)
+
+
 def _without_torn(found: Verdict) -> Verdict:
     """The same, once removable files are removed."""
-    with NamedFolder(found.folder).lock():  # else a file that names are written to would go
-        remove_temporaries(found.folder)
+    with NamedFolder(Path(found.folder)).lock():  # else a file that names are written to would go
+        remove_temporaries(Path(found.folder))
     faults = []
     for fault in found.faults:
         if fault.removable:
-            remove_file(found.folder / fault.path)
+            remove_file(Path(found.folder) / fault.path)
             faults.append(fault.gone())
         else:
             faults.append(fault)
@@ -120,14 +139,14 @@ class _Look:
             self.faults += look_at_names(self.root)
             return self._told("run", "the same command")
         self.faults += look_at_record(run)
-        if (self.root / PLAN_FILE).exists():
-            shards, faults = look_at_shards(self.root)
+        if (self.root / PLAN_FILE).exists() or IN_SHARDS in run.record:
+            shards, faults = look_at_shards(place_of(self.root))
             self.files += shards
             self.faults += faults
-            return self._told("run in shards", _again(run))
+            return self._told("run in shards", _again(run.record, str(run.root)))
         listing, stored = _listing(run)
         self._look_at_run(run, listing, stored=stored)
-        return self._told("run" if stored else "prediction", _again(run))
+        return self._told("run" if stored else "prediction", _again(run.record, str(run.root)))
 
     def _told(self, kind: str, again: str) -> Verdict:
         faults = tuple(sorted(self.faults, key=lambda fault: fault.path))
@@ -137,7 +156,8 @@ class _Look:
         finished = str(run.record.get("status", "")).startswith("finished")
         if not finished and not self.busy:
             status = run.record.get("status", "unknown")
-            self.notes.append(f"Its last command did not end ({status}); {_again(run)} goes on.")
+            again = _again(run.record, str(run.root))
+            self.notes.append(f"Its last command did not end ({status}); {again} goes on.")
         try:
             manifest = read_json(listing) if listing.exists() else {}
             images: dict[str, Any] = dict(manifest.get("images", {}))
@@ -175,7 +195,7 @@ class _Look:
         if outdated:
             self.notes.append(
                 f"{outdated} label maps were made with another model than the present one;"
-                f" {_again(expected.folder)} makes them again."
+                f" {_again(expected.folder.record, str(self.root))} makes them again."
             )
 
     def _look_at_photographs(self, images: dict[str, Any]) -> None:
@@ -217,10 +237,10 @@ def _left_behind(root: Path) -> Iterator[Fault]:
                 yield Fault(path, "was left by a command that was killed", "nothing")
 
 
-def _again(run: RunFolder) -> str:
+def _again(record: Mapping[str, Any], out: str) -> str:
     """The command that makes things again; settings are those of the folder."""
-    command, inputs = run.record.get("command"), run.record.get("inputs", ())
+    command, inputs = record.get("command"), record.get("inputs", ())
     if command in {"segment", "proposals"} and inputs:
-        words = ["primaps", str(command), *map(str, inputs), "--out", str(run.root)]
+        words = ["primaps", str(command), *map(str, inputs), "--out", out]
         return shlex.join(words)
     return f"the same `primaps {command}`" if command else "the same command"

@@ -59,7 +59,7 @@ class Verdict:
     """What was found.
 
     Attributes:
-        folder: Which was looked at.
+        folder: Which was looked at; a URL as text.
         kind: ``run``, ``prediction``, ``model`` or ``run in shards``.
         files: So many were opened.
         faults: In the order of their paths.
@@ -67,7 +67,7 @@ class Verdict:
         again: The command that makes things again.
     """
 
-    folder: Path
+    folder: Path | str
     kind: str
     files: int
     faults: tuple[Fault, ...]

@@ -89,7 +89,7 @@ def dense_crf(
         ImageError: If the image is none.
         ConfigError: If another argument has another type, shape, dtype or range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> image = np.zeros((8, 8, 3), np.uint8)
         >>> image[:, 4:] = 255
