@@ -76,8 +76,8 @@ def _begin_anew(text: str, reader: Reader) -> None:
     it only asks about is as at the top of the page.
     """
     met: set[str] = set()
-    for line in text.splitlines():
-        if bare(line) in NOT_RUN_LINES:
+    for line in map(bare, text.splitlines()):
+        if line in NOT_RUN_LINES:
             continue
         for name in {found["folder"] for found in _MAKES.finditer(line)} - met:
             others = _MAKES.sub("", line)
@@ -88,7 +88,7 @@ def _begin_anew(text: str, reader: Reader) -> None:
                 reader.given_again(name)
             elif (reader.home / name).is_dir():
                 shutil.rmtree(reader.home / name)
-        met |= set(re.findall(r"[\w-]+", line.partition("#")[0]))
+        met |= set(re.findall(r"[\w-]+", line))
 
 
 def shell_text(block: Block) -> str:
