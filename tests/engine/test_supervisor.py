@@ -1,5 +1,7 @@
 """With a worker that speaks the same lines and starts at once."""
 
+import os
+
 import pytest
 
 from primaps.engine import supervisor as module
@@ -26,6 +28,7 @@ for line in sys.stdin:
     task = json.loads(line)
     alone = [name for name in images if name in task["alone"]]
     together = [name for name in images if name not in alone]
+    print("n" * 1000, file=sys.stderr, flush=True)
     for name in together + alone:
         if name in task["quarantined"] or (made / name).exists():
             continue
@@ -72,6 +75,13 @@ def test_a_shard_is_done_and_told(supervise, tmp_path):
     assert supervise(advance=told.append).do(0) == {"left_out": {}}
     assert made(tmp_path) == ["a", "b", "c", "d"]
     assert told == [1, 1, 1, 1]
+
+
+def test_what_a_worker_prints_is_kept_for_its_last_task_only(supervise, tmp_path):
+    supervisor = supervise()
+    for shard in range(3):
+        supervisor.do(shard)
+    assert os.fstat(supervisor._process._printed.fileno()).st_size == 1001
 
 
 def test_an_image_that_ends_workers_is_left_out_and_all_others_are_made(supervise, tmp_path):

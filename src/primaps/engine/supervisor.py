@@ -152,6 +152,8 @@ class _Process:
             seconds: Time that an image may take; None = any.
             advance: Called with 1 whenever an image is done.
         """
+        self._printed.seek(0)  # shared with the worker, so it writes from there too
+        self._printed.truncate()
         self._send(task.as_json())
         in_work: dict[str, None] = {}
         since = time.monotonic()
