@@ -38,3 +38,8 @@ def test_parts_and_addresses(drawn):
 @pytest.mark.parametrize("place", ["log.md", "decisions/0001-one-shard-per-image.md"])
 def test_the_search_finds_pages_for_the_record_last(drawn, place):
     assert drawn("# Log\n", place)[1]["search"]["boost"] < 1
+
+
+@pytest.mark.parametrize("place", ["start/install.md", "how-to/export.md"])
+def test_the_search_finds_pages_that_tell_how_first(drawn, place):
+    assert drawn("# Export\n", place)[1]["search"]["boost"] > 1
