@@ -7,6 +7,7 @@ that tell how something is done first, and those that are kept for the record la
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from site_pages.parts import with_parts
 ROOT = Path(__file__).parents[1]
 WEIGHTS = {"start/": 2.5, "how-to/": 2.0, "fidelity.md": 0.5, "log.md": 0.3, "decisions/": 0.3}
 """How much a hit of the search counts, by how the path of its page begins; otherwise 1."""
+_OPTION = re.compile(r"<code>(--?[a-z][\w-]{0,24})</code>")
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
@@ -24,3 +26,8 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         if page.file.src_uri.startswith(beginning):
             page.meta["search"] = {"boost": weight}
     return with_addresses(with_parts(markdown), page.file.src_uri, ROOT)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """A page in which short options are marked, for the style not to break them."""
+    return _OPTION.sub(r'<code class="option">\1</code>', html)
