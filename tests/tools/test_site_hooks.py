@@ -47,6 +47,4 @@ def test_the_search_finds_pages_that_tell_how_first(drawn, place):
 
 def test_options_are_marked(hooks):
     html = hooks.on_page_content("<p><code>--min-area</code> <code>primaps fit --seed</code></p>")
-    assert html == (
-        '<p><code class="option">--min-area</code> <code>primaps fit --seed</code></p>'
-    )
+    assert html == ('<p><code class="option">--min-area</code> <code>primaps fit --seed</code></p>')
