@@ -14,7 +14,7 @@ SPECS = {spec.name: spec for spec in list_backbones()}
 
 def rows():
     """Cells of the table of all names, by name."""
-    section = TEXT.split("\n## All names\n")[1].split("\n## ")[0]
+    section = TEXT.split("\n## All backbones\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {row[0].strip("`"): row[1:] for row in cells}

@@ -38,3 +38,13 @@ def test_parts_and_addresses(drawn):
 @pytest.mark.parametrize("place", ["log.md", "decisions/0001-one-shard-per-image.md"])
 def test_the_search_finds_pages_for_the_record_last(drawn, place):
     assert drawn("# Log\n", place)[1]["search"]["boost"] < 1
+
+
+@pytest.mark.parametrize("place", ["start/install.md", "how-to/export.md"])
+def test_the_search_finds_pages_that_tell_how_first(drawn, place):
+    assert drawn("# Export\n", place)[1]["search"]["boost"] > 1
+
+
+def test_options_are_marked(hooks):
+    html = hooks.on_page_content("<p><code>--min-area</code> <code>primaps fit --seed</code></p>")
+    assert html == ('<p><code class="option">--min-area</code> <code>primaps fit --seed</code></p>')
