@@ -12,11 +12,19 @@ URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["pro
 # any repository called primaps; the official code of the paper has another owner
 OURS = re.compile(r"https?://(?!example\.)[\w.-]+/([\w.-]+)/primaps\b(?!\.)")
 OFFICIAL = "visinf"
-REGISTRIES = re.compile(
-    r"\b(?:test\.)?pypi\.(?:org|python\.org)|pythonhosted|download\.pytorch\.|registry\.npmjs|"
-    r"deb\.debian\.org|docker\.io|quay\.io|ghcr\.io",
-    re.IGNORECASE,
+HOSTS = (
+    ("pypi", "org"),
+    ("pypi", "python", "org"),
+    ("pythonhosted", "org"),
+    ("download", "pytorch", "org"),
+    ("npmjs", "org"),
+    ("npmjs", "com"),
+    ("deb", "debian", "org"),
+    ("docker", "io"),
+    ("quay", "io"),
+    ("ghcr", "io"),
 )
+REGISTRIES = re.compile("|".join(rf"\b{r'[.]'.join(parts)}\b" for parts in HOSTS), re.IGNORECASE)
 
 
 def pages():
