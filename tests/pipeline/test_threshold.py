@@ -188,7 +188,7 @@ def test_steps_are_drawn_at_it(photographs, tmp_path, unpublished, small_config,
     drawn = []
     monkeypatch.setattr(
         "primaps.pipeline.drawing_steps.steps_figure",
-        lambda _image, steps, _proposals: drawn.append(len(steps)),
+        lambda _image, steps, *_: drawn.append(len(steps)),
     )
     monkeypatch.setattr("primaps.pipeline.drawing_steps.figure_png", lambda _: b"")
     draw_steps([photographs / "p0.png"], tmp_path, unpublished, small_config)
